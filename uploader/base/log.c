@@ -1,0 +1,160 @@
+/*-------------------------------------------------------------------------
+ * log.c
+ *	  One line an event on stderr.
+ *
+ * Layer: base.
+ *-------------------------------------------------------------------------
+ */
+#include "base/log.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/buf.h"
+#include "base/clock.h"
+
+#define RING 16
+#define LINE_MAX_BYTES 8192
+
+static LogLevel min_level = LOG_INFO;
+static bool as_json;
+static const char *const names[] = { "debug", "info", "warn", "error" };
+
+void
+log_init(LogLevel level, bool json)
+{
+	min_level = level;
+	as_json = json;
+}
+
+bool
+log_enabled(LogLevel level)
+{
+	return level >= min_level;
+}
+
+static char *
+ring_next(void)
+{
+	static _Thread_local char ring[RING][32];
+	static _Thread_local unsigned next;
+
+	return ring[next++ % RING];
+}
+
+const char *
+log_int(int64_t v)
+{
+	char *s = ring_next();
+
+	(void) snprintf(s, 32, "%" PRId64, v);
+	return s;
+}
+
+const char *
+log_lsn(Lsn lsn)
+{
+	char *s = ring_next();
+
+	(void) snprintf(s, 32, LSN_FMT, LSN_ARGS(lsn));
+	return s;
+}
+
+/* The inside of a quoted string, for both forms of a line. */
+static void
+add_escaped(Buf *b, const char *s)
+{
+	for (; *s; s++)
+	{
+		unsigned char c = (unsigned char) *s;
+
+		if (c == '"' || c == '\\')
+			buf_byte(b, '\\');
+		if (c == '\n')
+			buf_str(b, "\\n");
+		else if (c < 0x20 || c == 0x7f)
+			buf_printf(b, "\\u%04x", c);
+		else
+			buf_byte(b, c);
+	}
+}
+
+static void
+add_pair(Buf *b, const char *key, const char *value)
+{
+	bool plain = *value != '\0' && !as_json;
+
+	for (const char *s = value; plain && *s; s++)
+		plain = (unsigned char) *s > ' ' && *s != '"' && *s != '=' &&
+				*s != '\\' && *s != 0x7f;
+	if (as_json)
+		buf_printf(b, "%s\"%s\":\"", b->n > 1 ? "," : "", key);
+	else
+		buf_printf(b, "%s%s=%s", b->n ? " " : "", key, plain ? "" : "\"");
+	if (plain)
+		buf_str(b, value);
+	else
+	{
+		add_escaped(b, value);
+		buf_byte(b, '"');
+	}
+}
+
+static void
+write_line(const Buf *b)
+{
+	size_t done = 0;
+
+	while (done < b->n)
+	{
+		ssize_t n = write(STDERR_FILENO, b->p + done, b->n - done);
+
+		if (n < 0 && errno != EINTR)
+			return; /* nobody to tell */
+		if (n > 0)
+			done += (size_t) n;
+	}
+}
+
+void
+log_event(LogLevel level, const char *event, ...)
+{
+	va_list ap;
+	Buf b;
+	char now[40];
+	const char *key;
+
+	if (!log_enabled(level))
+		return;
+	buf_init(&b, LINE_MAX_BYTES);
+	iso_from_unix_us(clock_unix_us(), true, now, sizeof(now));
+	if (as_json)
+		buf_byte(&b, '{');
+	add_pair(&b, "time", now);
+	add_pair(&b, "level", names[level]);
+	add_pair(&b, "event", event);
+	va_start(ap, event);
+	while ((key = va_arg(ap, const char *)) != NULL)
+	{
+		const char *value = va_arg(ap, const char *);
+
+		if (value)
+			add_pair(&b, key, value);
+	}
+	va_end(ap);
+	b.max += 2; /* the end always fits */
+	b.overflow = false;
+	buf_str(&b, as_json ? "}\n" : "\n");
+	write_line(&b);
+	buf_done(&b);
+}
+
+void
+log_err(LogLevel level, const char *event, const Err *err)
+{
+	log_event(level, event, "error", err->msg, "kind", err_kind_name(err->kind),
+			  "hint", err->hint[0] ? err->hint : NULL, NULL);
+}

@@ -1,0 +1,138 @@
+/*-------------------------------------------------------------------------
+ * store.h
+ *	  Where objects live: one interface before s3:// and file://.
+ *
+ * Keys are relative to the store's prefix, use '/' between parts, and hold
+ * only bytes that codec/key.c lets through.  An object is written whole and
+ * never changed.  No order of a listing is relied on.
+ *
+ * Ownership: store_open() gives a Store to its caller, who closes it.
+ * Threads: a Store is used by one thread at a time; open one a thread (they
+ * share credentials).  Retries live in here (store_retry.c): a call that
+ * returns with a retryable kind has already been tried for its whole budget.
+ * Errors: ERR_NET and ERR_BUSY (may work later), ERR_AUTH, ERR_STORE (refused
+ * for good), ERR_NOT_FOUND, ERR_EXISTS, ERR_LIMIT, ERR_STOP.
+ * Layer: store.
+ *-------------------------------------------------------------------------
+ */
+#ifndef STORE_H
+#define STORE_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/buf.h"
+#include "base/err.h"
+
+/* What a store needs to know; strings are borrowed while store_open runs. */
+typedef struct StoreOptions
+{
+	const char *url;         /* s3://bucket/prefix or file:///dir */
+	const char *endpoint;    /* NULL: AWS of the region */
+	const char *region;      /* NULL: from environment, else us-east-1 */
+	const char *addressing;  /* "auto", "path" or "virtual" */
+	const char *ca_file;     /* NULL: the system's */
+	int64_t retry_ms;        /* how long one call is tried; 0: once */
+	const atomic_bool *stop; /* ends waiting with ERR_STOP; may be NULL */
+} StoreOptions;
+
+typedef struct Store Store;
+
+/* One listed object. */
+typedef struct StoreItem
+{
+	const char *key; /* relative to the prefix; borrowed during the call */
+	int64_t bytes;
+} StoreItem;
+
+/* Returns false to end the listing early (that is no error). */
+typedef bool (*StoreListFn)(const StoreItem *item, void *arg);
+
+typedef struct StoreOps
+{
+	const char *name; /* "s3", "file" */
+
+	/*
+	 * Durable under the key when it returns true.  With only_if_absent an
+	 * object that is there already is left alone: ERR_EXISTS.  Without it the
+	 * put is idempotent.
+	 */
+	bool (*put)(Store *s, const char *key, Slice body, bool only_if_absent,
+				Err *err);
+
+	/* Appends the whole object to out (ERR_LIMIT past out->max). */
+	bool (*get)(Store *s, const char *key, Buf *out, Err *err);
+
+	/* Size of the object; ERR_NOT_FOUND. */
+	bool (*head)(Store *s, const char *key, int64_t *out_bytes, Err *err);
+
+	/* Calls fn for each key that starts with prefix, in no known order. */
+	bool (*list)(Store *s, const char *prefix, StoreListFn fn, void *arg,
+				 Err *err);
+
+	/* True too when there was no such object. */
+	bool (*del)(Store *s, const char *key, Err *err);
+
+	void (*close)(Store *s);
+} StoreOps;
+
+/* Backends embed this first. */
+struct Store
+{
+	const StoreOps *ops;
+};
+
+/*
+ * Opens the store a URL names, wrapped for retries.  Makes no request; a bad
+ * URL or option is ERR_USAGE, missing credentials ERR_AUTH.
+ */
+bool store_open(const StoreOptions *options, Store **out, Err *err) MUST_CHECK;
+
+/* One of these per backend; store_open chooses. */
+bool store_s3_open(const StoreOptions *options, Store **out,
+				   Err *err) MUST_CHECK;
+bool store_file_open(const StoreOptions *options, Store **out,
+					 Err *err) MUST_CHECK;
+
+/* Takes inner. */
+Store *store_retry_new(Store *inner, int64_t retry_ms, const atomic_bool *stop);
+
+static inline bool MUST_CHECK
+store_put(Store *s, const char *key, Slice body, bool only_if_absent, Err *err)
+{
+	return s->ops->put(s, key, body, only_if_absent, err);
+}
+
+static inline bool MUST_CHECK
+store_get(Store *s, const char *key, Buf *out, Err *err)
+{
+	return s->ops->get(s, key, out, err);
+}
+
+static inline bool MUST_CHECK
+store_head(Store *s, const char *key, int64_t *out_bytes, Err *err)
+{
+	return s->ops->head(s, key, out_bytes, err);
+}
+
+static inline bool MUST_CHECK
+store_list(Store *s, const char *prefix, StoreListFn fn, void *arg, Err *err)
+{
+	return s->ops->list(s, prefix, fn, arg, err);
+}
+
+static inline bool MUST_CHECK
+store_del(Store *s, const char *key, Err *err)
+{
+	return s->ops->del(s, key, err);
+}
+
+static inline void
+store_close(Store *s)
+{
+	if (s)
+		s->ops->close(s);
+}
+
+#endif
