@@ -1,11 +1,96 @@
 # cdc_s3: the output plugin (PGXS) and the sidecar cdc-s3.
+#
+#   make            builds both                    make install      installs both
+#   make demo       the whole way, on this machine make test         everything that is tested
+#   make bench      one table of figures           make deps         what the targets need
+#   make lint, unit, regress, tap                  parts of "make test"
+#
+# PG_CONFIG=…  the server to build for     WERROR=1  warnings are errors
+# SANITIZE=address,undefined  for the sidecar
+
+PG_CONFIG ?= pg_config
+SIDECAR = uploader/cdc-s3
+
 MODULE_big = cdc_s3
 OBJS = plugin/cdc_s3.o plugin/options.o plugin/relcache.o plugin/encode.o \
 	plugin/text.o
-EXTENSION = cdc_s3
-DATA =
+EXTENSION = $(basename $(wildcard plugin/cdc_s3.control))
+DATA = $(wildcard plugin/cdc_s3--*.sql)
 PG_CPPFLAGS = -I$(srcdir)/plugin
+PG_CFLAGS = $(if $(WERROR),-Werror)
+EXTRA_CLEAN = build results regression.diffs regression.out output_iso
+NO_INSTALLCHECK = 1
+# A plugin has no SQL functions that the JIT could inline.
+override with_llvm = no
 
-PG_CONFIG ?= pg_config
-PGXS := $(shell $(PG_CONFIG) --pgxs)
+default: all
+
+# "make deps" and "make demo" work before there is a pg_config.
+PGXS := $(shell $(PG_CONFIG) --pgxs 2>/dev/null)
+ifneq ($(and $(PGXS),$(wildcard $(PGXS))),)
 include $(PGXS)
+$(OBJS): $(wildcard plugin/*.h) Makefile
+else
+all install uninstall:
+	@echo 'no server headers found by "$(PG_CONFIG)": run "make deps" or set PG_CONFIG' >&2
+	@exit 1
+clean:
+	rm -rf $(EXTRA_CLEAN)
+check:
+	@echo '"make check" belongs to PGXS; run "make test"' >&2; exit 1
+endif
+
+export PG_CONFIG WERROR
+
+all: sidecar
+sidecar:
+	$(MAKE) -C uploader
+
+bindir_of_server = $(shell $(PG_CONFIG) --bindir)
+install: install-sidecar
+install-sidecar: sidecar
+	install -d '$(DESTDIR)$(bindir_of_server)'
+	install -m 755 $(SIDECAR) '$(DESTDIR)$(bindir_of_server)/cdc-s3'
+uninstall: uninstall-sidecar
+uninstall-sidecar:
+	rm -f '$(DESTDIR)$(bindir_of_server)/cdc-s3'
+
+clean: clean-sidecar
+clean-sidecar:
+	$(MAKE) -C uploader clean
+
+# What the targets need, from the distribution's packages.
+deps:
+	@sh test/deps.sh test bench
+	@if [ -e test/deps-s3.sh ]; then sh test/deps-s3.sh >/dev/null; fi
+
+demo:
+	@sh test/deps.sh demo
+	@sh test/build.sh
+	@perl test/demo/demo.pl
+
+bench:
+	@sh test/deps.sh bench
+	@sh test/build.sh
+	@perl test/bench/bench.pl
+
+# Against a server of its own, with the plugin from the build tree.
+installcheck regress: all
+	@bash test/regress.sh
+
+lint:
+	@bash test/lint/lint.sh
+
+unit:
+	@bash test/unit/run.sh
+
+tap: all
+	@bash test/tap.sh
+
+test:
+	@sh test/deps.sh test
+	@bash test/run.sh
+
+.PHONY: default all sidecar install install-sidecar uninstall \
+	uninstall-sidecar clean clean-sidecar deps demo bench installcheck \
+	regress lint unit tap test check

@@ -1,0 +1,103 @@
+#!/bin/sh
+# Installs what the given purposes need, with Debian's package manager.
+#
+#   test/deps.sh build|demo|test|bench ...
+#
+# Does nothing, and quickly, when all is there.  Without root (or a sudo that
+# asks no password) and with something missing it stops with one line that
+# names the packages.
+set -eu
+
+PG_CONFIG=${PG_CONFIG:-pg_config}
+
+# Do headers and server programs exist for this pg_config?
+have_server()
+{
+	command -v "$PG_CONFIG" >/dev/null 2>&1 &&
+		[ -e "$("$PG_CONFIG" --pgxs)" ] &&
+		[ -e "$("$PG_CONFIG" --includedir-server)/postgres.h" ] &&
+		[ -x "$("$PG_CONFIG" --bindir)/postgres" ] &&
+		[ -x "$("$PG_CONFIG" --bindir)/pgbench" ]
+}
+
+# The distribution's own major version, as its packages are named.
+server_packages()
+{
+	major=$(apt-cache depends postgresql 2>/dev/null |
+		sed -n 's/.*Depends: postgresql-\([0-9]*\)$/\1/p' | head -n 1)
+	major=${major:-15}
+	echo "postgresql-$major postgresql-server-dev-$major"
+}
+
+wanted=
+for purpose in "${@:-build}"; do
+	case $purpose in
+	build)
+		more=
+		;;
+	demo)
+		more="perl procps zstd"
+		;;
+	bench)
+		more="perl procps zstd"
+		;;
+	test)
+		more="perl procps zstd libcmocka-dev clang-format-14 python3 git"
+		more="$more valgrind"
+		;;
+	*)
+		echo "test/deps.sh: unknown purpose \"$purpose\"" >&2
+		exit 2
+		;;
+	esac
+	wanted="$wanted gcc libc6-dev make pkg-config libpq-dev \
+libcurl4-openssl-dev libssl-dev libzstd-dev zlib1g-dev libjansson-dev \
+libinih-dev $more"
+done
+
+if ! command -v dpkg-query >/dev/null 2>&1; then
+	echo "no dpkg here: these are taken to be installed:" $wanted >&2
+	exit 0
+fi
+
+# shellcheck disable=SC2086
+missing=$(for p in $wanted; do
+	status=$(dpkg-query -W -f '${db:Status-Status}' "$p" 2>/dev/null || true)
+	[ "$status" = installed ] || echo "$p"
+done | sort -u | tr '\n' ' ')
+have_server || missing="$missing$(server_packages)"
+missing=${missing% }
+[ -n "$missing" ] || exit 0
+
+if [ "$(id -u)" = 0 ]; then
+	as_root=
+elif sudo -n true 2>/dev/null; then
+	as_root="sudo -n"
+else
+	echo "missing packages, and no root to install them: $missing" >&2
+	exit 1
+fi
+
+echo "installing: $missing" >&2
+log=$(mktemp)
+trap 'rm -f "$log"' EXIT
+install_missing()
+{
+	# shellcheck disable=SC2086
+	$as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -q \
+		--no-install-recommends $missing </dev/null >"$log" 2>&1
+}
+# Lists may be old or not there at all: bring them once, then try again.
+if ! install_missing; then
+	$as_root apt-get update -q </dev/null >"$log" 2>&1 || true
+	if ! have_server; then # the name depends on the lists
+		missing=$(for p in $missing; do
+			case $p in postgresql-*) ;; *) echo "$p" ;; esac
+		done | tr '\n' ' ')$(server_packages)
+	fi
+	if ! install_missing; then
+		cat "$log" >&2
+		echo "could not install: $missing" >&2
+		exit 1
+	fi
+fi
