@@ -1,0 +1,307 @@
+/*-------------------------------------------------------------------------
+ * hash.c
+ *	  SHA-256 and HMAC (from OpenSSL), CRC-32C, hex and base64.
+ *
+ * CRC-32C: the processor's instruction has a latency of three cycles and a
+ * throughput of one, so long input is taken in three lanes at once; the
+ * lanes' CRCs are then joined by a table that appends LANE zero bytes to a
+ * CRC (which is linear).  Elsewhere: eight tables, eight bytes a step.
+ * The tables are made before main() runs.
+ *
+ * Layer: codec.
+ *-------------------------------------------------------------------------
+ */
+#include "codec/hash.h"
+
+#include <openssl/crypto.h>
+#include <openssl/evp.h>
+#include <openssl/hmac.h>
+#include <openssl/sha.h>
+#include <stdlib.h>
+#include <string.h>
+
+#if defined(__x86_64__) && defined(__GNUC__)
+#define CRC32C_X86 1
+#include <nmmintrin.h>
+#endif
+
+#define POLY UINT32_C(0x82f63b78) /* bits reversed */
+#define LANE 1024                 /* bytes a lane takes in one round */
+
+static uint32_t step[8][256];    /* step[k]: a byte followed by k zero bytes */
+static uint32_t lane_of[4][256]; /* appends LANE zero bytes */
+
+/* Appends n zero bytes. */
+static uint32_t
+shift_slow(uint32_t crc, size_t n)
+{
+	while (n-- > 0)
+		crc = (crc >> 8) ^ step[0][crc & 0xff];
+	return crc;
+}
+
+#ifdef CRC32C_X86
+static bool has_sse42;
+#endif
+
+__attribute__((constructor)) static void
+make_tables(void)
+{
+	for (uint32_t i = 0; i < 256; i++)
+	{
+		uint32_t c = i;
+
+		for (int bit = 0; bit < 8; bit++)
+			c = (c >> 1) ^ (c & 1 ? POLY : 0);
+		step[0][i] = c;
+	}
+	for (int k = 1; k < 8; k++)
+		for (uint32_t i = 0; i < 256; i++)
+			step[k][i] = shift_slow(step[k - 1][i], 1);
+#ifdef CRC32C_X86
+	__builtin_cpu_init();
+	has_sse42 = __builtin_cpu_supports("sse4.2") != 0;
+	if (!has_sse42)
+		return;
+	/* Linear: the table of a byte is the sum of those of its bits. */
+	for (int k = 0; k < 4; k++)
+		for (uint32_t i = 1; i < 256; i++)
+			lane_of[k][i] = (i & (i - 1)) == 0 ? shift_slow(i << (8 * k), LANE)
+											   : lane_of[k][i & (i - 1)] ^
+													 lane_of[k][i & (~i + 1)];
+#endif
+}
+
+static uint64_t
+load64(const uint8_t *p)
+{
+	uint64_t v;
+
+	memcpy(&v, p, sizeof(v));
+#if __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
+	v = __builtin_bswap64(v);
+#endif
+	return v;
+}
+
+static uint32_t
+crc_tables(uint32_t c, const uint8_t *p, size_t n)
+{
+	for (; n >= 8; p += 8, n -= 8)
+	{
+		uint64_t v = load64(p) ^ c;
+
+		c = step[7][v & 0xff] ^ step[6][v >> 8 & 0xff] ^
+			step[5][v >> 16 & 0xff] ^ step[4][v >> 24 & 0xff] ^
+			step[3][v >> 32 & 0xff] ^ step[2][v >> 40 & 0xff] ^
+			step[1][v >> 48 & 0xff] ^ step[0][v >> 56];
+	}
+	for (; n > 0; p++, n--)
+		c = (c >> 8) ^ step[0][(c ^ *p) & 0xff];
+	return c;
+}
+
+#ifdef CRC32C_X86
+static uint32_t
+lane_shift(uint32_t c)
+{
+	return lane_of[0][c & 0xff] ^ lane_of[1][c >> 8 & 0xff] ^
+		   lane_of[2][c >> 16 & 0xff] ^ lane_of[3][c >> 24];
+}
+
+__attribute__((target("sse4.2"))) static uint32_t
+crc_sse42(uint32_t crc, const uint8_t *p, size_t n)
+{
+	uint64_t a = crc;
+
+	for (; n >= (size_t) 3 * LANE; p += 3 * LANE, n -= (size_t) 3 * LANE)
+	{
+		uint64_t b = 0;
+		uint64_t c = 0;
+
+		for (size_t i = 0; i < LANE; i += 8)
+		{
+			a = _mm_crc32_u64(a, load64(p + i));
+			b = _mm_crc32_u64(b, load64(p + LANE + i));
+			c = _mm_crc32_u64(c, load64(p + 2 * LANE + i));
+		}
+		b ^= lane_shift((uint32_t) a);
+		a = c ^ lane_shift((uint32_t) b);
+	}
+	for (; n >= 8; p += 8, n -= 8)
+		a = _mm_crc32_u64(a, load64(p));
+	crc = (uint32_t) a;
+	for (; n > 0; p++, n--)
+		crc = _mm_crc32_u8(crc, *p);
+	return crc;
+}
+#endif
+
+uint32_t
+crc32c(uint32_t crc, const void *p, size_t n)
+{
+#ifdef CRC32C_X86
+	if (has_sse42)
+		return ~crc_sse42(~crc, p, n);
+#endif
+	return ~crc_tables(~crc, p, n);
+}
+
+uint32_t
+crc32c_portable(uint32_t crc, const void *p, size_t n)
+{
+	return ~crc_tables(~crc, p, n);
+}
+
+void
+sha256(const void *p, size_t n, uint8_t out[SHA256_LEN])
+{
+	if (SHA256(p, n, out) == NULL)
+		abort(); /* no memory, or no SHA-256 in this OpenSSL */
+}
+
+void
+sha256_hex(const void *p, size_t n, char out[SHA256_HEX_SIZE])
+{
+	uint8_t sum[SHA256_LEN];
+
+	sha256(p, n, sum);
+	hex_encode(sum, sizeof(sum), out);
+}
+
+void
+hmac_sha256(const void *key, size_t key_len, const void *p, size_t n,
+			uint8_t out[SHA256_LEN])
+{
+	unsigned len = SHA256_LEN;
+
+	if (HMAC(EVP_sha256(), key, (int) key_len, p, n, out, &len) == NULL)
+		abort(); /* as above */
+}
+
+void
+hex_encode(const uint8_t *p, size_t n, char *out)
+{
+	static const char digits[] = "0123456789abcdef";
+
+	for (size_t i = 0; i < n; i++)
+	{
+		*out++ = digits[p[i] >> 4];
+		*out++ = digits[p[i] & 15];
+	}
+	*out = '\0';
+}
+
+static int
+hex_digit(char c)
+{
+	if (c >= '0' && c <= '9')
+		return c - '0';
+	if (c >= 'a' && c <= 'f')
+		return c - 'a' + 10;
+	if (c >= 'A' && c <= 'F')
+		return c - 'A' + 10;
+	return -1;
+}
+
+bool
+hex_decode(const char *s, size_t n, uint8_t *out)
+{
+	for (size_t i = 0; i < n; i++)
+	{
+		int hi = hex_digit(s[2 * i]);
+		int lo = hi < 0 ? -1 : hex_digit(s[2 * i + 1]);
+
+		if (lo < 0)
+			return false;
+		out[i] = (uint8_t) (hi << 4 | lo);
+	}
+	return true;
+}
+
+static const char base64_digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+									"abcdefghijklmnopqrstuvwxyz"
+									"0123456789+/";
+
+void
+base64_add(Buf *out, const uint8_t *p, size_t n)
+{
+	for (size_t i = 0; i < n; i += 3)
+	{
+		uint32_t v = (uint32_t) p[i] << 16;
+		char quad[4];
+
+		if (i + 1 < n)
+			v |= (uint32_t) p[i + 1] << 8;
+		if (i + 2 < n)
+			v |= p[i + 2];
+		quad[0] = base64_digits[v >> 18];
+		quad[1] = base64_digits[v >> 12 & 63];
+		quad[2] = i + 1 < n ? base64_digits[v >> 6 & 63] : '=';
+		quad[3] = i + 2 < n ? base64_digits[v & 63] : '=';
+		buf_add(out, quad, sizeof(quad));
+	}
+}
+
+static int
+base64_digit(char c)
+{
+	const char *at = c ? strchr(base64_digits, c) : NULL;
+
+	return at ? (int) (at - base64_digits) : -1;
+}
+
+bool
+base64_decode(const char *s, size_t n, Buf *out)
+{
+	size_t start = out->n;
+	size_t pad = 0;
+
+	if (n % 4 != 0)
+		return false;
+	while (pad < 2 && n > pad && s[n - 1 - pad] == '=')
+		pad++;
+	for (size_t i = 0; i < n; i += 4)
+	{
+		size_t digits = i + 4 == n ? 4 - pad : 4;
+		uint32_t v = 0;
+
+		for (size_t k = 0; k < 4; k++)
+		{
+			int d = k < digits ? base64_digit(s[i + k]) : 0;
+
+			if (d < 0)
+			{
+				out->n = start;
+				return false;
+			}
+			v = v << 6 | (uint32_t) d;
+		}
+		buf_byte(out, (uint8_t) (v >> 16));
+		if (digits > 2)
+			buf_byte(out, (uint8_t) (v >> 8));
+		if (digits > 3)
+			buf_byte(out, (uint8_t) v);
+	}
+	return true;
+}
+
+void
+crc32c_base64(uint32_t crc, char out[CRC32C_BASE64_SIZE])
+{
+	uint8_t raw[4] = { (uint8_t) (crc >> 24), (uint8_t) (crc >> 16),
+					   (uint8_t) (crc >> 8), (uint8_t) crc };
+	Buf text;
+
+	buf_init(&text, CRC32C_BASE64_SIZE);
+	base64_add(&text, raw, sizeof(raw));
+	memcpy(out, text.p, CRC32C_BASE64_SIZE);
+	buf_done(&text);
+}
+
+void
+wipe(void *p, size_t n)
+{
+	if (p)
+		OPENSSL_cleanse(p, n);
+}
