@@ -1,0 +1,35 @@
+/*-------------------------------------------------------------------------
+ * cmd.h
+ *	  The commands of cdc-s3.  Each gets the configuration and its own
+ *	  arguments, prints results on stdout, and returns false with the error
+ *	  that main prints and turns into the exit code.
+ *
+ * Layer: cmd.
+ *-------------------------------------------------------------------------
+ */
+#ifndef CMD_H
+#define CMD_H
+
+#include "base/err.h"
+#include "cmd/config.h"
+#include "store/store.h"
+
+typedef bool (*CmdFn)(const Config *cfg, int argc, char **argv, Err *err);
+
+bool cmd_init(const Config *cfg, int argc, char **argv, Err *err) MUST_CHECK;
+bool cmd_run(const Config *cfg, int argc, char **argv, Err *err) MUST_CHECK;
+bool cmd_merge(const Config *cfg, int argc, char **argv, Err *err) MUST_CHECK;
+bool cmd_check(const Config *cfg, int argc, char **argv, Err *err) MUST_CHECK;
+bool cmd_ls(const Config *cfg, int argc, char **argv, Err *err) MUST_CHECK;
+bool cmd_replay(const Config *cfg, int argc, char **argv, Err *err) MUST_CHECK;
+
+/* The main program behind main(): parses, dispatches, prints the error. */
+int cli_main(int argc, char **argv);
+
+/* The store that cfg names (store_open with the right options). */
+StoreOptions config_store_options(const Config *cfg);
+
+/* One error line, and the hint's line behind it, on stderr. */
+void cli_print_error(const Err *err);
+
+#endif

@@ -1,0 +1,514 @@
+/*-------------------------------------------------------------------------
+ * entry.c
+ *	  One entry of the commit log, to JSON and back.
+ *
+ * Written by hand, so that the same entry always gives the same bytes; read
+ * with a JSON library.
+ * Layer: codec.
+ *-------------------------------------------------------------------------
+ */
+#include "codec/entry.h"
+
+#include <jansson.h>
+#include <stdlib.h>
+
+#include "base/clock.h"
+#include "base/mem.h"
+
+static const char *const load_states[] = { "open", "done", "given_up" };
+
+const char *
+load_state_name(LoadState s)
+{
+	return load_states[s];
+}
+
+Entry *
+entry_new(void)
+{
+	Entry *e = xcalloc(1, sizeof(*e));
+
+	e->system_identifier = xstrdup("");
+	e->database = xstrdup("");
+	e->slot = xstrdup("");
+	e->writer = xstrdup("");
+	return e;
+}
+
+static void
+object_done(EntryObject *o)
+{
+	free(o->key);
+	free(o->schema);
+	free(o->table);
+	free(o->hash);
+	free(o->load);
+}
+
+void
+entry_free(Entry *e)
+{
+	if (!e)
+		return;
+	for (int i = 0; i < e->nobjects; i++)
+		object_done(&e->objects[i]);
+	for (int i = 0; i < e->nloads; i++)
+	{
+		free(e->loads[i].id);
+		free(e->loads[i].schema);
+		free(e->loads[i].table);
+	}
+	for (int i = 0; i < e->nschemas; i++)
+	{
+		free(e->schemas[i].schema);
+		free(e->schemas[i].table);
+		free(e->schemas[i].hash);
+	}
+	for (int i = 0; i < e->nlists; i++)
+		free(e->lists[i].key);
+	free(e->objects);
+	free(e->loads);
+	free(e->schemas);
+	free(e->lists);
+	free(e->system_identifier);
+	free(e->database);
+	free(e->slot);
+	free(e->writer);
+	free(e);
+}
+
+void
+entry_set(char **field, const char *value)
+{
+	char *copy = xstrdup(value ? value : "");
+
+	free(*field);
+	*field = copy;
+}
+
+/* Room for one more in an array that doubles at each power of two. */
+static void *
+grow(void *array, int n, size_t size)
+{
+	if (n == 0)
+		return xcalloc(1, size);
+	if ((n & (n - 1)) == 0)
+		return xrealloc(array, 2 * (size_t) n * size);
+	return array;
+}
+
+EntryObject *
+entry_add_object(Entry *e)
+{
+	EntryObject *o;
+
+	e->objects = grow(e->objects, e->nobjects, sizeof(*e->objects));
+	o = &e->objects[e->nobjects++];
+	*o = (EntryObject){ .key = xstrdup(""),
+						.schema = xstrdup(""),
+						.table = xstrdup(""),
+						.hash = xstrdup(""),
+						.load = xstrdup("") };
+	return o;
+}
+
+EntryLoad *
+entry_add_load(Entry *e)
+{
+	EntryLoad *l;
+
+	e->loads = grow(e->loads, e->nloads, sizeof(*e->loads));
+	l = &e->loads[e->nloads++];
+	*l = (EntryLoad){ .id = xstrdup(""),
+					  .schema = xstrdup(""),
+					  .table = xstrdup("") };
+	return l;
+}
+
+EntrySchema *
+entry_add_schema(Entry *e)
+{
+	EntrySchema *s;
+
+	e->schemas = grow(e->schemas, e->nschemas, sizeof(*e->schemas));
+	s = &e->schemas[e->nschemas++];
+	*s = (EntrySchema){ .schema = xstrdup(""),
+						.table = xstrdup(""),
+						.hash = xstrdup("") };
+	return s;
+}
+
+EntryList *
+entry_add_list(Entry *e)
+{
+	EntryList *l;
+
+	e->lists = grow(e->lists, e->nlists, sizeof(*e->lists));
+	l = &e->lists[e->nlists++];
+	*l = (EntryList){ .key = xstrdup("") };
+	return l;
+}
+
+/*
+ * Writing
+ */
+static void
+add_string(Buf *out, const char *name, const char *value)
+{
+	buf_printf(out, "\"%s\":\"", name);
+	for (; *value; value++)
+	{
+		uint8_t c = (uint8_t) *value;
+
+		if (c == '"' || c == '\\')
+			buf_byte(out, '\\');
+		if (c < 0x20)
+			buf_printf(out, "\\u%04x", c);
+		else
+			buf_byte(out, c);
+	}
+	buf_byte(out, '"');
+}
+
+static void
+add_lsn(Buf *out, const char *name, Lsn lsn)
+{
+	buf_printf(out, ",\"%s\":\"" LSN_HEX_FMT "\"", name, lsn);
+}
+
+/* A time, or null where it is 0. */
+static void
+add_time(Buf *out, const char *name, int64_t unix_us, bool us)
+{
+	char iso[40];
+
+	if (unix_us == 0)
+	{
+		buf_printf(out, ",\"%s\":null", name);
+		return;
+	}
+	iso_from_unix_us(unix_us, us, iso, sizeof(iso));
+	buf_printf(out, ",\"%s\":\"%s\"", name, iso);
+}
+
+static void
+add_table(Buf *out, const char *schema, const char *table)
+{
+	buf_byte(out, ',');
+	add_string(out, "schema", schema);
+	buf_byte(out, ',');
+	add_string(out, "table", table);
+}
+
+static void
+encode_object(const EntryObject *o, Buf *out)
+{
+	buf_byte(out, '{');
+	add_string(out, "key", o->key);
+	add_table(out, o->schema, o->table);
+	buf_byte(out, ',');
+	add_string(out, "hash", o->hash);
+	if (o->load[0])
+	{
+		buf_byte(out, ',');
+		add_string(out, "load", o->load);
+	}
+	buf_printf(out, ",\"rows\":%" PRId64 ",\"bytes\":%" PRId64, o->rows,
+			   o->bytes);
+	add_lsn(out, "first_lsn", o->first_lsn);
+	buf_printf(out, ",\"first_seq\":%" PRId64, o->first_seq);
+	add_lsn(out, "last_lsn", o->last_lsn);
+	buf_printf(out, ",\"last_seq\":%" PRId64 ",\"crc32c\":\"%08x\"}",
+			   o->last_seq, o->crc32c);
+}
+
+void
+entry_encode_list(const Entry *e, int from, int to, Buf *out)
+{
+	buf_str(out, "{\"version\":1,\"objects\":[");
+	for (int i = from; i < to; i++)
+	{
+		buf_str(out, i > from ? ",\n" : "\n");
+		encode_object(&e->objects[i], out);
+	}
+	buf_str(out, "]}\n");
+}
+
+static void
+encode_head(const Entry *e, Buf *out)
+{
+	buf_printf(out, "{\"version\":%d,\"entry\":%" PRId64 ",\"source\":{",
+			   ENTRY_FORMAT, e->seq);
+	add_string(out, "system_identifier", e->system_identifier);
+	buf_printf(out, ",\"timeline\":%" PRId64 ",", e->timeline);
+	add_string(out, "database", e->database);
+	buf_byte(out, ',');
+	add_string(out, "slot", e->slot);
+	buf_byte(out, '}');
+	add_lsn(out, "prev_end_lsn", e->prev_end);
+	add_lsn(out, "end_lsn", e->end);
+	add_time(out, "closed_until", e->closed_until, false);
+	add_time(out, "swept_until", e->swept_until, false);
+	buf_printf(out,
+			   ",\"loaded\":%s,\"loads_open\":%" PRId64
+			   ",\"loads_since\":%" PRId64 ",",
+			   e->loaded ? "true" : "false", e->loads_open, e->loads_since);
+	add_string(out, "writer", e->writer);
+	add_time(out, "time", e->time, true);
+}
+
+static void
+encode_loads(const Entry *e, Buf *out)
+{
+	buf_str(out, ",\n\"loads\":[");
+	for (int i = 0; i < e->nloads; i++)
+	{
+		const EntryLoad *l = &e->loads[i];
+
+		buf_str(out, i ? ",\n{" : "\n{");
+		add_string(out, "id", l->id);
+		add_table(out, l->schema, l->table);
+		add_lsn(out, "lsn", l->lsn);
+		buf_byte(out, ',');
+		add_string(out, "state", load_states[l->state]);
+		buf_byte(out, '}');
+	}
+	buf_str(out, "],\n\"schemas\":[");
+	for (int i = 0; i < e->nschemas; i++)
+	{
+		const EntrySchema *s = &e->schemas[i];
+
+		buf_str(out, i ? ",\n{" : "\n{");
+		add_string(out, "hash", s->hash);
+		add_table(out, s->schema, s->table);
+		add_lsn(out, "lsn", s->lsn);
+		buf_byte(out, '}');
+	}
+	buf_byte(out, ']');
+}
+
+void
+entry_encode(const Entry *e, Buf *out)
+{
+	int listed = 0;
+
+	encode_head(e, out);
+	encode_loads(e, out);
+	buf_str(out, ",\n\"lists\":[");
+	for (int i = 0; i < e->nlists; i++)
+	{
+		buf_str(out, i ? ",\n{" : "\n{");
+		add_string(out, "key", e->lists[i].key);
+		buf_printf(out, ",\"objects\":%" PRId64 ",\"crc32c\":\"%08x\"}",
+				   e->lists[i].objects, e->lists[i].crc32c);
+		listed += (int) e->lists[i].objects;
+	}
+	/* What stands in a list comes first in e->objects and not again here. */
+	buf_str(out, "],\n\"objects\":[");
+	for (int i = listed; i < e->nobjects; i++)
+	{
+		buf_str(out, i > listed ? ",\n" : "\n");
+		encode_object(&e->objects[i], out);
+	}
+	buf_str(out, "]}\n");
+}
+
+/*
+ * Reading.  A field that is missing or of the wrong type makes the getter
+ * fail; "ok" gathers that, so that parsing reads as a list of fields.
+ */
+static void
+get_string(json_t *obj, const char *name, char **out, bool *ok)
+{
+	const char *s = json_string_value(json_object_get(obj, name));
+
+	if (s)
+		entry_set(out, s);
+	else
+		*ok = false;
+}
+
+static int64_t
+get_int(json_t *obj, const char *name, bool *ok)
+{
+	json_t *v = json_object_get(obj, name);
+
+	if (!json_is_integer(v) || json_integer_value(v) < 0)
+		*ok = false;
+	return json_integer_value(v);
+}
+
+static Lsn
+get_lsn(json_t *obj, const char *name, bool *ok)
+{
+	const char *s = json_string_value(json_object_get(obj, name));
+	Lsn lsn = 0;
+
+	if (!s || !lsn_parse(s, &lsn))
+		*ok = false;
+	return lsn;
+}
+
+static uint32_t
+get_crc(json_t *obj, const char *name, bool *ok)
+{
+	const char *s = json_string_value(json_object_get(obj, name));
+	char *end = NULL;
+	unsigned long v = s ? strtoul(s, &end, 16) : 0;
+
+	if (!s || strlen(s) != 8 || *end)
+		*ok = false;
+	return (uint32_t) v;
+}
+
+static int64_t
+get_time(json_t *obj, const char *name, bool *ok)
+{
+	json_t *v = json_object_get(obj, name);
+	int64_t us = 0;
+
+	if (json_is_null(v))
+		return 0;
+	if (!json_is_string(v) || !iso_parse(json_string_value(v), &us))
+		*ok = false;
+	return us;
+}
+
+static void
+parse_object(json_t *obj, EntryObject *o, bool *ok)
+{
+	get_string(obj, "key", &o->key, ok);
+	get_string(obj, "schema", &o->schema, ok);
+	get_string(obj, "table", &o->table, ok);
+	get_string(obj, "hash", &o->hash, ok);
+	if (json_object_get(obj, "load"))
+		get_string(obj, "load", &o->load, ok);
+	o->rows = get_int(obj, "rows", ok);
+	o->bytes = get_int(obj, "bytes", ok);
+	o->first_lsn = get_lsn(obj, "first_lsn", ok);
+	o->first_seq = get_int(obj, "first_seq", ok);
+	o->last_lsn = get_lsn(obj, "last_lsn", ok);
+	o->last_seq = get_int(obj, "last_seq", ok);
+	o->crc32c = get_crc(obj, "crc32c", ok);
+}
+
+static void
+parse_load(json_t *obj, EntryLoad *l, bool *ok)
+{
+	const char *state = json_string_value(json_object_get(obj, "state"));
+
+	get_string(obj, "id", &l->id, ok);
+	get_string(obj, "schema", &l->schema, ok);
+	get_string(obj, "table", &l->table, ok);
+	l->lsn = get_lsn(obj, "lsn", ok);
+	for (int i = LOAD_OPEN; i <= LOAD_GIVEN_UP; i++)
+	{
+		if (state && strcmp(state, load_states[i]) == 0)
+		{
+			l->state = (LoadState) i;
+			return;
+		}
+	}
+	*ok = false;
+}
+
+static void
+parse_members(json_t *doc, Entry *e, bool *ok)
+{
+	size_t i;
+	json_t *m;
+
+	json_array_foreach(json_object_get(doc, "objects"), i, m)
+		parse_object(m, entry_add_object(e), ok);
+	json_array_foreach(json_object_get(doc, "loads"), i, m)
+		parse_load(m, entry_add_load(e), ok);
+	json_array_foreach(json_object_get(doc, "schemas"), i, m)
+	{
+		EntrySchema *s = entry_add_schema(e);
+
+		get_string(m, "hash", &s->hash, ok);
+		get_string(m, "schema", &s->schema, ok);
+		get_string(m, "table", &s->table, ok);
+		s->lsn = get_lsn(m, "lsn", ok);
+	}
+	json_array_foreach(json_object_get(doc, "lists"), i, m)
+	{
+		EntryList *l = entry_add_list(e);
+
+		get_string(m, "key", &l->key, ok);
+		l->objects = get_int(m, "objects", ok);
+		l->crc32c = get_crc(m, "crc32c", ok);
+	}
+}
+
+static void
+parse_head(json_t *doc, Entry *e, bool *ok)
+{
+	json_t *source = json_object_get(doc, "source");
+
+	e->seq = get_int(doc, "entry", ok);
+	get_string(source, "system_identifier", &e->system_identifier, ok);
+	e->timeline = get_int(source, "timeline", ok);
+	get_string(source, "database", &e->database, ok);
+	get_string(source, "slot", &e->slot, ok);
+	e->prev_end = get_lsn(doc, "prev_end_lsn", ok);
+	e->end = get_lsn(doc, "end_lsn", ok);
+	e->closed_until = get_time(doc, "closed_until", ok);
+	e->swept_until = get_time(doc, "swept_until", ok);
+	e->loaded = json_is_true(json_object_get(doc, "loaded"));
+	e->loads_open = get_int(doc, "loads_open", ok);
+	e->loads_since = get_int(doc, "loads_since", ok);
+	get_string(doc, "writer", &e->writer, ok);
+	e->time = get_time(doc, "time", ok);
+	if (e->end < e->prev_end)
+		*ok = false;
+}
+
+bool
+entry_parse(Slice json, Entry **out, Err *err)
+{
+	json_error_t jerr;
+	json_t *doc = json_loadb((const char *) json.p, json.n, 0, &jerr);
+	Entry *e;
+	bool ok = true;
+
+	if (!doc)
+		return err_set(err, ERR_DATA, 0, "not a log entry: %s", jerr.text);
+	if (json_integer_value(json_object_get(doc, "version")) != ENTRY_FORMAT)
+	{
+		json_decref(doc);
+		return err_set(err, ERR_DATA, 0,
+					   "the log entry is not of format version %d; use the "
+					   "cdc-s3 that wrote it, or a later one",
+					   ENTRY_FORMAT);
+	}
+	e = entry_new();
+	parse_head(doc, e, &ok);
+	parse_members(doc, e, &ok);
+	json_decref(doc);
+	if (!ok)
+	{
+		entry_free(e);
+		return err_set(err, ERR_DATA, 0,
+					   "the log entry has a field that is missing or damaged");
+	}
+	*out = e;
+	return true;
+}
+
+bool
+entry_parse_list(Slice json, Entry *e, Err *err)
+{
+	json_error_t jerr;
+	json_t *doc = json_loadb((const char *) json.p, json.n, 0, &jerr);
+	bool ok = doc != NULL;
+	size_t i;
+	json_t *m;
+
+	json_array_foreach(json_object_get(doc, "objects"), i, m)
+		parse_object(m, entry_add_object(e), &ok);
+	json_decref(doc);
+	if (!ok)
+		return err_set(err, ERR_DATA, 0, "the object list is damaged");
+	return true;
+}

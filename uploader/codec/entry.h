@@ -1,0 +1,133 @@
+/*-------------------------------------------------------------------------
+ * entry.h
+ *	  One entry of the commit log: which objects count, in which order, up to
+ *	  which LSN.  The only state there is.  Format: doc/lake.md.
+ *
+ * Entry N covers (prev_end, end] of the WAL; entry N+1's prev_end is its
+ * end.  Entry 0 is written by init and has prev_end = end = the position at
+ * which the slot became consistent.
+ *
+ * Ownership: entry_free() frees everything.  Strings are never NULL.
+ * Layer: codec.
+ *-------------------------------------------------------------------------
+ */
+#ifndef ENTRY_H
+#define ENTRY_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/buf.h"
+#include "base/err.h"
+#include "base/lsn.h"
+
+#define ENTRY_FORMAT 1
+#define ENTRY_MAX_BYTES (1024 * 1024) /* one entry, as one single PUT */
+#define ENTRY_LIST_MAX_BYTES (64 * 1024 * 1024)
+#define LOAD_ID_LEN 16
+
+/* A data file. */
+typedef struct EntryObject
+{
+	char *key; /* relative to the store's prefix */
+	char *schema;
+	char *table;
+	char *hash; /* of its schema file */
+	char *load; /* load id, "" for streamed changes */
+	int64_t rows;
+	int64_t bytes; /* as stored */
+	Lsn first_lsn; /* (commit LSN, seq) of its first and last row */
+	int64_t first_seq;
+	Lsn last_lsn;
+	int64_t last_seq;
+	uint32_t crc32c; /* of the stored bytes */
+} EntryObject;
+
+/* A load of one table changed its state. */
+typedef enum LoadState
+{
+	LOAD_OPEN,     /* announced: its changes wait for it */
+	LOAD_DONE,     /* all its objects are listed in this entry */
+	LOAD_GIVEN_UP, /* its objects can never count */
+} LoadState;
+
+typedef struct EntryLoad
+{
+	char *id;
+	char *schema;
+	char *table;
+	Lsn lsn; /* S, its consistent point; 0 while open */
+	LoadState state;
+} EntryLoad;
+
+/* A table had this schema from the change at lsn on. */
+typedef struct EntrySchema
+{
+	char *schema;
+	char *table;
+	char *hash;
+	Lsn lsn;
+} EntrySchema;
+
+/* A part of the object list that did not fit. */
+typedef struct EntryList
+{
+	char *key;
+	int64_t objects;
+	uint32_t crc32c;
+} EntryList;
+
+typedef struct Entry
+{
+	int64_t seq;
+	/* source */
+	char *system_identifier;
+	int64_t timeline;
+	char *database;
+	char *slot;
+
+	Lsn prev_end;
+	Lsn end;
+	int64_t closed_until; /* unix us, a full hour; 0: none yet.  All hours
+						   * before it are complete. */
+	int64_t swept_until;  /* unix us: up to here folder = log */
+	int64_t loads_since;  /* entry that announced the oldest open load */
+	int64_t loads_open;   /* how many loads are open after this entry */
+	bool loaded;          /* the initial load was announced, or never will
+						   * be; open ones are counted above */
+	char *writer;         /* 8 hex digits */
+	int64_t time;         /* unix us, the writer's clock */
+
+	int nloads;
+	EntryLoad *loads;
+	int nschemas;
+	EntrySchema *schemas;
+	int nobjects;
+	EntryObject *objects;
+	int nlists;
+	EntryList *lists;
+} Entry;
+
+Entry *entry_new(void); /* all zero, strings "" */
+void entry_free(Entry *e);
+
+/* Sets a string of an entry or of its members; frees the old one. */
+void entry_set(char **field, const char *value);
+
+/* Append a zeroed member (strings "") and return it; valid until the next. */
+EntryObject *entry_add_object(Entry *e);
+EntryLoad *entry_add_load(Entry *e);
+EntrySchema *entry_add_schema(Entry *e);
+EntryList *entry_add_list(Entry *e);
+
+/* JSON, one object a line, appended to out; objects in the order given. */
+void entry_encode(const Entry *e, Buf *out);
+bool entry_parse(Slice json, Entry **out, Err *err) MUST_CHECK;
+
+/* The objects alone, for an EntryList file; parse appends to e->objects. */
+void entry_encode_list(const Entry *e, int from, int to, Buf *out);
+bool entry_parse_list(Slice json, Entry *e, Err *err) MUST_CHECK;
+
+const char *load_state_name(LoadState s);
+
+#endif

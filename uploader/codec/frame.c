@@ -1,0 +1,639 @@
+/*-------------------------------------------------------------------------
+ * frame.c
+ *	  Decodes the wire into events.
+ *
+ * A cursor over the frame's body does every read; once a read passes the end
+ * the cursor is "bad" and yields zeros, and the frame is refused at its end.
+ * So the decoding functions read as the contract's text does.
+ * Layer: codec.
+ *-------------------------------------------------------------------------
+ */
+#include "codec/frame.h"
+
+#include <stdlib.h>
+
+#include "base/mem.h"
+#include "codec/hash.h"
+
+#define MAX_COLUMNS 1664 /* the server's limit of a target list */
+#define MAX_STR 65535
+
+typedef struct Cursor
+{
+	const uint8_t *p;
+	size_t left;
+	bool bad;
+} Cursor;
+
+struct FrameReader
+{
+	Cursor packet;
+	Buf parts; /* body of the frame whose parts are arriving */
+	bool in_parts;
+	uint8_t part_type;
+	uint8_t part_flags;
+	uint32_t next_part;
+
+	FrameRelation **slots; /* open addressing, by relation id */
+	size_t nslots;         /* power of two */
+	size_t nrels;
+	FrameRelation *last; /* most changes come in runs */
+
+	ColView *cols; /* MAX_COLUMNS for the new, as many for the old row */
+	FrameRelation **trunc_rels;
+	uint8_t *trunc_flags;
+	FrameRelationDoneFn done;
+	void *arg;
+};
+
+static const uint8_t widths[] = {
+	[CDC_S3_KIND_BOOL] = 1,      [CDC_S3_KIND_INT2] = 2,
+	[CDC_S3_KIND_INT4] = 4,      [CDC_S3_KIND_INT8] = 8,
+	[CDC_S3_KIND_OID] = 4,       [CDC_S3_KIND_FLOAT4] = 4,
+	[CDC_S3_KIND_FLOAT8] = 8,    [CDC_S3_KIND_DATE] = 4,
+	[CDC_S3_KIND_TIME] = 8,      [CDC_S3_KIND_TIMETZ] = 12,
+	[CDC_S3_KIND_TIMESTAMP] = 8, [CDC_S3_KIND_TIMESTAMPTZ] = 8,
+	[CDC_S3_KIND_INTERVAL] = 16, [CDC_S3_KIND_UUID] = 16,
+	[CDC_S3_KIND_NUMERIC] = 0,   [CDC_S3_KIND_STRING] = 0,
+	[CDC_S3_KIND_BYTEA] = 0,     [CDC_S3_KIND_JSON] = 0,
+	[CDC_S3_KIND_TEXT] = 0,
+};
+
+int
+kind_width(uint8_t kind)
+{
+	return widths[kind];
+}
+
+/*
+ * Cursor
+ */
+static const uint8_t *
+take(Cursor *c, size_t n)
+{
+	const uint8_t *p = c->p;
+
+	if (n > c->left)
+	{
+		c->bad = true;
+		c->left = 0;
+		return NULL;
+	}
+	c->p += n;
+	c->left -= n;
+	return p;
+}
+
+static uint8_t
+take_u8(Cursor *c)
+{
+	const uint8_t *p = take(c, 1);
+
+	return p ? *p : 0;
+}
+
+static uint16_t
+take_u16(Cursor *c)
+{
+	const uint8_t *p = take(c, 2);
+
+	return p ? get_u16(p) : 0;
+}
+
+static uint32_t
+take_u32(Cursor *c)
+{
+	const uint8_t *p = take(c, 4);
+
+	return p ? get_u32(p) : 0;
+}
+
+static uint64_t
+take_u64(Cursor *c)
+{
+	const uint8_t *p = take(c, 8);
+
+	return p ? get_u64(p) : 0;
+}
+
+static Slice
+take_bytes(Cursor *c, size_t n)
+{
+	const uint8_t *p = take(c, n);
+
+	return (Slice){ p, p ? n : 0 };
+}
+
+static Slice
+take_str(Cursor *c)
+{
+	return take_bytes(c, take_u16(c));
+}
+
+static Slice
+take_blob(Cursor *c)
+{
+	size_t n = take_u8(c);
+
+	if (n == CDC_S3_BLOB_LONG)
+		n = take_u32(c);
+	return take_bytes(c, n);
+}
+
+static char *
+take_name(Cursor *c)
+{
+	Slice s = take_str(c);
+
+	if (memchr(s.n ? s.p : (const uint8_t *) "", '\0', s.n))
+		c->bad = true; /* no name of the server holds one */
+	return xstrndup(s.n ? (const char *) s.p : "", s.n);
+}
+
+/*
+ * Relations: a small hash table, deletions only as a whole.
+ */
+static size_t
+slot_of(const FrameReader *r, uint32_t id)
+{
+	size_t i = (id * UINT32_C(2654435761)) & (r->nslots - 1);
+
+	while (r->slots[i] && r->slots[i]->id != id)
+		i = (i + 1) & (r->nslots - 1);
+	return i;
+}
+
+static void
+relation_free(FrameReader *r, FrameRelation *rel)
+{
+	if (!rel)
+		return;
+	if (r->done)
+		r->done(rel, r->arg);
+	schema_free(rel->schema);
+	free(rel);
+}
+
+static void
+grow_slots(FrameReader *r)
+{
+	FrameRelation **old = r->slots;
+	size_t nold = r->nslots;
+
+	r->nslots = nold ? nold * 2 : 64;
+	r->slots = xcalloc(r->nslots, sizeof(FrameRelation *));
+	for (size_t i = 0; i < nold; i++)
+	{
+		if (old[i])
+			r->slots[slot_of(r, old[i]->id)] = old[i];
+	}
+	free(old);
+}
+
+/* Takes rel; an older version of it goes. */
+static void
+put_relation(FrameReader *r, FrameRelation *rel)
+{
+	size_t i;
+
+	if ((r->nrels + 1) * 2 > r->nslots)
+		grow_slots(r);
+	i = slot_of(r, rel->id);
+	if (r->slots[i])
+		relation_free(r, r->slots[i]);
+	else
+		r->nrels++;
+	r->slots[i] = rel;
+	r->last = rel;
+}
+
+static FrameRelation *
+find_relation(FrameReader *r, uint32_t id, uint32_t version)
+{
+	FrameRelation *rel = r->last;
+
+	if (!rel || rel->id != id)
+		rel = r->nslots ? r->slots[slot_of(r, id)] : NULL;
+	if (!rel || rel->version != version)
+		return NULL;
+	r->last = rel;
+	return rel;
+}
+
+FrameReader *
+frame_reader_new(size_t max_frame, FrameRelationDoneFn done, void *arg)
+{
+	FrameReader *r = xcalloc(1, sizeof(*r));
+
+	buf_init(&r->parts, max_frame);
+	r->cols = xcalloc(2 * MAX_COLUMNS, sizeof(*r->cols));
+	r->trunc_rels = xcalloc(UINT16_MAX, sizeof(FrameRelation *));
+	r->trunc_flags = xcalloc(UINT16_MAX, 1);
+	r->done = done;
+	r->arg = arg;
+	return r;
+}
+
+void
+frame_reader_reset(FrameReader *r)
+{
+	for (size_t i = 0; i < r->nslots; i++)
+		relation_free(r, r->slots[i]);
+	free(r->slots);
+	r->slots = NULL;
+	r->nslots = r->nrels = 0;
+	r->last = NULL;
+	r->in_parts = false;
+	buf_done(&r->parts);
+	r->packet = (Cursor){ 0 };
+}
+
+void
+frame_reader_free(FrameReader *r)
+{
+	if (!r)
+		return;
+	frame_reader_reset(r);
+	free(r->cols);
+	free(r->trunc_rels);
+	free(r->trunc_flags);
+	free(r);
+}
+
+bool
+frame_reader_packet(FrameReader *r, Slice packet, Err *err)
+{
+	uint32_t crc;
+
+	if (packet.n < CDC_S3_PACKET_HEADER || packet.p[0] != CDC_S3_MAGIC_0 ||
+		packet.p[1] != CDC_S3_MAGIC_1)
+		return err_set(err, ERR_DATA, 0,
+					   "a packet of the slot does not start with the magic of "
+					   "cdc_s3; is its plugin cdc_s3?");
+	if (packet.p[2] < CDC_S3_PROTO_VERSION_MIN ||
+		packet.p[2] > CDC_S3_PROTO_VERSION_MAX || packet.p[3] != 0)
+		return err_set(err, ERR_DATA, 0,
+					   "the plugin sends protocol version %d, this cdc-s3 "
+					   "reads %d to %d; use the same release on both sides",
+					   packet.p[2], CDC_S3_PROTO_VERSION_MIN,
+					   CDC_S3_PROTO_VERSION_MAX);
+	crc = get_u32(packet.p + 4);
+	packet.p += CDC_S3_PACKET_HEADER;
+	packet.n -= CDC_S3_PACKET_HEADER;
+	if (crc32c(0, packet.p, packet.n) != crc)
+		return err_set(err, ERR_DATA, 0,
+					   "a packet was damaged on its way: its CRC32C is wrong");
+	r->packet = (Cursor){ packet.p, packet.n, false };
+	return true;
+}
+
+/*
+ * Bodies
+ */
+static bool
+decode_hello(Cursor *c, FrameEvent *ev)
+{
+	(void) take_u32(c); /* lowest version it speaks */
+	(void) take_u32(c); /* highest */
+	ev->hello.server_version = take_u32(c);
+	ev->hello.raw_text = take_u8(c) == CDC_S3_TEXT_RAW;
+	ev->hello.plugin_version = take_str(c);
+	ev->hello.server_encoding = take_str(c);
+	ev->hello.database = take_str(c);
+	return !c->bad;
+}
+
+static bool
+decode_column(Cursor *c, SchemaColumn *col)
+{
+	uint8_t flags;
+
+	col->kind = take_u8(c);
+	flags = take_u8(c);
+	col->identity = flags & CDC_S3_COL_IDENTITY;
+	col->key = flags & CDC_S3_COL_KEY;
+	col->not_null = flags & CDC_S3_COL_NOT_NULL;
+	col->generated = flags & CDC_S3_COL_GENERATED;
+	col->attnum = (int16_t) take_u16(c);
+	col->pk = take_u16(c);
+	col->type_oid = take_u32(c);
+	col->base_oid = take_u32(c);
+	col->typmod = (int32_t) take_u32(c);
+	col->name = take_name(c);
+	col->type_schema = take_name(c);
+	col->type_name = take_name(c);
+	return !c->bad && col->kind >= CDC_S3_KIND_BOOL &&
+		   col->kind <= CDC_S3_KIND_TEXT;
+}
+
+static bool
+decode_relation(FrameReader *r, Cursor *c, FrameEvent *ev)
+{
+	FrameRelation *rel = xcalloc(1, sizeof(*rel));
+	uint32_t root_id;
+	uint8_t identity;
+	char *names[4];
+	int ncols;
+	bool as_root = ev->flags & CDC_S3_REL_AS_ROOT;
+	bool ok = true;
+
+	rel->id = take_u32(c);
+	rel->version = take_u32(c);
+	root_id = take_u32(c);
+	identity = take_u8(c);
+	for (int i = 0; i < 4; i++)
+		names[i] = take_name(c);
+	ncols = take_u16(c);
+	if (ncols > MAX_COLUMNS)
+	{
+		c->bad = true;
+		ncols = 0;
+	}
+	rel->schema =
+		schema_new(names[as_root ? 2 : 0], names[as_root ? 3 : 1], ncols);
+	rel->schema->relation_id = as_root ? root_id : rel->id;
+	rel->schema->identity =
+		identity >= 'a' && identity <= 'z' ? (char) identity : 'd';
+	for (int i = 0; ok && i < ncols; i++)
+		ok = decode_column(c, &rel->schema->cols[i]);
+	for (int i = 0; i < 4; i++)
+		free(names[i]);
+	if (!ok || c->bad)
+	{
+		schema_free(rel->schema);
+		free(rel);
+		return false;
+	}
+	schema_finish(rel->schema);
+	put_relation(r, rel);
+	ev->rel = rel;
+	return true;
+}
+
+static bool
+decode_begin(Cursor *c, FrameEvent *ev)
+{
+	ev->xid = take_u32(c);
+	ev->lsn = take_u64(c);
+	ev->time = (int64_t) take_u64(c);
+	return !c->bad;
+}
+
+static bool
+decode_commit(Cursor *c, FrameEvent *ev)
+{
+	ev->lsn = take_u64(c);
+	ev->time = (int64_t) take_u64(c);
+	ev->ordinal = take_u64(c);
+	return !c->bad;
+}
+
+static bool
+bit(const uint8_t *map, int i)
+{
+	return map && map[i / 8] >> (i % 8) & 1;
+}
+
+static void
+decode_withheld(Cursor *c, ColView *v)
+{
+	Slice bytes;
+
+	v->state = COL_WITHHELD;
+	v->reason = take_u8(c);
+	v->size = take_u64(c);
+	v->crc32c = take_u32(c);
+	bytes = take_blob(c);
+	v->p = bytes.p;
+	v->n = (uint32_t) bytes.n;
+}
+
+static inline void
+decode_value(Cursor *c, uint8_t kind, ColView *v)
+{
+	size_t n = widths[kind];
+
+	if (n == 0)
+	{
+		n = take_u8(c);
+		if (n == CDC_S3_BLOB_LONG)
+			n = take_u32(c);
+	}
+	v->state = COL_VALUE;
+	v->p = take(c, n);
+	v->n = (uint32_t) n;
+}
+
+static bool
+decode_row(Cursor *c, const Schema *s, bool key_only, ColView *cols,
+		   RowView *out)
+{
+	uint8_t flags = take_u8(c);
+	size_t map_bytes = ((size_t) s->ncols + 7) / 8;
+	const uint8_t *nulls = NULL;
+	const uint8_t *unchanged = NULL;
+	const uint8_t *withheld = NULL;
+
+	if (flags & CDC_S3_ROW_NULLS)
+		nulls = take(c, map_bytes);
+	if (flags & CDC_S3_ROW_UNCHANGED)
+		unchanged = take(c, map_bytes);
+	if (flags & CDC_S3_ROW_WITHHELD)
+		withheld = take(c, map_bytes);
+	if (c->bad || flags & ~(CDC_S3_ROW_NULLS | CDC_S3_ROW_UNCHANGED |
+							CDC_S3_ROW_WITHHELD))
+		return false;
+	for (int i = 0; i < s->ncols; i++)
+	{
+		ColView *v = &cols[i];
+
+		if (key_only && !s->cols[i].key)
+			v->state = COL_ABSENT;
+		else if (bit(nulls, i))
+			v->state = COL_NULL;
+		else if (bit(unchanged, i))
+			v->state = COL_UNCHANGED;
+		else if (bit(withheld, i))
+			decode_withheld(c, v);
+		else
+			decode_value(c, s->cols[i].kind, v);
+	}
+	*out = (RowView){ s->ncols, cols };
+	return !c->bad;
+}
+
+static bool
+decode_change(FrameReader *r, Cursor *c, FrameEvent *ev)
+{
+	uint32_t id = take_u32(c);
+	uint32_t version = take_u32(c);
+	const Schema *s;
+
+	ev->lsn = take_u64(c);
+	ev->ordinal = take_u64(c);
+	if (ev->flags & CDC_S3_CHANGE_XID)
+		ev->xid = take_u32(c);
+	if (c->bad)
+		return false;
+	ev->rel = find_relation(r, id, version);
+	if (!ev->rel)
+		return false;
+	s = ev->rel->schema;
+	if (ev->flags & (CDC_S3_OLD_KEY | CDC_S3_OLD_FULL))
+	{
+		if (!decode_row(c, s, ev->flags & CDC_S3_OLD_KEY, r->cols + MAX_COLUMNS,
+						&ev->old_row))
+			return false;
+	}
+	if (ev->type == CDC_S3_DELETE)
+		return true;
+	return decode_row(c, s, false, r->cols, &ev->new_row);
+}
+
+static bool
+decode_truncate(FrameReader *r, Cursor *c, FrameEvent *ev)
+{
+	ev->lsn = take_u64(c);
+	ev->ordinal = take_u64(c);
+	if (ev->flags & CDC_S3_CHANGE_XID)
+		ev->xid = take_u32(c);
+	ev->nrels = take_u16(c);
+	ev->rels = r->trunc_rels;
+	ev->rel_flags = r->trunc_flags;
+	for (int i = 0; i < ev->nrels && !c->bad; i++)
+	{
+		uint32_t id = take_u32(c);
+		uint32_t version = take_u32(c);
+
+		r->trunc_flags[i] = take_u8(c);
+		if (r->trunc_flags[i] & CDC_S3_TRUNC_PARTIAL)
+			(void) take_bytes(c, take_u32(c)); /* the bound */
+		r->trunc_rels[i] = c->bad ? NULL : find_relation(r, id, version);
+		if (!r->trunc_rels[i])
+			return false;
+	}
+	return !c->bad;
+}
+
+static bool
+decode_message(Cursor *c, FrameEvent *ev)
+{
+	ev->lsn = take_u64(c);
+	ev->ordinal = take_u64(c);
+	if (ev->flags & CDC_S3_CHANGE_XID)
+		ev->xid = take_u32(c);
+	ev->prefix = take_str(c);
+	ev->content = take_bytes(c, take_u32(c));
+	return !c->bad;
+}
+
+static bool
+decode_body(FrameReader *r, Cursor *c, FrameEvent *ev)
+{
+	switch (ev->type)
+	{
+		case CDC_S3_HELLO:
+			return decode_hello(c, ev);
+		case CDC_S3_RELATION:
+			return decode_relation(r, c, ev);
+		case CDC_S3_BEGIN:
+		case CDC_S3_STREAM_COMMIT:
+			return decode_begin(c, ev);
+		case CDC_S3_COMMIT:
+			return decode_commit(c, ev);
+		case CDC_S3_INSERT:
+		case CDC_S3_UPDATE:
+		case CDC_S3_DELETE:
+			return decode_change(r, c, ev);
+		case CDC_S3_TRUNCATE:
+			return decode_truncate(r, c, ev);
+		case CDC_S3_MESSAGE:
+			return decode_message(c, ev);
+		default:
+			return false; /* streaming, two-phase: never asked for */
+	}
+}
+
+/* Adds a part; *out_whole once it was the last, body being the frame's. */
+static bool
+add_part(FrameReader *r, uint8_t flags, Cursor *c, FrameEvent *ev, Cursor *body,
+		 bool *out_whole, Err *err)
+{
+	uint8_t type = take_u8(c);
+	uint8_t frame_flags = take_u8(c);
+	uint32_t number = take_u32(c);
+
+	if (c->bad || number != (r->in_parts ? r->next_part : 0) ||
+		(r->in_parts && type != r->part_type))
+		return err_set(err, ERR_DATA, 0, "part %u of a frame is out of order",
+					   number);
+	if (number == 0)
+		buf_reset(&r->parts);
+	r->in_parts = true;
+	r->part_type = type;
+	r->part_flags = frame_flags;
+	r->next_part = number + 1;
+	buf_add(&r->parts, c->p, c->left);
+	if (r->parts.overflow)
+		return err_set(err, ERR_LIMIT, 0, "a row is longer than %zu bytes",
+					   r->parts.max);
+	*out_whole = flags & CDC_S3_PART_LAST;
+	if (*out_whole)
+	{
+		r->in_parts = false;
+		ev->type = type;
+		ev->flags = frame_flags;
+		*body = (Cursor){ r->parts.p, r->parts.n, false };
+	}
+	return true;
+}
+
+/* A long row's memory is not kept for the rest of the run. */
+static void
+drop_parts(FrameReader *r)
+{
+	if (!r->in_parts && r->parts.cap > CDC_S3_FRAME_MAX)
+		buf_done(&r->parts);
+}
+
+bool
+frame_next(FrameReader *r, FrameEvent *ev, bool *out_end, Err *err)
+{
+	drop_parts(r);
+	for (;;)
+	{
+		Cursor body;
+		Slice bytes;
+		bool whole = true;
+
+		*out_end = r->packet.left == 0;
+		if (*out_end)
+			return true;
+		*ev = (FrameEvent){ 0 };
+		ev->type = take_u8(&r->packet);
+		ev->flags = take_u8(&r->packet);
+		bytes = take_bytes(&r->packet, take_u32(&r->packet));
+		if (r->packet.bad)
+			return err_set(err, ERR_DATA, 0, "a packet ends inside a frame");
+		body = (Cursor){ bytes.p, bytes.n, false };
+		if (ev->type & 0x80)
+			continue;
+		if (ev->type == CDC_S3_PART)
+		{
+			Cursor part = body;
+
+			if (!add_part(r, ev->flags, &part, ev, &body, &whole, err))
+				return false;
+		}
+		else if (r->in_parts)
+			return err_set(err, ERR_DATA, 0,
+						   "a frame came between the parts of another");
+		if (!whole)
+			continue;
+		if (!decode_body(r, &body, ev))
+			return err_set(err, ERR_DATA, 0,
+						   "a frame of type '%c' breaks the wire contract",
+						   ev->type >= ' ' && ev->type < 0x7f ? ev->type : '?');
+		return true;
+	}
+}

@@ -1,0 +1,86 @@
+/*-------------------------------------------------------------------------
+ * frame.h
+ *	  Decodes the wire (plugin/cdc_s3_proto.h) into events.
+ *
+ * Use: frame_reader_packet() with each CopyData payload, then frame_next()
+ * until it says that the packet is at its end.  An event and all it points
+ * to are borrowed until the next call; rows are views into the packet.
+ * Relations live until frame_reader_reset() or their next version.
+ *
+ * Bytes from the network: every length is checked before it is used; what
+ * breaks the contract is ERR_DATA, and never a crash.
+ * Threads: one owner at a time.  Layer: codec.
+ *-------------------------------------------------------------------------
+ */
+#ifndef FRAME_H
+#define FRAME_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/buf.h"
+#include "base/err.h"
+#include "base/lsn.h"
+#include "cdc_s3_proto.h"
+#include "codec/row.h"
+#include "codec/schema.h"
+
+typedef struct FrameRelation
+{
+	uint32_t id;
+	uint32_t version;
+	Schema *schema; /* owned; under the root's name with AS_ROOT */
+	void *user;     /* the reader's user may hang something here … */
+} FrameRelation;
+
+/* … and is told when the relation goes. */
+typedef void (*FrameRelationDoneFn)(FrameRelation *rel, void *arg);
+
+typedef struct FrameHello
+{
+	uint32_t server_version;
+	bool raw_text; /* SQL_ASCII: text may not be UTF-8 */
+	Slice plugin_version;
+	Slice server_encoding;
+	Slice database;
+} FrameHello;
+
+typedef struct FrameEvent
+{
+	uint8_t type;  /* CdcS3Frame; PART never comes out */
+	uint8_t flags; /* of the frame */
+	uint32_t xid;  /* begin */
+	Lsn lsn;       /* begin, commit: commit LSN; changes: their own */
+	int64_t time;  /* begin, commit: microseconds since 2000-01-01 UTC */
+	uint64_t ordinal;
+	FrameRelation *rel; /* relation, insert, update, delete */
+	RowView old_row;
+	RowView new_row;
+	/* truncate */
+	int nrels;
+	FrameRelation **rels;
+	const uint8_t *rel_flags;
+	/* message */
+	Slice prefix;
+	Slice content;
+	FrameHello hello;
+} FrameEvent;
+
+typedef struct FrameReader FrameReader;
+
+/* max_frame bounds one frame, its parts put together. */
+FrameReader *frame_reader_new(size_t max_frame, FrameRelationDoneFn done,
+							  void *arg);
+void frame_reader_free(FrameReader *r);
+
+/* A new connection: forgets relations and half a frame. */
+void frame_reader_reset(FrameReader *r);
+
+/* Starts a packet; borrowed until it is at its end. */
+bool frame_reader_packet(FrameReader *r, Slice packet, Err *err) MUST_CHECK;
+
+/* *out_end: no more events in this packet, ev is not set. */
+bool frame_next(FrameReader *r, FrameEvent *ev, bool *out_end,
+				Err *err) MUST_CHECK;
+
+#endif

@@ -1,0 +1,113 @@
+/*-------------------------------------------------------------------------
+ * key.c
+ *	  Names of objects in the lake.
+ *
+ * Layer: codec.
+ *-------------------------------------------------------------------------
+ */
+#include "codec/key.h"
+
+#include <inttypes.h>
+
+#include "base/clock.h"
+
+static bool
+is_plain(uint8_t c)
+{
+	return (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') ||
+		   (c >= '0' && c <= '9') || c == '_' || c == '-' || c == '.';
+}
+
+void
+key_add_segment(Buf *out, const char *name)
+{
+	for (const uint8_t *p = (const uint8_t *) name; *p; p++)
+	{
+		bool leading = p == (const uint8_t *) name && (*p == '_' || *p == '.');
+
+		if (is_plain(*p) && !leading)
+			buf_byte(out, *p);
+		else
+			buf_printf(out, "%%%02X", *p);
+	}
+}
+
+void
+key_add_table(Buf *out, const char *schema, const char *table)
+{
+	key_add_segment(out, schema);
+	buf_byte(out, '/');
+	key_add_segment(out, table);
+	buf_byte(out, '/');
+}
+
+void
+key_add_partition(Buf *out, KeyPartition by, int64_t unix_hour)
+{
+	CivilTime c;
+
+	if (by == KEY_BY_NONE)
+		return;
+	civil_from_unix_us(unix_hour * US_PER_HOUR, &c);
+	buf_printf(out, "year=%04" PRId64 "/month=%02d/day=%02d/", c.year, c.month,
+			   c.day);
+	if (by == KEY_BY_HOUR)
+		buf_printf(out, "hour=%02d/", c.hour);
+}
+
+void
+key_add_entry(Buf *out, int64_t seq)
+{
+	buf_printf(out, KEY_LOG_PREFIX "%020" PRId64 ".json", seq);
+}
+
+void
+key_add_schema(Buf *out, const char *schema, const char *table,
+			   const char *hash)
+{
+	buf_str(out, "_cdc/schema/");
+	key_add_table(out, schema, table);
+	buf_printf(out, "%s.json", hash);
+}
+
+static const char *
+last_segment(const char *key)
+{
+	const char *slash = strrchr(key, '/');
+
+	return slash ? slash + 1 : key;
+}
+
+bool
+key_parse_part(const char *key, int64_t *out_seq)
+{
+	const char *s = last_segment(key);
+	int64_t seq = 0;
+	int n = 0;
+
+	if (strncmp(s, "part-", 5) != 0)
+		return false;
+	for (s += 5; *s >= '0' && *s <= '9' && n < 18; s++, n++)
+		seq = seq * 10 + (*s - '0');
+	if (n == 0 || *s != '-')
+		return false;
+	*out_seq = seq;
+	return true;
+}
+
+bool
+key_parse_load(const char *key, char *id, size_t size)
+{
+	const char *s = last_segment(key);
+	size_t n;
+
+	if (strncmp(s, "load-", 5) != 0)
+		return false;
+	s += 5;
+	n = strcspn(s, "-");
+	if (n == 0 || n >= size || s[n] != '-')
+		return false;
+	memcpy(id, s, n);
+	id[n] = '\0';
+	return true;
+}

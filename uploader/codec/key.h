@@ -1,0 +1,52 @@
+/*-------------------------------------------------------------------------
+ * key.h
+ *	  Names of objects in the lake (doc/lake.md).
+ *
+ * A schema's or table's name becomes one segment of a key: all bytes but
+ * A-Z a-z 0-9 _ - . are percent-encoded, and so is a leading '_' or '.'.
+ * The mapping is injective and no name can leave its folder.
+ * Layer: codec.
+ *-------------------------------------------------------------------------
+ */
+#ifndef KEY_H
+#define KEY_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/buf.h"
+
+typedef enum KeyPartition
+{
+	KEY_BY_HOUR,
+	KEY_BY_DAY,
+	KEY_BY_NONE
+} KeyPartition;
+
+#define KEY_LOG_PREFIX "_cdc/log/"
+
+void key_add_segment(Buf *out, const char *name);
+
+/* "<schema>/<table>/" */
+void key_add_table(Buf *out, const char *schema, const char *table);
+
+/* "year=2026/month=11/day=21/hour=08/" of a unix hour (hours since 1970). */
+void key_add_partition(Buf *out, KeyPartition by, int64_t unix_hour);
+
+/* "_cdc/log/00000000000000000042.json" */
+void key_add_entry(Buf *out, int64_t seq);
+
+/* "_cdc/schema/<schema>/<table>/<hash>.json" */
+void key_add_schema(Buf *out, const char *schema, const char *table,
+					const char *hash);
+
+/*
+ * Reads the entry number of "…/part-<entry>-<n>-<writer>…"; false where the
+ * key's last segment is not of that form.
+ */
+bool key_parse_part(const char *key, int64_t *out_seq);
+
+/* Reads the load id of "…/load-<id>-<n>-<writer>…" into id (size 17). */
+bool key_parse_load(const char *key, char *id, size_t size);
+
+#endif

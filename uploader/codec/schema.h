@@ -1,0 +1,73 @@
+/*-------------------------------------------------------------------------
+ * schema.h
+ *	  What a row means: the columns of one table at one moment, as the source
+ *	  described them.  In the lake it is an immutable file
+ *	  _cdc/schema/<schema>/<table>/<hash>.json, the hash being the first 16
+ *	  hex digits of the SHA-256 of its bytes.
+ *
+ * Ownership: schema_free() frees everything in it.
+ * Threads: immutable once finished; may be shared then.  Layer: codec.
+ *-------------------------------------------------------------------------
+ */
+#ifndef SCHEMA_H
+#define SCHEMA_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/buf.h"
+#include "base/err.h"
+
+#define SCHEMA_HASH_LEN 16
+#define SCHEMA_FILE_MAX (16 * 1024 * 1024)
+
+typedef struct SchemaColumn
+{
+	char *name;      /* at the source */
+	char *json_name; /* in records: name, or with one '_' more where it is
+					  * taken by metadata or a partition key */
+	char *type_schema;
+	char *type_name;   /* as in pg_type: "int4", "_text", "mood" */
+	uint32_t type_oid; /* the source's; below 16384 the same everywhere */
+	uint32_t base_oid; /* of the type below all domains */
+	int32_t typmod;
+	int attnum;
+	int pk;        /* position in the primary key, from 1; 0: none */
+	uint8_t kind;  /* CdcS3Kind of the wire */
+	bool identity; /* in the replica identity */
+	bool key;      /* in the key by which rows are found */
+	bool not_null;
+	bool generated; /* stored generated: never to be written */
+} SchemaColumn;
+
+typedef struct Schema
+{
+	char *schema;
+	char *table;
+	uint32_t relation_id; /* OID at the source; another one: another table */
+	char identity;        /* 'd', 'i', 'f', 'n' */
+	int ncols;
+	SchemaColumn *cols;
+	char hash[SCHEMA_HASH_LEN + 1]; /* set by schema_finish, schema_parse */
+} Schema;
+
+/* An empty schema with room for ncols columns, all zero. */
+Schema *schema_new(const char *schema, const char *table, int ncols);
+void schema_free(Schema *s);
+
+/*
+ * Once all columns have their names: derives json_name and hash.  A column
+ * whose name, less trailing underscores, is one of the metadata names (_op,
+ * _lsn, _seq, _xid, _ts, _unchanged, _key, _before, _withheld) or partition
+ * keys (year, month, day, hour) gets one underscore more.
+ */
+void schema_finish(Schema *s);
+
+/* The file's bytes, appended; and back (ERR_DATA). */
+void schema_encode(const Schema *s, Buf *out);
+bool schema_parse(Slice json, Schema **out, Err *err) MUST_CHECK;
+
+/* True where at least one column is in the key. */
+bool schema_has_key(const Schema *s);
+
+#endif

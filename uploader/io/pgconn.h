@@ -1,0 +1,63 @@
+/*-------------------------------------------------------------------------
+ * pgconn.h
+ *	  Connections to PostgreSQL over libpq, with our errors.
+ *
+ * Connections are opened with pinned settings (search_path empty, ISO dates,
+ * UTC, client_encoding UTF8, no statement timeout), so that what a role or
+ * database sets changes nothing.  Messages never hold a password.
+ * Threads: a connection is used by one thread at a time.  Layer: io.
+ *-------------------------------------------------------------------------
+ */
+#ifndef PGCONN_H
+#define PGCONN_H
+
+#include <libpq-fe.h>
+#include <stdbool.h>
+
+#include "base/buf.h"
+#include "base/err.h"
+
+/* Err.code of a failure that may pass: server down, restarting, too busy. */
+#define PG_TRANSIENT 1
+
+typedef enum PgRole
+{
+	PG_SOURCE,             /* ordinary connection; errors are ERR_SOURCE */
+	PG_SOURCE_REPLICATION, /* walsender, replication=database */
+	PG_TARGET              /* ordinary connection; errors are ERR_TARGET */
+} PgRole;
+
+/*
+ * conninfo may be empty: then the PG* variables say all.  A refused password
+ * or missing right to connect is ERR_AUTH.  The caller PQfinish()es.
+ */
+bool pg_connect(const char *conninfo, PgRole role, PGconn **out,
+				Err *err) MUST_CHECK;
+
+/*
+ * Fills err from the connection's or the result's error (res may be NULL):
+ * "could not <doing>: <server's message> (SQLSTATE …)".  Returns false.
+ */
+bool pg_error(PGconn *conn, const PGresult *res, PgRole role, const char *doing,
+			  Err *err);
+
+/* Runs one statement; *out may be NULL when the result is of no interest. */
+bool pg_exec(PGconn *conn, PgRole role, const char *doing, const char *sql,
+			 PGresult **out, Err *err) MUST_CHECK;
+
+/* The same with text parameters (NULL: SQL NULL). */
+bool pg_exec_params(PGconn *conn, PgRole role, const char *doing,
+					const char *sql, int nparams, const char *const *values,
+					PGresult **out, Err *err) MUST_CHECK;
+
+/* Appends name as a quoted SQL identifier, or value as a quoted literal. */
+void pg_add_ident(Buf *out, const char *name);
+void pg_add_literal(Buf *out, const char *value);
+
+/*
+ * True where a conninfo string or URI holds a password: such a thing is not
+ * to come from argv.
+ */
+bool pg_conninfo_has_password(const char *conninfo);
+
+#endif
