@@ -6,6 +6,10 @@
  * only bytes that codec/key.c lets through.  An object is written whole and
  * never changed.  No order of a listing is relied on.
  *
+ * A conditional put that is tried again may meet the object of its own first
+ * try, whose answer was lost: ERR_EXISTS then says no more than that the key
+ * is taken.  Who must know by whom reads the object back and compares.
+ *
  * Ownership: store_open() gives a Store to its caller, who closes it.
  * Threads: a Store is used by one thread at a time; open one a thread (they
  * share credentials).  Retries live in here (store_retry.c): a call that
@@ -25,14 +29,17 @@
 #include "base/buf.h"
 #include "base/err.h"
 
-/* What a store needs to know; strings are borrowed while store_open runs. */
+/*
+ * What a store needs to know; strings are borrowed while store_open runs.
+ * NULL and "" both mean: not set.
+ */
 typedef struct StoreOptions
 {
 	const char *url;         /* s3://bucket/prefix or file:///dir */
-	const char *endpoint;    /* NULL: AWS of the region */
-	const char *region;      /* NULL: from environment, else us-east-1 */
-	const char *addressing;  /* "auto", "path" or "virtual" */
-	const char *ca_file;     /* NULL: the system's */
+	const char *endpoint;    /* unset: from environment or profile, else AWS */
+	const char *region;      /* unset: the same, else us-east-1 */
+	const char *addressing;  /* "auto" (unset), "path" or "virtual" */
+	const char *ca_file;     /* unset: AWS_CA_BUNDLE, else the system's */
 	int64_t retry_ms;        /* how long one call is tried; 0: once */
 	const atomic_bool *stop; /* ends waiting with ERR_STOP; may be NULL */
 } StoreOptions;
@@ -67,9 +74,15 @@ typedef struct StoreOps
 	/* Size of the object; ERR_NOT_FOUND. */
 	bool (*head)(Store *s, const char *key, int64_t *out_bytes, Err *err);
 
-	/* Calls fn for each key that starts with prefix, in no known order. */
-	bool (*list)(Store *s, const char *prefix, StoreListFn fn, void *arg,
-				 Err *err);
+	/*
+	 * One page of the keys that start with prefix.  cursor is empty before
+	 * the first page, and is left empty by the last, also where fn ended the
+	 * listing.  fn is called only once the answer is here as a whole: a call
+	 * that failed with a retryable kind has called nothing and may be
+	 * repeated with the same cursor.
+	 */
+	bool (*list)(Store *s, const char *prefix, Buf *cursor, StoreListFn fn,
+				 void *arg, Err *err);
 
 	/* True too when there was no such object. */
 	bool (*del)(Store *s, const char *key, Err *err);
@@ -116,11 +129,12 @@ store_head(Store *s, const char *key, int64_t *out_bytes, Err *err)
 	return s->ops->head(s, key, out_bytes, err);
 }
 
-static inline bool MUST_CHECK
-store_list(Store *s, const char *prefix, StoreListFn fn, void *arg, Err *err)
-{
-	return s->ops->list(s, prefix, fn, arg, err);
-}
+/*
+ * Calls fn once for each key that starts with prefix, in no known order.
+ * fn may use the Store, to delete what is listed for example.
+ */
+bool store_list(Store *s, const char *prefix, StoreListFn fn, void *arg,
+				Err *err) MUST_CHECK;
 
 static inline bool MUST_CHECK
 store_del(Store *s, const char *key, Err *err)

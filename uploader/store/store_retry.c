@@ -1,0 +1,212 @@
+/*-------------------------------------------------------------------------
+ * store_retry.c
+ *	  Tries calls of any store again, with full jitter, for a stated time.
+ *
+ * Invariants:
+ *	(1) Only kinds that err_is_retryable() names are tried again.
+ *	(2) The error that is returned holds the first cause, since later ones
+ *		are often its echo, and how many tries there were.
+ *	(3) *stop ends the waiting within STOP_STEP_MS.
+ *	(4) fn of a listing sees a key once: a page is repeated only where its
+ *		call failed before fn was called.
+ *
+ * Ownership: owns the inner store.
+ * Layer: store.
+ *-------------------------------------------------------------------------
+ */
+#include <inttypes.h>
+#include <stdlib.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "store/store.h"
+
+#define BASE_MS 100
+#define CAP_MS 20000
+#define STOP_STEP_MS 100
+
+typedef struct RetryStore
+{
+	Store base;
+	StoreOps ops; /* ours, with the name of what is wrapped */
+	Store *inner;
+	int64_t retry_ms;
+	const atomic_bool *stop;
+} RetryStore;
+
+/* One call in its tries. */
+typedef struct Tries
+{
+	const RetryStore *s;
+	const char *what;
+	const char *key;
+	int64_t start_ms;
+	int n; /* tries so far */
+	Err first;
+} Tries;
+
+static Tries
+tries_begin(Store *s, const char *what, const char *key)
+{
+	return (Tries){ .s = (const RetryStore *) s,
+					.what = what,
+					.key = key,
+					.start_ms = clock_mono_ms() };
+}
+
+static bool
+stopped(const RetryStore *s)
+{
+	return s->stop && atomic_load(s->stop);
+}
+
+/* Waits before the next try; false where *stop was set. */
+static bool
+wait_ms(const RetryStore *s, int64_t ms)
+{
+	int64_t until = clock_mono_ms() + ms;
+
+	while (!stopped(s))
+	{
+		int64_t left = until - clock_mono_ms();
+
+		if (left <= 0)
+			return true;
+		clock_sleep_ms(left < STOP_STEP_MS ? left : STOP_STEP_MS);
+	}
+	return false;
+}
+
+static bool
+give_up(const Tries *t, ErrKind kind, Err *err)
+{
+	*err = t->first;
+	err->kind = kind;
+	if (kind == ERR_STOP)
+		return err_prefix(err, "stopped while trying again");
+	if (t->n > 1)
+		return err_prefix(err, "gave up after %d tries in %" PRId64 " ms", t->n,
+						  clock_mono_ms() - t->start_ms);
+	return false;
+}
+
+/*
+ * Called after a failed try.  True: try again.  False: err is what the
+ * caller is to see.
+ */
+static bool
+again(Tries *t, Err *err)
+{
+	int64_t elapsed = clock_mono_ms() - t->start_ms;
+	int64_t wait;
+
+	t->n++;
+	if (t->n == 1)
+		t->first = *err;
+	if (!err_is_retryable(err->kind))
+		return false;
+	if (t->s->retry_ms <= 0 || elapsed >= t->s->retry_ms)
+		return give_up(t, t->first.kind, err);
+	wait = backoff_ms(t->n, BASE_MS, CAP_MS);
+	if (wait > t->s->retry_ms - elapsed)
+		wait = t->s->retry_ms - elapsed; /* one last try at the end */
+	log_debug("store call failed, trying again", "call", t->what, "object",
+			  t->key, "attempt", log_int(t->n), "wait_ms", log_int(wait),
+			  "error", err->msg, NULL);
+	if (!wait_ms(t->s, wait))
+		return give_up(t, ERR_STOP, err);
+	return true;
+}
+
+static bool
+retry_put(Store *s, const char *key, Slice body, bool only_if_absent, Err *err)
+{
+	Store *inner = ((RetryStore *) s)->inner;
+	Tries t = tries_begin(s, "put", key);
+
+	do
+		if (store_put(inner, key, body, only_if_absent, err))
+			return true;
+	while (again(&t, err));
+	return false;
+}
+
+static bool
+retry_get(Store *s, const char *key, Buf *out, Err *err)
+{
+	Store *inner = ((RetryStore *) s)->inner;
+	Tries t = tries_begin(s, "get", key);
+
+	do
+		if (store_get(inner, key, out, err))
+			return true;
+	while (again(&t, err));
+	return false;
+}
+
+static bool
+retry_head(Store *s, const char *key, int64_t *out_bytes, Err *err)
+{
+	Store *inner = ((RetryStore *) s)->inner;
+	Tries t = tries_begin(s, "head", key);
+
+	do
+		if (store_head(inner, key, out_bytes, err))
+			return true;
+	while (again(&t, err));
+	return false;
+}
+
+static bool
+retry_list(Store *s, const char *prefix, Buf *cursor, StoreListFn fn, void *arg,
+		   Err *err)
+{
+	Store *inner = ((RetryStore *) s)->inner;
+	Tries t = tries_begin(s, "list", prefix);
+
+	do
+		if (inner->ops->list(inner, prefix, cursor, fn, arg, err))
+			return true;
+	while (again(&t, err));
+	return false;
+}
+
+static bool
+retry_del(Store *s, const char *key, Err *err)
+{
+	Store *inner = ((RetryStore *) s)->inner;
+	Tries t = tries_begin(s, "delete", key);
+
+	do
+		if (store_del(inner, key, err))
+			return true;
+	while (again(&t, err));
+	return false;
+}
+
+static void
+retry_close(Store *s)
+{
+	store_close(((RetryStore *) s)->inner);
+	free(s);
+}
+
+Store *
+store_retry_new(Store *inner, int64_t retry_ms, const atomic_bool *stop)
+{
+	RetryStore *s = xcalloc(1, sizeof(*s));
+
+	s->ops = (StoreOps){ .name = inner->ops->name,
+						 .put = retry_put,
+						 .get = retry_get,
+						 .head = retry_head,
+						 .list = retry_list,
+						 .del = retry_del,
+						 .close = retry_close };
+	s->base.ops = &s->ops;
+	s->inner = inner;
+	s->retry_ms = retry_ms;
+	s->stop = stop;
+	return &s->base;
+}
