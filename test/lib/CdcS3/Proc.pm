@@ -51,7 +51,7 @@ sub server_user
 # The words before a command that make it run as that user.
 sub as_server_user
 {
-	my $user = server_user() or return ();
+	my $user = server_user() or return 'setpriv';
 	my $gid = (getpwnam $user)[3];
 	return ('setpriv', "--reuid=$user", "--regid=$gid", '--clear-groups');
 }
