@@ -42,8 +42,8 @@ for purpose in "${@:-build}"; do
 		more="perl procps zstd"
 		;;
 	test)
-		more="perl procps zstd libcmocka-dev clang-format-14 python3 git"
-		more="$more valgrind"
+		more="perl procps zstd libcmocka-dev clang-format-14 python3"
+		more="$more shellcheck pmccabe"
 		;;
 	*)
 		echo "test/deps.sh: unknown purpose \"$purpose\"" >&2

@@ -155,17 +155,9 @@ sub wait_loaded
 sub loaded
 {
 	my ($self) = @_;
-	my (%seen, %done);
-	for my $e ($self->entries)
-	{
-		for my $load (@{ $e->{loads} // [] })
-		{
-			my $id = join '.', map { $load->{$_} // '' } qw(id schema table);
-			$seen{$id} = 1;
-			$done{$id} = 1 if ($load->{state} // '') eq 'done';
-		}
-	}
-	return %seen && keys %seen == keys %done;
+	my $last = ($self->entry_files)[-1] or return;
+	my $e = JSON::PP->new->utf8->decode(slurp($last));
+	return $e->{loaded} && !$e->{loads_open};
 }
 
 1;
