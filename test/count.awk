@@ -1,6 +1,8 @@
 # Counts results in the output of a stage: TAP lines, and the lines of
 # pg_regress before it spoke TAP.  Indented TAP (subtests) is not counted.
-/^ok([ \t]|$)/ { if (tolower($0) ~ /# skip/) skipped++; else passed++ }
+# cmocka calls a skipped case "not ok … # SKIP".
+/^(not )?ok([ \t]|$)/ && tolower($0) ~ /# *skip/ { skipped++; next }
+/^ok([ \t]|$)/ { passed++ }
 /^not ok([ \t]|$)/ { failed++ }
 /^(test |     )[^ ].* \.\.\. +ok/ { passed++ }
 /^(test |     )[^ ].* \.\.\. +(FAILED|failed)/ { failed++ }

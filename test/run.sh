@@ -27,9 +27,10 @@ stage()
 		f=1
 		tail -n 60 "$logs/$name.log"
 	fi
-	grep -E '^ok.*# *(skip|SKIP)' "$logs/$name.log" || true
+	grep -iE '^(not )?ok.*# *skip' "$logs/$name.log" || true
 	if [ "$f" != 0 ]; then
-		grep -nE '^not ok| \.\.\. FAILED' "$logs/$name.log" || true
+		grep -nE '^not ok| \.\.\. FAILED' "$logs/$name.log" |
+			grep -viE '# *skip' || true
 		show_failure "$name"
 	fi
 	passed=$((passed + p))

@@ -71,7 +71,7 @@ sub give_to_server_user
 sub temp_folder
 {
 	my $base = $ENV{TMPDIR} // '/tmp';
-	$base = '/tmp' if length $base > 40 || !-d $base;
+	$base = '/tmp' if length $base > 60 || !-d $base;
 	my $dir = tempdir('cdc_s3.XXXXXX', DIR => $base);
 	chmod 0755, $dir or die "could not chmod $dir: $!\n";
 	push @folders, $dir;
