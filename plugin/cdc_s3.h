@@ -1,0 +1,337 @@
+/*-------------------------------------------------------------------------
+ * cdc_s3.h
+ *	  State of the output plugin, and what its files offer each other.
+ *
+ * Ownership: everything hangs off LogicalDecodingContext.context and goes
+ * away with it.  The one static pointer, in relcache.c, is reset by a
+ * callback of that context.
+ *-------------------------------------------------------------------------
+ */
+#ifndef CDC_S3_H
+#define CDC_S3_H
+
+#include "access/tupdesc.h"
+#include "fmgr.h"
+#include "lib/stringinfo.h"
+#include "nodes/pg_list.h"
+#include "replication/logical.h"
+#include "replication/output_plugin.h"
+#include "utils/hsearch.h"
+#include "utils/rel.h"
+
+#include "cdc_s3_proto.h"
+#include "compat.h"
+
+/* The wire is little-endian, and stored values are copied as they are. */
+#ifdef WORDS_BIGENDIAN
+#error "cdc_s3 needs a little-endian machine"
+#endif
+
+/* ---- options (options.c) ---- */
+
+typedef enum CdcS3Format
+{
+	FORMAT_BINARY,
+	FORMAT_TEXT
+} CdcS3Format;
+
+typedef enum CdcS3Partition
+{
+	PARTITION_ROOT,
+	PARTITION_LEAF
+} CdcS3Partition;
+
+typedef enum CdcS3Old
+{
+	OLD_KEY,
+	OLD_FULL
+} CdcS3Old;
+
+typedef enum CdcS3Origin
+{
+	ORIGIN_ANY,
+	ORIGIN_NONE
+} CdcS3Origin;
+
+/* One option as the plugin understood it, for the hello frame. */
+typedef struct CdcS3OptionText
+{
+	const char *name;
+	const char *value;
+} CdcS3OptionText;
+
+typedef struct CdcS3Options
+{
+	int proto_version;
+	int format;    /* CdcS3Format */
+	int partition; /* CdcS3Partition */
+	int old;       /* CdcS3Old */
+	int origin;    /* CdcS3Origin */
+	bool messages;
+	bool include_lsn;
+	bool include_xid;
+	bool include_time;
+	bool include_relation;
+	List *tables;  /* of CdcS3Pattern; NIL: all */
+	List *exclude; /* of CdcS3Pattern */
+	List *shown;   /* of CdcS3OptionText */
+} CdcS3Options;
+
+extern void cdc_s3_options_parse(List *given, CdcS3Options *opt);
+
+/* ---- which relations (filter.c) ---- */
+
+typedef struct CdcS3Pattern
+{
+	char *schema; /* '*' is any run of bytes, '\' takes the next one literally
+				   */
+	char *table;
+} CdcS3Pattern;
+
+/* A list of patterns; false with a reason in *why if it cannot be read. */
+extern bool cdc_s3_patterns_parse(const char *text, List **out_list,
+								  const char **why);
+extern bool cdc_s3_patterns_match(List *patterns, const char *schema,
+								  const char *table);
+
+/* ---- relations (relcache.c) ---- */
+
+/* How a stored attribute gets on the wire. */
+typedef enum CdcS3Op
+{
+	OP_SKIP,   /* dropped, virtual, or not asked for */
+	OP_FIXED1, /* stored bytes, this many */
+	OP_FIXED2,
+	OP_FIXED4,
+	OP_FIXED8,
+	OP_FIXED12,
+	OP_FIXED16,
+	OP_BLOB,   /* varlena whose payload goes as it is */
+	OP_STRING, /* varlena whose payload has to be converted to UTF-8 */
+	OP_NAME,   /* type name: bytes up to the first NUL */
+	OP_ENUM,   /* label */
+	OP_TEXT    /* through the output function */
+} CdcS3Op;
+
+/* One physical attribute of the relation, for the walk over a tuple. */
+typedef struct CdcS3Step
+{
+	int16 len;   /* attlen */
+	uint8 align; /* alignment less one */
+	uint8 op;    /* CdcS3Op */
+	uint16 col;  /* index of the column, if op is not OP_SKIP */
+} CdcS3Step;
+
+/* One column on the wire. */
+typedef struct CdcS3Column
+{
+	char *name;        /* in the server's encoding */
+	AttrNumber source; /* attribute number in the relation itself */
+	AttrNumber attnum; /* the same in the relation whose shape is sent */
+	int16 attlen;
+	bool attbyval;
+	bool pinned;        /* text depends on settings */
+	uint8 kind;         /* CdcS3Kind */
+	uint8 op;           /* CdcS3Op */
+	uint8 flags;        /* CDC_S3_COL_* */
+	uint16 pk_position; /* from 1, 0 = none */
+	Oid type;
+	Oid base_type;
+	int32 typmod; /* of the base type */
+	FmgrInfo out; /* output function, for OP_TEXT and format text */
+} CdcS3Column;
+
+typedef struct CdcS3Rel
+{
+	Oid relid; /* hash key, first */
+
+	/* An entry counts if it is ready, not stale and of this generation. */
+	bool ready;
+	bool stale;
+	uint32 generation;
+
+	MemoryContext cxt; /* owns all below */
+	bool published;
+	bool as_root;
+	bool has_identity; /* the server logs what finds the row */
+	bool key_is_all;   /* identity full without a primary key */
+	bool walk;         /* columns come in the order of the attributes */
+	bool dense;        /* and each attribute is a column */
+	bool pinned;       /* some column's text depends on settings */
+	char identity;     /* relreplident */
+	Oid rootid;
+
+	int natts;
+	int ncols;
+	int nvarlena;
+	int bitmap_len;
+	int nkey_steps;
+	CdcS3Column *cols;
+	CdcS3Step *steps;     /* natts of them */
+	CdcS3Step *key_steps; /* up to the last key column */
+	char *name;           /* quoted, of the root where rows have its shape */
+
+	/* The relation frame's body; its version changes when it does. */
+	char *body;
+	Size body_len;
+	uint32 version;
+	bool sent;         /* this version, outside of stream blocks */
+	uint64 sent_block; /* last stream block that it was sent in */
+} CdcS3Rel;
+
+/* ---- state ---- */
+
+/* A top-level transaction, between its begin and its end. */
+typedef struct CdcS3Txn
+{
+	uint64 ordinal; /* of the last change */
+	bool begun;     /* begin or first stream start was sent */
+} CdcS3Txn;
+
+typedef struct CdcS3Value CdcS3Value;
+
+typedef struct CdcS3State
+{
+	LogicalDecodingContext *ctx;
+	MemoryContext cxt;     /* as long as the decoding context */
+	MemoryContext scratch; /* one change */
+	CdcS3Options opt;
+
+	/*
+	 * The packet: buf[0 .. len), its header left free; empty if len is 0.
+	 * While a frame is open its header is at "frame", else that is 0.
+	 */
+	char *buf;
+	Size len;
+	Size cap;
+	Size frame;
+	bool parts;    /* a frame may leave in parts */
+	bool in_parts; /* and this one does: buf holds what follows the last one
+					  sent */
+	uint32 part_no;
+	bool hello_sent;
+
+	CdcS3Txn *txn;          /* the one that callbacks work on, or NULL */
+	CdcS3Txn plain;         /* storage for one that is not streamed */
+	ReorderBufferTXN *rtxn; /* the server's view of it */
+	TransactionId xid;      /* its xid */
+	bool in_stream;         /* between stream start and stop */
+	bool stream_open;       /* and the stream start frame was sent */
+	bool prepared;          /* it ends in PREPARE */
+	uint64 stream_block;    /* number of the block */
+	bool pinned;            /* settings are pinned in this transaction */
+	uint32 since_progress;
+
+	/* relcache.c */
+	HTAB *rels;
+	HTAB *watched; /* OIDs of partition ancestors, hashes of types */
+	CdcS3Rel *last_rel;
+	uint32 generation;
+	uint32 last_version;
+	uint32 nstale;
+
+	char *database; /* its name, in its encoding */
+
+	/* Conversion to UTF-8. */
+	int encoding;
+	bool convert;
+	bool convert_ready;
+	FmgrInfo convert_fn;
+
+	/* Work space of row.c. */
+	Datum *datums;
+	bool *nulls;
+	int natts_max;
+	CdcS3Value *values;
+	int values_max;
+} CdcS3State;
+
+extern void cdc_s3_rels_init(CdcS3State *st);
+extern CdcS3Rel *cdc_s3_rel_get(CdcS3State *st, Relation relation);
+extern void cdc_s3_rels_sweep(CdcS3State *st);
+
+/* ---- settings and encodings (convert.c) ---- */
+
+extern void cdc_s3_pin_settings(CdcS3State *st);
+extern void cdc_s3_convert_init(CdcS3State *st);
+extern bool cdc_s3_convert_chunk(CdcS3State *st, const char **src,
+								 Size *src_len, char *dst, Size dst_size,
+								 Size *out_len);
+extern bool cdc_s3_convert(CdcS3State *st, const char *src, Size src_len,
+						   const char **out, Size *out_len);
+extern const char *cdc_s3_name_utf8(CdcS3State *st, const char *name,
+									Size *out_len);
+extern bool cdc_s3_is_ascii(const char *s, Size len);
+
+/* ---- rows (row.c) ---- */
+
+extern void cdc_s3_put_row(CdcS3State *st, CdcS3Rel *rel, Relation relation,
+						   HeapTuple tuple, HeapTuple fill, bool key_only);
+extern bool cdc_s3_key_changed(CdcS3Rel *rel, Relation relation, HeapTuple old,
+							   HeapTuple new);
+
+/* ---- frames (encode.c) ---- */
+
+extern void cdc_s3_frame_begin(CdcS3State *st, uint8 type, uint8 flags);
+extern void cdc_s3_frame_end(CdcS3State *st);
+extern void cdc_s3_packet_flush(CdcS3State *st);
+extern void cdc_s3_reserve(CdcS3State *st, Size n);
+extern void cdc_s3_put_bytes(CdcS3State *st, const void *data, Size n);
+extern void cdc_s3_put_blob(CdcS3State *st, const void *data, Size n);
+
+extern void cdc_s3_put_begin(CdcS3State *st, uint8 type, ReorderBufferTXN *txn);
+extern void cdc_s3_put_commit(CdcS3State *st, ReorderBufferTXN *txn);
+extern void cdc_s3_txn_open(CdcS3State *st);
+extern void cdc_s3_put_relation(CdcS3State *st, CdcS3Rel *rel);
+extern void cdc_s3_put_change(CdcS3State *st, CdcS3Rel *rel, Relation relation,
+							  ReorderBufferChange *change);
+extern void cdc_s3_put_message(CdcS3State *st, XLogRecPtr lsn,
+							   bool transactional, const char *prefix,
+							   Size size, const char *message);
+
+/* ---- truncates (truncate.c) ---- */
+
+extern void cdc_s3_put_truncate(CdcS3State *st, int nrelations,
+								Relation relations[],
+								ReorderBufferChange *change);
+
+/* ---- format text (text.c) ---- */
+
+extern void cdc_s3_text_frame(CdcS3State *st, const char *frame, Size len);
+
+/* Little-endian integers at any address. */
+static inline char *
+put_u16(char *p, uint16 v)
+{
+	memcpy(p, &v, sizeof(v));
+	return p + sizeof(v);
+}
+
+static inline char *
+put_u32(char *p, uint32 v)
+{
+	memcpy(p, &v, sizeof(v));
+	return p + sizeof(v);
+}
+
+static inline char *
+put_u64(char *p, uint64 v)
+{
+	memcpy(p, &v, sizeof(v));
+	return p + sizeof(v);
+}
+
+/* The length of a blob, as it stands before its bytes. */
+static inline char *
+put_blob_len(char *p, Size n)
+{
+	if (n < CDC_S3_BLOB_LONG)
+	{
+		*p = (char) n;
+		return p + 1;
+	}
+	*p = (char) CDC_S3_BLOB_LONG;
+	return put_u32(p + 1, (uint32) n);
+}
+
+#endif /* CDC_S3_H */

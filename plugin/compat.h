@@ -1,0 +1,63 @@
+/*-------------------------------------------------------------------------
+ * compat.h
+ *	  Differences between the server's major versions, and nothing else.
+ *
+ * This is the one file that looks at PG_VERSION_NUM.
+ *-------------------------------------------------------------------------
+ */
+#ifndef CDC_S3_COMPAT_H
+#define CDC_S3_COMPAT_H
+
+#include "access/htup_details.h"
+#include "catalog/pg_attribute.h"
+#include "replication/reorderbuffer.h"
+#include "utils/relcache.h"
+
+#if PG_VERSION_NUM < 150000
+#error "cdc_s3 needs PostgreSQL 15 or later"
+#endif
+
+#if PG_VERSION_NUM >= 160000
+#include "varatt.h"
+#endif
+
+/* A tuple of a change: wrapped up to 16, plain from 17 on. */
+#if PG_VERSION_NUM >= 170000
+#define CHANGE_TUPLE(t) (t)
+#else
+#define CHANGE_TUPLE(t) ((t) ? &(t)->tuple : NULL)
+#endif
+
+#if PG_VERSION_NUM >= 160000
+#define txn_top(txn) rbtxn_get_toptxn(txn)
+#else
+#define txn_top(txn) ((txn)->toptxn ? (txn)->toptxn : (txn))
+#endif
+
+/* Up to 15 it is for the plugin to keep a long transaction from timing out. */
+#if PG_VERSION_NUM >= 160000
+#define PLUGIN_REPORTS_PROGRESS 0
+#else
+#define PLUGIN_REPORTS_PROGRESS 1
+#endif
+
+#if PG_VERSION_NUM >= 180000
+#define relation_primary_key(rel) RelationGetPrimaryKeyIndex(rel, false)
+#else
+#define relation_primary_key(rel) RelationGetPrimaryKeyIndex(rel)
+#endif
+
+/* Virtual generated columns came with 18. */
+#ifndef ATTRIBUTE_GENERATED_VIRTUAL
+#define ATTRIBUTE_GENERATED_VIRTUAL 'v'
+#endif
+
+/* The module's name and version, where the server can show them. */
+#if PG_VERSION_NUM >= 180000
+#define MODULE_MAGIC(name_, version_)                                          \
+	PG_MODULE_MAGIC_EXT(.name = (name_), .version = (version_))
+#else
+#define MODULE_MAGIC(name_, version_) PG_MODULE_MAGIC
+#endif
+
+#endif /* CDC_S3_COMPAT_H */

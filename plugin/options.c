@@ -1,0 +1,216 @@
+/*-------------------------------------------------------------------------
+ * options.c
+ *	  The options of the plugin, as a client gives them with
+ *	  START_REPLICATION or to pg_logical_slot_get_changes().
+ *
+ * One table says all there is to know of an option; parsing, errors and the
+ * hello frame follow from it.
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "nodes/parsenodes.h"
+#include "nodes/value.h"
+#include "utils/builtins.h"
+
+#include "cdc_s3.h"
+
+typedef enum OptionType
+{
+	OPT_BOOL,
+	OPT_ENUM,
+	OPT_PROTO, /* protocol version */
+	OPT_PATTERNS
+} OptionType;
+
+typedef struct Option
+{
+	const char *name;
+	OptionType type;
+	size_t offset;      /* in CdcS3Options */
+	const char *def;    /* as a client would write it */
+	const char *values; /* of an enum, in the order of its enumerators */
+} Option;
+
+static const Option options[] = {
+	{ "proto_version", OPT_PROTO, offsetof(CdcS3Options, proto_version), "1",
+	  NULL },
+	{ "format", OPT_ENUM, offsetof(CdcS3Options, format), "binary",
+	  "binary, text" },
+	{ "tables", OPT_PATTERNS, offsetof(CdcS3Options, tables), "", NULL },
+	{ "exclude", OPT_PATTERNS, offsetof(CdcS3Options, exclude), "", NULL },
+	{ "partition", OPT_ENUM, offsetof(CdcS3Options, partition), "root",
+	  "root, leaf" },
+	{ "old", OPT_ENUM, offsetof(CdcS3Options, old), "key", "key, full" },
+	{ "origin", OPT_ENUM, offsetof(CdcS3Options, origin), "any", "any, none" },
+	{ "messages", OPT_BOOL, offsetof(CdcS3Options, messages), "on", NULL },
+	{ "include_lsn", OPT_BOOL, offsetof(CdcS3Options, include_lsn), "off",
+	  NULL },
+	{ "include_xid", OPT_BOOL, offsetof(CdcS3Options, include_xid), "off",
+	  NULL },
+	{ "include_time", OPT_BOOL, offsetof(CdcS3Options, include_time), "off",
+	  NULL },
+	{ "include_relation", OPT_BOOL, offsetof(CdcS3Options, include_relation),
+	  "off", NULL },
+};
+
+/* The names of all options, for a hint. */
+static char *
+option_names(void)
+{
+	StringInfoData s;
+
+	initStringInfo(&s);
+	for (int i = 0; i < (int) lengthof(options); i++)
+		appendStringInfo(&s, "%s\"%s\"", i > 0 ? ", " : "", options[i].name);
+	return s.data;
+}
+
+static void
+bad_value(const Option *o, const char *value, const char *allowed)
+{
+	ereport(ERROR, errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+			errmsg("invalid value \"%s\" for option \"%s\" of output plugin "
+				   "\"cdc_s3\"",
+				   value, o->name),
+			errhint("Allowed: %s.", allowed));
+}
+
+/* The position of a value in a list such as "root, leaf", or -1. */
+static int
+enum_position(const char *values, const char *value)
+{
+	size_t len = strlen(value);
+	int n = 0;
+
+	for (const char *p = values; p; n++)
+	{
+		const char *end = strstr(p, ", ");
+		size_t this_len = end ? (size_t) (end - p) : strlen(p);
+
+		if (this_len == len && pg_strncasecmp(p, value, len) == 0)
+			return n;
+		p = end ? end + 2 : NULL;
+	}
+	return -1;
+}
+
+static int
+proto_version(const Option *o, const char *value)
+{
+	char *end;
+	long v;
+
+	errno = 0;
+	v = strtol(value, &end, 10);
+	if (errno != 0 || end == value || *end != '\0')
+		bad_value(o, value,
+				  psprintf("%d to %d", CDC_S3_PROTO_VERSION_MIN,
+						   CDC_S3_PROTO_VERSION_MAX));
+	if (v < CDC_S3_PROTO_VERSION_MIN || v > CDC_S3_PROTO_VERSION_MAX)
+		ereport(ERROR, errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+				errmsg("client asks for protocol version %ld, but output "
+					   "plugin \"cdc_s3\" speaks versions %d to %d",
+					   v, CDC_S3_PROTO_VERSION_MIN, CDC_S3_PROTO_VERSION_MAX),
+				errhint("Install the same version of cdc_s3 on both sides."));
+	return (int) v;
+}
+
+/* Store a value, which is an error if it is not among those allowed. */
+static void
+option_set(CdcS3Options *opt, const Option *o, const char *value)
+{
+	void *field = (char *) opt + o->offset;
+
+	switch (o->type)
+	{
+		case OPT_BOOL:
+			if (!parse_bool(value, field))
+				bad_value(o, value, "on, off");
+			break;
+
+		case OPT_ENUM:
+			*(int *) field = enum_position(o->values, value);
+			if (*(int *) field < 0)
+				bad_value(o, value, o->values);
+			break;
+
+		case OPT_PROTO:
+			*(int *) field = proto_version(o, value);
+			break;
+
+		case OPT_PATTERNS:
+		{
+			const char *why = NULL;
+
+			if (!cdc_s3_patterns_parse(value, field, &why))
+				ereport(ERROR, errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+						errmsg("invalid value \"%s\" for option \"%s\" of "
+							   "output plugin \"cdc_s3\"",
+							   value, o->name),
+						errdetail("%s", why),
+						errhint("Allowed: patterns such as public.orders, "
+								"sales.*, \"Sales\".\"Order *\" or *, "
+								"separated by commas."));
+			break;
+		}
+	}
+}
+
+/* What the client wrote; a bare boolean option means on. */
+static const char *
+given_value(const Option *o, DefElem *def)
+{
+	if (def->arg != NULL)
+		return strVal(def->arg);
+	if (o->type == OPT_BOOL)
+		return "on";
+	ereport(ERROR, errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+			errmsg("option \"%s\" of output plugin \"cdc_s3\" needs a value",
+				   o->name));
+}
+
+/*
+ * Fill *opt from the client's list of DefElem and the defaults.  The result
+ * lives in the current memory context.
+ */
+void
+cdc_s3_options_parse(List *given, CdcS3Options *opt)
+{
+	const char *values[lengthof(options)] = { NULL };
+	ListCell *lc;
+
+	foreach (lc, given)
+	{
+		DefElem *def = lfirst_node(DefElem, lc);
+		int i = 0;
+
+		while (i < (int) lengthof(options) &&
+			   strcmp(options[i].name, def->defname) != 0)
+			i++;
+		if (i == (int) lengthof(options))
+			ereport(ERROR, errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+					errmsg("unrecognized option \"%s\" of output plugin "
+						   "\"cdc_s3\"",
+						   def->defname),
+					errhint("Valid options: %s.", option_names()));
+		if (values[i])
+			ereport(ERROR, errcode(ERRCODE_SYNTAX_ERROR),
+					errmsg("option \"%s\" of output plugin \"cdc_s3\" given "
+						   "more than once",
+						   def->defname),
+					errhint("Valid options, each once: %s.", option_names()));
+		values[i] = given_value(&options[i], def);
+	}
+
+	memset(opt, 0, sizeof(*opt));
+	for (int i = 0; i < (int) lengthof(options); i++)
+	{
+		CdcS3OptionText *shown = palloc(sizeof(CdcS3OptionText));
+
+		shown->name = options[i].name;
+		shown->value = pstrdup(values[i] ? values[i] : options[i].def);
+		option_set(opt, &options[i], shown->value);
+		opt->shown = lappend(opt->shown, shown);
+	}
+}

@@ -1,0 +1,667 @@
+/*-------------------------------------------------------------------------
+ * relcache.c
+ *	  What the plugin knows of each relation: whether it is wanted, how its
+ *	  rows are walked, and the bytes of its relation frame.
+ *
+ * Invariants:
+ *	(1) An invalidation sets flags and frees nothing: it may come from the
+ *		catalog look-ups of the very build it invalidates.
+ *	(2) An entry is built when it is asked for, never while one of its rows
+ *		is being written.
+ *	(3) Two relation frames with the same version have the same bytes.
+ *	(4) The callbacks are registered once in a backend; they reach the state
+ *		through one static pointer, which ends with the decoding context.
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/htup_details.h"
+#include "access/sysattr.h"
+#include "catalog/catalog.h"
+#include "catalog/namespace.h"
+#include "catalog/partition.h"
+#include "catalog/pg_class.h"
+#include "catalog/pg_namespace.h"
+#include "catalog/pg_type.h"
+#include "common/hashfn.h"
+#include "utils/builtins.h"
+#include "utils/fmgroids.h"
+#include "utils/inval.h"
+#include "utils/lsyscache.h"
+#include "utils/memutils.h"
+#include "utils/syscache.h"
+
+#include "cdc_s3.h"
+
+/* Sweep when so many entries went stale. */
+#define SWEEP_AT 512
+
+/* Schema of the tables that we keep ourselves at a target. */
+#define OWN_SCHEMA "cdc_s3"
+
+/* A relation OID or the hash of a type, whose change concerns all entries. */
+typedef struct Watched
+{
+	uint64 key;
+} Watched;
+
+#define WATCH_RELATION(oid) ((uint64) (oid))
+#define WATCH_TYPE(hash) (UINT64CONST(1) << 32 | (uint64) (hash))
+
+static CdcS3State *active = NULL;
+
+/* ---- invalidation ---- */
+
+static bool
+is_watched(uint64 key)
+{
+	return hash_search(active->watched, &key, HASH_FIND, NULL) != NULL;
+}
+
+static void
+relation_invalidated(Datum arg, Oid relid)
+{
+	CdcS3Rel *rel;
+
+	if (!active)
+		return;
+	if (!OidIsValid(relid) || is_watched(WATCH_RELATION(relid)))
+	{
+		active->generation++;
+		return;
+	}
+	rel = hash_search(active->rels, &relid, HASH_FIND, NULL);
+	if (rel && !rel->stale)
+	{
+		rel->stale = true;
+		active->nstale++;
+	}
+}
+
+static void
+type_invalidated(Datum arg, int cacheid, uint32 hash)
+{
+	if (active && (hash == 0 || is_watched(WATCH_TYPE(hash))))
+		active->generation++;
+}
+
+static void
+schema_invalidated(Datum arg, int cacheid, uint32 hash)
+{
+	if (active)
+		active->generation++;
+}
+
+static void
+context_gone(void *arg)
+{
+	if (active == arg)
+		active = NULL;
+}
+
+static void
+watch(CdcS3State *st, uint64 key)
+{
+	(void) hash_search(st->watched, &key, HASH_ENTER, NULL);
+}
+
+void
+cdc_s3_rels_init(CdcS3State *st)
+{
+	static bool registered = false;
+	MemoryContextCallback *gone;
+	HASHCTL ctl;
+
+	memset(&ctl, 0, sizeof(ctl));
+	ctl.keysize = sizeof(Oid);
+	ctl.entrysize = sizeof(CdcS3Rel);
+	ctl.hcxt = st->cxt;
+	st->rels = hash_create("cdc_s3 relations", 128, &ctl,
+						   HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
+	ctl.keysize = sizeof(uint64);
+	ctl.entrysize = sizeof(Watched);
+	st->watched = hash_create("cdc_s3 watched", 64, &ctl,
+							  HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
+
+	gone = MemoryContextAllocZero(st->cxt, sizeof(*gone));
+	gone->func = context_gone;
+	gone->arg = st;
+	MemoryContextRegisterResetCallback(st->cxt, gone);
+	active = st;
+
+	if (registered)
+		return;
+	CacheRegisterRelcacheCallback(relation_invalidated, (Datum) 0);
+	CacheRegisterSyscacheCallback(TYPEOID, type_invalidated, (Datum) 0);
+	CacheRegisterSyscacheCallback(NAMESPACEOID, schema_invalidated, (Datum) 0);
+	registered = true;
+}
+
+/* ---- columns ---- */
+
+typedef struct KindRow
+{
+	Oid type;
+	uint8 kind;
+	uint8 op;
+} KindRow;
+
+static const KindRow kinds[] = {
+	{ BOOLOID, CDC_S3_KIND_BOOL, OP_FIXED1 },
+	{ INT2OID, CDC_S3_KIND_INT2, OP_FIXED2 },
+	{ INT4OID, CDC_S3_KIND_INT4, OP_FIXED4 },
+	{ INT8OID, CDC_S3_KIND_INT8, OP_FIXED8 },
+	{ OIDOID, CDC_S3_KIND_OID, OP_FIXED4 },
+	{ FLOAT4OID, CDC_S3_KIND_FLOAT4, OP_FIXED4 },
+	{ FLOAT8OID, CDC_S3_KIND_FLOAT8, OP_FIXED8 },
+	{ DATEOID, CDC_S3_KIND_DATE, OP_FIXED4 },
+	{ TIMEOID, CDC_S3_KIND_TIME, OP_FIXED8 },
+	{ TIMETZOID, CDC_S3_KIND_TIMETZ, OP_FIXED12 },
+	{ TIMESTAMPOID, CDC_S3_KIND_TIMESTAMP, OP_FIXED8 },
+	{ TIMESTAMPTZOID, CDC_S3_KIND_TIMESTAMPTZ, OP_FIXED8 },
+	{ INTERVALOID, CDC_S3_KIND_INTERVAL, OP_FIXED16 },
+	{ UUIDOID, CDC_S3_KIND_UUID, OP_FIXED16 },
+	{ NUMERICOID, CDC_S3_KIND_NUMERIC, OP_BLOB },
+	{ BYTEAOID, CDC_S3_KIND_BYTEA, OP_BLOB },
+	{ TEXTOID, CDC_S3_KIND_STRING, OP_STRING },
+	{ VARCHAROID, CDC_S3_KIND_STRING, OP_STRING },
+	{ BPCHAROID, CDC_S3_KIND_STRING, OP_STRING },
+	{ NAMEOID, CDC_S3_KIND_STRING, OP_NAME },
+	{ JSONOID, CDC_S3_KIND_JSON, OP_STRING },
+};
+
+/* Output functions of these look at no setting. */
+static const Oid unpinned[] = { JSONBOID,    INETOID,   CIDROID,   MACADDROID,
+								MACADDR8OID, BITOID,    VARBITOID, XMLOID,
+								CHAROID,     XIDOID,    TIDOID,    CIDOID,
+								TSVECTOROID, TSQUERYOID };
+
+static void
+column_kind(CdcS3State *st, CdcS3Column *col)
+{
+	for (int i = 0; i < (int) lengthof(kinds); i++)
+	{
+		if (kinds[i].type != col->base_type)
+			continue;
+		col->kind = kinds[i].kind;
+		col->op = kinds[i].op;
+		if (col->op == OP_STRING && !st->convert)
+			col->op = OP_BLOB;
+		return;
+	}
+	if (get_typtype(col->base_type) == TYPTYPE_ENUM)
+	{
+		col->kind = CDC_S3_KIND_STRING;
+		col->op = OP_ENUM;
+		return;
+	}
+	col->kind = CDC_S3_KIND_TEXT;
+	col->op = OP_TEXT;
+	col->pinned = true;
+	for (int i = 0; i < (int) lengthof(unpinned); i++)
+		if (unpinned[i] == col->base_type)
+			col->pinned = false;
+}
+
+static void
+column_output(CdcS3State *st, CdcS3Rel *rel, CdcS3Column *col)
+{
+	Oid proc;
+	bool varlena;
+
+	if (col->op != OP_TEXT && st->opt.format != FORMAT_TEXT)
+		return;
+	getTypeOutputInfo(col->base_type, &proc, &varlena);
+	fmgr_info_cxt(proc, &col->out, rel->cxt);
+}
+
+/* Attribute number of a name in the relation itself; "hint" is tried first. */
+static AttrNumber
+find_attribute(TupleDesc desc, const char *name, AttrNumber hint)
+{
+	for (int i = -1; i < desc->natts; i++)
+	{
+		int at = i < 0 ? hint - 1 : i;
+		Form_pg_attribute att;
+
+		if (at >= desc->natts)
+			continue;
+		att = TupleDescAttr(desc, at);
+		if (!att->attisdropped && strcmp(NameStr(att->attname), name) == 0)
+			return att->attnum;
+	}
+	return InvalidAttrNumber;
+}
+
+static void
+build_columns(CdcS3State *st, CdcS3Rel *rel, Relation relation, Relation shape)
+{
+	TupleDesc desc = RelationGetDescr(shape);
+
+	rel->cols = MemoryContextAllocZero(rel->cxt, sizeof(CdcS3Column) *
+													 Max(desc->natts, 1));
+	for (int i = 0; i < desc->natts; i++)
+	{
+		Form_pg_attribute att = TupleDescAttr(desc, i);
+		CdcS3Column *col = &rel->cols[rel->ncols];
+
+		if (att->attisdropped ||
+			att->attgenerated == ATTRIBUTE_GENERATED_VIRTUAL)
+			continue;
+		col->source = att->attnum;
+		if (rel->as_root)
+			col->source = find_attribute(RelationGetDescr(relation),
+										 NameStr(att->attname), att->attnum);
+		if (col->source == InvalidAttrNumber)
+			continue;
+		col->name = MemoryContextStrdup(rel->cxt, NameStr(att->attname));
+		col->attnum = att->attnum;
+		col->attlen = att->attlen;
+		col->attbyval = att->attbyval;
+		col->type = att->atttypid;
+		col->typmod = att->atttypmod;
+		col->base_type = getBaseTypeAndTypmod(att->atttypid, &col->typmod);
+		if (att->attnotnull)
+			col->flags |= CDC_S3_COL_NOT_NULL;
+		if (att->attgenerated)
+			col->flags |= CDC_S3_COL_GENERATED;
+		column_kind(st, col);
+		column_output(st, rel, col);
+		rel->pinned |= col->pinned;
+		watch(st, WATCH_TYPE(GetSysCacheHashValue1(
+					  TYPEOID, ObjectIdGetDatum(col->type))));
+		rel->ncols++;
+	}
+	rel->bitmap_len = (rel->ncols + 7) / 8;
+}
+
+/* ---- identity and key ---- */
+
+/*
+ * Fill in positions in the primary key: that of the relation whose shape is
+ * sent.  False if it has none that is valid and immediate.
+ */
+static bool
+build_primary_key(CdcS3Rel *rel, Relation shape)
+{
+	Oid index_oid;
+	Relation index;
+
+	/* What relation_primary_key() returns is known once this was called. */
+	list_free(RelationGetIndexList(shape));
+	index_oid = relation_primary_key(shape);
+	if (!OidIsValid(index_oid))
+		return false;
+	index = RelationIdGetRelation(index_oid);
+	if (!RelationIsValid(index))
+		return false;
+	for (int k = 0; k < IndexRelationGetNumberOfKeyAttributes(index); k++)
+	{
+		AttrNumber attnum = index->rd_index->indkey.values[k];
+
+		for (int c = 0; c < rel->ncols; c++)
+			if (rel->cols[c].attnum == attnum)
+				rel->cols[c].pk_position = k + 1;
+	}
+	RelationClose(index);
+	return true;
+}
+
+static void
+build_identity(CdcS3Rel *rel, Relation relation, Relation shape)
+{
+	bool full;
+	bool has_pk;
+	Bitmapset *key = NULL;
+
+	rel->identity = relation->rd_rel->relreplident;
+	full = rel->identity == REPLICA_IDENTITY_FULL;
+	has_pk = build_primary_key(rel, shape);
+	if (relation->rd_rel->relkind != RELKIND_PARTITIONED_TABLE && !full)
+		key = RelationGetIdentityKeyBitmap(relation);
+	rel->has_identity = full || key != NULL;
+	rel->key_is_all = full && !has_pk;
+
+	for (int c = 0; c < rel->ncols; c++)
+	{
+		CdcS3Column *col = &rel->cols[c];
+		int bit = col->source - FirstLowInvalidHeapAttributeNumber;
+
+		if (full)
+			col->flags |= CDC_S3_COL_IDENTITY;
+		else if (bms_is_member(bit, key))
+			col->flags |= CDC_S3_COL_IDENTITY | CDC_S3_COL_KEY;
+		if (full && (!has_pk || col->pk_position > 0))
+			col->flags |= CDC_S3_COL_KEY;
+	}
+	bms_free(key);
+}
+
+/* ---- the walk over a tuple ---- */
+
+static uint8
+align_mask(char attalign)
+{
+	switch (attalign)
+	{
+		case TYPALIGN_SHORT:
+			return ALIGNOF_SHORT - 1;
+		case TYPALIGN_INT:
+			return ALIGNOF_INT - 1;
+		case TYPALIGN_DOUBLE:
+			return ALIGNOF_DOUBLE - 1;
+		default:
+			return 0;
+	}
+}
+
+static void
+build_steps(CdcS3Rel *rel, Relation relation)
+{
+	TupleDesc desc = RelationGetDescr(relation);
+	AttrNumber last = 0;
+
+	rel->natts = desc->natts;
+	rel->steps = MemoryContextAllocZero(rel->cxt, sizeof(CdcS3Step) * 2 *
+													  Max(desc->natts, 1));
+	rel->key_steps = rel->steps + desc->natts;
+	for (int i = 0; i < desc->natts; i++)
+	{
+		Form_pg_attribute att = TupleDescAttr(desc, i);
+
+		rel->steps[i].len = att->attlen;
+		rel->steps[i].align = align_mask(att->attalign);
+		rel->steps[i].op = OP_SKIP;
+		if (att->attlen == -1)
+			rel->nvarlena++;
+	}
+	memcpy(rel->key_steps, rel->steps, sizeof(CdcS3Step) * desc->natts);
+
+	rel->walk = true;
+	for (int c = 0; c < rel->ncols; c++)
+	{
+		CdcS3Column *col = &rel->cols[c];
+		int i = col->source - 1;
+
+		if (col->source <= last)
+			rel->walk = false;
+		last = col->source;
+		rel->steps[i].op = col->op;
+		rel->steps[i].col = c;
+		if (!(col->flags & CDC_S3_COL_KEY))
+			continue;
+		rel->key_steps[i] = rel->steps[i];
+		rel->nkey_steps = Max(rel->nkey_steps, i + 1);
+	}
+	rel->dense = rel->walk && rel->ncols == rel->natts;
+}
+
+/* ---- the relation frame ---- */
+
+static void
+body_u8(StringInfo s, uint8 v)
+{
+	appendStringInfoCharMacro(s, (char) v);
+}
+
+static void
+body_u16(StringInfo s, uint16 v)
+{
+	appendBinaryStringInfo(s, (char *) &v, sizeof(v));
+}
+
+static void
+body_u32(StringInfo s, uint32 v)
+{
+	appendBinaryStringInfo(s, (char *) &v, sizeof(v));
+}
+
+static void
+body_name(CdcS3State *st, StringInfo s, const char *name)
+{
+	Size len;
+	const char *utf8 = cdc_s3_name_utf8(st, name, &len);
+
+	body_u16(s, (uint16) len);
+	appendBinaryStringInfo(s, utf8, (int) len);
+}
+
+static void
+body_type(CdcS3State *st, StringInfo s, Oid type)
+{
+	HeapTuple tup = SearchSysCache1(TYPEOID, ObjectIdGetDatum(type));
+	Form_pg_type form;
+	char *schema;
+
+	if (!HeapTupleIsValid(tup))
+	{
+		body_u32(s, 0); /* two empty names */
+		return;
+	}
+	form = (Form_pg_type) GETSTRUCT(tup);
+	schema = get_namespace_name(form->typnamespace);
+	body_name(st, s, schema ? schema : "");
+	body_name(st, s, NameStr(form->typname));
+	ReleaseSysCache(tup);
+}
+
+/*
+ * Write the frame's body, less its version, in the current context.  Another
+ * one than before gets another version.
+ */
+static void
+build_body(CdcS3State *st, CdcS3Rel *rel, Relation relation, Relation root)
+{
+	StringInfoData s;
+
+	initStringInfo(&s);
+	body_u32(&s, rel->relid);
+	body_u32(&s, 0);
+	body_u32(&s, rel->rootid);
+	body_u8(&s, rel->identity);
+	body_name(st, &s, get_namespace_name(RelationGetNamespace(relation)));
+	body_name(st, &s, RelationGetRelationName(relation));
+	body_name(st, &s, get_namespace_name(RelationGetNamespace(root)));
+	body_name(st, &s, RelationGetRelationName(root));
+	body_u16(&s, (uint16) rel->ncols);
+	for (int c = 0; c < rel->ncols; c++)
+	{
+		CdcS3Column *col = &rel->cols[c];
+
+		body_u8(&s, col->kind);
+		body_u8(&s, col->flags);
+		body_u16(&s, (uint16) col->attnum);
+		body_u16(&s, col->pk_position);
+		body_u32(&s, col->type);
+		body_u32(&s, col->base_type);
+		body_u32(&s, (uint32) col->typmod);
+		body_name(st, &s, col->name);
+		body_type(st, &s, col->type);
+	}
+
+	if (rel->body && rel->body_len == (Size) s.len &&
+		memcmp(rel->body, s.data, 4) == 0 &&
+		memcmp(rel->body + 8, s.data + 8, s.len - 8) == 0)
+		return;
+	if (rel->body)
+		pfree(rel->body);
+	rel->body = MemoryContextAlloc(st->cxt, s.len);
+	rel->body_len = s.len;
+	rel->version = ++st->last_version;
+	memcpy(rel->body, s.data, s.len);
+	put_u32(rel->body + 4, rel->version);
+	rel->sent = false;
+	rel->sent_block = 0;
+}
+
+/* ---- entries ---- */
+
+static bool
+relation_can_be_published(Relation relation)
+{
+	char kind = relation->rd_rel->relkind;
+	Oid schema = RelationGetNamespace(relation);
+	char *schema_name;
+
+	/* A materialized view is what a query makes of data sent already. */
+	if (kind != RELKIND_RELATION && kind != RELKIND_PARTITIONED_TABLE)
+		return false;
+	if (relation->rd_rel->relpersistence != RELPERSISTENCE_PERMANENT)
+		return false;
+	if (IsCatalogNamespace(schema) || IsToastNamespace(schema))
+		return false;
+	schema_name = get_namespace_name(schema);
+	return schema_name && strcmp(schema_name, "information_schema") != 0 &&
+		   strcmp(schema_name, OWN_SCHEMA) != 0;
+}
+
+static bool
+list_matches(List *patterns, Relation relation, Relation root)
+{
+	return cdc_s3_patterns_match(patterns,
+								 get_namespace_name(RelationGetNamespace(root)),
+								 RelationGetRelationName(root)) ||
+		   (relation != root &&
+			cdc_s3_patterns_match(
+				patterns, get_namespace_name(RelationGetNamespace(relation)),
+				RelationGetRelationName(relation)));
+}
+
+static bool
+relation_is_wanted(CdcS3State *st, Relation relation, Relation root)
+{
+	return (!st->opt.tables || list_matches(st->opt.tables, relation, root)) &&
+		   !list_matches(st->opt.exclude, relation, root);
+}
+
+/* The topmost partitioned table, or the relation itself; to be closed. */
+static Relation
+open_root(CdcS3State *st, Relation relation)
+{
+	List *ancestors;
+	ListCell *lc;
+	Relation root;
+
+	if (!relation->rd_rel->relispartition)
+		return relation;
+	ancestors = get_partition_ancestors(RelationGetRelid(relation));
+	if (ancestors == NIL)
+		return relation;
+	foreach (lc, ancestors)
+		watch(st, WATCH_RELATION(lfirst_oid(lc)));
+	root = RelationIdGetRelation(llast_oid(ancestors));
+	return RelationIsValid(root) ? root : relation;
+}
+
+static void
+build_contents(CdcS3State *st, CdcS3Rel *rel, Relation relation)
+{
+	Relation root;
+	Relation shape;
+
+	if (!relation_can_be_published(relation))
+		return;
+	root = open_root(st, relation);
+	if (relation_is_wanted(st, relation, root))
+	{
+		rel->published = true;
+		rel->rootid = RelationGetRelid(root);
+		rel->as_root = st->opt.partition == PARTITION_ROOT && root != relation;
+		shape = rel->as_root ? root : relation;
+		rel->name = MemoryContextStrdup(
+			rel->cxt, quote_qualified_identifier(
+						  get_namespace_name(RelationGetNamespace(shape)),
+						  RelationGetRelationName(shape)));
+		build_columns(st, rel, relation, shape);
+		build_identity(rel, relation, shape);
+		build_steps(rel, relation);
+		build_body(st, rel, relation, root);
+	}
+	if (root != relation)
+		RelationClose(root);
+}
+
+static void
+build(CdcS3State *st, CdcS3Rel *rel, Relation relation)
+{
+	MemoryContext old;
+	CdcS3Rel kept = *rel;
+
+	/* Everything from cxt on is made anew; body and version are compared. */
+	memset(&rel->cxt, 0, sizeof(*rel) - offsetof(CdcS3Rel, cxt));
+	rel->cxt = kept.cxt;
+	rel->body = kept.body;
+	rel->body_len = kept.body_len;
+	rel->version = kept.version;
+	rel->sent = kept.sent;
+	rel->sent_block = kept.sent_block;
+
+	if (rel->cxt)
+		MemoryContextReset(rel->cxt);
+	else
+		rel->cxt = AllocSetContextCreate(st->cxt, "cdc_s3 relation",
+										 ALLOCSET_SMALL_SIZES);
+	rel->ready = false;
+	rel->stale = false;
+	rel->generation = st->generation;
+
+	old = MemoryContextSwitchTo(st->scratch);
+	build_contents(st, rel, relation);
+	MemoryContextSwitchTo(old);
+	MemoryContextReset(st->scratch);
+	rel->ready = true;
+}
+
+/*
+ * The entry of a relation as it is at this moment of its transaction.  It
+ * stays as it is until the next call for the same relation.
+ */
+CdcS3Rel *
+cdc_s3_rel_get(CdcS3State *st, Relation relation)
+{
+	Oid relid = RelationGetRelid(relation);
+	CdcS3Rel *rel = st->last_rel;
+	bool found;
+
+	if (!rel || rel->relid != relid)
+	{
+		rel = hash_search(st->rels, &relid, HASH_ENTER, &found);
+		if (!found)
+			memset((char *) rel + sizeof(Oid), 0,
+				   sizeof(CdcS3Rel) - sizeof(Oid));
+		st->last_rel = rel;
+	}
+	if (unlikely(!rel->ready || rel->stale ||
+				 rel->generation != st->generation ||
+				 (rel->published &&
+				  rel->natts != RelationGetDescr(relation)->natts)))
+		build(st, rel, relation);
+	return rel;
+}
+
+/*
+ * Forget stale entries, of tables dropped long since maybe.  To be called
+ * between transactions.
+ */
+void
+cdc_s3_rels_sweep(CdcS3State *st)
+{
+	HASH_SEQ_STATUS seq;
+	CdcS3Rel *rel;
+
+	if (st->nstale < SWEEP_AT)
+		return;
+	st->last_rel = NULL;
+	hash_seq_init(&seq, st->rels);
+	while ((rel = hash_seq_search(&seq)) != NULL)
+	{
+		if (!rel->stale)
+			continue;
+		if (rel->cxt)
+			MemoryContextDelete(rel->cxt);
+		if (rel->body)
+			pfree(rel->body);
+		(void) hash_search(st->rels, &rel->relid, HASH_REMOVE, NULL);
+	}
+	st->nstale = 0;
+}

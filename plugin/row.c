@@ -1,0 +1,686 @@
+/*-------------------------------------------------------------------------
+ * row.c
+ *	  Turns a tuple into a row of the wire.
+ *
+ * There are two ways.  The fast one walks the stored tuple once and copies
+ * values straight into the packet; it gives up, and its bytes are taken back,
+ * at the first thing that it cannot decide as it goes: a value to be
+ * withheld, a column that the tuple has not yet, one stored out of line.  The
+ * careful one looks at every value before it writes the first byte, so that
+ * the bitmaps are right, and a row too large for one frame can leave in parts.
+ *
+ * While a transaction in progress is streamed, an abort of it ends any
+ * catalog look-up with an error.  The careful way then makes texts before it
+ * writes, so that no frame is left half sent.
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/detoast.h"
+#include "access/htup_details.h"
+#include "access/tupmacs.h"
+#include "catalog/pg_enum.h"
+#include "port/pg_crc32c.h"
+#include "utils/datum.h"
+#include "utils/memutils.h"
+#include "utils/syscache.h"
+
+#include "cdc_s3.h"
+
+/* Values up to this length are converted in one piece and kept. */
+#define CONVERT_AT_ONCE (64 * 1024)
+
+/* Longer tuples, which are old rows with their TOAST values, go carefully. */
+#define FAST_MAX (64 * 1024)
+
+typedef enum ValueState
+{
+	VALUE_ABSENT,
+	VALUE_NULL,
+	VALUE_UNCHANGED,
+	VALUE_WITHHELD, /* data, len: the bytes, if any */
+	VALUE_FIXED,    /* data, len */
+	VALUE_BLOB,     /* data, len */
+	VALUE_CONVERT,  /* data, source_len: to be converted, len being known */
+	VALUE_VARLENA,  /* datum: compressed, to be expanded when written */
+	VALUE_TEXT      /* datum: output function to be called when written */
+} ValueState;
+
+struct CdcS3Value
+{
+	uint8 state;
+	uint8 reason; /* CdcS3Withheld */
+	const char *data;
+	Size len;
+	Size source_len; /* of a value converted or withheld: as stored */
+	Datum datum;
+	char by_value[sizeof(Datum)];
+};
+
+/* ---- single values ---- */
+
+/* The label of an enum value; false, which cannot be, if it has none. */
+static bool
+enum_label(Datum value, char *label)
+{
+	HeapTuple tup = SearchSysCache1(ENUMOID, value);
+
+	if (!HeapTupleIsValid(tup))
+		return false;
+	strlcpy(label, NameStr(((Form_pg_enum) GETSTRUCT(tup))->enumlabel),
+			NAMEDATALEN);
+	ReleaseSysCache(tup);
+	return true;
+}
+
+/* What an in-memory pointer of the reorder buffer points to. */
+static struct varlena *
+follow(struct varlena *v)
+{
+	while (VARATT_IS_EXTERNAL_INDIRECT(v))
+	{
+		struct varatt_indirect redirect;
+
+		VARATT_EXTERNAL_GET_POINTER(redirect, v);
+		v = redirect.pointer;
+	}
+	return v;
+}
+
+/* ---- the fast way ---- */
+
+/* Convert and write a string; false if it has no UTF-8 form. */
+static bool
+fast_string(CdcS3State *st, const char *data, Size len)
+{
+	const char *out;
+	Size out_len;
+
+	if (!cdc_s3_convert(st, data, len, &out, &out_len))
+		return false;
+	cdc_s3_put_blob(st, out, out_len);
+	return true;
+}
+
+static bool
+fast_varlena(CdcS3State *st, const char *ptr, bool convert)
+{
+	struct varlena *v = (struct varlena *) ptr;
+
+	if (VARATT_IS_COMPRESSED(v))
+		v = detoast_attr(v);
+	if (convert)
+		return fast_string(st, VARDATA_ANY(v), VARSIZE_ANY_EXHDR(v));
+	cdc_s3_put_blob(st, VARDATA_ANY(v), VARSIZE_ANY_EXHDR(v));
+	return true;
+}
+
+/* The kinds that are not merely copied. */
+static bool
+fast_slow_value(CdcS3State *st, CdcS3Rel *rel, const CdcS3Step *step,
+				const char *ptr)
+{
+	CdcS3Column *col = &rel->cols[step->col];
+
+	switch (step->op)
+	{
+		case OP_BLOB:
+		case OP_STRING:
+			return fast_varlena(st, ptr, step->op == OP_STRING);
+
+		case OP_NAME:
+			return fast_string(st, ptr, strnlen(ptr, NAMEDATALEN));
+
+		case OP_ENUM:
+		{
+			char label[NAMEDATALEN];
+
+			return enum_label(fetch_att(ptr, true, sizeof(Oid)), label) &&
+				   fast_string(st, label, strlen(label));
+		}
+
+		default:
+		{
+			Datum d = fetch_att(ptr, col->attbyval, col->attlen);
+			char *text = OutputFunctionCall(&col->out, d);
+
+			return fast_string(st, text, strlen(text));
+		}
+	}
+}
+
+/* The null bitmap, whose sense is the opposite of the tuple's. */
+static char *
+fast_nulls(const CdcS3Rel *rel, const bits8 *present, char *p)
+{
+	int n = rel->bitmap_len;
+
+	if (rel->dense)
+	{
+		for (int i = 0; i < n; i++)
+			p[i] = (char) ~present[i];
+		if (rel->ncols % 8 != 0)
+			p[n - 1] &= (char) ((1 << (rel->ncols % 8)) - 1);
+		return p + n;
+	}
+	memset(p, 0, n);
+	for (int i = 0; i < rel->natts; i++)
+		if (rel->steps[i].op != OP_SKIP && att_isnull(i, present))
+			p[rel->steps[i].col / 8] |= 1 << (rel->steps[i].col % 8);
+	return p + n;
+}
+
+/* What the walk over a tuple needs to have free, where nothing expands. */
+#define FAST_ROOM(rel, tuple)                                                  \
+	((tuple)->t_len + 5 * (Size) (rel)->nvarlena + (rel)->bitmap_len + 64)
+
+/*
+ * Copy values from "off" on.  The cases are in the order of how often they
+ * occur, and memcpy of a constant size is a plain store.
+ */
+static bool
+fast_values(CdcS3State *st, CdcS3Rel *rel, HeapTuple tuple,
+			const CdcS3Step *steps, int nsteps)
+{
+	HeapTupleHeader tup = tuple->t_data;
+	const bits8 *present = HeapTupleHasNulls(tuple) ? tup->t_bits : NULL;
+	const char *base = (const char *) tup + tup->t_hoff;
+	Size off = 0;
+	char *p = st->buf + st->len;
+
+	for (int i = 0; i < nsteps; i++)
+	{
+		const CdcS3Step *step = &steps[i];
+		const char *ptr;
+		Size n;
+
+		if (present && att_isnull(i, present))
+			continue;
+		if (step->len != -1 || base[off] == 0)
+			off = (off + step->align) & ~(Size) step->align;
+		ptr = base + off;
+		switch (step->op)
+		{
+			case OP_FIXED4:
+				memcpy(p, ptr, 4);
+				p += 4;
+				off += 4;
+				continue;
+			case OP_FIXED8:
+				memcpy(p, ptr, 8);
+				p += 8;
+				off += 8;
+				continue;
+			case OP_BLOB:
+				n = VARSIZE_ANY(ptr);
+				if (VARATT_IS_SHORT(ptr))
+				{
+					/* at most 126 bytes: one byte holds their number */
+					*p++ = (char) (n - VARHDRSZ_SHORT);
+					memcpy(p, ptr + VARHDRSZ_SHORT, n - VARHDRSZ_SHORT);
+					p += n - VARHDRSZ_SHORT;
+					off += n;
+					continue;
+				}
+				if (!VARATT_IS_4B_U(ptr))
+					break;
+				p = put_blob_len(p, n - VARHDRSZ);
+				memcpy(p, ptr + VARHDRSZ, n - VARHDRSZ);
+				p += n - VARHDRSZ;
+				off += n;
+				continue;
+			case OP_FIXED2:
+				memcpy(p, ptr, 2);
+				p += 2;
+				off += 2;
+				continue;
+			case OP_FIXED1:
+				*p++ = *ptr;
+				off++;
+				continue;
+			case OP_FIXED12:
+				memcpy(p, ptr, 12);
+				p += 12;
+				off += 12;
+				continue;
+			case OP_FIXED16:
+				memcpy(p, ptr, 16);
+				p += 16;
+				off += 16;
+				continue;
+			case OP_SKIP:
+				off = att_addlength_pointer(off, step->len, ptr);
+				continue;
+			default:
+				break;
+		}
+		st->len = p - st->buf;
+		if (!fast_slow_value(st, rel, step, ptr))
+			return false;
+		cdc_s3_reserve(st, FAST_ROOM(rel, tuple));
+		p = st->buf + st->len;
+		off = att_addlength_pointer(off, step->len, ptr);
+	}
+	st->len = p - st->buf;
+	return true;
+}
+
+/*
+ * Returns false if it takes the careful way; what was written is then to be
+ * taken back.
+ */
+static bool
+put_row_fast(CdcS3State *st, CdcS3Rel *rel, HeapTuple tuple, bool key_only)
+{
+	const bits8 *present = tuple->t_data->t_bits;
+	bool nulls = HeapTupleHasNulls(tuple);
+	char *p;
+
+	if (!rel->walk || HeapTupleHasExternal(tuple) || tuple->t_len > FAST_MAX ||
+		HeapTupleHeaderGetNatts(tuple->t_data) < rel->natts)
+		return false;
+	cdc_s3_reserve(st, FAST_ROOM(rel, tuple));
+	p = st->buf + st->len;
+	if (key_only)
+	{
+		/* Columns of a key are not null. */
+		for (int i = 0; nulls && i < rel->nkey_steps; i++)
+			if (rel->key_steps[i].op != OP_SKIP && att_isnull(i, present))
+				return false;
+		*p++ = 0;
+		st->len = p - st->buf;
+		return fast_values(st, rel, tuple, rel->key_steps, rel->nkey_steps);
+	}
+	*p++ = nulls ? CDC_S3_ROW_NULLS : 0;
+	if (nulls)
+		p = fast_nulls(rel, present, p);
+	st->len = p - st->buf;
+	return fast_values(st, rel, tuple, rel->steps, rel->natts);
+}
+
+/* ---- the careful way: look ---- */
+
+static void
+withhold(CdcS3Value *v, CdcS3Withheld reason, const char *data, Size len,
+		 Size stored)
+{
+	v->state = VALUE_WITHHELD;
+	v->reason = reason;
+	v->data = data;
+	v->len = len;
+	v->source_len = stored;
+}
+
+/* A string in the server's encoding; stays where it is, if it can. */
+static void
+look_string(CdcS3State *st, CdcS3Value *v, const char *data, Size len)
+{
+	v->state = VALUE_BLOB;
+	v->data = data;
+	v->len = len;
+	if (!st->convert || cdc_s3_is_ascii(data, len))
+		return;
+	if (len <= CONVERT_AT_ONCE)
+	{
+		if (!cdc_s3_convert(st, data, len, &v->data, &v->len))
+			withhold(v, CDC_S3_WITHHELD_ENCODING, data, len, len);
+		return;
+	}
+
+	/* Count, and convert again piece by piece when it is written. */
+	v->state = VALUE_CONVERT;
+	v->source_len = len;
+	v->len = 0;
+	for (const char *p = data; len > 0;)
+	{
+		char chunk[8192];
+		Size n;
+
+		if (!cdc_s3_convert_chunk(st, &p, &len, chunk, sizeof(chunk), &n))
+		{
+			withhold(v, CDC_S3_WITHHELD_ENCODING, data, v->source_len,
+					 v->source_len);
+			return;
+		}
+		v->len += n;
+	}
+}
+
+static void
+look_varlena(CdcS3State *st, CdcS3Column *col, CdcS3Value *v, Datum d)
+{
+	struct varlena *p = follow((struct varlena *) DatumGetPointer(d));
+
+	if (VARATT_IS_COMPRESSED(p))
+	{
+		if (col->op == OP_BLOB)
+		{
+			v->state = VALUE_VARLENA;
+			v->datum = PointerGetDatum(p);
+			v->len = VARDATA_COMPRESSED_GET_EXTSIZE(p);
+			return;
+		}
+		p = detoast_attr(p);
+	}
+	if (col->op == OP_STRING)
+		look_string(st, v, VARDATA_ANY(p), VARSIZE_ANY_EXHDR(p));
+	else
+	{
+		v->state = VALUE_BLOB;
+		v->data = VARDATA_ANY(p);
+		v->len = VARSIZE_ANY_EXHDR(p);
+	}
+}
+
+static void
+look_text(CdcS3State *st, CdcS3Column *col, CdcS3Value *v, Datum d)
+{
+	if (col->attlen == -1)
+		d = PointerGetDatum(follow((struct varlena *) DatumGetPointer(d)));
+	if (st->convert || st->in_stream || st->prepared)
+	{
+		char *text = OutputFunctionCall(&col->out, d);
+
+		look_string(st, v, text, strlen(text));
+		return;
+	}
+	v->state = VALUE_TEXT;
+	v->datum = d;
+}
+
+static void
+look_value(CdcS3State *st, CdcS3Column *col, CdcS3Value *v, Datum d)
+{
+	switch (col->op)
+	{
+		case OP_BLOB:
+		case OP_STRING:
+			look_varlena(st, col, v, d);
+			break;
+
+		case OP_NAME:
+			look_string(st, v, DatumGetPointer(d),
+						strnlen(DatumGetPointer(d), NAMEDATALEN));
+			break;
+
+		case OP_ENUM:
+		{
+			char *label = palloc(NAMEDATALEN);
+
+			if (enum_label(d, label))
+				look_string(st, v, label, strlen(label));
+			else
+				withhold(v, CDC_S3_WITHHELD_ENCODING, NULL, 0, 0);
+			break;
+		}
+
+		case OP_TEXT:
+			look_text(st, col, v, d);
+			break;
+
+		default:
+			v->state = VALUE_FIXED;
+			v->len = col->attlen;
+			v->data = DatumGetPointer(d);
+			if (col->attbyval)
+			{
+				store_att_byval(v->by_value, d, col->attlen);
+				v->data = v->by_value;
+			}
+			break;
+	}
+}
+
+static bool
+is_unchanged(CdcS3Column *col, Datum d)
+{
+	return col->attlen == -1 && VARATT_IS_EXTERNAL_ONDISK(DatumGetPointer(d));
+}
+
+/*
+ * The value that an update did not touch, from the old row: any column under
+ * identity full, else those of the key.
+ */
+static bool
+fill_value(CdcS3Rel *rel, Relation relation, CdcS3Column *col, HeapTuple fill,
+		   Datum *d)
+{
+	bool isnull;
+
+	if (!fill || !(col->flags & CDC_S3_COL_IDENTITY))
+		return false;
+	*d = heap_getattr(fill, col->source, RelationGetDescr(relation), &isnull);
+	return !isnull && !is_unchanged(col, *d);
+}
+
+/* Returns the CDC_S3_ROW_* flags. */
+static uint8
+look_row(CdcS3State *st, CdcS3Rel *rel, Relation relation, HeapTuple tuple,
+		 HeapTuple fill, bool key_only)
+{
+	uint8 flags = 0;
+
+	heap_deform_tuple(tuple, RelationGetDescr(relation), st->datums, st->nulls);
+	for (int c = 0; c < rel->ncols; c++)
+	{
+		CdcS3Column *col = &rel->cols[c];
+		CdcS3Value *v = &st->values[c];
+		Datum d = st->datums[col->source - 1];
+
+		if (key_only && !(col->flags & CDC_S3_COL_KEY))
+		{
+			v->state = VALUE_ABSENT;
+			continue;
+		}
+		if (st->nulls[col->source - 1])
+		{
+			v->state = VALUE_NULL;
+			flags |= CDC_S3_ROW_NULLS;
+			continue;
+		}
+		if (is_unchanged(col, d) && !fill_value(rel, relation, col, fill, &d))
+		{
+			v->state = VALUE_UNCHANGED;
+			flags |= CDC_S3_ROW_UNCHANGED;
+			continue;
+		}
+		look_value(st, col, v, d);
+		if (v->state == VALUE_WITHHELD)
+			flags |= CDC_S3_ROW_WITHHELD;
+	}
+	return flags;
+}
+
+/* ---- the careful way: write ---- */
+
+static void
+put_bitmap(CdcS3State *st, CdcS3Rel *rel, ValueState state)
+{
+	uint8 map[(MaxTupleAttributeNumber + 7) / 8];
+
+	memset(map, 0, rel->bitmap_len);
+	for (int c = 0; c < rel->ncols; c++)
+		if (st->values[c].state == state)
+			map[c / 8] |= 1 << (c % 8);
+	cdc_s3_put_bytes(st, map, rel->bitmap_len);
+}
+
+static void
+put_withheld(CdcS3State *st, CdcS3Value *v)
+{
+	char head[13];
+	pg_crc32c crc;
+
+	INIT_CRC32C(crc);
+	COMP_CRC32C(crc, v->data, v->len);
+	FIN_CRC32C(crc);
+	head[0] = (char) v->reason;
+	(void) put_u64(head + 1, v->source_len);
+	(void) put_u32(head + 9, crc);
+	cdc_s3_put_bytes(st, head, sizeof(head));
+	cdc_s3_put_blob(st, v->data, v->len);
+}
+
+/* Convert piece by piece a value that is known to convert. */
+static void
+put_converted(CdcS3State *st, CdcS3Value *v)
+{
+	const char *p = v->data;
+	Size left = v->source_len;
+	char prefix[5];
+
+	cdc_s3_put_bytes(st, prefix, put_blob_len(prefix, v->len) - prefix);
+	while (left > 0)
+	{
+		char chunk[8192];
+		Size n;
+
+		if (!cdc_s3_convert_chunk(st, &p, &left, chunk, sizeof(chunk), &n))
+			break;
+		cdc_s3_put_bytes(st, chunk, n);
+	}
+}
+
+static void
+put_value(CdcS3State *st, CdcS3Column *col, CdcS3Value *v)
+{
+	switch ((ValueState) v->state)
+	{
+		case VALUE_ABSENT:
+		case VALUE_NULL:
+		case VALUE_UNCHANGED:
+			break;
+
+		case VALUE_WITHHELD:
+			put_withheld(st, v);
+			break;
+
+		case VALUE_FIXED:
+			cdc_s3_put_bytes(st, v->data, v->len);
+			break;
+
+		case VALUE_BLOB:
+			cdc_s3_put_blob(st, v->data, v->len);
+			break;
+
+		case VALUE_CONVERT:
+			put_converted(st, v);
+			break;
+
+		case VALUE_VARLENA:
+		{
+			struct varlena *p =
+				detoast_attr((struct varlena *) DatumGetPointer(v->datum));
+
+			cdc_s3_put_blob(st, VARDATA(p), VARSIZE(p) - VARHDRSZ);
+			pfree(p);
+			break;
+		}
+
+		case VALUE_TEXT:
+		{
+			char *text = OutputFunctionCall(&col->out, v->datum);
+
+			cdc_s3_put_blob(st, text, strlen(text));
+			pfree(text);
+			break;
+		}
+	}
+}
+
+static void
+work_space(CdcS3State *st, CdcS3Rel *rel, int natts)
+{
+	if (natts > st->natts_max)
+	{
+		st->natts_max = Max(natts, 64);
+		st->datums = MemoryContextAlloc(st->cxt, st->natts_max * sizeof(Datum));
+		st->nulls = MemoryContextAlloc(st->cxt, st->natts_max * sizeof(bool));
+	}
+	if (rel->ncols > st->values_max)
+	{
+		st->values_max = Max(rel->ncols, 64);
+		st->values =
+			MemoryContextAlloc(st->cxt, st->values_max * sizeof(CdcS3Value));
+	}
+}
+
+static void
+put_row_careful(CdcS3State *st, CdcS3Rel *rel, Relation relation,
+				HeapTuple tuple, HeapTuple fill, bool key_only)
+{
+	uint8 flags;
+
+	work_space(st, rel, RelationGetDescr(relation)->natts);
+	flags = look_row(st, rel, relation, tuple, fill, key_only);
+	cdc_s3_put_bytes(st, &flags, 1);
+	if (flags & CDC_S3_ROW_NULLS)
+		put_bitmap(st, rel, VALUE_NULL);
+	if (flags & CDC_S3_ROW_UNCHANGED)
+		put_bitmap(st, rel, VALUE_UNCHANGED);
+	if (flags & CDC_S3_ROW_WITHHELD)
+		put_bitmap(st, rel, VALUE_WITHHELD);
+	for (int c = 0; c < rel->ncols; c++)
+		put_value(st, &rel->cols[c], &st->values[c]);
+}
+
+/*
+ * Write a row into the open frame.  "fill" is the old row of an update, from
+ * which values that it did not touch are taken, or NULL.  What is allocated
+ * in the current memory context is not freed.
+ */
+void
+cdc_s3_put_row(CdcS3State *st, CdcS3Rel *rel, Relation relation,
+			   HeapTuple tuple, HeapTuple fill, bool key_only)
+{
+	Size start = st->len;
+
+	if (!st->in_parts)
+	{
+		bool parts = st->parts;
+		bool done;
+
+		/* What is to be taken back must not have left. */
+		st->parts = false;
+		done = put_row_fast(st, rel, tuple, key_only);
+		st->parts = parts;
+		if (done)
+			return;
+		st->len = start;
+	}
+	put_row_careful(st, rel, relation, tuple, fill, key_only);
+}
+
+/* ---- keys ---- */
+
+/*
+ * Whether the key of the new row differs in value from that of the old one.
+ * A value that the update did not touch is the same.
+ */
+bool
+cdc_s3_key_changed(CdcS3Rel *rel, Relation relation, HeapTuple old,
+				   HeapTuple new)
+{
+	TupleDesc desc = RelationGetDescr(relation);
+
+	for (int c = 0; c < rel->ncols; c++)
+	{
+		CdcS3Column *col = &rel->cols[c];
+		Datum a;
+		Datum b;
+		bool a_null;
+		bool b_null;
+
+		if (!(col->flags & CDC_S3_COL_KEY))
+			continue;
+		a = heap_getattr(old, col->source, desc, &a_null);
+		b = heap_getattr(new, col->source, desc, &b_null);
+		if (a_null != b_null)
+			return true;
+		if (a_null || is_unchanged(col, b))
+			continue;
+		if (!datum_image_eq(a, b, col->attbyval, col->attlen))
+			return true;
+	}
+	return false;
+}
