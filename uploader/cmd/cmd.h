@@ -1,8 +1,9 @@
 /*-------------------------------------------------------------------------
  * cmd.h
  *	  The commands of cdc-s3.  Each gets the configuration and its own
- *	  arguments, prints results on stdout, and returns false with the error
- *	  that main prints and turns into the exit code.
+ *	  arguments (argv[0] is the first behind the command's name), prints
+ *	  results on stdout, and returns false with the error that main prints
+ *	  and turns into the exit code.
  *
  * Layer: cmd.
  *-------------------------------------------------------------------------
@@ -14,6 +15,8 @@
 #include "cmd/config.h"
 #include "store/store.h"
 
+#define CDC_S3_VERSION "1.0.0"
+
 typedef bool (*CmdFn)(const Config *cfg, int argc, char **argv, Err *err);
 
 bool cmd_init(const Config *cfg, int argc, char **argv, Err *err) MUST_CHECK;
@@ -23,13 +26,16 @@ bool cmd_check(const Config *cfg, int argc, char **argv, Err *err) MUST_CHECK;
 bool cmd_ls(const Config *cfg, int argc, char **argv, Err *err) MUST_CHECK;
 bool cmd_replay(const Config *cfg, int argc, char **argv, Err *err) MUST_CHECK;
 
-/* The main program behind main(): parses, dispatches, prints the error. */
+/*
+ * The main program behind main(): parses, dispatches, prints the error.
+ * Returns the exit code.
+ */
 int cli_main(int argc, char **argv);
 
 /* The store that cfg names (store_open with the right options). */
 StoreOptions config_store_options(const Config *cfg);
 
-/* One error line, and the hint's line behind it, on stderr. */
+/* "cdc-s3: <message>; <hint>" as one line on stderr. */
 void cli_print_error(const Err *err);
 
 #endif

@@ -17,6 +17,7 @@
 #include <stdint.h>
 #include <stdio.h>
 
+#include "base/buf.h"
 #include "base/err.h"
 
 typedef struct Config
@@ -57,18 +58,35 @@ typedef struct Config
 	char *log_level;  /* debug, info, warn, error */
 	char *log_format; /* text, json */
 	int64_t shutdown_timeout_ms;
+
+	/* Where it came from, for config_reload. */
+	char *file;   /* "" where there is none */
+	char **flags; /* name, value, name, value, …, NULL */
 } Config;
 
 /*
- * Reads flags from argv (those that are not --section.key are left for the
- * command: they are moved to the front and *out_argc is their number), then
- * environment and the file named by --config FILE.  ERR_USAGE names the
- * setting, the value and what is allowed; a secret is never echoed.
+ * argv[0] is the first argument behind the program's name.  Reads flags from
+ * it: those that are not --section.key (or --config FILE, or --key of the
+ * section that is named as the command is) are left for the command: they
+ * are moved to the front in their order and *argc becomes their number.
+ * Then the environment and the file.  ERR_USAGE names the setting, the value
+ * and what is allowed; a secret is never echoed, and one in a flag refused.
  */
 bool config_load(int *argc, char **argv, Config **out, Err *err) MUST_CHECK;
 void config_free(Config *c);
 
-/* The table, for --help and for the README. */
+/*
+ * Reads file and environment anew, all or nothing.  Settings that need a
+ * restart keep their value; the names of those that would have changed are
+ * appended to kept, with a comma between them.
+ */
+bool config_reload(const Config *old, Config **out, Buf *kept,
+				   Err *err) MUST_CHECK;
+
+/* False, and the error that says how to set it, where name's value is "". */
+bool config_need(const Config *c, const char *name, Err *err) MUST_CHECK;
+
+/* The table, for --help and for doc/configuration.md. */
 void config_print_help(FILE *out);
 void config_print_markdown(FILE *out);
 

@@ -1,0 +1,298 @@
+/*-------------------------------------------------------------------------
+ * cli.c
+ *	  The command line: which command, its help, and the one error line.
+ *
+ * Layer: cmd.
+ *-------------------------------------------------------------------------
+ */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/buf.h"
+#include "base/log.h"
+#include "cmd/args.h"
+#include "cmd/cmd.h"
+
+#define STORE_RETRY_MS 20000
+#define LINE_MAX_BYTES 4096
+
+typedef struct Command
+{
+	const char *name;
+	CmdFn fn; /* NULL: answered here, without a configuration */
+	const char *usage;
+	const char *help;    /* one line */
+	const char *options; /* lines of its own options, or NULL */
+} Command;
+
+static const Command commands[] = {
+	{ "init", cmd_init, "init", "create the slot and the lake", NULL },
+	{ "run", cmd_run, "run", "load tables if asked, then stream until stopped",
+	  NULL },
+	{ "merge", cmd_merge, "merge [--every 1h] [--until hour]",
+	  "apply new entries of the lake to the target",
+	  "  --every TIME     same as --merge.every: keep going\n"
+	  "  --until WHERE    same as --merge.until: hour, now, an LSN or a "
+	  "time\n" },
+	{ "check", cmd_check, "check [--json]",
+	  "test every prerequisite and name each mend",
+	  "  --json           one JSON object a finding\n"
+	  "  --no-race        leave out the race of conditional PUTs\n" },
+	{ "ls", cmd_ls,
+	  "ls [objects] [--table S.T] [--from LSN] [--to LSN] [--json]",
+	  "list entries of the commit log, or their objects",
+	  "  objects          list the objects, not the entries\n"
+	  "  --table S.T      only objects of this table (entries that have some)\n"
+	  "  --from LSN       only what holds changes that end behind it\n"
+	  "  --to LSN         only what holds changes that end at or before it\n"
+	  "  --json           one JSON object a line\n" },
+	{ "replay", cmd_replay, "replay [--from LSN] [--to LSN] [--table S.T]",
+	  "print changes in order as JSON lines",
+	  "  --from LSN       changes that end behind it\n"
+	  "  --to LSN         changes that end at or before it\n"
+	  "  --table S.T      only this table\n" },
+	{ "help", NULL, "help [COMMAND]", "show this, or a command's own page",
+	  NULL },
+	{ "version", NULL, "version", "show the version", NULL },
+};
+
+#define NCOMMANDS (sizeof(commands) / sizeof(commands[0]))
+
+static const char help_end[] =
+	"\nEach setting is a flag --section.key=value, a variable "
+	"CDC_S3_SECTION_KEY, or a\nline \"key = value\" below [section] in the "
+	"file; the first of these wins.\nA password is never taken from a flag.\n";
+
+static const char exit_codes[] =
+	"\nExit codes: 0 done, 1 internal, 2 usage or configuration, 3 gap (a "
+	"person must\ndecide), 4 source, 5 store, 6 credentials, 7 target, 75 "
+	"temporary.\n";
+
+StoreOptions
+config_store_options(const Config *cfg)
+{
+	return (StoreOptions){
+		.url = cfg->store_url,
+		.endpoint = cfg->store_endpoint[0] ? cfg->store_endpoint : NULL,
+		.region = cfg->store_region[0] ? cfg->store_region : NULL,
+		.addressing = cfg->store_addressing,
+		.ca_file = cfg->store_ca_file[0] ? cfg->store_ca_file : NULL,
+		.retry_ms = STORE_RETRY_MS,
+	};
+}
+
+/* Without control characters: an answer of a server may hold any byte. */
+static void
+add_printable(Buf *line, const char *s)
+{
+	for (; *s; s++)
+	{
+		unsigned char c = (unsigned char) *s;
+
+		buf_byte(line, c < 0x20 || c == 0x7f ? ' ' : c);
+	}
+}
+
+void
+cli_print_error(const Err *err)
+{
+	Buf line;
+
+	buf_init(&line, LINE_MAX_BYTES);
+	buf_str(&line, "cdc-s3: ");
+	add_printable(&line, err->msg);
+	if (err->hint[0])
+	{
+		buf_str(&line, "; ");
+		add_printable(&line, err->hint);
+	}
+	buf_byte(&line, '\n');
+	(void) fputs(buf_cstr(&line), stderr); /* nobody else to tell */
+	buf_done(&line);
+}
+
+static void
+print_help(void)
+{
+	printf("cdc-s3 streams changes of a PostgreSQL database to a lake on S3, "
+		   "and merges\nthem into another PostgreSQL database.\n\n"
+		   "Usage: cdc-s3 COMMAND [--config FILE] [--section.key=value ...]\n"
+		   "\nCommands:\n");
+	for (size_t i = 0; i < NCOMMANDS; i++)
+		printf("  %-9s %s\n", commands[i].name, commands[i].help);
+	printf("\n\"cdc-s3 help COMMAND\" shows a command's options.\n");
+	printf("\nSettings:\n");
+	config_print_help(stdout);
+	printf("%s%s", help_end, exit_codes);
+}
+
+static void
+print_command_help(const Command *c)
+{
+	printf("cdc-s3 %s: %s\n\nUsage: cdc-s3 %s [--config FILE] "
+		   "[--section.key=value ...]\n",
+		   c->name, c->help, c->usage);
+	if (c->options)
+		printf("\nOptions:\n%s", c->options);
+	printf("\n\"cdc-s3 help\" lists all settings.\n");
+}
+
+static const Command *
+find_command(const char *name)
+{
+	for (size_t i = 0; i < NCOMMANDS; i++)
+		if (strcmp(commands[i].name, name) == 0)
+			return &commands[i];
+	return NULL;
+}
+
+static bool
+unknown_command(const char *name, Err *err)
+{
+	char shown[64];
+	char list[128] = "";
+	Nearest near;
+	size_t n = 0;
+
+	nearest_init(&near, name);
+	for (size_t i = 0; i < NCOMMANDS; i++)
+	{
+		nearest_offer(&near, commands[i].name);
+		n += (size_t) snprintf(list + n, sizeof(list) - n, "%s%s",
+							   i ? ", " : "", commands[i].name);
+	}
+	err_set(err, ERR_USAGE, 0, "there is no command \"%s\"",
+			args_shown(name, shown, sizeof(shown)));
+	if (nearest_get(&near))
+		return err_hint(err, "did you mean \"%s\"? commands are %s",
+						nearest_get(&near), list);
+	return err_hint(err, "commands are %s", list);
+}
+
+static bool
+no_command(Err *err)
+{
+	err_set(err, ERR_USAGE, 0, "no command was given");
+	return err_hint(err, "\"cdc-s3 help\" lists them");
+}
+
+static bool
+help(const char *topic, Err *err)
+{
+	const Command *c;
+
+	if (!topic)
+	{
+		print_help();
+		return true;
+	}
+	if (strcmp(topic, "--markdown") == 0)
+	{
+		config_print_markdown(stdout);
+		return true;
+	}
+	c = find_command(topic);
+	if (!c)
+		return unknown_command(topic, err);
+	print_command_help(c);
+	return true;
+}
+
+/* help and version in all their spellings, which need no configuration. */
+static bool
+answer_here(int argc, char **argv, bool *out_answered, Err *err)
+{
+	const char *topic = NULL;
+
+	*out_answered = true;
+	if (argc > 0 && strcmp(argv[0], "help") == 0)
+		return help(argc > 1 ? argv[1] : NULL, err);
+	for (int i = 0; i < argc && strcmp(argv[i], "--") != 0; i++)
+	{
+		if (strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-h") == 0)
+			return help(topic, err);
+		if (strcmp(argv[i], "--version") == 0 || strcmp(argv[i], "-V") == 0 ||
+			(i == 0 && strcmp(argv[i], "version") == 0))
+		{
+			printf("cdc-s3 %s\n", CDC_S3_VERSION);
+			return true;
+		}
+		if (!topic && argv[i][0] != '-' && find_command(argv[i]))
+			topic = argv[i];
+	}
+	*out_answered = false;
+	return true;
+}
+
+static LogLevel
+log_level(const Config *cfg)
+{
+	static const char *const names[] = { "debug", "info", "warn", "error" };
+
+	for (int i = LOG_DEBUG; i <= LOG_ERROR; i++)
+		if (strcmp(names[i], cfg->log_level) == 0)
+			return (LogLevel) i;
+	return LOG_INFO;
+}
+
+static bool
+dispatch(int argc, char **argv, Err *err)
+{
+	Config *cfg;
+	const Command *command;
+	bool ok;
+
+	/* a wrong command is said before a wrong setting */
+	if (argc > 0 && argv[0][0] != '-' && !find_command(argv[0]))
+		return unknown_command(argv[0], err);
+	if (argc == 0)
+		return no_command(err);
+	if (!config_load(&argc, argv, &cfg, err))
+		return false;
+	log_init(log_level(cfg), strcmp(cfg->log_format, "json") == 0);
+	if (argc == 0)
+		ok = no_command(err);
+	else if (!(command = find_command(argv[0])))
+		ok = unknown_command(argv[0], err);
+	else
+		ok = command->fn(cfg, argc - 1, argv + 1, err);
+	config_free(cfg);
+	return ok;
+}
+
+/* What was printed must have arrived, unless the reader had enough. */
+static bool
+flush_stdout(Err *err)
+{
+	char why[64];
+
+	errno = 0;
+	if (fflush(stdout) == 0 && !ferror(stdout))
+		return true;
+	if (errno == EPIPE || errno == 0)
+		return true;
+	return err_set(err, ERR_INTERNAL, errno, "could not write the output: %s",
+				   err_errno(errno, why, sizeof(why)));
+}
+
+int
+cli_main(int argc, char **argv)
+{
+	Err err = { 0 };
+	bool answered;
+	bool ok;
+
+	ok = answer_here(argc - 1, argv + 1, &answered, &err);
+	if (ok && !answered)
+		ok = dispatch(argc - 1, argv + 1, &err);
+	if (ok)
+		ok = flush_stdout(&err);
+	else
+		(void) fflush(stdout); /* the first error is the one to tell */
+	if (ok)
+		return 0;
+	if (err.kind != ERR_STOP)
+		cli_print_error(&err);
+	return err_exit_code(err.kind);
+}

@@ -1,0 +1,607 @@
+/*-------------------------------------------------------------------------
+ * config.c
+ *	  The one table of settings, and the four sources they come from.
+ *
+ * Sources are applied from the weakest to the strongest, each over the one
+ * before: default, file, environment, flags.  A value is checked whatever
+ * source it comes from, also where a stronger one replaces it.
+ * Layer: cmd.
+ *-------------------------------------------------------------------------
+ */
+#include "cmd/config.h"
+
+#include <ctype.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "cmd/args.h"
+#include "cmd/ini.h"
+#include "cmd/setting.h"
+
+#define ENV_PREFIX "CDC_S3_"
+#define ENV_FILE "CDC_S3_CONFIG"
+#define FLAG_FILE "--config"
+#define NAME_SIZE 128
+
+/* offset of a field, with its C type checked by the compiler */
+#define FIELD(f, T) _Generic(((Config *) 0)->f, T : offsetof(Config, f))
+#define TEXT(f) FIELD(f, char *)
+#define NUMBER(f) FIELD(f, int64_t)
+
+#define KB INT64_C(1024)
+#define MB (1024 * KB)
+#define GB (1024 * MB)
+#define SEC INT64_C(1000)
+#define HOUR (3600 * SEC)
+
+/* clang-format off */
+static const CfgDef cfg_defs[] = {
+	{ "source.conninfo", CFG_CONNINFO, CFG_SECRET, TEXT(source_conninfo), "",
+	  0, 0, NULL, "Source database, as libpq takes it; PG* variables fill what is not said" },
+	{ "source.slot", CFG_SLOT, 0, TEXT(source_slot), "cdc_s3",
+	  0, 0, NULL, "Name of the replication slot" },
+	{ "source.tables", CFG_STR, 0, TEXT(source_tables), "",
+	  0, 0, NULL, "Tables wanted: schema.table patterns with *, by comma; empty for all" },
+	{ "source.exclude", CFG_STR, 0, TEXT(source_exclude), "",
+	  0, 0, NULL, "Tables not wanted: patterns as in source.tables" },
+	{ "source.publication", CFG_STR, 0, TEXT(source_publication), "",
+	  0, 0, NULL, "Publications that choose tables, operations and columns" },
+
+	{ "store.url", CFG_URL, CFG_REQUIRED, TEXT(store_url), "",
+	  0, 0, NULL, "The lake: s3://bucket/prefix or file:///folder" },
+	{ "store.endpoint", CFG_URL, 0, TEXT(store_endpoint), "",
+	  0, 0, NULL, "URL of an S3 server that is not AWS" },
+	{ "store.region", CFG_STR, 0, TEXT(store_region), "",
+	  0, 0, NULL, "Region; empty for AWS_REGION, then us-east-1" },
+	{ "store.addressing", CFG_ENUM, 0, TEXT(store_addressing), "auto",
+	  0, 0, "auto, path, virtual", "Where the bucket's name stands: in the path or in the host" },
+	{ "store.ca_file", CFG_STR, 0, TEXT(store_ca_file), "",
+	  0, 0, NULL, "Certificates to trust instead of the system's (PEM)" },
+
+	{ "output.format", CFG_ENUM, 0, TEXT(output_format), "json",
+	  0, 0, "json", "Format of data files: json is one object a line" },
+	{ "output.shape", CFG_ENUM, 0, TEXT(output_shape), "flat",
+	  0, 0, "flat", "Shape of a record: flat has the columns at the top level" },
+	{ "output.compression", CFG_ENUM, CFG_RELOAD, TEXT(output_compression), "zstd",
+	  0, 0, "zstd, gzip, none", "Compression of data files" },
+	{ "output.partition", CFG_ENUM, 0, TEXT(output_partition), "hour",
+	  0, 0, "hour, day, none", "Folders by commit time" },
+	{ "output.timezone", CFG_ENUM, 0, TEXT(output_timezone), "UTC",
+	  0, 0, "UTC", "Time zone of the folders" },
+	{ "output.before", CFG_ENUM, 0, TEXT(output_before), "off",
+	  0, 0, "off, on", "Old rows in records, where the replica identity is full" },
+	{ "output.numeric", CFG_ENUM, 0, TEXT(output_numeric), "number",
+	  0, 0, "number, string, auto", "Numeric values: auto writes those as strings that a double cannot hold" },
+	{ "output.grace", CFG_MS, CFG_RELOAD, NUMBER(output_grace_ms), "30s",
+	  0, HOUR, NULL, "How long after its end an hour is closed" },
+
+	{ "flush.interval", CFG_MS, CFG_RELOAD, NUMBER(flush_interval_ms), "60s",
+	  SEC, HOUR, NULL, "Longest time between two checkpoints" },
+	{ "flush.bytes", CFG_BYTES, CFG_RELOAD, NUMBER(flush_bytes), "64MB",
+	  64 * KB, 64 * GB, NULL, "Rows (as lines) after which a checkpoint is made" },
+
+	{ "load.mode", CFG_ENUM, 0, TEXT(load_mode), "initial",
+	  0, 0, "initial, never", "Whether rows that were there before are loaded first" },
+
+	{ "target.conninfo", CFG_CONNINFO, CFG_SECRET, TEXT(target_conninfo), "",
+	  0, 0, NULL, "Target database of merge, as libpq takes it" },
+	{ "merge.every", CFG_MS, 0, NUMBER(merge_every_ms), "0",
+	  0, 24 * 31 * HOUR, NULL, "Merge again and again; 0 merges once" },
+	{ "merge.until", CFG_UNTIL, 0, TEXT(merge_until), "hour",
+	  0, 0, NULL, "How far: hour (the last closed one), now, an LSN, or a time as 2026-11-21T08:00:00Z" },
+	{ "merge.on_reject", CFG_ENUM, 0, TEXT(merge_on_reject), "stop",
+	  0, 0, "stop, continue", "What to do when the target refuses a row" },
+	{ "merge.map", CFG_STR, 0, TEXT(merge_map), "",
+	  0, 0, NULL, "Other names at the target: schema.table=schema.table, by comma" },
+
+	{ "memory.limit", CFG_BYTES, 0, NUMBER(memory_limit), "32MB",
+	  8 * MB, 64 * GB, NULL, "Budget for all rows in flight" },
+	{ "log.level", CFG_ENUM, CFG_RELOAD, TEXT(log_level), "info",
+	  0, 0, "debug, info, warn, error", "Least important events to log" },
+	{ "log.format", CFG_ENUM, CFG_RELOAD, TEXT(log_format), "text",
+	  0, 0, "text, json", "Log lines as key=value, or as JSON objects" },
+	{ "shutdown.timeout", CFG_MS, CFG_RELOAD, NUMBER(shutdown_timeout_ms), "10s",
+	  SEC, HOUR, NULL, "How long a stop may take, the last checkpoint included" },
+};
+/* clang-format on */
+
+#define NDEFS (sizeof(cfg_defs) / sizeof(cfg_defs[0]))
+
+/* The process's own; read nowhere else but in the store's credentials. */
+extern char **environ;
+
+static const CfgDef *
+def_find(const char *name)
+{
+	for (size_t i = 0; i < NDEFS; i++)
+		if (strcmp(cfg_defs[i].name, name) == 0)
+			return &cfg_defs[i];
+	return NULL;
+}
+
+/* "flush.bytes" to "CDC_S3_FLUSH_BYTES" */
+static const char *
+env_name(const CfgDef *def, char *buf, size_t size)
+{
+	size_t n = (size_t) snprintf(buf, size, ENV_PREFIX "%s", def->name);
+
+	for (size_t i = 0; i < n && i < size; i++)
+		buf[i] = buf[i] == '.' ? '_' : (char) toupper((unsigned char) buf[i]);
+	return buf;
+}
+
+static char **
+text_field(const Config *c, const CfgDef *def)
+{
+	return (char **) ((char *) c + def->offset);
+}
+
+static int64_t *
+number_field(const Config *c, const CfgDef *def)
+{
+	return (int64_t *) ((char *) c + def->offset);
+}
+
+/* where: "flag", "variable", "line 3 of \"cdc-s3.conf\""; for the message. */
+static bool
+config_set(Config *c, const CfgDef *def, const char *value, bool from_argv,
+		   const char *where, Err *err)
+{
+	char **text;
+	int64_t number = 0;
+
+	if (!setting_check(def, value, from_argv, where, &number, err))
+		return false;
+	if (setting_is_number(def))
+	{
+		*number_field(c, def) = number;
+		return true;
+	}
+	text = text_field(c, def);
+	free(*text);
+	*text = xstrdup(value);
+	return true;
+}
+
+static bool
+unknown_name(const char *name, const char *where, Err *err)
+{
+	Nearest near;
+
+	err_set(err, ERR_USAGE, 0, "there is no setting \"%.64s\" (%s)", name,
+			where);
+	nearest_init(&near, name);
+	for (size_t i = 0; i < NDEFS; i++)
+		nearest_offer(&near, cfg_defs[i].name);
+	if (nearest_get(&near))
+		return err_hint(err, "did you mean \"%s\"?", nearest_get(&near));
+	return err_hint(err, "\"cdc-s3 help\" lists all settings");
+}
+
+/*
+ * File
+ */
+typedef struct FileState
+{
+	Config *config;
+	const char *path;
+	int seen[NDEFS]; /* line of each setting; 0: not there */
+} FileState;
+
+static bool
+file_setting(const char *name, const char *value, int line, void *arg, Err *err)
+{
+	FileState *st = arg;
+	const CfgDef *def = def_find(name);
+	char where[512];
+
+	(void) snprintf(where, sizeof(where), "line %d of \"%s\"", line,
+					st->path); /* a cut is fine */
+	if (!def)
+		return unknown_name(name, where, err);
+	if (st->seen[def - cfg_defs])
+		return err_set(err, ERR_USAGE, 0,
+					   "setting \"%s\" stands twice, in line %d and %d of "
+					   "\"%s\"",
+					   name, st->seen[def - cfg_defs], line, st->path);
+	st->seen[def - cfg_defs] = line;
+	return config_set(st->config, def, value, false, where, err);
+}
+
+static bool
+load_file(Config *c, Err *err)
+{
+	FileState st = { .config = c, .path = c->file };
+
+	if (c->file[0] == '\0')
+		return true;
+	return ini_parse_file(c->file, file_setting, &st, err);
+}
+
+/*
+ * Environment
+ */
+
+/*
+ * An orchestrator that has a service named like us sets variables such as
+ * CDC_S3_SERVICE_HOST and CDC_S3_PORT_9187_TCP in every container.
+ */
+static bool
+is_service_link(const char *name)
+{
+	const char *port = strstr(name, "_PORT");
+
+	if (strstr(name, "_SERVICE_HOST") || strstr(name, "_SERVICE_PORT"))
+		return true;
+	return port && (port[5] == '\0' ||
+					(port[5] == '_' && isdigit((unsigned char) port[6])));
+}
+
+static bool
+unknown_variable(const char *name, Err *err)
+{
+	Nearest near;
+	char names[NDEFS][NAME_SIZE];
+
+	err_set(err, ERR_USAGE, 0,
+			"there is no setting behind the variable \"%.64s\"", name);
+	nearest_init(&near, name);
+	for (size_t i = 0; i < NDEFS; i++)
+		nearest_offer(&near, env_name(&cfg_defs[i], names[i], NAME_SIZE));
+	if (nearest_get(&near))
+		return err_hint(err, "did you mean \"%s\"?", nearest_get(&near));
+	return err_hint(err, "unset it; \"cdc-s3 help\" lists all settings");
+}
+
+static bool
+env_setting(Config *c, const char *name, const char *value, Err *err)
+{
+	char expected[NAME_SIZE];
+	char where[NAME_SIZE + 16];
+
+	if (strcmp(name, ENV_FILE) == 0 || is_service_link(name))
+		return true;
+	for (size_t i = 0; i < NDEFS; i++)
+	{
+		if (strcmp(env_name(&cfg_defs[i], expected, sizeof(expected)), name))
+			continue;
+		if (*value == '\0') /* as good as not there */
+			return true;
+		(void) snprintf(where, sizeof(where), "variable %s", expected);
+		return config_set(c, &cfg_defs[i], value, false, where, err);
+	}
+	return unknown_variable(name, err);
+}
+
+static bool
+load_environment(Config *c, Err *err)
+{
+	bool ok = true;
+
+	for (char **e = environ; ok && *e; e++)
+	{
+		char *name;
+		char *value;
+
+		if (strncmp(*e, ENV_PREFIX, strlen(ENV_PREFIX)) != 0)
+			continue;
+		name = xstrdup(*e);
+		value = strchr(name, '=');
+		if (value)
+		{
+			*value++ = '\0';
+			ok = env_setting(c, name, value, err);
+		}
+		free(name);
+	}
+	return ok;
+}
+
+/*
+ * Flags
+ */
+
+/* The command is the first argument that is neither flag nor its value. */
+typedef struct FlagState
+{
+	Config *config;
+	const char *command;
+	int nflags; /* strings in config->flags */
+	int argc;
+	char **argv;
+	int at;
+} FlagState;
+
+/* The value of the flag at st->at: behind '=', or the next argument. */
+static bool
+flag_value(FlagState *st, const char *name, const char **out, Err *err)
+{
+	const char *equals = strchr(st->argv[st->at], '=');
+
+	if (equals)
+		*out = equals + 1;
+	else if (st->at + 1 < st->argc)
+		*out = st->argv[++st->at];
+	else
+		return err_set(err, ERR_USAGE, 0, "flag \"%s\" needs a value", name);
+	return true;
+}
+
+/*
+ * Which setting the flag "--name" means: section.key, or a key of the
+ * command's own section.  *out is NULL where it is not ours.
+ */
+static bool
+flag_find(const FlagState *st, const char *name, const CfgDef **out, Err *err)
+{
+	char full[2 * NAME_SIZE];
+
+	*out = def_find(name);
+	if (*out)
+		return true;
+	if (strchr(name, '.'))
+		return unknown_name(name, "flag", err);
+	if (st->command)
+	{
+		(void) snprintf(full, sizeof(full), "%s.%s", st->command, name);
+		*out = def_find(full);
+	}
+	return true;
+}
+
+static void
+keep_flag(FlagState *st, const char *name, const char *value)
+{
+	Config *c = st->config;
+
+	c->flags = xrealloc(c->flags, sizeof(char *) * (size_t) (st->nflags + 3));
+	c->flags[st->nflags++] = xstrdup(name);
+	c->flags[st->nflags++] = xstrdup(value);
+	c->flags[st->nflags] = NULL;
+}
+
+/* Takes the argument at st->at; *out_taken is false where it is not ours. */
+static bool
+take_flag(FlagState *st, bool *out_taken, Err *err)
+{
+	const char *arg = st->argv[st->at];
+	const char *value;
+	const CfgDef *def;
+	char name[NAME_SIZE];
+
+	*out_taken = false;
+	if (strncmp(arg, "--", 2) != 0 || arg[2] == '\0')
+		return true;
+	(void) snprintf(name, sizeof(name), "%.*s", (int) strcspn(arg + 2, "="),
+					arg + 2); /* longer than any of ours: unknown */
+	if (strcmp(name, FLAG_FILE + 2) == 0)
+	{
+		*out_taken = true;
+		if (!flag_value(st, FLAG_FILE, &value, err))
+			return false;
+		free(st->config->file);
+		st->config->file = xstrdup(value);
+		return true;
+	}
+	if (!flag_find(st, name, &def, err))
+		return false;
+	if (!def)
+		return true;
+	*out_taken = true;
+	if (!flag_value(st, arg, &value, err))
+		return false;
+	keep_flag(st, def->name, value);
+	return true;
+}
+
+/* Sorts the arguments into flags of ours, in config->flags, and the rest. */
+static bool
+read_flags(Config *c, int *argc, char **argv, Err *err)
+{
+	FlagState st = { .config = c, .argc = *argc, .argv = argv };
+	int left = 0;
+	bool taken;
+
+	for (; st.at < st.argc && strcmp(argv[st.at], "--") != 0; st.at++)
+	{
+		char *arg = argv[st.at];
+
+		if (!take_flag(&st, &taken, err))
+			return false;
+		if (taken)
+			continue;
+		if (!st.command && arg[0] != '-')
+			st.command = arg;
+		argv[left++] = arg;
+	}
+	for (; st.at < st.argc; st.at++)
+		argv[left++] = argv[st.at];
+	*argc = left;
+	return true;
+}
+
+static bool
+load_flags(Config *c, Err *err)
+{
+	for (char **f = c->flags; f && *f; f += 2)
+	{
+		const CfgDef *def = def_find(f[0]);
+
+		if (!config_set(c, def, f[1], true, "flag", err))
+			return false;
+	}
+	return true;
+}
+
+/*
+ * The whole
+ */
+static Config *
+config_new(void)
+{
+	Config *c = xcalloc(1, sizeof(*c));
+	Err err;
+
+	c->file = xstrdup("");
+	for (size_t i = 0; i < NDEFS; i++)
+	{
+		/* the defaults are within their own limits, a unit test sees to it */
+		if (!config_set(c, &cfg_defs[i], cfg_defs[i].def, false, "default",
+						&err))
+			abort();
+	}
+	return c;
+}
+
+void
+config_free(Config *c)
+{
+	if (!c)
+		return;
+	for (size_t i = 0; i < NDEFS; i++)
+		if (!setting_is_number(&cfg_defs[i]))
+			free(*text_field(c, &cfg_defs[i]));
+	for (char **f = c->flags; f && *f; f++)
+		free(*f);
+	free(c->flags);
+	free(c->file);
+	free(c);
+}
+
+static bool
+load_sources(Config *c, Err *err)
+{
+	if (!load_file(c, err) || !load_environment(c, err) || !load_flags(c, err))
+		return false;
+	for (size_t i = 0; i < NDEFS; i++)
+		if ((cfg_defs[i].flags & CFG_REQUIRED) &&
+			!config_need(c, cfg_defs[i].name, err))
+			return false;
+	return true;
+}
+
+bool
+config_load(int *argc, char **argv, Config **out, Err *err)
+{
+	Config *c = config_new();
+	const char *file = getenv(ENV_FILE);
+
+	if (file)
+	{
+		free(c->file);
+		c->file = xstrdup(file);
+	}
+	if (!read_flags(c, argc, argv, err) || !load_sources(c, err))
+	{
+		config_free(c);
+		return false;
+	}
+	*out = c;
+	return true;
+}
+
+/* Takes old's value where the new one needs a restart. */
+static void
+keep_fixed(const Config *old, Config *c, Buf *kept)
+{
+	for (size_t i = 0; i < NDEFS; i++)
+	{
+		const CfgDef *def = &cfg_defs[i];
+
+		if (def->flags & CFG_RELOAD)
+			continue;
+		if (setting_is_number(def))
+		{
+			if (*number_field(c, def) == *number_field(old, def))
+				continue;
+			*number_field(c, def) = *number_field(old, def);
+		}
+		else
+		{
+			char **text = text_field(c, def);
+
+			if (strcmp(*text, *text_field(old, def)) == 0)
+				continue;
+			free(*text);
+			*text = xstrdup(*text_field(old, def));
+		}
+		buf_printf(kept, "%s%s", kept->n ? ", " : "", def->name);
+	}
+}
+
+bool
+config_reload(const Config *old, Config **out, Buf *kept, Err *err)
+{
+	Config *c = config_new();
+	FlagState st = { .config = c };
+
+	free(c->file);
+	c->file = xstrdup(old->file);
+	for (char **f = old->flags; f && *f; f += 2)
+		keep_flag(&st, f[0], f[1]);
+	if (!load_sources(c, err))
+	{
+		config_free(c);
+		return false;
+	}
+	keep_fixed(old, c, kept);
+	*out = c;
+	return true;
+}
+
+bool
+config_need(const Config *c, const char *name, Err *err)
+{
+	const CfgDef *def = def_find(name);
+	char env[NAME_SIZE];
+	const char *key = strchr(name, '.') + 1;
+
+	if ((*text_field(c, def))[0] != '\0')
+		return true;
+	err_set(err, ERR_USAGE, 0, "setting \"%s\" is not set", name);
+	return err_hint(err,
+					"give --%s=…, the variable %s, or \"%s\" below "
+					"[%.*s] in the file of --config",
+					name, env_name(def, env, sizeof(env)), key,
+					(int) (key - 1 - name), name);
+}
+
+void
+config_print_help(FILE *out)
+{
+	const char *section = "";
+
+	for (size_t i = 0; i < NDEFS; i++)
+	{
+		const CfgDef *def = &cfg_defs[i];
+		size_t n = strcspn(def->name, ".");
+
+		if (strncmp(section, def->name, n + 1) != 0)
+			fprintf(out, "\n[%.*s]\n", (int) n, def->name);
+		section = def->name;
+		fprintf(out, "  %-16s %s\n", def->name + n + 1, def->help);
+		setting_print_limits(def, out);
+	}
+}
+
+void
+config_print_markdown(FILE *out)
+{
+	char env[NAME_SIZE];
+
+	fprintf(out, "| setting | variable | default | values | what |\n"
+				 "|---|---|---|---|---|\n");
+	for (size_t i = 0; i < NDEFS; i++)
+	{
+		const CfgDef *def = &cfg_defs[i];
+		char values[256];
+
+		setting_values(def, values, sizeof(values));
+		fprintf(out, "| `%s` | `%s` | %s%s%s | %s | %s%s |\n", def->name,
+				env_name(def, env, sizeof(env)), def->def[0] ? "`" : "",
+				def->def, def->def[0] ? "`" : "", values, def->help,
+				def->flags & CFG_RELOAD ? " (reload)" : "");
+	}
+}

@@ -1,0 +1,29 @@
+/*-------------------------------------------------------------------------
+ * main.c
+ *	  The process: what must be set before the first thread and socket.
+ *
+ * Layer: main.
+ *-------------------------------------------------------------------------
+ */
+#include <curl/curl.h>
+#include <signal.h>
+#include <stdio.h>
+
+#include "cmd/cmd.h"
+
+int
+main(int argc, char **argv)
+{
+	int code;
+
+	/* a peer that closes is an error of the write, not our end */
+	(void) signal(SIGPIPE, SIG_IGN);
+	if (curl_global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK)
+	{
+		(void) fputs("cdc-s3: could not initialise libcurl\n", stderr);
+		return 1;
+	}
+	code = cli_main(argc, argv);
+	curl_global_cleanup();
+	return code;
+}
