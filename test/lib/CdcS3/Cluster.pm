@@ -208,6 +208,16 @@ sub try_psql
 		%o);
 }
 
+# Loads a CSV file with a header; target is "table (columns)".
+sub copy_csv
+{
+	my ($self, $db, $target, $path) = @_;
+	return $self->psql($db,
+			"copy $target from stdin with (format csv, header);\n"
+		  . slurp($path)
+		  . "\\.\n");
+}
+
 # True once the query's result is 't' (or what is expected).
 sub poll_until
 {

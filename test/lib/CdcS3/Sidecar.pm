@@ -101,6 +101,47 @@ sub entries
 	return map { $json->decode(slurp($_)) } $self->entry_files;
 }
 
+# The objects of one entry, those in its lists too.
+sub entry_objects
+{
+	my ($self, $entry) = @_;
+	my $json = JSON::PP->new->utf8;
+	return (
+		(map {
+			@{ $json->decode(slurp("$self->{store}{folder}/$_->{key}"))
+				  ->{objects} }
+		} @{ $entry->{lists} // [] }),
+		@{ $entry->{objects} // [] });
+}
+
+# What "ls" and "replay" print; they need no source.
+sub ls
+{
+	my ($self, @args) = @_;
+	my $r = $self->on_lake('ls', @args);
+	croak "cdc-s3 ls: exit $r->{code}\n$r->{err}" if $r->{code};
+	return $r->{out};
+}
+
+sub replay
+{
+	my ($self, @args) = @_;
+	my $r = $self->on_lake('replay', @args);
+	croak "cdc-s3 replay: exit $r->{code}\n$r->{err}" if $r->{code};
+	return $r->{out};
+}
+
+sub on_lake
+{
+	my ($self, $command, @args) = @_;
+	return capture(
+		[
+			program(), $command, "--store.url=$self->{store}{url}",
+			@{ $self->{store}{flags} }, @args
+		],
+		env => $self->env);
+}
+
 # Data objects in the lake, relative to it.
 sub objects
 {
