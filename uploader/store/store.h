@@ -42,6 +42,18 @@ typedef struct StoreOptions
 	const char *ca_file;     /* unset: AWS_CA_BUNDLE, else the system's */
 	int64_t retry_ms;        /* how long one call is tried; 0: once */
 	const atomic_bool *stop; /* ends waiting with ERR_STOP; may be NULL */
+
+	/* S3 only */
+	const char *proxy;          /* unset: http_proxy and friends */
+	const char *checksum;       /* "crc32c" (unset) or "off" */
+	const char *sse;            /* "AES256", "aws:kms"; unset: the bucket's */
+	const char *sse_kms_key;    /* key id or ARN */
+	bool sse_bucket_key;        /* one data key a bucket */
+	const char *storage_class;  /* "STANDARD_IA", … */
+	const char *tags;           /* "name=value&…", percent-encoded */
+	const char *acl;            /* "bucket-owner-full-control", … */
+	const char *expected_owner; /* account that must own the bucket */
+	bool requester_pays;
 } StoreOptions;
 
 typedef struct Store Store;

@@ -1,0 +1,80 @@
+/*-------------------------------------------------------------------------
+ * creds.h
+ *	  Credentials for S3, from where the AWS tools look, in their order.
+ *
+ *		1. environment: AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY
+ *		2. web identity by environment: AWS_WEB_IDENTITY_TOKEN_FILE
+ *		3. profile (AWS_PROFILE) in the shared files: web identity, keys,
+ *		   credential_process
+ *		4. container endpoint: AWS_CONTAINER_CREDENTIALS_*_URI
+ *		5. the machine's role (IMDSv2), unless AWS_EC2_METADATA_DISABLED
+ *
+ * One set for the process, shared by all stores.  Those that end are
+ * fetched again five minutes before, by one thread, while the others go on
+ * with what they have.  The only file that reads environment variables of
+ * the store.
+ *
+ * Ownership: Creds is a copy, wiped by creds_done().
+ * Threads: any.  Layer: store.
+ *-------------------------------------------------------------------------
+ */
+#ifndef CREDS_H
+#define CREDS_H
+
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/err.h"
+
+typedef struct Creds
+{
+	char *access_key_id;
+	char *secret;
+	char *session_token; /* NULL where there is none */
+	int64_t expires_us;  /* unix; 0: never */
+	const char *source;  /* "environment", "profile", …; static */
+} Creds;
+
+/* For the sources that ask a server; strings are borrowed for the call. */
+typedef struct CredsOptions
+{
+	const char *region; /* of STS */
+	const char *ca_file;
+	const char *proxy;
+	const atomic_bool *stop;
+} CredsOptions;
+
+void creds_done(Creds *c);
+
+/* ERR_AUTH: there are none; ERR_NET, ERR_BUSY: their source did not answer. */
+bool creds_get(const CredsOptions *options, Creds *out, Err *err) MUST_CHECK;
+
+/*
+ * True where no source could have any: so much is known without a request.
+ * err says where was looked.
+ */
+bool creds_are_missing(Err *err);
+
+/*
+ * The server called these expired: forget them, unless others have taken
+ * their place already.  False where they came from a source that would only
+ * give the same again.
+ */
+bool creds_refused(const char *access_key_id);
+
+/* Forgets all; the next creds_get() reads environment and files again. */
+void creds_reset(void);
+
+/* What environment and profile say besides; "" where nothing. */
+typedef struct AwsSettings
+{
+	char *region;
+	char *endpoint;
+	char *ca_file;
+} AwsSettings;
+
+void aws_settings_read(AwsSettings *out);
+void aws_settings_done(AwsSettings *s);
+
+#endif

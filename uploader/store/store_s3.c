@@ -1,0 +1,693 @@
+/*-------------------------------------------------------------------------
+ * store_s3.c
+ *	  A store in a bucket: s3://bucket/prefix, of AWS or any server alike.
+ *
+ * One call is one signed request.  It is sent again at once where the answer
+ * says how to do better: with new credentials, with the server's clock, or
+ * for the bucket's region; each at most once a call.  All other second tries
+ * belong to store_retry.c.
+ *
+ * Invariants:
+ *	(1) What is sent is what was signed: path, query and headers are built
+ *		once and used for both.
+ *	(2) No answer moves us to another host, but to another region of AWS.
+ *	(3) A status of 200 is success only where the body is no error.
+ *
+ * Layer: store.
+ *-------------------------------------------------------------------------
+ */
+#include <assert.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/mem.h"
+#include "codec/hash.h"
+#include "codec/sigv4.h"
+#include "codec/xml.h"
+#include "io/http.h"
+#include "store/creds.h"
+#include "store/s3_error.h"
+#include "store/s3_url.h"
+#include "store/store.h"
+
+#define PATH_MAX_BYTES 8192
+#define PAGE_MAX ((size_t) 16 * 1024 * 1024)
+#define SKEW_MAX_US (24 * US_PER_HOUR)
+#define HEADERS_MAX 24
+
+typedef struct S3Store
+{
+	Store base;
+	S3Place place;
+	Http *http;
+	HttpResponse response;
+	SigV4Key key;
+	int64_t skew_us; /* the server's clock minus ours */
+	char *ca_file;   /* NULL: the system's */
+	char *proxy;     /* NULL: by environment */
+	const atomic_bool *stop;
+	bool checksum;
+	/* headers of every put, and of every request; values are owned */
+	SigV4Header put_headers[8];
+	int nput_headers;
+	SigV4Header all_headers[2];
+	int nall_headers;
+} S3Store;
+
+/* One request, before it is signed. */
+typedef struct S3Request
+{
+	const char *method;
+	S3Asked asked;
+	const char *key; /* relative to the prefix; NULL: the bucket */
+	const SigV4Param *params;
+	int nparams;
+	const SigV4Header *headers;
+	int nheaders;
+	Slice body;
+	const char *body_hash;
+	Buf *out; /* body of a 2xx */
+} S3Request;
+
+static const char *
+set_or_null(const char *s)
+{
+	return s && *s ? s : NULL;
+}
+
+/* ---- one request ---- */
+
+static void
+add_header(SigV4Header *h, int *n, const char *name, const char *value)
+{
+	assert(*n < HEADERS_MAX);
+	h[(*n)++] = (SigV4Header){ name, value };
+}
+
+/* All that is signed; the values live as long as their owners. */
+static int
+collect_headers(const S3Store *s, const S3Request *r, const Creds *creds,
+				const char *host, const char *date, SigV4Header *h)
+{
+	int n = 0;
+
+	add_header(h, &n, "host", host);
+	add_header(h, &n, "x-amz-content-sha256", r->body_hash);
+	add_header(h, &n, "x-amz-date", date);
+	if (creds->session_token)
+		add_header(h, &n, "x-amz-security-token", creds->session_token);
+	for (int i = 0; i < s->nall_headers; i++)
+		add_header(h, &n, s->all_headers[i].name, s->all_headers[i].value);
+	for (int i = 0; i < r->nheaders; i++)
+		add_header(h, &n, r->headers[i].name, r->headers[i].value);
+	return n;
+}
+
+static bool
+transmit(S3Store *s, const S3Request *r, const char *url,
+		 const SigV4Header *headers, int nheaders, const char *authorization,
+		 Err *err)
+{
+	char *lines[HEADERS_MAX + 2];
+	int n = 0;
+	bool ok;
+
+	for (; n < nheaders; n++)
+		lines[n] = xasprintf("%s: %s", headers[n].name, headers[n].value);
+	lines[n++] = xasprintf("authorization: %s", authorization);
+	lines[n] = NULL;
+	ok = http_send(s->http,
+				   &(HttpRequest){ .method = r->method,
+								   .url = url,
+								   .headers = (const char *const *) lines,
+								   .body = r->body,
+								   .out = r->out },
+				   &s->response, err);
+	while (n-- > 0)
+	{
+		wipe(lines[n], strlen(lines[n]));
+		free(lines[n]);
+	}
+	return ok;
+}
+
+/* Signs the request and sends it: any status is success here. */
+static bool
+send_signed(S3Store *s, const S3Request *r, const Creds *creds, Err *err)
+{
+	SigV4Header headers[HEADERS_MAX];
+	char date[SIGV4_DATE_SIZE];
+	Buf host, path, query, url, authorization;
+	SigV4Scope scope = { creds->access_key_id, creds->secret, s->place.region,
+						 "s3" };
+	int n;
+	bool ok;
+
+	buf_init(&host, PATH_MAX_BYTES);
+	buf_init(&path, PATH_MAX_BYTES);
+	buf_init(&query, PATH_MAX_BYTES);
+	buf_init(&url, (size_t) 4 * PATH_MAX_BYTES);
+	buf_init(&authorization, PATH_MAX_BYTES);
+
+	sigv4_date(clock_unix_us() + s->skew_us, date);
+	s3_place_add_host(&s->place, &host);
+	s3_place_add_path(&s->place, r->key, &path);
+	sigv4_add_query(&query, r->params, r->nparams);
+	buf_printf(&url, "%s://%s%s%s%s", s->place.scheme, buf_cstr(&host),
+			   buf_cstr(&path), query.n ? "?" : "", buf_cstr(&query));
+	n = collect_headers(s, r, creds, buf_cstr(&host), date, headers);
+	sigv4_sign(&s->key, &scope,
+			   &(SigV4Request){ .method = r->method,
+								.path = buf_cstr(&path),
+								.query = buf_cstr(&query),
+								.headers = headers,
+								.nheaders = n,
+								.payload_hash = r->body_hash,
+								.date = date },
+			   &authorization);
+	if (host.overflow || path.overflow || query.overflow || url.overflow ||
+		authorization.overflow)
+		ok = err_set(err, ERR_LIMIT, 0, "the request line is too long");
+	else
+		ok = transmit(s, r, buf_cstr(&url), headers, n,
+					  buf_cstr(&authorization), err);
+	buf_done(&host);
+	buf_done(&path);
+	buf_done(&query);
+	buf_done(&url);
+	buf_done(&authorization);
+	return ok;
+}
+
+/* ---- one call: a request, and what its refusal teaches ---- */
+
+static bool
+learn_clock(S3Store *s)
+{
+	char date[64];
+	int64_t theirs;
+	int64_t skew;
+
+	if (!http_header(&s->response, "date", date, sizeof(date)) ||
+		!http_parse_date(date, &theirs))
+		return false;
+	skew = theirs - clock_unix_us();
+	if (skew > SKEW_MAX_US || skew < -SKEW_MAX_US)
+		return false;
+	s->skew_us = skew;
+	return true;
+}
+
+static bool
+apply_cure(S3Store *s, S3Cure cure, const S3Refusal *refusal,
+		   const char *access_key_id)
+{
+	switch (cure)
+	{
+		case S3_CURE_CREDENTIALS:
+			return creds_refused(access_key_id);
+		case S3_CURE_CLOCK:
+			return learn_clock(s);
+		case S3_CURE_REGION:
+			return s3_place_learn_region(&s->place, refusal->region);
+		default:
+			return false;
+	}
+}
+
+static bool
+is_success(const S3Store *s)
+{
+	const HttpResponse *r = &s->response;
+
+	return r->status >= 200 && r->status < 300 &&
+		   !xml_has_root(buf_slice(&r->body), "Error");
+}
+
+/* Prefixes what went wrong on the way there with what was being done. */
+static bool
+prefix_error(const S3Store *s, const S3Asked *a, Err *err)
+{
+	if (a->key)
+		return err_prefix(err,
+						  "could not %s object \"%s\" in bucket \"%s\" "
+						  "at %s://%s",
+						  a->doing, a->key, a->bucket, s->place.scheme,
+						  s->place.host);
+	return err_prefix(err, "could not %s bucket \"%s\" at %s://%s", a->doing,
+					  a->bucket, s->place.scheme, s->place.host);
+}
+
+/*
+ * Sends the request; *out_refusal is filled where the server refused, and
+ * its status is 0 where there was no answer.
+ */
+static bool
+call(S3Store *s, const S3Request *r, S3Refusal *out_refusal, Err *err)
+{
+	CredsOptions creds_options = { s->place.region, s->ca_file, s->proxy,
+								   s->stop };
+	unsigned cured = 0;
+
+	out_refusal->status = 0;
+	for (;;)
+	{
+		Creds creds = { 0 };
+		S3Cure cure = S3_CURE_NONE;
+		bool again = false;
+		bool ok;
+
+		if (!creds_get(&creds_options, &creds, err))
+			return false;
+		ok = send_signed(s, r, &creds, err);
+		if (ok && !is_success(s))
+		{
+			s3_refusal_read(&s->response, out_refusal);
+			cure = s3_refusal_cure(out_refusal);
+			again = (cured & 1u << cure) == 0 &&
+					apply_cure(s, cure, out_refusal, creds.access_key_id);
+			cured |= 1u << cure;
+		}
+		creds_done(&creds);
+		if (!ok)
+			return prefix_error(s, &r->asked, err);
+		if (again)
+			continue;
+		return is_success(s) || s3_refusal_error(out_refusal, &r->asked, err);
+	}
+}
+
+/* The key with its prefix, as messages name it; the caller frees it. */
+static char *
+full_key(const S3Store *s, const char *key)
+{
+	return xasprintf("%s%s%s", s->place.prefix, *s->place.prefix ? "/" : "",
+					 key);
+}
+
+static S3Request
+object_request(const S3Store *s, const char *method, const char *doing,
+			   const char *permission, const char *key, const char *full)
+{
+	return (S3Request){ .method = method,
+						.asked = { doing, permission, s->place.bucket, full },
+						.key = key,
+						.body_hash = SIGV4_EMPTY_HASH };
+}
+
+/* ---- the operations ---- */
+
+static bool
+s3_put(Store *store, const char *key, Slice body, bool only_if_absent, Err *err)
+{
+	S3Store *s = (S3Store *) store;
+	char *full = full_key(s, key);
+	S3Request r = object_request(s, "PUT", "write", "s3:PutObject", key, full);
+	S3Refusal refusal;
+	SigV4Header h[HEADERS_MAX];
+	char hash[SHA256_HEX_SIZE];
+	char crc[CRC32C_BASE64_SIZE];
+	int n = 0;
+	bool ok;
+
+	sha256_hex(body.p, body.n, hash);
+	add_header(h, &n, "content-type", "application/octet-stream");
+	if (s->checksum)
+	{
+		crc32c_base64(crc32c(0, body.p, body.n), crc);
+		add_header(h, &n, "x-amz-checksum-crc32c", crc);
+	}
+	if (only_if_absent)
+		add_header(h, &n, "if-none-match", "*");
+	for (int i = 0; i < s->nput_headers; i++)
+		add_header(h, &n, s->put_headers[i].name, s->put_headers[i].value);
+	r.headers = h;
+	r.nheaders = n;
+	r.body = body;
+	r.body_hash = hash;
+	ok = call(s, &r, &refusal, err);
+	free(full);
+	return ok;
+}
+
+/* What the server knows of the object's checksum must agree with it. */
+static bool
+check_crc(const S3Store *s, Slice body, Err *err)
+{
+	char theirs[64];
+	char ours[CRC32C_BASE64_SIZE];
+
+	if (!http_header(&s->response, "x-amz-checksum-crc32c", theirs,
+					 sizeof(theirs)) ||
+		strlen(theirs) != CRC32C_BASE64_SIZE - 1)
+		return true; /* none, or one of parts */
+	crc32c_base64(crc32c(0, body.p, body.n), ours);
+	if (strcmp(theirs, ours) == 0)
+		return true;
+	return err_set(err, ERR_NET, 0,
+				   "the bytes received do not have the checksum %s that the "
+				   "server names",
+				   theirs);
+}
+
+static bool
+s3_get(Store *store, const char *key, Buf *out, Err *err)
+{
+	S3Store *s = (S3Store *) store;
+	char *full = full_key(s, key);
+	S3Request r = object_request(s, "GET", "read", "s3:GetObject", key, full);
+	SigV4Header h = { "x-amz-checksum-mode", "ENABLED" };
+	S3Refusal refusal;
+	size_t start = out->n;
+	bool ok;
+
+	r.headers = &h;
+	r.nheaders = s->checksum ? 1 : 0;
+	r.out = out;
+	ok = call(s, &r, &refusal, err);
+	if (ok && !check_crc(s, (Slice){ out->p + start, out->n - start }, err))
+	{
+		ok = prefix_error(s, &r.asked, err);
+		out->n = start;
+	}
+	free(full);
+	return ok;
+}
+
+/*
+ * A refused HEAD has no body to say why: 404 can be a missing object, bucket
+ * or user.  A GET of one byte has, and where it works it knows the size.
+ */
+static bool
+head_by_get(S3Store *s, const char *key, const char *full, int64_t *out_bytes,
+			Err *err)
+{
+	S3Request r = object_request(s, "GET", "read", "s3:GetObject", key, full);
+	SigV4Header h = { "range", "bytes=0-0" };
+	S3Refusal refusal;
+	char range[64];
+	const char *slash;
+	Buf ignored;
+	bool ok;
+
+	buf_init(&ignored, HTTP_ERROR_BODY_MAX);
+	r.headers = &h;
+	r.nheaders = 1;
+	r.out = &ignored;
+	ok = call(s, &r, &refusal, err);
+	if (!ok && refusal.status == 416) /* it is empty */
+	{
+		*out_bytes = 0;
+		ok = true;
+	}
+	else if (ok)
+	{
+		ok = http_header(&s->response, "content-range", range, sizeof(range)) &&
+			 (slash = strchr(range, '/')) != NULL &&
+			 sscanf(slash + 1, "%" SCNd64, out_bytes) == 1;
+		if (!ok)
+			err_set(err, ERR_STORE, s->response.status,
+					"could not read the size of object \"%s\" in bucket "
+					"\"%s\"",
+					full, s->place.bucket);
+	}
+	buf_done(&ignored);
+	return ok;
+}
+
+static bool
+s3_head(Store *store, const char *key, int64_t *out_bytes, Err *err)
+{
+	S3Store *s = (S3Store *) store;
+	char *full = full_key(s, key);
+	S3Request r = object_request(s, "HEAD", "read", "s3:GetObject", key, full);
+	S3Refusal refusal;
+	char length[32];
+	bool ok = call(s, &r, &refusal, err);
+
+	if (ok &&
+		(!http_header(&s->response, "content-length", length, sizeof(length)) ||
+		 sscanf(length, "%" SCNd64, out_bytes) != 1))
+		ok = head_by_get(s, key, full, out_bytes, err);
+	else if (!ok && refusal.status >= 300 && refusal.status < 500)
+		ok = head_by_get(s, key, full, out_bytes, err);
+	free(full);
+	return ok;
+}
+
+static bool
+s3_del(Store *store, const char *key, Err *err)
+{
+	S3Store *s = (S3Store *) store;
+	char *full = full_key(s, key);
+	S3Request r =
+		object_request(s, "DELETE", "delete", "s3:DeleteObject", key, full);
+	S3Refusal refusal;
+	bool ok = call(s, &r, &refusal, err) || err->kind == ERR_NOT_FOUND;
+
+	free(full);
+	return ok;
+}
+
+/* ---- listing ---- */
+
+/*
+ * Goes through the <Contents> of a page; fn NULL only checks that they can
+ * be read.  *out_ended: fn ended the listing.
+ */
+static bool
+read_items(const S3Store *s, Slice doc, StoreListFn fn, void *arg,
+		   bool *out_ended)
+{
+	size_t skip = strlen(s->place.prefix);
+	Slice contents, raw;
+	Buf key;
+	bool ok = true;
+
+	buf_init(&key, PATH_MAX_BYTES);
+	if (skip)
+		skip++; /* its '/' */
+	*out_ended = false;
+	while (ok && !*out_ended && xml_next(&doc, "Contents", &contents))
+	{
+		StoreItem item = { NULL, -1 };
+		int64_t bytes;
+
+		buf_reset(&key);
+		ok = xml_find(contents, "Key", &raw) && xml_add_text(&key, raw) &&
+			 xml_find(contents, "Size", &raw) && raw.n < 20;
+		if (!ok || fn == NULL)
+			continue;
+		/* Not ours, or nothing but the prefix: some make folders of it. */
+		if (key.n <= skip || key.overflow ||
+			strncmp(buf_cstr(&key), s->place.prefix, skip ? skip - 1 : 0) != 0)
+			continue;
+		item.key = buf_cstr(&key) + skip;
+		if (sscanf((const char *) raw.p, "%" SCNd64, &bytes) == 1)
+			item.bytes = bytes;
+		*out_ended = !fn(&item, arg);
+	}
+	buf_done(&key);
+	return ok;
+}
+
+/* Reads "more to come" and where it goes on. */
+static bool
+read_cursor(Slice doc, Buf *next)
+{
+	Slice raw;
+
+	if (!xml_find(doc, "IsTruncated", &raw))
+		return true;
+	if (raw.n != 4 || memcmp(raw.p, "true", 4) != 0)
+		return true;
+	return xml_find(doc, "NextContinuationToken", &raw) &&
+		   xml_add_text(next, raw) && next->n > 0 && !next->overflow;
+}
+
+static bool
+read_page(const S3Store *s, Slice doc, Buf *cursor, StoreListFn fn, void *arg,
+		  Err *err)
+{
+	bool ended;
+	bool ok = true;
+	Buf next;
+
+	buf_init(&next, cursor->max);
+	if (!xml_has_root(doc, "ListBucketResult") || !read_cursor(doc, &next) ||
+		!read_items(s, doc, NULL, NULL, &ended))
+		ok = err_set(err, ERR_BUSY, s->response.status,
+					 "could not list bucket \"%s\": the answer is not a "
+					 "whole listing",
+					 s->place.bucket);
+	else if (next.n > 0 && strcmp(buf_cstr(&next), buf_cstr(cursor)) == 0)
+		ok = err_set(err, ERR_STORE, s->response.status,
+					 "could not list bucket \"%s\": the server repeats one "
+					 "page for ever",
+					 s->place.bucket);
+	else
+	{
+		(void) read_items(s, doc, fn, arg, &ended); /* was checked above */
+		buf_reset(cursor);
+		if (!ended)
+			buf_add(cursor, next.p, next.n);
+	}
+	buf_done(&next);
+	return ok;
+}
+
+static bool
+s3_list(Store *store, const char *prefix, Buf *cursor, StoreListFn fn,
+		void *arg, Err *err)
+{
+	S3Store *s = (S3Store *) store;
+	char *full = full_key(s, prefix);
+	SigV4Param params[] = { { "list-type", "2" },
+							{ "prefix", full },
+							{ "continuation-token", buf_cstr(cursor) } };
+	S3Request r = { .method = "GET",
+					.asked = { "list", "s3:ListBucket", s->place.bucket, NULL },
+					.params = params,
+					.nparams = cursor->n > 0 ? 3 : 2,
+					.body_hash = SIGV4_EMPTY_HASH };
+	S3Refusal refusal;
+	Buf page;
+	bool ok;
+
+	buf_init(&page, PAGE_MAX);
+	r.out = &page;
+	ok = call(s, &r, &refusal, err) &&
+		 read_page(s, buf_slice(&page), cursor, fn, arg, err);
+	buf_done(&page);
+	free(full);
+	return ok;
+}
+
+/* ---- opening ---- */
+
+static void
+s3_close(Store *store)
+{
+	S3Store *s = (S3Store *) store;
+
+	http_free(s->http);
+	http_response_done(&s->response);
+	sigv4_key_done(&s->key);
+	s3_place_done(&s->place);
+	for (int i = 0; i < s->nput_headers; i++)
+		free((char *) s->put_headers[i].value);
+	for (int i = 0; i < s->nall_headers; i++)
+		free((char *) s->all_headers[i].value);
+	free(s->ca_file);
+	free(s->proxy);
+	free(s);
+}
+
+static const StoreOps s3_ops = {
+	.name = "s3",
+	.put = s3_put,
+	.get = s3_get,
+	.head = s3_head,
+	.list = s3_list,
+	.del = s3_del,
+	.close = s3_close,
+};
+
+/* A header's value is one line of printable bytes. */
+static bool
+keep_header(SigV4Header *h, int *n, const char *name, const char *value,
+			Err *err)
+{
+	if (value == NULL || *value == '\0')
+		return true;
+	for (const char *p = value; *p; p++)
+		if ((uint8_t) *p < ' ' || *p == 0x7f)
+			return err_set(err, ERR_USAGE, 0,
+						   "the value for header \"%s\" has a control "
+						   "character",
+						   name);
+	h[(*n)++] = (SigV4Header){ name, xstrdup(value) };
+	return true;
+}
+
+static bool
+keep_options(S3Store *s, const StoreOptions *o, Err *err)
+{
+	SigV4Header *put = s->put_headers;
+	int *n = &s->nput_headers;
+	const char *checksum = o->checksum ? o->checksum : "";
+	const char *payer = o->requester_pays ? "requester" : NULL;
+	const char *bucket_key = o->sse_bucket_key ? "true" : NULL;
+
+	if (*checksum && strcmp(checksum, "crc32c") != 0 &&
+		strcmp(checksum, "off") != 0)
+	{
+		err_set(err, ERR_USAGE, 0, "store.checksum \"%s\" is not valid",
+				checksum);
+		return err_hint(err, "Write crc32c or off.");
+	}
+	s->checksum = strcmp(checksum, "off") != 0;
+	return keep_header(put, n, "x-amz-server-side-encryption", o->sse, err) &&
+		   keep_header(put, n, "x-amz-server-side-encryption-aws-kms-key-id",
+					   o->sse_kms_key, err) &&
+		   keep_header(put, n,
+					   "x-amz-server-side-encryption-bucket-key-enabled",
+					   bucket_key, err) &&
+		   keep_header(put, n, "x-amz-storage-class", o->storage_class, err) &&
+		   keep_header(put, n, "x-amz-tagging", o->tags, err) &&
+		   keep_header(put, n, "x-amz-acl", o->acl, err) &&
+		   keep_header(s->all_headers, &s->nall_headers,
+					   "x-amz-expected-bucket-owner", o->expected_owner, err) &&
+		   keep_header(s->all_headers, &s->nall_headers, "x-amz-request-payer",
+					   payer, err);
+}
+
+static bool
+find_place(const StoreOptions *o, const AwsSettings *env, S3Place *out,
+		   Err *err)
+{
+	S3PlaceOptions p = {
+		.url = o->url,
+		.endpoint = set_or_null(o->endpoint) ? o->endpoint : env->endpoint,
+		.region = set_or_null(o->region) ? o->region : env->region,
+		.addressing = o->addressing ? o->addressing : "",
+	};
+
+	return s3_place_parse(&p, out, err);
+}
+
+bool
+store_s3_open(const StoreOptions *options, Store **out, Err *err)
+{
+	S3Store *s = xcalloc(1, sizeof(*s));
+	AwsSettings env;
+	const char *ca_file;
+	bool ok;
+
+	s->base.ops = &s3_ops;
+	s->stop = options->stop;
+	http_response_init(&s->response);
+	sigv4_key_init(&s->key);
+	aws_settings_read(&env);
+	ca_file = set_or_null(options->ca_file);
+	if (ca_file == NULL)
+		ca_file = set_or_null(env.ca_file);
+	s->ca_file = ca_file ? xstrdup(ca_file) : NULL;
+	if (set_or_null(options->proxy))
+		s->proxy = xstrdup(options->proxy);
+	ok = find_place(options, &env, &s->place, err) &&
+		 keep_options(s, options, err) && !creds_are_missing(err);
+	aws_settings_done(&env);
+	if (!ok)
+	{
+		s3_close(&s->base);
+		return false;
+	}
+	s->http = http_new(&(HttpOptions){
+		.ca_file = s->ca_file, .proxy = s->proxy, .stop = s->stop });
+	*out = &s->base;
+	return true;
+}
