@@ -54,7 +54,7 @@ sub plugin_folder
 	croak "$so is missing: run make" unless -e $so;
 	$plugin_folder = temp_folder() . '/lib';
 	mkdir $plugin_folder or croak "$plugin_folder: $!";
-	for my $lib ($so, glob("$top/test/bench/*.so"))
+	for my $lib ($so, glob("$top/test/bench/*.so $top/test/bench/*/*.so"))
 	{
 		copy($lib, $plugin_folder) or croak "$lib: $!";
 	}
