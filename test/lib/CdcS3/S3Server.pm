@@ -1,56 +1,63 @@
-# S3Server.pm
-#	  Starts S3 servers for the tests, each with one function, on a free port
-#	  of 127.0.0.1, with random credentials, and stops them at the end.
+#-------------------------------------------------------------------------
+# CdcS3::S3Server
+#	S3 servers for the tests: one function starts each, on a free port of
+#	127.0.0.1, with random credentials; they end with the program.
 #
-#	  my $s3 = start_versitygw("$dir/s3", bucket => 'lake');
-#	  local %ENV = (%ENV, %{ $s3->{env} });
-#	  ... --store.url=s3://lake/prefix --store.endpoint=$s3->{endpoint}
-#	  stop_server($s3);
+#	my $s3 = start_versitygw(folder => '/tmp/x', bucket => 'lake');
+#	$s3->endpoint, $s3->bucket, $s3->folder, $s3->env, $s3->kill9, …
 #
-# A server is a hash: name, endpoint, port, bucket, access_key, secret_key,
-# env (what a client needs, as environment variables), pid, log (its output).
-# Options: bucket (default "lake"), port, cert and key (TLS), domain (for
-# virtual-host style; the bucket is then at <bucket>.<domain>).
-# A server that is not installed: the function returns undef, and
-# $CdcS3::S3Server::why says what is missing.
+#	Options: folder, bucket ("lake"), port, cert and key (files, for TLS; the
+#	certificate is for 127.0.0.1 and localhost), domain (virtual-host style).
+#	A server that is not installed: undef, and why() says what is missing.
+#	The class methods available() and start() mean versitygw.
+#-------------------------------------------------------------------------
 package CdcS3::S3Server;
-
 use strict;
 use warnings;
 
-use Exporter 'import';
+use Cwd qw(abs_path);
+use Exporter qw(import);
 use File::Basename qw(dirname);
 use File::Path qw(make_path);
 use HTTP::Tiny;
 use IO::Socket::INET;
-use POSIX qw(:sys_wait_h);
-use Time::HiRes qw(sleep time);
+
+use CdcS3::Proc qw(capture spawn poll slurp temp_folder);
 
 our @EXPORT_OK = qw(start_versitygw start_s3proxy start_moto start_s3rver
-  stop_server kill_server restart_server free_port);
-our $why = '';
+  make_certificate);
 
-my %running;    # pid => server
+my $top = abs_path(dirname(__FILE__) . '/../../..');
+my $why = '';
+my $count = 0;
 
-sub cache_dir
+sub why { return $why }
+
+sub cache_folder
 {
-	return ($ENV{XDG_CACHE_HOME} || "$ENV{HOME}/.cache") . '/cdc_s3';
+	my $cache = $ENV{XDG_CACHE_HOME} || (($ENV{HOME} // '') . '/.cache');
+	return "$cache/cdc_s3";
 }
 
-# A port that nobody listens on, below the range that outgoing connections
-# take theirs from.
+sub missing
+{
+	($why) = @_;
+	return;
+}
+
+# Not CdcS3::Proc::free_port: that one is from the range that outgoing
+# connections use, and a server that is down for a while must get its own
+# port back.
 sub free_port
 {
 	for (1 .. 200)
 	{
 		my $port = 10000 + int(rand(20000));
-		my $socket = IO::Socket::INET->new(
+		my $s = IO::Socket::INET->new(
 			LocalAddr => '127.0.0.1',
 			LocalPort => $port,
-			Listen => 1,
-			Proto => 'tcp');
-		next unless $socket;
-		close $socket;
+			Proto => 'tcp',
+			Listen => 1) or next;
 		return $port;
 	}
 	die "no free port found\n";
@@ -60,265 +67,241 @@ sub random_name
 {
 	my ($length) = @_;
 	my @set = ('A' .. 'Z', 'a' .. 'z', '0' .. '9');
-	my $name = '';
-
 	open my $random, '<:raw', '/dev/urandom' or die "/dev/urandom: $!\n";
+	my $name = '';
 	while (length $name < $length)
 	{
 		read $random, my $byte, 1;
 		$name .= $set[ ord $byte ] if ord $byte < @set;
 	}
-	close $random;
 	return $name;
 }
 
-# Starts the program in its own process, its output in a file.
-sub launch
+# What all of them have in common, before the command is known.
+sub prepare
 {
-	my ($server) = @_;
-
-	my $pid = fork;
-	die "fork: $!\n" unless defined $pid;
-	if ($pid == 0)
-	{
-		# Not in the group of the terminal: an interrupt ends the test, and
-		# the test ends the server.
-		setpgrp;
-		open STDIN, '<', '/dev/null';
-		open STDOUT, '>>', $server->{log} or POSIX::_exit(127);
-		open STDERR, '>&', \*STDOUT;
-		@ENV{ keys %{ $server->{program_env} } } =
-		  values %{ $server->{program_env} };
-		exec { $server->{argv}[0] } @{ $server->{argv} }
-		  or POSIX::_exit(127);
-	}
-	$server->{pid} = $pid;
-	$running{$pid} = $server;
-
-	my $limit = time + ($server->{patience} || 30);
-	while (time < $limit)
-	{
-		my $socket = IO::Socket::INET->new(
-			PeerAddr => '127.0.0.1',
-			PeerPort => $server->{port},
-			Proto => 'tcp',
-			Timeout => 1);
-		return $server if $socket;
-		if (waitpid($pid, WNOHANG) == $pid)
-		{
-			delete $running{$pid};
-			last;
-		}
-		sleep 0.02;
-	}
-	stop_server($server);
-	open my $log, '<', $server->{log};
-	my @lines = $log ? <$log> : ();
-	die "$server->{name} did not start:\n@lines\n";
+	my ($name, %o) = @_;
+	my $self = bless { name => $name, bucket => 'lake', %o }, __PACKAGE__;
+	$count++;
+	$self->{folder} //= temp_folder() . "/s3-$count";
+	$self->{port} //= free_port();
+	$self->{access_key} = random_name(20);
+	$self->{secret_key} = random_name(40);
+	$self->{log} = "$self->{folder}.log";
+	$self->{scheme} = $o{cert} ? 'https' : 'http';
+	make_path($self->{folder});
+	return $self;
 }
 
-sub base
+sub listens
 {
-	my ($name, $dir, %opt) = @_;
-	my $port = $opt{port} || free_port();
-	my $scheme = $opt{cert} ? 'https' : 'http';
-	my $host = $opt{domain} || '127.0.0.1';
-	my $access = random_name(20);
-	my $secret = random_name(40);
+	my ($self) = @_;
+	return IO::Socket::INET->new(
+		PeerAddr => '127.0.0.1',
+		PeerPort => $self->{port},
+		Proto => 'tcp',
+		Timeout => 1);
+}
 
-	make_path($dir);
+sub launch
+{
+	my ($self) = @_;
+	$self->{proc} = spawn(
+		cmd => $self->{cmd},
+		log => $self->{log},
+		env => $self->{cmd_env} // {},
+		end_signal => 'TERM');
+	poll(sub { $self->listens || !$self->{proc}->alive }, 60);
+	die "$self->{name} did not start:\n" . slurp($self->{log})
+	  unless $self->{proc}->alive && $self->listens;
+	return $self;
+}
+
+sub endpoint
+{
+	my ($self) = @_;
+	my $host = $self->{domain} // '127.0.0.1';
+	return "$self->{scheme}://$host:$self->{port}";
+}
+
+sub name { return $_[0]{name} }
+sub bucket { return $_[0]{bucket} }
+sub folder { return $_[0]{folder} }
+sub port { return $_[0]{port} }
+
+# What a client needs, as environment variables.
+sub env
+{
+	my ($self) = @_;
 	return {
-		name => $name,
-		dir => $dir,
-		port => $port,
-		endpoint => "$scheme://$host:$port",
-		bucket => $opt{bucket} || 'lake',
-		access_key => $access,
-		secret_key => $secret,
-		log => "$dir.log",
-		env => {
-			AWS_ACCESS_KEY_ID => $access,
-			AWS_SECRET_ACCESS_KEY => $secret,
-			AWS_REGION => 'us-east-1',
-			AWS_EC2_METADATA_DISABLED => 'true',
-		},
-		program_env => {},
+		AWS_ACCESS_KEY_ID => $self->{access_key},
+		AWS_SECRET_ACCESS_KEY => $self->{secret_key},
+		AWS_REGION => 'us-east-1',
+		AWS_EC2_METADATA_DISABLED => 'true',
+		$self->{cert} ? (AWS_CA_BUNDLE => $self->{cert}) : (),
 	};
 }
 
-# Can files in this folder carry what versitygw notes down about them?
-sub has_xattr
-{
-	my ($dir) = @_;
+sub stop { $_[0]{proc}->stop('TERM', 10) // $_[0]{proc}->stop('KILL', 10) }
+sub kill9 { return $_[0]{proc}->stop('KILL', 10) }
 
-	return system('python3', '-c',
-		'import os,sys
-try: os.setxattr(sys.argv[1], b"user.cdc_s3", b"1")
-except OSError: sys.exit(1)', $dir) == 0;
+# The same server again: same port, same data.
+sub restart
+{
+	my ($self) = @_;
+	$self->stop if $self->{proc}->alive;
+	return $self->launch;
+}
+
+# A folder is a bucket, for those that keep objects as files; moto takes any
+# request as it comes.
+sub create_bucket
+{
+	my ($self, $bucket) = @_;
+	if ($self->{name} ne 'moto')
+	{
+		make_path("$self->{folder}/$bucket");
+		return;
+	}
+	my $r = HTTP::Tiny->new(verify_SSL => 0)
+	  ->put("$self->{scheme}://127.0.0.1:$self->{port}/$bucket");
+	die "moto made no bucket: $r->{status} $r->{content}\n"
+	  unless $r->{success};
+	return;
+}
+
+# A certificate for 127.0.0.1 that signs itself: (cert, key).
+sub make_certificate
+{
+	my ($folder) = @_;
+	my ($cert, $key) = ("$folder/cert.pem", "$folder/key.pem");
+	my $r = capture(
+		[
+			qw(openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj),
+			'/CN=localhost', '-addext',
+			'subjectAltName=IP:127.0.0.1,DNS:localhost,DNS:*.s3.localhost',
+			'-keyout', $key, '-out', $cert
+		]);
+	die "openssl: $r->{err}" if $r->{code};
+	return ($cert, $key);
+}
+
+sub versitygw_program
+{
+	my $r = capture([ "$top/test/deps-s3.sh", '--path' ]);
+	chomp(my $path = $r->{out});
+	return -x $path ? $path : undef;
+}
+
+sub available
+{
+	return 1 if versitygw_program();
+	return missing('versitygw is not installed: run test/deps-s3.sh');
+}
+
+sub start
+{
+	my ($class, %o) = @_;
+	return start_versitygw(%o) // die "$why\n";
+}
+
+# versitygw notes down what it knows of a file in extended attributes.
+sub has_attributes
+{
+	my ($folder) = @_;
+	my $code = <<'EOF';
+import os, sys
+try:
+    os.setxattr(sys.argv[1], b"user.cdc_s3", b"1")
+except OSError:
+    sys.exit(1)
+EOF
+	return capture([ 'python3', '-c', $code, $folder ])->{code} == 0;
 }
 
 sub start_versitygw
 {
-	my ($dir, %opt) = @_;
-	my $server = base('versitygw', $dir, %opt);
-	my $deps = dirname(__FILE__) . '/../../deps-s3.sh';
-
-	my $program = `$deps`;
-	if ($? != 0)
+	my (%o) = @_;
+	my $program = versitygw_program()
+	  or return missing('versitygw is not installed: run test/deps-s3.sh');
+	my $self = prepare('versitygw', %o);
+	$self->create_bucket($self->{bucket});
+	my @notes;
+	if (!has_attributes($self->{folder}))
 	{
-		$why = 'versitygw could not be installed';
-		return undef;
+		make_path("$self->{folder}.notes");
+		@notes = ('--sidecar', "$self->{folder}.notes");
 	}
-	chomp $program;
-	make_path("$dir/$server->{bucket}");
-	my @meta;
-	if (!has_xattr($dir))
-	{
-		make_path("$dir.meta");
-		@meta = ('--sidecar', "$dir.meta");
-	}
-	my @tls = $opt{cert} ? ('--cert', $opt{cert}, '--key', $opt{key}) : ();
-	$server->{program_env} = {
-		ROOT_ACCESS_KEY => $server->{access_key},
-		ROOT_SECRET_KEY => $server->{secret_key},
+	$self->{cmd_env} = {
+		ROOT_ACCESS_KEY => $self->{access_key},
+		ROOT_SECRET_KEY => $self->{secret_key},
 	};
-	$server->{argv} = [
-		$program, '--port', "127.0.0.1:$server->{port}",
+	$self->{cmd} = [
+		$program, '--port', "127.0.0.1:$self->{port}",
 		'--keep-alive', '--quiet', '--virtual-domain',
-		$opt{domain} || 's3.localhost',
-		@tls, 'posix', @meta, $dir
+		$o{domain} // 's3.localhost',
+		$o{cert} ? ('--cert', $o{cert}, '--key', $o{key}) : (),
+		'posix', @notes, $self->{folder}
 	];
-	return launch($server);
+	return $self->launch;
 }
 
 sub start_s3proxy
 {
-	my ($dir, %opt) = @_;
-	my $server = base('s3proxy', $dir, %opt);
-	my $version = '4.1.0';
-	my ($jar) = grep { -e } (
-		cache_dir() . "/s3proxy-$version-jar-with-dependencies.jar",
-		"$ENV{HOME}/.m2/repository/org/gaul/s3proxy/$version/"
-		  . "s3proxy-$version-jar-with-dependencies.jar");
-
-	if (!$jar)
-	{
-		$why = "s3proxy $version is not in ~/.m2 or the cache";
-		return undef;
-	}
-	make_path("$dir/$server->{bucket}");
-	my $config = "$dir.properties";
-	open my $file, '>', $config or die "$config: $!\n";
-	print $file <<"EOF";
+	my (%o) = @_;
+	my $file = 's3proxy-4.1.0-jar-with-dependencies.jar';
+	my ($jar) = grep { -e } cache_folder() . "/$file",
+	  ($ENV{HOME} // '') . "/.m2/repository/org/gaul/s3proxy/4.1.0/$file";
+	return missing("$file is not in the cache or in ~/.m2") unless $jar;
+	my $self = prepare('s3proxy', %o);
+	$self->create_bucket($self->{bucket});
+	my $config = "$self->{folder}.properties";
+	open my $f, '>', $config or die "$config: $!\n";
+	print $f <<"EOF";
 s3proxy.authorization=aws-v2-or-v4
-s3proxy.endpoint=http://127.0.0.1:$server->{port}
-s3proxy.identity=$server->{access_key}
-s3proxy.credential=$server->{secret_key}
+s3proxy.endpoint=http://127.0.0.1:$self->{port}
+s3proxy.identity=$self->{access_key}
+s3proxy.credential=$self->{secret_key}
 jclouds.provider=filesystem-nio2
-jclouds.filesystem.basedir=$dir
+jclouds.filesystem.basedir=$self->{folder}
 jclouds.identity=x
 jclouds.credential=x
 EOF
-	print $file "s3proxy.virtual-host=$opt{domain}\n" if $opt{domain};
-	close $file;
-	$server->{patience} = 60;
-	$server->{program_env} = { LC_ALL => 'C.UTF-8' };
-	$server->{argv} = [ 'java', '-jar', $jar, '--properties', $config ];
-	return launch($server);
+	print $f "s3proxy.virtual-host=$o{domain}\n" if $o{domain};
+	close $f or die "$config: $!\n";
+	$self->{cmd_env} = { LC_ALL => 'C.UTF-8' };
+	$self->{cmd} = [ 'java', '-jar', $jar, '--properties', $config ];
+	return $self->launch;
 }
 
 sub start_moto
 {
-	my ($dir, %opt) = @_;
-	my $server = base('moto', $dir, %opt);
-	my $program = cache_dir() . '/moto/bin/moto_server';
-
-	if (!-x $program)
-	{
-		$why = "moto is not in $program";
-		return undef;
-	}
-	my @tls = $opt{cert} ? ('-c', $opt{cert}, '-k', $opt{key}) : ();
-	$server->{patience} = 60;
-	$server->{argv} =
-	  [ $program, '-H', '127.0.0.1', '-p', $server->{port}, @tls ];
-	launch($server);
-	# Without accounts it takes any request as it comes.
-	my $scheme = $opt{cert} ? 'https' : 'http';
-	my $r = HTTP::Tiny->new(verify_SSL => 0)
-	  ->put("$scheme://127.0.0.1:$server->{port}/$server->{bucket}");
-	die "moto made no bucket: $r->{status}\n" unless $r->{success};
-	return $server;
+	my (%o) = @_;
+	my $program = cache_folder() . '/moto/bin/moto_server';
+	return missing("$program is missing") unless -x $program;
+	my $self = prepare('moto', %o);
+	$self->{cmd} = [
+		$program, '-H', '127.0.0.1', '-p', $self->{port},
+		$o{cert} ? ('-c', $o{cert}, '-k', $o{key}) : ()
+	];
+	$self->launch;
+	$self->create_bucket($self->{bucket});
+	return $self;
 }
 
 sub start_s3rver
 {
-	my ($dir, %opt) = @_;
-	my $server = base('s3rver', $dir, %opt);
-	my $program = cache_dir() . '/s3rver/node_modules/.bin/s3rver';
-
-	if (!-x $program)
-	{
-		$why = "s3rver is not in $program";
-		return undef;
-	}
+	my (%o) = @_;
+	my $program = cache_folder() . '/s3rver/node_modules/.bin/s3rver';
+	return missing("$program is missing") unless -x $program;
+	my $self = prepare('s3rver', %o);
 	# It knows one pair of keys only.
-	$server->{access_key} = $server->{env}{AWS_ACCESS_KEY_ID} = 'S3RVER';
-	$server->{secret_key} = $server->{env}{AWS_SECRET_ACCESS_KEY} = 'S3RVER';
-	$server->{argv} = [
-		$program, '-a', '127.0.0.1', '-p', $server->{port},
-		'-d', $dir, '-s', '--configure-bucket', $server->{bucket}
+	$self->{access_key} = $self->{secret_key} = 'S3RVER';
+	$self->{cmd} = [
+		$program, '-a', '127.0.0.1', '-p', $self->{port},
+		'-d', $self->{folder}, '-s', '--configure-bucket', $self->{bucket}
 	];
-	return launch($server);
-}
-
-sub finish
-{
-	my ($server, $signal) = @_;
-	my $pid = delete $server->{pid} or return;
-
-	my $status = $?;
-	kill $signal, $pid;
-	my $limit = time + 10;
-	while (waitpid($pid, WNOHANG) == 0)
-	{
-		kill 'KILL', $pid if time > $limit;
-		sleep 0.02;
-	}
-	delete $running{$pid};
-	$? = $status;
-	return;
-}
-
-sub stop_server
-{
-	my ($server) = @_;
-	return finish($server, 'TERM');
-}
-
-# As a crash ends it.
-sub kill_server
-{
-	my ($server) = @_;
-	return finish($server, 'KILL');
-}
-
-# Starts a server that was stopped again: same port, same data.
-sub restart_server
-{
-	my ($server) = @_;
-	stop_server($server);
-	return launch($server);
-}
-
-my $owner = $$;
-
-END
-{
-	if ($$ == $owner)
-	{
-		finish($_, 'TERM') for values %running;
-	}
+	return $self->launch;
 }
 
 1;
