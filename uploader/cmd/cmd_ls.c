@@ -1,0 +1,259 @@
+/*-------------------------------------------------------------------------
+ * cmd_ls.c
+ *	  "ls": the entries of the commit log, or the objects they list.
+ *
+ * Layer: cmd.
+ *-------------------------------------------------------------------------
+ */
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "cmd/args.h"
+#include "cmd/cmd.h"
+#include "cmd/logwalk.h"
+#include "codec/json.h"
+
+#define LINE_MAX_BYTES ((size_t) 64 * 1024 * 1024)
+#define TIME_SIZE 40
+
+typedef struct Ls
+{
+	LogRange range;
+	bool objects;
+	bool json;
+	Buf line;
+} Ls;
+
+/* What an entry holds of the range. */
+typedef struct Sum
+{
+	int64_t objects;
+	int64_t rows;
+	int64_t bytes;
+} Sum;
+
+static Sum
+sum_objects(const Ls *ls, const Entry *e)
+{
+	Sum sum = { 0, 0, 0 };
+
+	for (int i = 0; i < e->nobjects; i++)
+	{
+		if (!logwalk_wants(&ls->range, e, &e->objects[i]))
+			continue;
+		sum.objects++;
+		sum.rows += e->objects[i].rows;
+		sum.bytes += e->objects[i].bytes;
+	}
+	return sum;
+}
+
+static void
+add_name(Buf *b, const char *key, const char *value)
+{
+	buf_printf(b, "\"%s\":\"", key);
+	json_add_escaped(b, (const uint8_t *) value, strlen(value));
+	buf_byte(b, '"');
+}
+
+static const char *
+time_or_none(int64_t us, char *buf, const char *none)
+{
+	if (us == 0)
+		return none;
+	iso_from_unix_us(us, false, buf, TIME_SIZE);
+	return buf;
+}
+
+static void
+entry_json(Ls *ls, const Entry *e, const Sum *sum)
+{
+	Buf *b = &ls->line;
+	char time[TIME_SIZE];
+	char closed[TIME_SIZE];
+
+	buf_printf(b,
+			   "{\"entry\":%" PRId64 ",\"prev_end\":\"" LSN_FMT
+			   "\",\"end\":\"" LSN_FMT "\",\"time\":\"%s\"",
+			   e->seq, LSN_ARGS(e->prev_end), LSN_ARGS(e->end),
+			   time_or_none(e->time, time, ""));
+	buf_printf(b,
+			   ",\"objects\":%" PRId64 ",\"rows\":%" PRId64
+			   ",\"bytes\":%" PRId64 ",\"closed_until\":",
+			   sum->objects, sum->rows, sum->bytes);
+	if (e->closed_until)
+		buf_printf(b, "\"%s\"", time_or_none(e->closed_until, closed, ""));
+	else
+		buf_str(b, "null");
+	buf_printf(b, ",\"loads_open\":%" PRId64 ",\"loads\":[", e->loads_open);
+	for (int i = 0; i < e->nloads; i++)
+	{
+		buf_str(b, i ? ",{" : "{");
+		add_name(b, "id", e->loads[i].id);
+		buf_byte(b, ',');
+		add_name(b, "schema", e->loads[i].schema);
+		buf_byte(b, ',');
+		add_name(b, "table", e->loads[i].table);
+		buf_printf(b, ",\"lsn\":\"" LSN_FMT "\",\"state\":\"%s\"}",
+				   LSN_ARGS(e->loads[i].lsn),
+				   load_state_name(e->loads[i].state));
+	}
+	buf_str(b, "],");
+	add_name(b, "writer", e->writer);
+	buf_byte(b, '}');
+}
+
+static void
+entry_text(Ls *ls, const Entry *e, const Sum *sum)
+{
+	Buf *b = &ls->line;
+	char time[TIME_SIZE];
+	char lsn[32];
+	int states[] = { 0, 0, 0 };
+
+	(void) snprintf(lsn, sizeof(lsn), LSN_FMT, LSN_ARGS(e->end));
+	buf_printf(b, "%8" PRId64 "  %-17s  %-20s", e->seq, lsn,
+			   time_or_none(e->time, time, "-"));
+	buf_printf(b, "  %7" PRId64 "  %11" PRId64 "  %13" PRId64 "  %-20s",
+			   sum->objects, sum->rows, sum->bytes,
+			   time_or_none(e->closed_until, time, "-"));
+	for (int i = 0; i < e->nloads; i++)
+		states[e->loads[i].state]++;
+	for (int i = LOAD_OPEN; i <= LOAD_GIVEN_UP; i++)
+		if (states[i])
+			buf_printf(b, "  %d %s", states[i], load_state_name((LoadState) i));
+}
+
+static void
+object_json(Ls *ls, const Entry *e, const EntryObject *o)
+{
+	Buf *b = &ls->line;
+
+	buf_printf(b, "{\"entry\":%" PRId64 ",", e->seq);
+	add_name(b, "schema", o->schema);
+	buf_byte(b, ',');
+	add_name(b, "table", o->table);
+	buf_printf(b,
+			   ",\"rows\":%" PRId64 ",\"bytes\":%" PRId64
+			   ",\"first_lsn\":\"" LSN_FMT "\",\"first_seq\":%" PRId64
+			   ",\"last_lsn\":\"" LSN_FMT "\",\"last_seq\":%" PRId64,
+			   o->rows, o->bytes, LSN_ARGS(o->first_lsn), o->first_seq,
+			   LSN_ARGS(o->last_lsn), o->last_seq);
+	buf_printf(b, ",\"crc32c\":\"%08" PRIx32 "\",", o->crc32c);
+	add_name(b, "load", o->load);
+	buf_byte(b, ',');
+	add_name(b, "key", o->key);
+	buf_byte(b, '}');
+}
+
+static void
+object_text(Ls *ls, const Entry *e, const EntryObject *o)
+{
+	char first[32];
+	char last[32];
+
+	(void) snprintf(first, sizeof(first), LSN_FMT, LSN_ARGS(o->first_lsn));
+	(void) snprintf(last, sizeof(last), LSN_FMT, LSN_ARGS(o->last_lsn));
+	buf_printf(&ls->line,
+			   "%8" PRId64 "  %-17s  %-17s  %11" PRId64 "  %13" PRId64 "  %s",
+			   e->seq, first, last, o->rows, o->bytes, o->key);
+}
+
+static bool
+print_line(Ls *ls, Err *err)
+{
+	buf_byte(&ls->line, '\n');
+	if (ls->line.overflow)
+		return err_set(err, ERR_LIMIT, 0, "a line of the listing is too long");
+	/* cli.c sees to it that all was written */
+	(void) fwrite(ls->line.p, 1, ls->line.n, stdout);
+	buf_reset(&ls->line);
+	return true;
+}
+
+static bool
+ls_entry(const Entry *e, void *arg, Err *err)
+{
+	Ls *ls = arg;
+	Sum sum = sum_objects(ls, e);
+	bool ok = true;
+
+	if (!ls->objects)
+	{
+		if (ls->range.table && sum.objects == 0)
+			return true;
+		if (ls->json)
+			entry_json(ls, e, &sum);
+		else
+			entry_text(ls, e, &sum);
+		return print_line(ls, err);
+	}
+	for (int i = 0; ok && i < e->nobjects; i++)
+	{
+		const EntryObject *o = &e->objects[i];
+
+		if (!logwalk_wants(&ls->range, e, o))
+			continue;
+		if (ls->json)
+			object_json(ls, e, o);
+		else
+			object_text(ls, e, o);
+		ok = print_line(ls, err);
+	}
+	return ok;
+}
+
+static bool
+ls_log(const Config *cfg, Ls *ls, Err *err)
+{
+	StoreOptions options = config_store_options(cfg);
+	Store *store;
+	bool ok;
+
+	if (!store_open(&options, &store, err))
+		return false;
+	if (!ls->json && ls->objects)
+		printf("%8s  %-17s  %-17s  %11s  %13s  %s\n", "entry", "first", "last",
+			   "rows", "bytes", "object");
+	else if (!ls->json)
+		printf("%8s  %-17s  %-20s  %7s  %11s  %13s  %-20s  %s\n", "entry",
+			   "end", "time", "objects", "rows", "bytes", "closed until",
+			   "loads");
+	buf_init(&ls->line, LINE_MAX_BYTES);
+	ok = logwalk(store, &ls->range, ls_entry, ls, err);
+	buf_done(&ls->line);
+	store_close(store);
+	return ok;
+}
+
+bool
+cmd_ls(const Config *cfg, int argc, char **argv, Err *err)
+{
+	Ls ls = { .range = { .to = LSN_MAX } };
+	const char *from = NULL;
+	const char *to = NULL;
+	const char *what = NULL;
+	const ArgDef defs[] = { { "--from", &from, NULL },
+							{ "--to", &to, NULL },
+							{ "--table", &ls.range.table, NULL },
+							{ "--json", NULL, &ls.json } };
+	const ArgSpec spec = { .command = "ls",
+						   .defs = defs,
+						   .ndefs = 4,
+						   .words = &what,
+						   .max_words = 1 };
+
+	if (!args_parse(&spec, argc, argv, NULL, err) ||
+		!args_lsn("--from", from, &ls.range.from, err) ||
+		!args_lsn("--to", to, &ls.range.to, err))
+		return false;
+	ls.objects = what && strcmp(what, "objects") == 0;
+	if (what && !ls.objects && strcmp(what, "entries") != 0)
+	{
+		err_set(err, ERR_USAGE, 0, "ls cannot list \"%s\"", what);
+		return err_hint(err, "write \"ls\", or \"ls objects\"");
+	}
+	return ls_log(cfg, &ls, err);
+}

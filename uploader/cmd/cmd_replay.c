@@ -1,0 +1,384 @@
+/*-------------------------------------------------------------------------
+ * cmd_replay.c
+ *	  "replay": the changes of a range as JSON lines, in order, each once.
+ *
+ * An entry's objects are merged by (commit LSN, seq).  An object is opened
+ * when the merge comes to its first row and closed behind its last, so that
+ * only those that overlap are in memory: their stored bytes, and a window
+ * each.  A line is printed as it is stored, with the table's name before it.
+ *
+ * Invariants:
+ *	(1) heap[0] is the least of all open objects' next rows.
+ *	(2) No object that is not open has a row before heap[0].
+ *	(3) Each object's rows ascend, and there are as many as the log says.
+ *
+ * Layer: cmd.
+ *-------------------------------------------------------------------------
+ */
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "base/mem.h"
+#include "cmd/args.h"
+#include "cmd/cmd.h"
+#include "cmd/logwalk.h"
+#include "codec/compress.h"
+#include "codec/json.h"
+#include "codec/jsonline.h"
+#include "store/commitlog.h"
+
+#define OBJECT_MAX_BYTES ((size_t) 5 << 30)
+#define LINE_MAX_BYTES ((size_t) 2 << 30)
+#define PREFIX_MAX_BYTES 4096
+#define LSN_DIGITS 16
+
+/* A row's place in the order. */
+typedef struct Place
+{
+	Lsn lsn;
+	int64_t seq;
+} Place;
+
+/* An open object. */
+typedef struct Source
+{
+	const EntryObject *object;
+	Buf body;
+	Buf prefix; /* {"_schema":"…","_table":"…", */
+	LineReader *lines;
+	Slice line; /* the next one */
+	Place place;
+	int64_t rows; /* read so far */
+} Source;
+
+typedef struct Replay
+{
+	Store *store;
+	LogRange range;
+	Lsn end; /* of the last entry seen */
+	Source **heap;
+	int nheap;
+} Replay;
+
+static int
+place_compare(Place a, Place b)
+{
+	if (a.lsn != b.lsn)
+		return a.lsn < b.lsn ? -1 : 1;
+	return a.seq < b.seq ? -1 : a.seq > b.seq;
+}
+
+static Place
+first_place(const EntryObject *o)
+{
+	return (Place){ o->first_lsn, o->first_seq };
+}
+
+static bool
+parse_lsn(const JsonValue *v, Lsn *out)
+{
+	char text[LSN_DIGITS + 1] = "";
+
+	if (v->kind != JSON_STRING || v->text.n != LSN_DIGITS + 2)
+		return false;
+	memcpy(text, v->text.p + 1, LSN_DIGITS);
+	return lsn_parse(text, out);
+}
+
+/* Reads _lsn and _seq, which stand near the front. */
+static bool
+parse_place(Slice line, Place *out, Err *err)
+{
+	JsonCursor c;
+	JsonMember m;
+	bool lsn = false;
+	bool seq = false;
+
+	if (!json_open_object(&c, line, err))
+		return false;
+	while (!lsn || !seq)
+	{
+		if (!json_next_member(&c, &m, err))
+			return false;
+		if (c.done)
+			return err_set(err, ERR_DATA, 0, "record without _lsn or _seq");
+		if (json_equals(m.name, m.escaped, "_lsn"))
+			lsn = parse_lsn(&m.value, &out->lsn);
+		else if (json_equals(m.name, m.escaped, "_seq"))
+			seq = json_int64(&m.value, &out->seq);
+	}
+	return true;
+}
+
+static bool
+source_error(const Source *s, Err *err)
+{
+	return err_prefix(err, "object \"%s\", row %" PRId64, s->object->key,
+					  s->rows);
+}
+
+/* The next row; *out_end where there is none. */
+static bool
+source_next(Source *s, bool *out_end, Err *err)
+{
+	Place before = s->place;
+
+	if (!lines_next(s->lines, &s->line, out_end, err))
+		return source_error(s, err);
+	if (*out_end && s->rows != s->object->rows)
+	{
+		err_set(err, ERR_DATA, 0, "it ends here, the log says %" PRId64 " rows",
+				s->object->rows);
+		return source_error(s, err);
+	}
+	if (*out_end)
+		return true;
+	s->rows++;
+	if (!parse_place(s->line, &s->place, err))
+		return source_error(s, err);
+	if (s->rows > 1 && place_compare(before, s->place) >= 0)
+	{
+		err_set(err, ERR_DATA, 0, "its position is not behind the last row's");
+		return source_error(s, err);
+	}
+	return true;
+}
+
+static void
+source_free(Source *s)
+{
+	if (!s)
+		return;
+	lines_close(s->lines);
+	buf_done(&s->body);
+	buf_done(&s->prefix);
+	free(s);
+}
+
+/* Opens the object and reads its first row. */
+static bool
+source_open(Store *store, const EntryObject *o, Source **out, bool *out_end,
+			Err *err)
+{
+	Source *s = xcalloc(1, sizeof(*s));
+
+	s->object = o;
+	buf_init(&s->body, OBJECT_MAX_BYTES);
+	buf_init(&s->prefix, PREFIX_MAX_BYTES);
+	buf_str(&s->prefix, "{\"_schema\":\"");
+	json_add_escaped(&s->prefix, (const uint8_t *) o->schema,
+					 strlen(o->schema));
+	buf_str(&s->prefix, "\",\"_table\":\"");
+	json_add_escaped(&s->prefix, (const uint8_t *) o->table, strlen(o->table));
+	buf_str(&s->prefix, "\",");
+	if (!commitlog_object(store, o, &s->body, err))
+	{
+		err_prefix(err, "could not read object \"%s\"", o->key);
+		source_free(s);
+		return false;
+	}
+	s->lines = lines_open(compression_of_key(o->key), buf_slice(&s->body),
+						  LINE_MAX_BYTES);
+	if (!source_next(s, out_end, err))
+	{
+		source_free(s);
+		return false;
+	}
+	*out = s;
+	return true;
+}
+
+static bool
+heap_less(const Replay *r, int a, int b)
+{
+	int c = place_compare(r->heap[a]->place, r->heap[b]->place);
+
+	/* objects are an array: their addresses are their order in the entry */
+	return c < 0 || (c == 0 && r->heap[a]->object < r->heap[b]->object);
+}
+
+static void
+heap_swap(Replay *r, int a, int b)
+{
+	Source *s = r->heap[a];
+
+	r->heap[a] = r->heap[b];
+	r->heap[b] = s;
+}
+
+static void
+heap_push(Replay *r, Source *s)
+{
+	int i = r->nheap++;
+
+	r->heap[i] = s;
+	for (; i > 0 && heap_less(r, i, (i - 1) / 2); i = (i - 1) / 2)
+		heap_swap(r, i, (i - 1) / 2);
+}
+
+/* heap[0] has a new place. */
+static void
+heap_sift(Replay *r)
+{
+	int i = 0;
+
+	for (;;)
+	{
+		int least = i;
+
+		for (int child = 2 * i + 1; child <= 2 * i + 2; child++)
+			if (child < r->nheap && heap_less(r, child, least))
+				least = child;
+		if (least == i)
+			return;
+		heap_swap(r, i, least);
+		i = least;
+	}
+}
+
+static void
+heap_pop(Replay *r)
+{
+	source_free(r->heap[0]);
+	r->heap[0] = r->heap[--r->nheap];
+	heap_sift(r);
+}
+
+static bool
+print_line(const Source *s, Err *err)
+{
+	char why[64];
+
+	if (s->line.n < 2 || s->line.p[0] != '{')
+		return err_set(err, ERR_DATA, 0, "object \"%s\": row without \"{\"",
+					   s->object->key);
+	if (fwrite(s->prefix.p, 1, s->prefix.n, stdout) == s->prefix.n &&
+		fwrite(s->line.p + 1, 1, s->line.n - 1, stdout) == s->line.n - 1 &&
+		putchar('\n') != EOF)
+		return true;
+	if (errno == EPIPE) /* the reader had enough */
+		return err_set(err, ERR_STOP, errno, "the output was closed");
+	return err_set(err, ERR_INTERNAL, errno, "could not write the output: %s",
+				   err_errno(errno, why, sizeof(why)));
+}
+
+/* Is the least row in the range?  Those of a load stand where it counts. */
+static bool
+is_in_range(const Replay *r, const Source *s)
+{
+	if (s->object->load[0] != '\0')
+		return true; /* the object was chosen as a whole */
+	return r->range.from < s->place.lsn && s->place.lsn <= r->range.to;
+}
+
+/* Prints the least row and steps to the next. */
+static bool
+advance(Replay *r, Err *err)
+{
+	Source *s = r->heap[0];
+	bool end;
+
+	if (is_in_range(r, s) && !print_line(s, err))
+		return false;
+	if (!source_next(s, &end, err))
+		return false;
+	if (end)
+		heap_pop(r);
+	else
+		heap_sift(r);
+	return true;
+}
+
+static int
+compare_first(const void *a, const void *b)
+{
+	const EntryObject *x = *(const EntryObject *const *) a;
+	const EntryObject *y = *(const EntryObject *const *) b;
+	int c = place_compare(first_place(x), first_place(y));
+
+	return c ? c : (x > y) - (x < y);
+}
+
+/* Merges objects that are sorted by their first row. */
+static bool
+merge_objects(Replay *r, const EntryObject **objects, int n, Err *err)
+{
+	int opened = 0;
+
+	while (r->nheap > 0 || opened < n)
+	{
+		Source *s;
+		bool end;
+
+		if (opened == n ||
+			(r->nheap > 0 && place_compare(r->heap[0]->place,
+										   first_place(objects[opened])) < 0))
+		{
+			if (!advance(r, err))
+				return false;
+			continue;
+		}
+		if (!source_open(r->store, objects[opened++], &s, &end, err))
+			return false;
+		if (end)
+			source_free(s);
+		else
+			heap_push(r, s);
+	}
+	return true;
+}
+
+static bool
+replay_entry(const Entry *e, void *arg, Err *err)
+{
+	Replay *r = arg;
+	size_t room = (size_t) e->nobjects + 1;
+	const EntryObject **objects = xcalloc(room, sizeof(*objects));
+	int n = 0;
+	bool ok;
+
+	r->end = e->end;
+	r->heap = xcalloc(room, sizeof(*r->heap));
+	r->nheap = 0;
+	for (int i = 0; i < e->nobjects; i++)
+		if (logwalk_wants(&r->range, e, &e->objects[i]))
+			objects[n++] = &e->objects[i];
+	qsort(objects, (size_t) n, sizeof(*objects), compare_first);
+	ok = merge_objects(r, objects, n, err);
+	for (int i = 0; i < r->nheap; i++)
+		source_free(r->heap[i]);
+	free(r->heap);
+	free(objects);
+	if (!ok && err->kind != ERR_STOP)
+		err_prefix(err, "entry %" PRId64, e->seq);
+	return ok;
+}
+
+bool
+cmd_replay(const Config *cfg, int argc, char **argv, Err *err)
+{
+	Replay r = { .range = { .to = LSN_MAX } };
+	const char *from = NULL;
+	const char *to = NULL;
+	const ArgDef defs[] = { { "--from", &from, NULL },
+							{ "--to", &to, NULL },
+							{ "--table", &r.range.table, NULL } };
+	const ArgSpec spec = { .command = "replay", .defs = defs, .ndefs = 3 };
+	StoreOptions options = config_store_options(cfg);
+	bool ok;
+
+	if (!args_parse(&spec, argc, argv, NULL, err) ||
+		!args_lsn("--from", from, &r.range.from, err) ||
+		!args_lsn("--to", to, &r.range.to, err) ||
+		!store_open(&options, &r.store, err))
+		return false;
+	ok = logwalk(r.store, &r.range, replay_entry, &r, err);
+	if (ok && to && r.end < r.range.to)
+		log_warn("the log ends before --to", "lsn", log_lsn(r.end), NULL);
+	store_close(r.store);
+	return ok;
+}

@@ -1,0 +1,32 @@
+/*-------------------------------------------------------------------------
+ * probe.h
+ *	  What a store promises is tried out: on keys below _cdc/probe/ that are
+ *	  deleted again.
+ *
+ * Layer: cmd.
+ *-------------------------------------------------------------------------
+ */
+#ifndef PROBE_H
+#define PROBE_H
+
+#include "store/store.h"
+
+#define PROBE_RACERS 16
+
+/*
+ * Two conditional puts of one key, one behind the other: the second must
+ * find it taken.  ERR_STORE where it does not.
+ */
+bool probe_conditional_put(Store *store, Err *err) MUST_CHECK;
+
+/* Put, get, list and delete, and the bytes are the same. */
+bool probe_round_trip(Store *store, Err *err) MUST_CHECK;
+
+/*
+ * PROBE_RACERS conditional puts of one key at the same time, several rounds,
+ * with small and with 1 MB bodies: each round has one winner, whose bytes
+ * are the ones found.  ERR_STORE where it has none or several.
+ */
+bool probe_race(const StoreOptions *options, int rounds, Err *err) MUST_CHECK;
+
+#endif

@@ -1,0 +1,307 @@
+/*-------------------------------------------------------------------------
+ * source.c
+ *	  What init and check ask the source server, and what its refusals mean.
+ *
+ * A refusal is told by its SQLSTATE and by what the server's settings say,
+ * not by the words of the message: those may be in any language.
+ * Layer: cmd.
+ *-------------------------------------------------------------------------
+ */
+#include "cmd/source.h"
+
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+
+#define COMMAND_MAX 1024
+#define WAIT_NOTE_MS 5000
+
+static void
+copy_name(char *out, size_t size, const char *s)
+{
+	(void) snprintf(out, size, "%s", s); /* the server's names are shorter */
+}
+
+bool
+source_text(PGconn *conn, const char *doing, const char *sql, Buf *out,
+			Err *err)
+{
+	PGresult *res;
+
+	if (!pg_exec(conn, PG_SOURCE, doing, sql, &res, err))
+		return false;
+	if (PQntuples(res) > 0)
+		buf_str(out, PQgetvalue(res, 0, 0));
+	PQclear(res);
+	return true;
+}
+
+bool
+source_identify(PGconn *replication, SourceSystem *out, Err *err)
+{
+	PGresult *res;
+	bool ok = true;
+
+	if (!pg_exec(replication, PG_SOURCE_REPLICATION, "identify the source",
+				 "IDENTIFY_SYSTEM", &res, err))
+		return false;
+	*out = (SourceSystem){ 0 };
+	if (PQntuples(res) != 1 || PQnfields(res) < 4 ||
+		!lsn_parse(PQgetvalue(res, 0, 2), &out->end))
+		ok = err_set(err, ERR_SOURCE, 0,
+					 "the source's answer to IDENTIFY_SYSTEM is not known");
+	else
+	{
+		copy_name(out->system_identifier, sizeof(out->system_identifier),
+				  PQgetvalue(res, 0, 0));
+		out->timeline = strtoll(PQgetvalue(res, 0, 1), NULL, 10);
+		copy_name(out->database, sizeof(out->database), PQgetvalue(res, 0, 3));
+	}
+	PQclear(res);
+	return ok;
+}
+
+bool
+source_slot(PGconn *conn, const char *name, SourceSlot *out, Err *err)
+{
+	static const char sql[] =
+		"SELECT slot_type, temporary, coalesce(plugin, ''),"
+		" coalesce(database, ''), coalesce(active_pid, 0),"
+		" coalesce(wal_status, ''), coalesce(safe_wal_size, -1),"
+		" coalesce(restart_lsn, '0/0'), coalesce(confirmed_flush_lsn, '0/0')"
+		" FROM pg_catalog.pg_replication_slots WHERE slot_name = $1";
+	PGresult *res;
+
+	if (!pg_exec_params(conn, PG_SOURCE, "read the slot", sql, 1, &name, &res,
+						err))
+		return false;
+	*out = (SourceSlot){ .exists = PQntuples(res) > 0 };
+	if (out->exists)
+	{
+		out->logical = strcmp(PQgetvalue(res, 0, 0), "logical") == 0;
+		out->temporary = PQgetvalue(res, 0, 1)[0] == 't';
+		copy_name(out->plugin, sizeof(out->plugin), PQgetvalue(res, 0, 2));
+		copy_name(out->database, sizeof(out->database), PQgetvalue(res, 0, 3));
+		out->active_pid = strtoll(PQgetvalue(res, 0, 4), NULL, 10);
+		copy_name(out->wal_status, sizeof(out->wal_status),
+				  PQgetvalue(res, 0, 5));
+		out->safe_wal_size = strtoll(PQgetvalue(res, 0, 6), NULL, 10);
+		(void) lsn_parse(PQgetvalue(res, 0, 7), &out->restart);
+		(void) lsn_parse(PQgetvalue(res, 0, 8), &out->confirmed);
+	}
+	PQclear(res);
+	return true;
+}
+
+/* Is name one of a list of identifiers, each perhaps in double quotes? */
+static bool
+list_has(const char *list, const char *name)
+{
+	size_t n = strlen(name);
+
+	while (*list)
+	{
+		const char *item;
+
+		list += strspn(list, " \t\n,\"");
+		item = list;
+		list += strcspn(list, " \t\n,\"");
+		if ((size_t) (list - item) == n && strncmp(item, name, n) == 0)
+			return true;
+	}
+	return false;
+}
+
+bool
+source_plugin_list(PGconn *conn, bool *out_known, bool *out_listed, Buf *mend,
+				   Err *err)
+{
+	static const char sql[] = "SELECT setting FROM pg_catalog.pg_settings "
+							  "WHERE name = 'output_plugin_libraries'";
+	PGresult *res;
+	const char *list;
+
+	if (!pg_exec(conn, PG_SOURCE, "read output_plugin_libraries", sql, &res,
+				 err))
+		return false;
+	*out_known = PQntuples(res) > 0;
+	list = *out_known ? PQgetvalue(res, 0, 0) : "";
+	*out_listed = *out_known && list_has(list, SOURCE_PLUGIN);
+	if (*out_known && !*out_listed)
+		buf_printf(mend,
+				   "ALTER SYSTEM SET output_plugin_libraries = %s%s%s; SELECT "
+				   "pg_reload_conf();",
+				   list, *list ? ", " : "", SOURCE_PLUGIN);
+	PQclear(res);
+	return true;
+}
+
+bool
+source_connect_replication(const char *conninfo, PGconn *conn, PGconn **out,
+						   Err *err)
+{
+	static const char sql[] =
+		"SELECT rolreplication OR rolsuper FROM pg_catalog.pg_roles "
+		"WHERE rolname = current_user";
+	Err ignored;
+	Buf may;
+	Buf role;
+
+	if (pg_connect(conninfo, PG_SOURCE_REPLICATION, out, err))
+		return true;
+	buf_init(&may, COMMAND_MAX);
+	buf_init(&role, COMMAND_MAX);
+	pg_add_ident(&role, PQuser(conn));
+	if (source_text(conn, "read the role", sql, &may, &ignored) &&
+		strcmp(buf_cstr(&may), "f") == 0)
+	{
+		err_set(err, ERR_SOURCE, 0,
+				"role %s of the source has no right to replicate",
+				buf_cstr(&role));
+		err_hint(err, "as a superuser: ALTER ROLE %s REPLICATION;",
+				 buf_cstr(&role));
+	}
+	buf_done(&may);
+	buf_done(&role);
+	return false;
+}
+
+/* Adds the mend of a refused slot to err, which holds the server's words. */
+static bool
+explain_refusal(PGconn *conn, const char *state, Err *err)
+{
+	Err ignored;
+	Buf text;
+	bool known = false;
+	bool listed = false;
+
+	buf_init(&text, COMMAND_MAX);
+	if (strcmp(state, "58P01") == 0)
+		err_hint(err,
+				 "install the plugin on the source server: make install, or "
+				 "copy cdc_s3.so into the folder that pg_config --pkglibdir "
+				 "names there");
+	else if (strcmp(state, "53400") == 0)
+		err_hint(err, "drop a slot that nobody uses, or raise "
+					  "max_replication_slots and restart the server");
+	else if (strcmp(state, "42501") == 0 && PQuser(conn) &&
+			 source_plugin_list(conn, &known, &listed, &text, &ignored) &&
+			 (!known || listed))
+		err_hint(err, "as a superuser: ALTER ROLE \"%s\" REPLICATION;",
+				 PQuser(conn));
+	else if (text.n > 0 ||
+			 (source_plugin_list(conn, &known, &listed, &text, &ignored) &&
+			  known && !listed))
+		err_hint(err, "as a superuser: %s", buf_cstr(&text));
+	else if (source_text(conn, "read wal_level", "SHOW wal_level", &text,
+						 &ignored) &&
+			 strcmp(buf_cstr(&text), "logical") != 0)
+		err_hint(err, "as a superuser: ALTER SYSTEM SET wal_level = logical; "
+					  "then restart the server");
+	buf_done(&text);
+	return false;
+}
+
+/*
+ * A slot becomes consistent once all transactions that were open have ended:
+ * who waits wants to know for whom.
+ */
+static void
+note_wait(PGconn *conn)
+{
+	static const char sql[] =
+		"SELECT format('pid %s, user %s, open since %s', pid, usename,"
+		" xact_start) FROM pg_catalog.pg_stat_activity"
+		" WHERE backend_xid IS NOT NULL AND pid <> pg_backend_pid()"
+		" ORDER BY xact_start LIMIT 1";
+	Err ignored;
+	Buf who;
+
+	buf_init(&who, COMMAND_MAX);
+	if (source_text(conn, "read open transactions", sql, &who, &ignored))
+		log_info("waiting for open transactions to end", "oldest",
+				 who.n ? buf_cstr(&who) : "unknown", NULL);
+	buf_done(&who);
+}
+
+/* PQexec that tells now and then why it takes so long. */
+static PGresult *
+exec_patiently(PGconn *conn, PGconn *replication, const char *command)
+{
+	PGresult *last = NULL;
+	PGresult *res;
+
+	if (!PQsendQuery(replication, command))
+		return NULL;
+	while (PQisBusy(replication))
+	{
+		struct pollfd pfd = { PQsocket(replication), POLLIN, 0 };
+		int n = poll(&pfd, 1, WAIT_NOTE_MS);
+
+		if (n == 0)
+			note_wait(conn);
+		else if (n > 0 && !PQconsumeInput(replication))
+			break;
+	}
+	while ((res = PQgetResult(replication)) != NULL)
+	{
+		PQclear(last);
+		last = res;
+	}
+	return last;
+}
+
+bool
+source_create_slot(PGconn *conn, PGconn *replication, const char *name,
+				   bool temporary, Lsn *out_consistent, Err *err)
+{
+	bool ok = true;
+	Buf command;
+	PGresult *res;
+
+	buf_init(&command, COMMAND_MAX);
+	buf_str(&command, "CREATE_REPLICATION_SLOT ");
+	pg_add_ident(&command, name);
+	buf_printf(&command, "%s LOGICAL %s %s", temporary ? " TEMPORARY" : "",
+			   SOURCE_PLUGIN,
+			   PQserverVersion(replication) >= 150000 ? "(SNAPSHOT 'nothing')"
+													  : "NOEXPORT_SNAPSHOT");
+	res = exec_patiently(conn, replication, buf_cstr(&command));
+	if (PQresultStatus(res) != PGRES_TUPLES_OK)
+	{
+		const char *state = PQresultErrorField(res, PG_DIAG_SQLSTATE);
+
+		buf_reset(&command);
+		buf_printf(&command, "create slot \"%s\"", name);
+		pg_error(replication, res, PG_SOURCE_REPLICATION, buf_cstr(&command),
+				 err);
+		ok = state ? explain_refusal(conn, state, err) : false;
+	}
+	else if (PQntuples(res) != 1 || PQnfields(res) < 2 ||
+			 !lsn_parse(PQgetvalue(res, 0, 1), out_consistent))
+		ok = err_set(err, ERR_SOURCE, 0,
+					 "the source's answer to CREATE_REPLICATION_SLOT is not "
+					 "known");
+	PQclear(res);
+	buf_done(&command);
+	return ok;
+}
+
+bool
+source_drop_slot(PGconn *replication, const char *name, Err *err)
+{
+	Buf command;
+	bool ok;
+
+	buf_init(&command, COMMAND_MAX);
+	buf_str(&command, "DROP_REPLICATION_SLOT ");
+	pg_add_ident(&command, name);
+	ok = pg_exec(replication, PG_SOURCE_REPLICATION, "drop the slot",
+				 buf_cstr(&command), NULL, err);
+	buf_done(&command);
+	return ok;
+}
