@@ -81,6 +81,10 @@ installcheck regress: all
 lint:
 	@bash test/lint/lint.sh
 
+# Puts the table of settings into README.md.
+readme: sidecar
+	@bash test/lint/readme.sh
+
 unit:
 	@bash test/unit/run.sh
 
@@ -93,4 +97,4 @@ test:
 
 .PHONY: default all sidecar install install-sidecar uninstall \
 	uninstall-sidecar clean clean-sidecar deps demo bench installcheck \
-	regress lint unit tap test check
+	regress lint readme unit tap test check
