@@ -96,6 +96,8 @@ txn_enter(CdcS3State *st, ReorderBufferTXN *txn, CdcS3Txn *t)
 	st->rtxn = txn;
 	st->xid = txn->xid;
 	st->pinned = false;
+	if (st->opt.format == FORMAT_TEXT)
+		cdc_s3_pin_settings(st);
 }
 
 static void

@@ -1,0 +1,47 @@
+-- Every option, its default and its bad values.
+SELECT * FROM peeked('nonsense', '1');
+SELECT * FROM pg_logical_slot_peek_changes('regress', NULL, NULL,
+	'format', 'text', 'format', 'text');
+SELECT * FROM pg_logical_slot_peek_changes('regress', NULL, NULL,
+	'format', 'xml');
+SELECT * FROM pg_logical_slot_peek_changes('regress', NULL, NULL,
+	'format', NULL);
+-- The binary format needs the binary function.
+SELECT * FROM pg_logical_slot_peek_changes('regress', NULL, NULL);
+SELECT * FROM peeked('proto_version', '1');
+SELECT * FROM peeked('proto_version', '0');
+SELECT * FROM peeked('proto_version', '2');
+SELECT * FROM peeked('proto_version', '1x');
+SELECT * FROM peeked('proto_version', '');
+SELECT * FROM peeked('proto_version', '99999999999999999999');
+SELECT * FROM peeked('messages', 'perhaps');
+SELECT * FROM peeked('messages', NULL);
+SELECT * FROM peeked('partition', 'branch');
+SELECT * FROM peeked('partition', 'ROOT');
+SELECT * FROM peeked('old', '');
+SELECT * FROM peeked('old', 'full, key');
+SELECT * FROM peeked('origin', 'some');
+SELECT * FROM peeked('include_lsn', '2');
+SELECT * FROM peeked('tables', 'orders');
+SELECT * FROM peeked('tables', 'a.b.c');
+SELECT * FROM peeked('tables', 'a.b,,c.d');
+SELECT * FROM peeked('tables', 'a."b');
+SELECT * FROM peeked('tables', 'a."b"c');
+SELECT * FROM peeked('tables', 'a b.c');
+SELECT * FROM peeked('exclude', 'a.');
+SELECT * FROM peeked('exclude', NULL);
+SELECT * FROM peeked('tables', repeat('x', 300) || '.y');
+SELECT * FROM peeked('tables', '  ');
+-- What is shown.
+CREATE TABLE shown (id int PRIMARY KEY, note text);
+INSERT INTO shown VALUES (1, 'a');
+SELECT * FROM peeked();
+SELECT * FROM peeked('include_relation', 'on');
+SELECT regexp_replace(regexp_replace(l, '[0-9A-F]+/[0-9A-F]+', 'X/X', 'g'),
+	'xid [0-9]+', 'xid N') AS lines
+FROM peeked('include_lsn', 'on', 'include_xid', 'yes') l;
+SELECT l ~ '^(begin|commit) \[time \d{4}-\d\d-\d\d \d\d:\d\d:\d\d[.0-9]*\+00\]$'
+	AS ok
+FROM peeked('include_time', 'true') l WHERE l !~ '^insert';
+SELECT count(*) FROM decoded();
+DROP TABLE shown;

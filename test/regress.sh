@@ -1,0 +1,93 @@
+#!/bin/bash
+# Runs the plugin's regression tests with pg_regress against the build tree, on
+# a server of its own.  PG_CONFIG says which; arguments name tests to run
+# instead of all.  The last line is "N passed, N failed"; what differs lies in
+# build/regress/regression.diffs.
+set -u
+cd "$(dirname "$0")/.."
+
+pg_config=${PG_CONFIG:-pg_config}
+bindir=$("$pg_config" --bindir) || exit 1
+pgxs=$("$pg_config" --pgxs) || exit 1
+regress=$(dirname "$(dirname "$pgxs")")/test/regress/pg_regress
+plugin=${PLUGIN:-$PWD/cdc_s3.so}
+out=$PWD/build/regress
+tests="init options filters types arrays text toast identity truncate
+partition ddl transactions messages origin settings errors binary encoding"
+[ $# = 0 ] || tests="init $*"
+want=$(set -- $tests && echo $#)
+
+fail()
+{
+	echo "$1" >&2
+	echo "0 passed, $want failed"
+	exit 1
+}
+
+[ -x "$regress" ] || fail "no pg_regress at $regress"
+[ -f "$plugin" ] || fail "no plugin at $plugin: run make"
+
+tmp=$(mktemp -d "${TMPDIR:-/tmp}/cdc_s3_regress.XXXXXX") || exit 1
+pid=
+cleanup()
+{
+	# Only if pg_regress did not come to stop it itself.
+	[ -z "$pid" ] || kill "$pid" 2>/dev/null
+	if [ -f "$tmp/server/data/postmaster.pid" ]; then
+		kill -QUIT "$(head -n 1 "$tmp/server/data/postmaster.pid")" 2>/dev/null
+	fi
+	rm -rf "$tmp"
+}
+trap cleanup EXIT
+trap 'exit 130' INT TERM
+
+# A server refuses to run as root.
+run=
+if [ "$(id -u)" = 0 ]; then
+	user=postgres
+	id "$user" >/dev/null 2>&1 || user=nobody
+	chown "$user" "$tmp"
+	run="setpriv --reuid=$user --regid=$(id -g "$user") --clear-groups"
+fi
+
+# Copies, since the build tree may be closed to that user.
+mkdir "$tmp/lib" "$tmp/out"
+cp -r sql expected "$tmp/"
+cp "$plugin" "$tmp/lib/cdc_s3.so"
+for f in "$(dirname "$plugin")/test_decoding.so"; do
+	[ ! -f "$f" ] || cp "$f" "$tmp/lib/"
+done
+for t in $tests; do # without one pg_regress would stop
+	[ -f "expected/$t.out" ] || : >"$tmp/expected/$t.out"
+done
+cp test/logical.conf.in "$tmp/logical.conf"
+echo "dynamic_library_path = '$tmp/lib:\$libdir'" >>"$tmp/logical.conf"
+if "$bindir/postgres" --describe-config | grep -q '^output_plugin_libraries'; then
+	echo "output_plugin_libraries = 'pgoutput, test_decoding, cdc_s3'" \
+		>>"$tmp/logical.conf"
+fi
+chmod -R a+rX "$tmp"
+[ -z "$run" ] || chown -R "$user" "$tmp"
+
+cd "$tmp" || exit 1
+# The tests expect the C locale's messages and order, and UTF-8.
+env -u PGDATABASE -u PGUSER -u PGPORT -u PGHOST -u PGSERVICE -u PGOPTIONS \
+	LC_ALL=C TMPDIR="$tmp" $run "$regress" --bindir="$bindir" --inputdir="$tmp" \
+	--outputdir="$tmp/out" --temp-instance="$tmp/server" \
+	--temp-config="$tmp/logical.conf" --dlpath="$tmp/lib" --encoding=UTF8 \
+	--no-locale $tests >"$tmp/log" 2>&1 &
+pid=$!
+code=0
+wait "$pid" || code=$?
+pid=
+cat "$tmp/log"
+
+# "ok 1 - name" from 16 on, "test name ... ok" before.
+passed=$(grep -cE '^(ok [0-9]|test .* \.\.\. ok)' "$tmp/log")
+mkdir -p "$out"
+rm -rf "$out"/results "$out"/regression.diffs
+cp -r "$tmp/out/results" "$out/" 2>/dev/null
+cp "$tmp/out/regression.diffs" "$out/" 2>/dev/null
+[ "$code" = 0 ] || tail -n 5 "$tmp/out/log/"*.log 2>/dev/null
+echo "$passed passed, $((want - passed)) failed"
+[ "$code" = 0 ] && [ "$passed" = "$want" ]
