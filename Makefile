@@ -40,7 +40,7 @@ check:
 	@echo '"make check" belongs to PGXS; run "make test"' >&2; exit 1
 endif
 
-export PG_CONFIG WERROR
+export PG_CONFIG WERROR STORE
 
 all: sidecar
 sidecar:
@@ -62,10 +62,12 @@ clean-sidecar:
 # What the targets need, from the distribution's packages.
 deps:
 	@sh test/deps.sh test bench
-	@if [ -e test/deps-s3.sh ]; then sh test/deps-s3.sh >/dev/null; fi
+	@sh test/deps-s3.sh >/dev/null
 
+# STORE=s3 for an S3 server on this machine.
 demo:
-	@sh test/deps.sh demo
+	@sh test/deps.sh demo $(if $(filter s3,$(STORE)),test)
+	@$(if $(filter s3,$(STORE)),sh test/deps-s3.sh >/dev/null,:)
 	@sh test/build.sh
 	@perl test/demo/demo.pl
 
@@ -91,8 +93,10 @@ unit:
 tap: all
 	@bash test/tap.sh
 
+# Without the S3 server what needs it is skipped, and says so.
 test:
 	@sh test/deps.sh test
+	@sh test/deps-s3.sh >/dev/null || echo 'no S3 server: its tests are skipped'
 	@bash test/run.sh
 
 .PHONY: default all sidecar install install-sidecar uninstall \

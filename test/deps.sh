@@ -42,7 +42,7 @@ for purpose in "${@:-build}"; do
 		more="perl procps zstd"
 		;;
 	test)
-		more="perl procps zstd libcmocka-dev clang-format-14 python3"
+		more="perl procps zstd libcmocka-dev clang-format-14 python3-venv"
 		more="$more shellcheck pmccabe"
 		;;
 	*)

@@ -28,7 +28,7 @@ use CdcS3::Cluster;
 use CdcS3::Proc qw(capture spawn poll slurp temp_folder);
 use CdcS3::Sidecar;
 
-our @EXPORT = qw(new_cluster file_store s3_store have_s3 sidecar run_cdc
+our @EXPORT = qw(new_cluster file_store s3_store have_s3 s3_missing sidecar run_cdc
   table_sum compare_tables tables_equal poll slurp temp_folder capture spawn
   top_folder);
 
@@ -46,11 +46,14 @@ sub file_store
 	return { url => "file://$folder", folder => $folder, flags => [], env => {} };
 }
 
-# True where an S3 server can be started; the reason if not in $@.
+# True where an S3 server can be started, else s3_missing says why not.
 sub have_s3
 {
-	return eval { require CdcS3::S3Server; CdcS3::S3Server->available; };
+	require CdcS3::S3Server;
+	return CdcS3::S3Server->available;
 }
+
+sub s3_missing { return CdcS3::S3Server::why() }
 
 # The same on a server of its own that stores into a folder.
 sub s3_store
@@ -58,8 +61,7 @@ sub s3_store
 	require CdcS3::S3Server;
 	my (%o) = @_;
 	my $server = CdcS3::S3Server->start(%o);
-	my $bucket = 'lake';
-	$server->create_bucket($bucket);
+	my $bucket = $server->bucket;
 	return {
 		url => "s3://$bucket/cdc",
 		folder => $server->folder . "/$bucket/cdc",
