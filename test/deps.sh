@@ -67,6 +67,19 @@ missing=$(for p in $wanted; do
 done | sort -u | tr '\n' ' ')
 have_server || missing="$missing$(server_packages)"
 missing=${missing% }
+
+# The benchmark compares with wal2json where the distribution has it.
+case " $* " in
+*" bench "*)
+	if [ -z "$missing" ] && [ "$(id -u)" = 0 ] &&
+		[ ! -e "$("$PG_CONFIG" --pkglibdir)/wal2json.so" ]; then
+		major=$("$PG_CONFIG" --version | sed 's/[^0-9]*\([0-9]*\).*/\1/')
+		DEBIAN_FRONTEND=noninteractive apt-get install -y -q \
+			--no-install-recommends "postgresql-$major-wal2json" \
+			</dev/null >/dev/null 2>&1 || true
+	fi
+	;;
+esac
 [ -n "$missing" ] || exit 0
 
 if [ "$(id -u)" = 0 ]; then
