@@ -33,7 +33,7 @@ use CdcS3::Test qw(file_store);
 
 my $wanted = $ENV{BENCH_CHANGES} || 1_000_000;
 my $runs = $ENV{BENCH_RUNS} || 3;
-my $null_plugin = 'cdc_s3_null';
+my $null_plugin = 'null_plugin';
 my $drain = "$top/build/bench/drain";
 
 $| = 1;

@@ -104,7 +104,7 @@ sub new
 		'log_checkpoints = off');
 	$self->conf(
 		"output_plugin_libraries = "
-		  . "'pgoutput, test_decoding, cdc_s3, cdc_s3_null, wal2json'")
+		  . "'pgoutput, test_decoding, cdc_s3, null_plugin, wal2json'")
 	  if ($o{plugin_list} // 1) && knows_plugin_list();
 	$self->conf(@{ $o{conf} }) if $o{conf};
 	return $self;
