@@ -21,8 +21,15 @@
 
 #include "cdc_s3.h"
 
-/* Size of a part, and of the buffer that is kept when a large row is gone. */
+/* Golden frames are made with smaller limits. */
+#ifndef FRAME_LIMIT
+#define FRAME_LIMIT CDC_S3_FRAME_MAX
+#endif
+#ifndef PART_SIZE
 #define PART_SIZE (1024 * 1024)
+#endif
+
+/* Size of the buffer that is kept when a large row is gone. */
 #define BUF_SIZE (2 * CDC_S3_PACKET_TARGET)
 
 /* Type, flags and number of a part, before its bytes. */
@@ -83,7 +90,7 @@ cdc_s3_packet_flush(CdcS3State *st)
 	if (st->len > CDC_S3_PACKET_HEADER)
 		packet_send(st, st->len);
 	st->len = 0;
-	if (unlikely(st->cap > PART_SIZE))
+	if (unlikely(st->cap > 8 * BUF_SIZE))
 		buf_resize(st, BUF_SIZE);
 }
 
@@ -176,7 +183,7 @@ cdc_s3_put_bytes(CdcS3State *st, const void *data, Size n)
 {
 	Size body = st->len - st->frame - CDC_S3_FRAME_HEADER;
 
-	if (unlikely(st->in_parts || (body + n > CDC_S3_FRAME_MAX && st->parts)))
+	if (unlikely(st->in_parts || (body + n > FRAME_LIMIT && st->parts)))
 	{
 		parts_put(st, data, n);
 		return;
@@ -284,8 +291,7 @@ cdc_s3_frame_end(CdcS3State *st)
 {
 	Size body = st->frame + CDC_S3_FRAME_HEADER;
 
-	if (unlikely(!st->in_parts && st->len - body > CDC_S3_FRAME_MAX &&
-				 st->parts))
+	if (unlikely(!st->in_parts && st->len - body > FRAME_LIMIT && st->parts))
 		parts_start(st);
 	if (unlikely(st->in_parts))
 	{

@@ -317,7 +317,7 @@ build_identity(CdcS3Rel *rel, Relation relation, Relation shape)
 	rel->identity = relation->rd_rel->relreplident;
 	full = rel->identity == REPLICA_IDENTITY_FULL;
 	has_pk = build_primary_key(rel, shape);
-	if (relation->rd_rel->relkind != RELKIND_PARTITIONED_TABLE && !full)
+	if (!full)
 		key = RelationGetIdentityKeyBitmap(relation);
 	rel->has_identity = full || key != NULL;
 	rel->key_is_all = full && !has_pk;

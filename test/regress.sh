@@ -11,7 +11,8 @@ bindir=$("$pg_config" --bindir) || exit 1
 pgxs=$("$pg_config" --pgxs) || exit 1
 regress=$(dirname "$(dirname "$pgxs")")/test/regress/pg_regress
 plugin=${PLUGIN:-$PWD/cdc_s3.so}
-out=$PWD/build/regress
+root=$PWD
+out=$root/build/regress
 tests="init options filters types arrays text toast identity truncate
 partition ddl transactions messages origin settings errors binary encoding"
 [ $# = 0 ] || tests="init $*"
@@ -89,5 +90,18 @@ rm -rf "$out"/results "$out"/regression.diffs
 cp -r "$tmp/out/results" "$out/" 2>/dev/null
 cp "$tmp/out/regression.diffs" "$out/" 2>/dev/null
 [ "$code" = 0 ] || tail -n 5 "$tmp/out/log/"*.log 2>/dev/null
+
+# The frames that the decoder is tested with are those that the plugin writes.
+if [ $# = 0 ]; then
+	want=$((want + 1))
+	cd "$root" || exit 1
+	if PLUGIN=$plugin bash test/golden/make.sh check; then
+		passed=$((passed + 1))
+		echo "test golden                       ... ok"
+	else
+		code=1
+		echo "test golden                       ... FAILED"
+	fi
+fi
 echo "$passed passed, $((want - passed)) failed"
 [ "$code" = 0 ] && [ "$passed" = "$want" ]
