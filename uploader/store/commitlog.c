@@ -228,6 +228,14 @@ write_list(Store *store, Entry *e, int from, int to, Err *err)
 	return ok;
 }
 
+static void
+drop_lists(Entry *e)
+{
+	for (int i = 0; i < e->nlists; i++)
+		free(e->lists[i].key);
+	e->nlists = 0;
+}
+
 bool
 commitlog_write(Store *store, Entry *e, Err *err)
 {
@@ -236,6 +244,7 @@ commitlog_write(Store *store, Entry *e, Err *err)
 	bool ok = true;
 	int listed = 0;
 
+	drop_lists(e); /* of an earlier try */
 	buf_init(&key, KEY_MAX_BYTES);
 	buf_init(&b, ENTRY_MAX_BYTES);
 	key_add_entry(&key, e->seq);

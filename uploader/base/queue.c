@@ -1,0 +1,154 @@
+/*-------------------------------------------------------------------------
+ * queue.c
+ *	  A closable queue between threads, and the byte budget.
+ *
+ * Layer: base.
+ *-------------------------------------------------------------------------
+ */
+#include "base/queue.h"
+
+#include <errno.h>
+#include <stddef.h>
+#include <time.h>
+
+void
+cond_init(pthread_cond_t *c)
+{
+	pthread_condattr_t attr;
+
+	pthread_condattr_init(&attr);
+	pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+	pthread_cond_init(c, &attr);
+	pthread_condattr_destroy(&attr);
+}
+
+bool
+cond_wait_ms(pthread_cond_t *c, pthread_mutex_t *m, int64_t timeout_ms)
+{
+	struct timespec ts;
+
+	if (timeout_ms < 0)
+		return pthread_cond_wait(c, m) == 0;
+	clock_gettime(CLOCK_MONOTONIC, &ts);
+	ts.tv_sec += timeout_ms / 1000;
+	ts.tv_nsec += (timeout_ms % 1000) * 1000000;
+	if (ts.tv_nsec >= 1000000000)
+	{
+		ts.tv_sec++;
+		ts.tv_nsec -= 1000000000;
+	}
+	return pthread_cond_timedwait(c, m, &ts) != ETIMEDOUT;
+}
+
+void
+queue_init(Queue *q)
+{
+	pthread_mutex_init(&q->lock, NULL);
+	cond_init(&q->filled);
+	q->head = q->tail = NULL;
+	q->closed = false;
+}
+
+void
+queue_done(Queue *q)
+{
+	pthread_cond_destroy(&q->filled);
+	pthread_mutex_destroy(&q->lock);
+}
+
+void
+queue_push(Queue *q, QueueItem *item)
+{
+	item->next = NULL;
+	pthread_mutex_lock(&q->lock);
+	if (q->tail)
+		q->tail->next = item;
+	else
+		q->head = item;
+	q->tail = item;
+	pthread_cond_signal(&q->filled);
+	pthread_mutex_unlock(&q->lock);
+}
+
+QueueItem *
+queue_pop(Queue *q, int64_t timeout_ms)
+{
+	QueueItem *item;
+
+	pthread_mutex_lock(&q->lock);
+	while (!q->head && !q->closed)
+	{
+		if (!cond_wait_ms(&q->filled, &q->lock, timeout_ms))
+			break;
+	}
+	item = q->head;
+	if (item)
+	{
+		q->head = item->next;
+		if (!q->head)
+			q->tail = NULL;
+	}
+	pthread_mutex_unlock(&q->lock);
+	return item;
+}
+
+void
+queue_close(Queue *q)
+{
+	pthread_mutex_lock(&q->lock);
+	q->closed = true;
+	pthread_cond_broadcast(&q->filled);
+	pthread_mutex_unlock(&q->lock);
+}
+
+void
+budget_init(Budget *b, int64_t limit)
+{
+	pthread_mutex_init(&b->lock, NULL);
+	cond_init(&b->freed);
+	b->used = b->peak = 0;
+	b->limit = limit;
+}
+
+void
+budget_done(Budget *b)
+{
+	pthread_cond_destroy(&b->freed);
+	pthread_mutex_destroy(&b->lock);
+}
+
+void
+budget_charge(Budget *b, int64_t bytes)
+{
+	pthread_mutex_lock(&b->lock);
+	b->used += bytes;
+	if (b->used > b->peak)
+		b->peak = b->used;
+	if (bytes < 0)
+		pthread_cond_broadcast(&b->freed);
+	pthread_mutex_unlock(&b->lock);
+}
+
+int64_t
+budget_used(Budget *b)
+{
+	int64_t used;
+
+	pthread_mutex_lock(&b->lock);
+	used = b->used;
+	pthread_mutex_unlock(&b->lock);
+	return used;
+}
+
+bool
+budget_wait_below(Budget *b, int64_t bytes, int64_t timeout_ms)
+{
+	bool below;
+
+	pthread_mutex_lock(&b->lock);
+	if (b->used > bytes && timeout_ms != 0)
+		(void) cond_wait_ms(&b->freed, &b->lock, timeout_ms); /* re-read */
+	below = b->used <= bytes;
+	pthread_mutex_unlock(&b->lock);
+	return below;
+}

@@ -1,0 +1,135 @@
+/*-------------------------------------------------------------------------
+ * pattern.c
+ *	  Lists of table patterns.
+ *
+ * A part of a pattern is unfolded into plain bytes and ANY marks, so that a
+ * quoted star is a star.
+ * Layer: codec.
+ *-------------------------------------------------------------------------
+ */
+#include "codec/pattern.h"
+
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#define PART_MAX 256
+#define ANY INT16_C(256)
+
+typedef struct Part
+{
+	int16_t c[PART_MAX];
+	size_t n;
+} Part;
+
+static const char *
+skip_space(const char *p)
+{
+	while (*p == ' ' || *p == '\t' || *p == '\n' || *p == '\r' || *p == '\f')
+		p++;
+	return p;
+}
+
+static bool
+part_add(Part *part, int c)
+{
+	if (part->n == PART_MAX)
+		return false;
+	part->c[part->n++] = (int16_t) c;
+	return true;
+}
+
+/* What follows the part, or NULL where it is malformed. */
+static const char *
+parse_part(const char *p, Part *part)
+{
+	bool ok = true;
+
+	part->n = 0;
+	p = skip_space(p);
+	if (*p == '"')
+	{
+		for (p++; !(p[0] == '"' && p[1] != '"'); p++)
+		{
+			if (*p == '\0')
+				return NULL;
+			if (*p == '"')
+				p++;
+			ok = ok && part_add(part, (unsigned char) *p);
+		}
+		p++;
+	}
+	else
+	{
+		while (*p && !strchr(".,\" \t\n\r\f", *p))
+		{
+			int c = (unsigned char) *p++;
+
+			if (c >= 'A' && c <= 'Z')
+				c += 'a' - 'A';
+			ok = ok && part_add(part, c == '*' ? ANY : c);
+		}
+	}
+	p = skip_space(p);
+	return ok && part->n > 0 ? p : NULL;
+}
+
+static bool
+part_matches(const Part *part, const char *name)
+{
+	size_t i = 0;
+	size_t after_star = SIZE_MAX;
+	const char *resume = NULL;
+
+	while (*name)
+	{
+		if (i < part->n && part->c[i] == ANY)
+		{
+			after_star = ++i;
+			resume = name;
+		}
+		else if (i < part->n && part->c[i] == (unsigned char) *name)
+		{
+			i++;
+			name++;
+		}
+		else if (after_star != SIZE_MAX)
+		{
+			i = after_star;
+			name = ++resume;
+		}
+		else
+			return false;
+	}
+	while (i < part->n && part->c[i] == ANY)
+		i++;
+	return i == part->n;
+}
+
+bool
+pattern_list_matches(const char *list, const char *schema, const char *table)
+{
+	bool found = false;
+
+	for (const char *p = list; p && *skip_space(p);)
+	{
+		Part s;
+		Part t;
+		bool lone;
+
+		p = parse_part(p, &s);
+		if (!p)
+			return false;
+		lone = *p != '.';
+		if (!lone)
+			p = parse_part(p + 1, &t);
+		if (!p || (*p != ',' && *p != '\0'))
+			return false;
+		if (lone)
+			found |= s.n == 1 && s.c[0] == ANY;
+		else
+			found |= part_matches(&s, schema) && part_matches(&t, table);
+		p += *p == ',';
+	}
+	return found;
+}

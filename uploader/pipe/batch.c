@@ -1,0 +1,121 @@
+/*-------------------------------------------------------------------------
+ * batch.c
+ *	  Rows of one table and partition that become one object.
+ *
+ * Layer: pipe.
+ *-------------------------------------------------------------------------
+ */
+#include "pipe/batch.h"
+
+#include <stdlib.h>
+
+#include "base/mem.h"
+
+/* A single row can be long; the budget counts it honestly. */
+#define BATCH_MAX_BYTES ((size_t) 4 << 30)
+
+Batch *
+batch_new(Table *table, int64_t hour)
+{
+	Batch *b = xcalloc(1, sizeof(*b));
+
+	b->table = table;
+	b->hour = hour;
+	buf_init(&b->buf, BATCH_MAX_BYTES);
+	return b;
+}
+
+static void
+charge(Pipe *p, Batch *b)
+{
+	int64_t size = (int64_t) b->buf.cap + (int64_t) sizeof(*b);
+
+	if (size != b->charged)
+	{
+		budget_charge(&p->budget, size - b->charged);
+		b->charged = size;
+	}
+}
+
+void
+batch_free(Pipe *p, Batch *b)
+{
+	if (!b)
+		return;
+	budget_charge(&p->budget, -b->charged);
+	buf_done(&b->buf);
+	free(b->key);
+	free(b);
+}
+
+void
+batch_add(Pipe *p, Batch *b, uint64_t txn, const JsonTxn *head,
+		  const JsonChange *change, Lsn commit_lsn)
+{
+	Position here = { commit_lsn, change->seq };
+
+	if (b->txn != txn)
+	{
+		b->txn = txn;
+		b->mark_n = b->buf.n;
+		b->mark_rows = b->rows;
+		b->mark_last = b->last;
+		b->mark_first = here;
+	}
+	if (b->rows == 0)
+		b->first = here;
+	json_write(b->table->json, head, change, &b->buf);
+	b->last = here;
+	b->rows++;
+	charge(p, b);
+}
+
+Batch *
+batch_split(Pipe *p, Batch *b, uint64_t txn)
+{
+	Batch *tail;
+
+	if (b->txn != txn || b->rows == b->mark_rows)
+		return NULL;
+	tail = batch_new(b->table, b->hour);
+	tail->txn = txn;
+	buf_add(&tail->buf, b->buf.p + b->mark_n, b->buf.n - b->mark_n);
+	tail->rows = b->rows - b->mark_rows;
+	tail->first = tail->mark_first = b->mark_first;
+	tail->last = b->last;
+	charge(p, tail);
+
+	b->buf.n = b->mark_n;
+	b->rows = b->mark_rows;
+	b->last = b->mark_last;
+	return tail;
+}
+
+void
+batch_seal(Pipe *p, Batch *b, Entry *list, const char *name)
+{
+	EntryObject *o;
+	Buf key;
+
+	buf_init(&key, 1024);
+	key_add_table(&key, b->table->schema, b->table->name);
+	key_add_partition(&key, p->options->partition, b->hour);
+	buf_printf(&key, "%s.json%s", name,
+			   compression_suffix(p->options->compression));
+	b->key = xstrdup(buf_cstr(&key));
+	buf_done(&key);
+
+	b->object = list->nobjects;
+	o = entry_add_object(list);
+	entry_set(&o->key, b->key);
+	entry_set(&o->schema, b->table->schema);
+	entry_set(&o->table, b->table->name);
+	entry_set(&o->hash, b->table->hash);
+	if (b->load)
+		entry_set(&o->load, b->load->id);
+	o->rows = b->rows;
+	o->first_lsn = b->first.lsn;
+	o->first_seq = b->first.seq;
+	o->last_lsn = b->last.lsn;
+	o->last_seq = b->last.seq;
+}

@@ -1,0 +1,63 @@
+/*-------------------------------------------------------------------------
+ * batch.h
+ *	  Rows of one table and partition that become one object.
+ *
+ * A batch remembers where the rows of the transaction that is still open
+ * begin (the mark), so that a checkpoint can end at the last commit at any
+ * time: batch_split() leaves the rows behind the mark in a batch of their
+ * own.
+ *
+ * Ownership: one owner at any time: encoder or loader, queue, one shipper.
+ * Memory is charged to the pipe's budget by capacity.  Layer: pipe.
+ *-------------------------------------------------------------------------
+ */
+#ifndef BATCH_H
+#define BATCH_H
+
+#include "pipe/pipe.h"
+
+struct Batch
+{
+	QueueItem link;
+	Table *table;
+	int64_t hour; /* unix hour of the partition */
+	Buf buf;
+	int64_t charged; /* bytes charged to the budget */
+	int64_t rows;
+	Position first;
+	Position last;
+
+	/* rows of transaction number txn begin at mark_n */
+	uint64_t txn;
+	size_t mark_n;
+	int64_t mark_rows;
+	Position mark_last;  /* the row before the mark */
+	Position mark_first; /* the row at the mark */
+
+	Batch *next_open; /* the table's next partition */
+	int open_index;   /* in the encoder's array of open batches */
+
+	/* once sealed */
+	char *key;
+	Checkpoint *checkpoint; /* whose object it is, */
+	LoadTable *load;        /* or of which load */
+	int object;             /* index there */
+};
+
+Batch *batch_new(Table *table, int64_t hour);
+void batch_free(Pipe *p, Batch *b); /* gives the budget back */
+
+/* Appends a row of transaction number txn. */
+void batch_add(Pipe *p, Batch *b, uint64_t txn, const JsonTxn *head,
+			   const JsonChange *change, Lsn commit_lsn);
+
+/*
+ * Moves the rows of transaction txn into a new batch, and returns that, or
+ * NULL where the batch has none.
+ */
+Batch *batch_split(Pipe *p, Batch *b, uint64_t txn);
+
+/* Names the object and fills the entry's (or load's) list. */
+void batch_seal(Pipe *p, Batch *b, Entry *list, const char *name);
+
+#endif

@@ -1,0 +1,234 @@
+/*-------------------------------------------------------------------------
+ * checkpoint.c
+ *	  Writes the entries of the log: the one place that moves the position
+ *	  which may be confirmed.
+ *
+ * Layer: pipe.
+ *-------------------------------------------------------------------------
+ */
+#include "pipe/checkpoint.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "store/commitlog.h"
+
+Checkpoint *
+checkpoint_new(int64_t seq)
+{
+	Checkpoint *c = xcalloc(1, sizeof(*c));
+
+	c->entry = entry_new();
+	c->entry->seq = seq;
+	return c;
+}
+
+void
+checkpoint_free(Checkpoint *c)
+{
+	if (!c)
+		return;
+	entry_free(c->entry);
+	free(c->tables);
+	free(c);
+}
+
+void
+checkpoint_add_table(Checkpoint *c, Table *t, Lsn lsn)
+{
+	EntrySchema *s = entry_add_schema(c->entry);
+
+	entry_set(&s->schema, t->schema);
+	entry_set(&s->table, t->name);
+	entry_set(&s->hash, t->hash);
+	s->lsn = lsn;
+	c->tables =
+		xrealloc(c->tables, ((size_t) c->ntables + 1) * sizeof(Table *));
+	c->tables[c->ntables++] = t;
+}
+
+void
+checkpoint_ship(Pipe *p, Checkpoint *c, Batch *b)
+{
+	char name[64];
+
+	(void) snprintf(name, sizeof(name), "part-%012" PRId64 "-%04d-%s",
+					c->entry->seq, c->next_object++, p->writer);
+	pthread_mutex_lock(&p->lock);
+	b->checkpoint = c;
+	batch_seal(p, b, c->entry, name);
+	c->outstanding++;
+	pthread_mutex_unlock(&p->lock);
+	queue_push(&p->batches, &b->link);
+}
+
+void
+checkpoint_close(Pipe *p, Checkpoint *c, Lsn end, int64_t closed_until)
+{
+	c->entry->end = end;
+	c->entry->closed_until = closed_until;
+	atomic_fetch_add(&p->pending_checkpoints, 1);
+	queue_push(&p->checkpoints, &c->link);
+}
+
+/* False when the session stops before all objects are durable. */
+static bool
+wait_for_objects(Pipe *p, Checkpoint *c)
+{
+	bool all;
+
+	pthread_mutex_lock(&p->lock);
+	while (c->outstanding > 0 && !atomic_load(&p->stop))
+		(void) cond_wait_ms(&p->changed, &p->lock, -1); /* re-read */
+	all = c->outstanding == 0;
+	pthread_mutex_unlock(&p->lock);
+	return all;
+}
+
+static bool
+write_schema_file(Pipe *p, Store *store, const Table *t, Err *err)
+{
+	Buf key;
+	bool ok;
+
+	buf_init(&key, 1024);
+	key_add_schema(&key, t->schema, t->name, t->hash);
+	do
+	{
+		ok = store_put(store, buf_cstr(&key), t->file, true, err);
+		/* The name is the content's hash: who was first wrote the same. */
+		ok = ok || err->kind == ERR_EXISTS;
+	} while (!ok && pipe_again(p, "writing a schema file", err));
+	buf_done(&key);
+	return ok;
+}
+
+/* How many loads are open after this entry, and since when. */
+static void
+count_loads(Entry *e, const Entry *before)
+{
+	e->loaded = before->loaded;
+	e->loads_open = before->loads_open;
+	for (int i = 0; i < e->nloads; i++)
+	{
+		if (e->loads[i].state == LOAD_OPEN)
+		{
+			e->loads_open++;
+			e->loaded = true;
+		}
+		else if (e->loads_open > 0)
+			e->loads_open--;
+	}
+	if (e->loads_open == 0)
+		e->loads_since = 0;
+	else
+		e->loads_since = before->loads_open ? before->loads_since : e->seq;
+}
+
+static void
+fill_entry(Pipe *p, Entry *e, const Entry *before)
+{
+	entry_set(&e->system_identifier, p->start->system_identifier);
+	entry_set(&e->database, p->start->database);
+	entry_set(&e->slot, p->start->slot);
+	entry_set(&e->writer, p->writer);
+	e->timeline = p->start->timeline;
+	e->prev_end = before->end;
+	if (e->closed_until < before->closed_until)
+		e->closed_until = before->closed_until;
+	e->swept_until = atomic_load(&p->swept_until);
+	e->time = clock_unix_us();
+	if (!before->loaded && !p->options->load_initial)
+		e->loaded = true;
+	count_loads(e, before);
+	if (p->start->loaded == false && p->options->load_initial)
+		e->loaded = true; /* the first entry of the session announced it */
+}
+
+static bool
+write_entry(Pipe *p, Store *store, Checkpoint *c, Err *err)
+{
+	bool ok = true;
+
+	for (int i = 0; ok && i < c->ntables; i++)
+		ok = write_schema_file(p, store, c->tables[i], err);
+	if (!ok)
+		return false;
+	do
+		ok = commitlog_write(store, c->entry, err);
+	while (!ok && pipe_again(p, "writing an entry of the log", err));
+	return ok;
+}
+
+static void
+log_entry(const Entry *e)
+{
+	int64_t rows = 0;
+	int64_t bytes = 0;
+
+	for (int i = 0; i < e->nobjects; i++)
+	{
+		rows += e->objects[i].rows;
+		bytes += e->objects[i].bytes;
+	}
+	log_event(e->nobjects ? LOG_INFO : LOG_DEBUG, "entry written", "entry",
+			  log_int(e->seq), "lsn", log_lsn(e->end), "objects",
+			  log_int(e->nobjects), "rows", log_int(rows), "bytes",
+			  log_int(bytes), NULL);
+}
+
+/* The entry is durable: from here on its end may be confirmed. */
+static void
+publish(Pipe *p, const Entry *e)
+{
+	atomic_store(&p->closed_until, e->closed_until);
+	atomic_store(&p->log_seq, e->seq);
+	atomic_store(&p->log_end, e->end);
+	log_entry(e);
+	pipe_wake(p);
+}
+
+void *
+checkpoint_main(void *arg)
+{
+	Pipe *p = arg;
+	Store *store = NULL;
+	Err err = { 0 };
+	Entry *before = p->start;
+	QueueItem *item;
+	bool ok = pipe_open_store(p, &store, &err);
+
+	while (ok && (item = queue_pop(&p->checkpoints, -1)) != NULL)
+	{
+		Checkpoint *c = (Checkpoint *) item;
+
+		if (!wait_for_objects(p, c))
+			ok = err_set(&err, ERR_STOP, 0, "stopped");
+		else
+		{
+			fill_entry(p, c->entry, before);
+			ok = write_entry(p, store, c, &err);
+		}
+		if (ok)
+		{
+			publish(p, c->entry);
+			if (before != p->start)
+				entry_free(before);
+			before = c->entry;
+			c->entry = NULL;
+		}
+		atomic_fetch_sub(&p->pending_checkpoints, 1);
+		checkpoint_free(c);
+	}
+	if (!ok)
+		pipe_fail(p, &err);
+	while ((item = queue_pop(&p->checkpoints, 0)) != NULL)
+		checkpoint_free((Checkpoint *) item);
+	if (before != p->start)
+		entry_free(before);
+	store_close(store);
+	return NULL;
+}

@@ -1,0 +1,49 @@
+/*-------------------------------------------------------------------------
+ * checkpoint.h
+ *	  One entry of the log on its way, and the thread that writes it.
+ *
+ *	  open (encode.c fills it: objects, schemas, loads)
+ *		-- checkpoint_close(): end LSN known, handed to the committer
+ *	  closed: its batches are still being shipped
+ *		-- all objects durable: schema files, then the entry, are written
+ *	  durable: its end LSN may be confirmed
+ *
+ * Invariants: (1) entries are written in order of their number, one at a
+ * time.  (2) An entry is written after all it names is durable.  (3) Pipe's
+ * log_end, log_seq, closed_until and pending_checkpoints change here alone,
+ * and log_end never goes back: the receiver confirms log_end and nothing
+ * else.
+ * Layer: pipe.
+ *-------------------------------------------------------------------------
+ */
+#ifndef CHECKPOINT_H
+#define CHECKPOINT_H
+
+#include "pipe/batch.h"
+
+struct Checkpoint
+{
+	QueueItem link;
+	Entry *entry;    /* objects are guarded by Pipe.lock while shipped */
+	int outstanding; /* batches not yet durable; guarded by Pipe.lock */
+	int next_object; /* n in the object's name */
+	Table **tables;  /* whose schema files go before the entry; borrowed */
+	int ntables;
+};
+
+Checkpoint *checkpoint_new(int64_t seq);
+void checkpoint_free(Checkpoint *c);
+
+/* The entry will name this table's schema, from lsn on. */
+void checkpoint_add_table(Checkpoint *c, Table *t, Lsn lsn);
+
+/* Takes b: names it and hands it to the shippers. */
+void checkpoint_ship(Pipe *p, Checkpoint *c, Batch *b);
+
+/* Takes c: no more objects will come; its rows end at "end". */
+void checkpoint_close(Pipe *p, Checkpoint *c, Lsn end, int64_t closed_until);
+
+/* The committer's thread; arg is the Pipe. */
+void *checkpoint_main(void *arg);
+
+#endif

@@ -1,0 +1,252 @@
+/*-------------------------------------------------------------------------
+ * describe.c
+ *	  Tables and columns from the source's catalogs, for the loader.
+ *
+ * The rules for kinds, key and identity are the plugin's
+ * (plugin/relcache.c); test/t/020_stream.pl holds the two against each other.
+ * Layer: pipe.
+ *-------------------------------------------------------------------------
+ */
+#include "pipe/describe.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/clock.h"
+#include "base/mem.h"
+#include "cdc_s3_proto.h"
+#include "codec/pattern.h"
+
+#define SQL_MAX ((size_t) 1 << 20)
+
+static const struct
+{
+	uint32_t oid; /* of built-in types, fixed in pg_type.dat */
+	uint8_t kind;
+} kinds[] = {
+	{ 16, CDC_S3_KIND_BOOL },        { 21, CDC_S3_KIND_INT2 },
+	{ 23, CDC_S3_KIND_INT4 },        { 20, CDC_S3_KIND_INT8 },
+	{ 26, CDC_S3_KIND_OID },         { 700, CDC_S3_KIND_FLOAT4 },
+	{ 701, CDC_S3_KIND_FLOAT8 },     { 1082, CDC_S3_KIND_DATE },
+	{ 1083, CDC_S3_KIND_TIME },      { 1266, CDC_S3_KIND_TIMETZ },
+	{ 1114, CDC_S3_KIND_TIMESTAMP }, { 1184, CDC_S3_KIND_TIMESTAMPTZ },
+	{ 1186, CDC_S3_KIND_INTERVAL },  { 2950, CDC_S3_KIND_UUID },
+	{ 1700, CDC_S3_KIND_NUMERIC },   { 17, CDC_S3_KIND_BYTEA },
+	{ 25, CDC_S3_KIND_STRING },      { 1043, CDC_S3_KIND_STRING },
+	{ 1042, CDC_S3_KIND_STRING },    { 19, CDC_S3_KIND_STRING },
+	{ 114, CDC_S3_KIND_JSON },
+};
+
+static uint8_t
+kind_of(uint32_t base_oid, bool is_enum)
+{
+	for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++)
+	{
+		if (kinds[i].oid == base_oid)
+			return kinds[i].kind;
+	}
+	return is_enum ? CDC_S3_KIND_STRING : CDC_S3_KIND_TEXT;
+}
+
+void
+load_id_new(char *id)
+{
+	(void) snprintf(id, LOAD_ID_LEN + 1, "%08x%08x", random_u32(),
+					random_u32()); /* fits */
+}
+
+/* Ordinary and partitioned tables that are no partitions themselves. */
+static const char tables_sql[] =
+	"SELECT n.nspname, c.relname FROM pg_catalog.pg_class c "
+	"JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace "
+	"WHERE c.relkind IN ('r', 'p') AND NOT c.relispartition "
+	"AND c.relpersistence = 'p' AND n.nspname !~ '^pg_' "
+	"AND n.nspname NOT IN ('information_schema', 'cdc_s3') "
+	"AND ($1 = '' OR EXISTS (SELECT FROM pg_catalog.pg_publication_tables p "
+	"  WHERE p.pubname = ANY (pg_catalog.string_to_array("
+	"    pg_catalog.replace($1, ' ', ''), ',')) "
+	"  AND p.schemaname = n.nspname AND p.tablename = c.relname)) "
+	"ORDER BY 1, 2";
+
+bool
+describe_tables(PGconn *conn, const RunOptions *o, Entry *list, Err *err)
+{
+	const char *values[] = { o->publication ? o->publication : "" };
+	PGresult *res;
+
+	if (!pg_exec_params(conn, PG_SOURCE, "list the tables", tables_sql, 1,
+						values, &res, err))
+		return false;
+	for (int i = 0; i < PQntuples(res); i++)
+	{
+		const char *schema = PQgetvalue(res, i, 0);
+		const char *table = PQgetvalue(res, i, 1);
+		char id[LOAD_ID_LEN + 1];
+		EntryLoad *l;
+
+		if (o->tables && o->tables[0] &&
+			!pattern_list_matches(o->tables, schema, table))
+			continue;
+		if (pattern_list_matches(o->exclude, schema, table))
+			continue;
+		load_id_new(id);
+		l = entry_add_load(list);
+		entry_set(&l->id, id);
+		entry_set(&l->schema, schema);
+		entry_set(&l->table, table);
+		l->state = LOAD_OPEN;
+	}
+	PQclear(res);
+	return true;
+}
+
+/*
+ * One row a column.  "base" follows domains down to what is stored.  The key
+ * is the replica identity's, or the primary key where the identity is full.
+ */
+static const char columns_sql[] =
+	"WITH RECURSIVE rel AS (SELECT c.oid, c.relreplident "
+	"  FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n "
+	"  ON n.oid = c.relnamespace WHERE n.nspname = $1 AND c.relname = $2), "
+	"att AS (SELECT a.* FROM pg_catalog.pg_attribute a JOIN rel "
+	"  ON a.attrelid = rel.oid WHERE a.attnum > 0 AND NOT a.attisdropped "
+	"  AND a.attgenerated <> 'v'), "
+	"base AS (SELECT attnum, atttypid AS typ, atttypmod AS typmod FROM att "
+	"  UNION ALL SELECT b.attnum, t.typbasetype, t.typtypmod FROM base b "
+	"  JOIN pg_catalog.pg_type t ON t.oid = b.typ WHERE t.typtype = 'd'), "
+	"pk AS (SELECT k.att, k.n FROM pg_catalog.pg_index i JOIN rel "
+	"  ON i.indrelid = rel.oid, "
+	"  unnest(i.indkey::pg_catalog.int2[]) WITH ORDINALITY k(att, n) "
+	"  WHERE i.indisprimary AND i.indimmediate AND i.indisvalid "
+	"  AND k.n <= i.indnkeyatts), "
+	"ri AS (SELECT k.att FROM pg_catalog.pg_index i JOIN rel "
+	"  ON i.indrelid = rel.oid, "
+	"  unnest(i.indkey::pg_catalog.int2[]) WITH ORDINALITY k(att, n) "
+	"  WHERE rel.relreplident = 'i' AND i.indisreplident AND i.indisvalid "
+	"  AND k.n <= i.indnkeyatts) "
+	"SELECT rel.oid, rel.relreplident, a.attname, a.attnum, a.atttypid, "
+	"  tn.nspname, t.typname, b.typ, b.typmod, bt.typtype = 'e', "
+	"  a.attnotnull, a.attgenerated <> '', coalesce(pk.n, 0), "
+	"  CASE rel.relreplident WHEN 'f' THEN true WHEN 'd' THEN pk.n IS NOT NULL "
+	"    WHEN 'i' THEN a.attnum IN (SELECT att FROM ri) ELSE false END, "
+	"  CASE rel.relreplident WHEN 'f' THEN pk.n IS NOT NULL "
+	"    OR NOT EXISTS (SELECT FROM pk) WHEN 'd' THEN pk.n IS NOT NULL "
+	"    WHEN 'i' THEN a.attnum IN (SELECT att FROM ri) ELSE false END "
+	"FROM rel CROSS JOIN att a "
+	"JOIN pg_catalog.pg_type t ON t.oid = a.atttypid "
+	"JOIN pg_catalog.pg_namespace tn ON tn.oid = t.typnamespace "
+	"JOIN base b ON b.attnum = a.attnum "
+	"JOIN pg_catalog.pg_type bt ON bt.oid = b.typ AND bt.typtype <> 'd' "
+	"LEFT JOIN pk ON pk.att = a.attnum "
+	"ORDER BY a.attnum";
+
+static bool
+is_true(const PGresult *res, int row, int col)
+{
+	return PQgetvalue(res, row, col)[0] == 't';
+}
+
+static void
+fill_column(const PGresult *res, int i, SchemaColumn *c)
+{
+	c->name = xstrdup(PQgetvalue(res, i, 2));
+	c->attnum = (int) strtol(PQgetvalue(res, i, 3), NULL, 10);
+	c->type_oid = (uint32_t) strtoul(PQgetvalue(res, i, 4), NULL, 10);
+	c->type_schema = xstrdup(PQgetvalue(res, i, 5));
+	c->type_name = xstrdup(PQgetvalue(res, i, 6));
+	c->base_oid = (uint32_t) strtoul(PQgetvalue(res, i, 7), NULL, 10);
+	c->typmod = (int32_t) strtol(PQgetvalue(res, i, 8), NULL, 10);
+	c->kind = kind_of(c->base_oid, is_true(res, i, 9));
+	c->not_null = is_true(res, i, 10);
+	c->generated = is_true(res, i, 11);
+	c->pk = (int) strtol(PQgetvalue(res, i, 12), NULL, 10);
+	c->identity = is_true(res, i, 13);
+	c->key = is_true(res, i, 14);
+}
+
+/* A table without columns gives no row above. */
+static bool
+describe_empty(PGconn *conn, const char *schema, const char *table,
+			   Schema **out, Err *err)
+{
+	const char *values[] = { schema, table };
+	PGresult *res;
+
+	if (!pg_exec_params(conn, PG_SOURCE, "describe a table",
+						"SELECT c.oid, c.relreplident "
+						"FROM pg_catalog.pg_class c "
+						"JOIN pg_catalog.pg_namespace n "
+						"ON n.oid = c.relnamespace "
+						"WHERE n.nspname = $1 AND c.relname = $2",
+						2, values, &res, err))
+		return false;
+	*out = NULL;
+	if (PQntuples(res) == 1)
+	{
+		*out = schema_new(schema, table, 0);
+		(*out)->relation_id =
+			(uint32_t) strtoul(PQgetvalue(res, 0, 0), NULL, 10);
+		(*out)->identity = PQgetvalue(res, 0, 1)[0];
+		schema_finish(*out);
+	}
+	PQclear(res);
+	return true;
+}
+
+bool
+describe_table(PGconn *conn, const char *schema, const char *table,
+			   Schema **out, Err *err)
+{
+	const char *values[] = { schema, table };
+	PGresult *res;
+	Schema *s;
+
+	if (!pg_exec_params(conn, PG_SOURCE, "describe a table", columns_sql, 2,
+						values, &res, err))
+		return false;
+	if (PQntuples(res) == 0)
+	{
+		PQclear(res);
+		return describe_empty(conn, schema, table, out, err);
+	}
+	s = schema_new(schema, table, PQntuples(res));
+	s->relation_id = (uint32_t) strtoul(PQgetvalue(res, 0, 0), NULL, 10);
+	s->identity = PQgetvalue(res, 0, 1)[0];
+	for (int i = 0; i < s->ncols; i++)
+		fill_column(res, i, &s->cols[i]);
+	PQclear(res);
+	schema_finish(s);
+	*out = s;
+	return true;
+}
+
+void
+describe_copy(const Schema *s, Buf *sql)
+{
+	buf_str(sql, "COPY (SELECT ");
+	for (int i = 0; i < s->ncols; i++)
+	{
+		const SchemaColumn *c = &s->cols[i];
+
+		buf_str(sql, i ? ", " : "");
+		if (c->kind != CDC_S3_KIND_TEXT)
+		{
+			pg_add_ident(sql, c->name);
+			continue;
+		}
+		/*
+		 * format() calls the output function, where a cast to text may print
+		 * something else (inet).  IS NULL would be true of a row of nulls.
+		 */
+		buf_str(sql, "CASE WHEN pg_catalog.num_nulls(");
+		pg_add_ident(sql, c->name);
+		buf_str(sql, ") = 0 THEN pg_catalog.format('%s', ");
+		pg_add_ident(sql, c->name);
+		buf_str(sql, ") END");
+	}
+	buf_str(sql, " FROM ");
+	pg_add_ident(sql, s->schema);
+	buf_byte(sql, '.');
+	pg_add_ident(sql, s->table);
+	buf_str(sql, ") TO STDOUT (FORMAT binary)");
+}

@@ -1,0 +1,677 @@
+/*-------------------------------------------------------------------------
+ * encode.c
+ *	  The encoder: turns frames into rows of batches, and decides when a
+ *	  checkpoint is made.
+ *
+ * One checkpoint is open at any time and gathers objects.  It is closed
+ *	- when rows have waited for flush.interval or passed flush.bytes,
+ *	- when an hour can be closed, a load ends, a person or the server's
+ *	  shutdown asks, and at the end,
+ * and always ends at a commit: rows of a transaction that is still open are
+ * split off into the next one.
+ *
+ * Invariants:
+ *	(1) "position" covers only what has been put into batches: the last
+ *		commit, or a keepalive that arrived while no transaction was open.
+ *	(2) When rows of the open transaction have been shipped ("early"), the
+ *		open checkpoint holds rows of that transaction only, and is closed
+ *		after its commit.
+ *	(3) A row never goes to an hour that is closed.
+ *
+ * Memory: open batches may take half of the budget.  Then the largest are
+ * sealed; while all of the budget is on its way to the store, this thread
+ * waits, the event queue fills, and the receiver stops reading.
+ * Layer: pipe.
+ *-------------------------------------------------------------------------
+ */
+#include "pipe/encode.h"
+
+#include <stdlib.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "codec/frame.h"
+#include "pipe/checkpoint.h"
+
+#define XLOGDATA_HEADER 25 /* 'w', start, end, time; its LSNs are ignored */
+#define MAX_FRAME_BYTES ((size_t) 2 << 30)
+#define EMPTY_ENTRY_BYTES (16 << 20) /* so far a position may run ahead */
+#define TICK_MS 20
+#define REPLY_EVERY_MS 1000
+
+typedef struct Encoder
+{
+	Pipe *p;
+	FrameReader *reader;
+	JsonTxn head; /* the open transaction's share of each line */
+
+	Checkpoint *cp;       /* the one that gathers */
+	int64_t cp_rows;      /* in it, of transactions that are committed */
+	int64_t cp_bytes;     /* of lines, since the last checkpoint */
+	int64_t cp_since_ms;  /* when its first row arrived */
+	Lsn closed_end;       /* end of the last checkpoint closed */
+	int64_t closed_until; /* unix us: of the last checkpoint closed */
+
+	Batch **open;
+	int nopen;
+	int open_cap;
+	int64_t open_bytes; /* capacity of the open batches */
+
+	bool in_txn;
+	bool skip;    /* the log covers this transaction */
+	bool early;   /* its rows were shipped already */
+	uint64_t txn; /* counts transactions of this session */
+	Lsn txn_lsn;  /* its commit LSN */
+	int64_t txn_rows;
+	int64_t txn_hour;
+
+	Lsn position;
+	bool asked; /* by a person */
+	bool reply; /* the server wants an answer */
+	int64_t reply_ms;
+	int64_t close_hour; /* unix us, 0: none is waiting */
+	Lsn close_lsn;
+	LoadTable **loads; /* done, not yet in an entry */
+	int nloads;
+	bool stopping;
+	bool abandoned;
+	int64_t stop_ms;
+	Err err;
+} Encoder;
+
+/*
+ * Open batches
+ */
+static void
+open_add(Encoder *e, Batch *b)
+{
+	if (e->nopen == e->open_cap)
+	{
+		e->open_cap = e->open_cap ? 2 * e->open_cap : 64;
+		e->open = xrealloc(e->open, (size_t) e->open_cap * sizeof(Batch *));
+	}
+	b->open_index = e->nopen;
+	e->open[e->nopen++] = b;
+	e->open_bytes += b->charged;
+	b->next_open = b->table->open;
+	b->table->open = b;
+}
+
+static void
+open_remove(Encoder *e, Batch *b)
+{
+	Batch **link = &b->table->open;
+
+	while (*link != b)
+		link = &(*link)->next_open;
+	*link = b->next_open;
+	e->open[b->open_index] = e->open[--e->nopen];
+	e->open[b->open_index]->open_index = b->open_index;
+	e->open_bytes -= b->charged;
+}
+
+static Batch *
+open_batch(Encoder *e, Table *t, int64_t hour)
+{
+	Batch *b = t->open;
+
+	while (b && b->hour != hour)
+		b = b->next_open;
+	if (!b)
+	{
+		b = batch_new(t, hour);
+		open_add(e, b);
+	}
+	return b;
+}
+
+/*
+ * Takes a batch out of the open ones and ships it; rows of the open
+ * transaction stay behind in a new batch if "split", and go with it if not.
+ */
+static void
+seal(Encoder *e, Batch *b, bool split)
+{
+	Batch *tail = split && e->in_txn ? batch_split(e->p, b, e->txn) : NULL;
+
+	open_remove(e, b);
+	if (tail)
+		open_add(e, tail);
+	if (b->rows == 0)
+	{
+		batch_free(e->p, b);
+		return;
+	}
+	if (!b->table->file_known)
+	{
+		checkpoint_add_table(e->cp, b->table, b->first.lsn);
+		b->table->file_known = true;
+	}
+	checkpoint_ship(e->p, e->cp, b);
+}
+
+/*
+ * Checkpoints
+ */
+static void
+open_checkpoint(Encoder *e, int64_t seq)
+{
+	e->cp = checkpoint_new(seq);
+	e->cp_rows = 0;
+	e->cp_bytes = 0;
+	e->cp_since_ms = 0;
+}
+
+static void
+add_done_loads(Encoder *e)
+{
+	int kept = 0;
+
+	for (int i = 0; i < e->nloads; i++)
+	{
+		LoadTable *load = e->loads[i];
+		EntryLoad *l;
+
+		if (load->lsn > e->position)
+		{
+			e->loads[kept++] = load;
+			continue;
+		}
+		l = entry_add_load(e->cp->entry);
+		entry_set(&l->id, load->id);
+		entry_set(&l->schema, load->schema);
+		entry_set(&l->table, load->name);
+		l->lsn = load->lsn;
+		l->state = load->gone ? LOAD_GIVEN_UP : LOAD_DONE;
+		if (!load->gone)
+			checkpoint_add_table(e->cp, load->table, load->lsn);
+		pthread_mutex_lock(&e->p->lock);
+		for (int k = 0; k < load->list->nobjects; k++)
+		{
+			EntryObject *o = entry_add_object(e->cp->entry);
+			EntryObject empty = *o;
+
+			*o = load->list->objects[k]; /* moves; the load is over */
+			load->list->objects[k] = empty;
+		}
+		pthread_mutex_unlock(&e->p->lock);
+		atomic_fetch_sub(&e->p->loads_active, 1);
+	}
+	e->nloads = kept;
+}
+
+/* Ends the open checkpoint at the last commit and opens the next. */
+static void
+checkpoint(Encoder *e)
+{
+	int64_t seq = e->cp->entry->seq;
+	Batch **all = xmalloc((size_t) (e->nopen ? e->nopen : 1) * sizeof(*all));
+	int n = e->nopen;
+
+	memcpy(all, e->open, (size_t) n * sizeof(*all));
+	for (int i = 0; i < n; i++)
+		seal(e, all[i], true);
+	free(all);
+	add_done_loads(e);
+	if (e->close_hour && !e->in_txn && e->position >= e->close_lsn)
+	{
+		e->closed_until = e->close_hour;
+		e->close_hour = 0;
+	}
+	e->closed_end = e->position;
+	checkpoint_close(e->p, e->cp, e->position, e->closed_until);
+	open_checkpoint(e, seq + 1);
+	e->asked = false;
+	if (e->in_txn && e->txn_rows > 0)
+		e->cp_since_ms = clock_mono_ms();
+}
+
+/* Is there something that wants an entry without having rows? */
+static bool
+wants_empty_entry(Encoder *e, int64_t now_ms)
+{
+	if (e->close_hour && !e->in_txn && e->position >= e->close_lsn)
+		return true;
+	for (int i = 0; i < e->nloads; i++)
+	{
+		if (e->loads[i]->lsn <= e->position)
+			return true;
+	}
+	if (e->position <= e->closed_end)
+		return false;
+	if (e->reply && now_ms - e->reply_ms >= REPLY_EVERY_MS)
+		return true;
+	return e->asked || e->position - e->closed_end >= EMPTY_ENTRY_BYTES;
+}
+
+static bool
+is_due(Encoder *e, int64_t now_ms)
+{
+	const RunOptions *o = e->p->options;
+
+	if (e->early)
+		return false; /* it waits for its commit */
+	if (wants_empty_entry(e, now_ms))
+		return true;
+	if (e->cp_rows == 0)
+		return false;
+	return e->asked || e->cp_bytes >= o->flush_bytes ||
+		   now_ms - e->cp_since_ms >= o->flush_interval_ms;
+}
+
+/* Called between events: makes the checkpoint that is due. */
+static void
+tick(Encoder *e)
+{
+	int64_t now_ms;
+
+	/* One at a time: while the store is slow, more rows go into the next. */
+	if (atomic_load(&e->p->pending_checkpoints) > 0)
+		return;
+	now_ms = clock_mono_ms();
+	if (!is_due(e, now_ms))
+		return;
+	if (e->reply)
+	{
+		e->reply = false;
+		e->reply_ms = now_ms;
+	}
+	checkpoint(e);
+}
+
+/*
+ * Memory
+ */
+static Batch *
+largest(Encoder *e)
+{
+	Batch *best = e->open[0];
+
+	for (int i = 1; i < e->nopen; i++)
+	{
+		if (e->open[i]->buf.n > best->buf.n)
+			best = e->open[i];
+	}
+	return best;
+}
+
+/* Ships b now, in mid-transaction too. */
+static void
+ship_early(Encoder *e, Batch *b)
+{
+	if (b->txn != e->txn || b->mark_n > 0)
+	{
+		seal(e, b, true); /* what is committed is enough for now */
+		return;
+	}
+	if (!e->early && e->cp_rows > 0)
+	{
+		checkpoint(e); /* the entry for all before this transaction */
+		return;
+	}
+	e->early = true;
+	seal(e, b, false);
+}
+
+static bool
+make_room(Encoder *e, Batch *b)
+{
+	int64_t limit = e->p->budget.limit;
+
+	if ((int64_t) b->buf.n >= limit / 8)
+		ship_early(e, b);
+	while (e->nopen > 0 && e->open_bytes > limit / 2)
+		ship_early(e, largest(e));
+	while (!budget_wait_below(&e->p->budget, limit - limit / 8, 100))
+	{
+		if (atomic_load(&e->p->stop))
+			return err_set(&e->err, ERR_STOP, 0, "stopped");
+		if (e->nopen > 0 && e->open_bytes > limit / 4)
+			ship_early(e, largest(e));
+	}
+	return true;
+}
+
+/*
+ * Frames
+ */
+static void
+relation_done(FrameRelation *rel, void *arg)
+{
+	(void) rel; /* its Table stays: batches point to it */
+	(void) arg;
+}
+
+static Table *
+table_of(Encoder *e, FrameRelation *rel)
+{
+	const Schema *s = rel->schema;
+	uint32_t h = 0;
+	Table *t;
+
+	if (rel->user)
+		return rel->user;
+	for (const char *c = s->hash; *c; c++)
+		h = h * 31 + (uint8_t) *c;
+	for (t = e->p->tables[h % PIPE_BUCKETS]; t; t = t->next)
+	{
+		if (strcmp(t->hash, s->hash) == 0 && strcmp(t->name, s->table) == 0 &&
+			strcmp(t->schema, s->schema) == 0)
+			break;
+	}
+	if (!t)
+	{
+		t = table_new(e->p, s);
+		t->next = e->p->tables[h % PIPE_BUCKETS];
+		e->p->tables[h % PIPE_BUCKETS] = t;
+	}
+	rel->user = t;
+	return t;
+}
+
+static void
+on_begin(Encoder *e, const FrameEvent *ev)
+{
+	int64_t us = ev->time + PG_EPOCH_UNIX_US;
+	int64_t hour = us / US_PER_HOUR - (us % US_PER_HOUR < 0);
+	int64_t oldest = e->closed_until / US_PER_HOUR;
+
+	e->in_txn = true;
+	e->txn++;
+	e->txn_rows = 0;
+	e->txn_lsn = ev->lsn;
+	e->skip = ev->lsn <= e->p->start->end;
+	e->txn_hour = hour < oldest ? oldest : hour;
+	json_txn_set(&e->head, ev->lsn, ev->xid, ev->time);
+}
+
+static bool
+add_row(Encoder *e, FrameRelation *rel, const JsonChange *change)
+{
+	Batch *b;
+	int64_t charged;
+	size_t n;
+
+	if (e->skip)
+		return true;
+	b = open_batch(e, table_of(e, rel), e->txn_hour);
+	charged = b->charged;
+	n = b->buf.n;
+	batch_add(e->p, b, e->txn, &e->head, change, e->txn_lsn);
+	e->open_bytes += b->charged - charged;
+	e->cp_bytes += (int64_t) (b->buf.n - n);
+	e->txn_rows++;
+	if (e->cp_since_ms == 0)
+		e->cp_since_ms = clock_mono_ms();
+	if (b->charged == charged && (int64_t) b->buf.n < e->p->budget.limit / 8)
+		return true;
+	return make_room(e, b);
+}
+
+static bool
+on_change(Encoder *e, const FrameEvent *ev)
+{
+	bool has_old = ev->flags & (CDC_S3_OLD_KEY | CDC_S3_OLD_FULL);
+	JsonChange change = { .seq = (int64_t) ev->ordinal,
+						  .key_changed = ev->flags & CDC_S3_KEY_CHANGED,
+						  .no_identity = ev->flags & CDC_S3_NO_IDENTITY,
+						  .row = &ev->new_row,
+						  .old = has_old ? &ev->old_row : NULL };
+
+	if (!e->in_txn)
+		return err_set(&e->err, ERR_DATA, 0,
+					   "a change came outside of a transaction");
+	change.op = ev->type == CDC_S3_INSERT   ? 'i'
+				: ev->type == CDC_S3_UPDATE ? 'u'
+											: 'd';
+	if (ev->type == CDC_S3_DELETE)
+		change.row = change.old;
+	return add_row(e, ev->rel, &change);
+}
+
+/* One record a table; its partitions come in the same frame. */
+static bool
+on_truncate(Encoder *e, const FrameEvent *ev)
+{
+	for (int i = 0; i < ev->nrels; i++)
+	{
+		JsonChange change = { .op = 't',
+							  .seq = (int64_t) ev->ordinal,
+							  .partial =
+								  ev->rel_flags[i] & CDC_S3_TRUNC_PARTIAL };
+		bool again = false;
+
+		for (int k = 0; k < i; k++)
+			again |= table_of(e, ev->rels[k]) == table_of(e, ev->rels[i]);
+		if (!again && !add_row(e, ev->rels[i], &change))
+			return false;
+	}
+	return true;
+}
+
+static bool
+on_commit(Encoder *e, const FrameEvent *ev)
+{
+	if (!e->in_txn || ev->lsn != e->txn_lsn)
+		return err_set(&e->err, ERR_DATA, 0,
+					   "a commit came that does not fit its begin");
+	e->in_txn = false;
+	e->early = false;
+	if (!e->skip)
+	{
+		e->cp_rows += e->txn_rows;
+		atomic_fetch_add(&e->p->rows, e->txn_rows);
+		if (ev->lsn > e->position)
+			e->position = ev->lsn;
+	}
+	atomic_store(&e->p->received, e->position);
+	return true;
+}
+
+static bool
+on_frame(Encoder *e, const FrameEvent *ev)
+{
+	switch (ev->type)
+	{
+		case CDC_S3_BEGIN:
+			on_begin(e, ev);
+			return true;
+		case CDC_S3_INSERT:
+		case CDC_S3_UPDATE:
+		case CDC_S3_DELETE:
+			return on_change(e, ev);
+		case CDC_S3_TRUNCATE:
+			return on_truncate(e, ev);
+		case CDC_S3_COMMIT:
+			return on_commit(e, ev);
+		default:
+			return true; /* hello, relation, message */
+	}
+}
+
+static bool
+on_packet(Encoder *e, const Event *ev)
+{
+	Slice payload = { (const uint8_t *) ev->data + XLOGDATA_HEADER,
+					  (size_t) (ev->n - XLOGDATA_HEADER) };
+	FrameEvent frame;
+	bool end = false;
+
+	if (!frame_reader_packet(e->reader, payload, &e->err))
+		return false;
+	for (;;)
+	{
+		if (!frame_next(e->reader, &frame, &end, &e->err))
+			return false;
+		if (end)
+			return true;
+		if (!on_frame(e, &frame))
+			return false;
+	}
+}
+
+static void
+on_keepalive(Encoder *e, const Event *ev)
+{
+	if (!e->in_txn && ev->lsn > e->position)
+		e->position = ev->lsn;
+	atomic_store(&e->p->received, e->position);
+	if (ev->reply && (e->cp_rows > 0 || e->position > e->closed_end))
+		e->reply = true;
+}
+
+static void
+on_load_done(Encoder *e, LoadTable *load)
+{
+	e->loads =
+		xrealloc(e->loads, ((size_t) e->nloads + 1) * sizeof(LoadTable *));
+	e->loads[e->nloads++] = load;
+}
+
+static bool
+on_event(Encoder *e, Event *ev)
+{
+	switch (ev->type)
+	{
+		case EVENT_PACKET:
+			return on_packet(e, ev);
+		case EVENT_KEEPALIVE:
+			on_keepalive(e, ev);
+			return true;
+		case EVENT_CLOSE_HOUR:
+			e->close_hour = ev->time;
+			e->close_lsn = ev->lsn;
+			return true;
+		case EVENT_CHECKPOINT:
+			e->asked = true;
+			return true;
+		case EVENT_LOAD_DONE:
+			on_load_done(e, ev->load);
+			return true;
+		case EVENT_STOP:
+			e->stopping = true;
+			e->stop_ms = ev->deadline_ms;
+			return true;
+		case EVENT_ABANDON:
+			e->abandoned = true;
+			return true;
+	}
+	return true;
+}
+
+static void
+event_free(Pipe *p, Event *ev)
+{
+	if (ev->data)
+	{
+		budget_charge(&p->budget, -(int64_t) ev->n);
+		atomic_fetch_sub(&p->queued_bytes, ev->n);
+		PQfreemem(ev->data);
+		if (atomic_load(&p->paused))
+			pipe_wake(p);
+	}
+	free(ev);
+}
+
+/*
+ * Announces the loads this session will make, in its first entry, so that a
+ * merge holds their tables' changes back.
+ */
+static void
+announce_loads(Encoder *e)
+{
+	const Entry *loads = e->p->loads;
+
+	if (loads->nloads == 0)
+		return;
+	for (int i = 0; i < loads->nloads; i++)
+	{
+		EntryLoad *l = entry_add_load(e->cp->entry);
+
+		entry_set(&l->id, loads->loads[i].id);
+		entry_set(&l->schema, loads->loads[i].schema);
+		entry_set(&l->table, loads->loads[i].table);
+		l->state = loads->loads[i].state;
+	}
+	checkpoint(e);
+}
+
+/* Ended by the stop: true once nothing is left to wait for. */
+static bool
+stop_now(Encoder *e)
+{
+	if (e->abandoned)
+		return true;
+	if (!e->stopping)
+		return false;
+	if (e->in_txn && clock_mono_ms() < e->stop_ms)
+		return false; /* it may still end in time */
+	if (e->in_txn && e->early)
+		return true; /* dropped: nothing before it is waiting */
+	if (e->cp_rows > 0 || e->position > e->closed_end)
+		checkpoint(e);
+	return true;
+}
+
+static bool
+loop(Encoder *e)
+{
+	announce_loads(e);
+	while (!stop_now(e))
+	{
+		Event *ev = (Event *) queue_pop(&e->p->events, TICK_MS);
+		bool ok = !atomic_load(&e->p->stop) ||
+				  err_set(&e->err, ERR_STOP, 0, "stopped");
+
+		if (ev)
+		{
+			ok = ok && on_event(e, ev);
+			event_free(e->p, ev);
+		}
+		if (!ok)
+			return false;
+		tick(e);
+	}
+	return true;
+}
+
+static void
+encoder_done(Encoder *e)
+{
+	QueueItem *item;
+
+	while (e->nopen > 0)
+	{
+		Batch *b = e->open[0];
+
+		open_remove(e, b);
+		batch_free(e->p, b);
+	}
+	while ((item = queue_pop(&e->p->events, 0)) != NULL)
+		event_free(e->p, (Event *) item);
+	checkpoint_free(e->cp);
+	frame_reader_free(e->reader);
+	free(e->open);
+	free(e->loads);
+}
+
+void *
+encode_main(void *arg)
+{
+	Pipe *p = arg;
+	Encoder *e = xcalloc(1, sizeof(*e));
+
+	e->p = p;
+	e->reader = frame_reader_new(MAX_FRAME_BYTES, relation_done, NULL);
+	e->position = e->closed_end = p->start->end;
+	e->closed_until = p->start->closed_until;
+	open_checkpoint(e, p->start->seq + 1);
+	if (!loop(e))
+		pipe_fail(p, &e->err);
+	encoder_done(e);
+	free(e);
+	atomic_store(&p->finished, true);
+	pipe_wake(p);
+	return NULL;
+}

@@ -1,0 +1,494 @@
+/*-------------------------------------------------------------------------
+ * load.c
+ *	  First loads: the tables' rows under the snapshot of a temporary slot.
+ *
+ *	  plan (before the session streams): which loads are open in the log, or
+ *		all tables when none was ever announced
+ *	  loader thread: temporary slot -> consistent point S and snapshot ->
+ *		COPY each table -> batches -> shippers; when a table's objects are all
+ *		durable the encoder is told, and lists them in an entry that ends at S
+ *		or behind it
+ *
+ * A session that ends in between gives the loads up that are not listed: the
+ * next one announces them anew.  Layer: pipe.
+ *-------------------------------------------------------------------------
+ */
+#include "pipe/load.h"
+
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "io/pgconn.h"
+#include "pipe/batch.h"
+#include "pipe/copyrow.h"
+#include "pipe/describe.h"
+#include "store/commitlog.h"
+
+#define SQL_MAX ((size_t) 1 << 20)
+#define STOP_POLL_MS 200
+#define PROGRESS_MS 10000
+
+typedef struct Loader
+{
+	Pipe *p;
+	PGconn *slot; /* holds the temporary slot until its snapshot is taken */
+	PGconn *data;
+	Lsn lsn;      /* S */
+	int64_t time; /* of the snapshot, microseconds since 2000 */
+	int done;     /* tables */
+	int total;
+	Err err;
+} Loader;
+
+/*
+ * Plan
+ */
+static int
+find_load(const Entry *list, const char *id)
+{
+	for (int i = 0; i < list->nloads; i++)
+	{
+		if (strcmp(list->loads[i].id, id) == 0)
+			return i;
+	}
+	return -1;
+}
+
+static void
+copy_load(Entry *list, const EntryLoad *from, const char *id, LoadState state)
+{
+	EntryLoad *l = entry_add_load(list);
+
+	entry_set(&l->id, id);
+	entry_set(&l->schema, from->schema);
+	entry_set(&l->table, from->table);
+	l->state = state;
+}
+
+/* All loads that entries since "since" left open, added to list. */
+static bool
+find_open(Store *store, int64_t since, int64_t last, Entry *list, Err *err)
+{
+	for (int64_t seq = since; seq <= last; seq++)
+	{
+		Entry *e;
+
+		if (!commitlog_read(store, seq, &e, err))
+			return false;
+		for (int i = 0; i < e->nloads; i++)
+		{
+			int at = find_load(list, e->loads[i].id);
+
+			if (e->loads[i].state == LOAD_OPEN)
+				copy_load(list, &e->loads[i], e->loads[i].id, LOAD_OPEN);
+			else if (at >= 0)
+				list->loads[at].state = e->loads[i].state;
+		}
+		entry_free(e);
+	}
+	return true;
+}
+
+bool
+load_plan(Pipe *p, Store *store, PGconn *control, Err *err)
+{
+	Entry *open = entry_new();
+	bool ok = true;
+
+	if (p->start->loads_open > 0)
+		ok = find_open(store, p->start->loads_since, p->start->seq, open, err);
+	else if (!p->start->loaded && p->options->load_initial)
+		ok = describe_tables(control, p->options, p->loads, err);
+	for (int i = 0; ok && i < open->nloads; i++)
+	{
+		char id[LOAD_ID_LEN + 1];
+
+		if (open->loads[i].state != LOAD_OPEN)
+			continue;
+		load_id_new(id);
+		copy_load(p->loads, &open->loads[i], open->loads[i].id, LOAD_GIVEN_UP);
+		copy_load(p->loads, &open->loads[i], id, LOAD_OPEN);
+	}
+	entry_free(open);
+	return ok;
+}
+
+/*
+ * Statements that can take long: the stop is looked at while they run.
+ */
+static bool
+stopped(Loader *l)
+{
+	return atomic_load(&l->p->stop) || atomic_load(&l->p->ending) ||
+		   atomic_load(&l->p->options->signals->stop);
+}
+
+static void
+cancel(PGconn *conn)
+{
+	char why[256];
+	PGcancel *c = PQgetCancel(conn);
+
+	/* The connection is closed next: nothing depends on the answer. */
+	if (c && !PQcancel(c, why, sizeof(why)))
+		log_debug("could not cancel", "error", why, NULL);
+	PQfreeCancel(c);
+}
+
+/* Waits until the connection has something to read. */
+static bool
+wait_readable(Loader *l, PGconn *conn)
+{
+	struct pollfd fd = { .fd = PQsocket(conn), .events = POLLIN };
+
+	while (poll(&fd, 1, STOP_POLL_MS) <= 0)
+	{
+		if (stopped(l))
+		{
+			cancel(conn);
+			return err_set(&l->err, ERR_STOP, 0, "stopped");
+		}
+	}
+	return true;
+}
+
+/* The last result of sql; NULL with l->err set. */
+static PGresult *
+query(Loader *l, PGconn *conn, PgRole role, const char *doing, const char *sql)
+{
+	PGresult *res = NULL;
+	ExecStatusType status;
+
+	if (!PQsendQuery(conn, sql))
+	{
+		pg_error(conn, NULL, role, doing, &l->err);
+		return NULL;
+	}
+	while (PQisBusy(conn))
+	{
+		if (!wait_readable(l, conn))
+			return NULL;
+		if (!PQconsumeInput(conn))
+			break;
+	}
+	res = PQgetResult(conn);
+	status = PQresultStatus(res);
+	if (status == PGRES_COPY_OUT)
+		return res;
+	for (PGresult *more; (more = PQgetResult(conn)) != NULL;)
+	{
+		if (status == PGRES_TUPLES_OK || status == PGRES_COMMAND_OK)
+		{
+			PQclear(res);
+			res = more;
+			status = PQresultStatus(res);
+		}
+		else
+			PQclear(more);
+	}
+	if (status == PGRES_TUPLES_OK || status == PGRES_COMMAND_OK)
+		return res;
+	pg_error(conn, res, role, doing, &l->err);
+	PQclear(res);
+	return NULL;
+}
+
+/*
+ * Snapshot
+ */
+
+/* A temporary slot gives the consistent point and the snapshot's name. */
+static bool
+take_snapshot(Loader *l, char *name, size_t size)
+{
+	Buf sql;
+	PGresult *res;
+	bool ok;
+
+	if (!pg_connect(l->p->options->conninfo, PG_SOURCE_REPLICATION, &l->slot,
+					&l->err))
+		return false;
+	buf_init(&sql, SQL_MAX);
+	buf_printf(&sql,
+			   "CREATE_REPLICATION_SLOT \"cdc_s3_load_%s\" TEMPORARY LOGICAL "
+			   "cdc_s3 (SNAPSHOT 'export')",
+			   l->p->writer);
+	res = query(l, l->slot, PG_SOURCE_REPLICATION,
+				"create a temporary slot for the load", buf_cstr(&sql));
+	buf_done(&sql);
+	if (!res)
+		return false;
+	ok = PQntuples(res) == 1 && lsn_parse(PQgetvalue(res, 0, 1), &l->lsn);
+	(void) snprintf(name, size, "%s", ok ? PQgetvalue(res, 0, 2) : "");
+	PQclear(res);
+	if (!ok)
+		return err_set(&l->err, ERR_SOURCE, 0,
+					   "the server gave no consistent point for the load");
+	return true;
+}
+
+static bool
+open_snapshot(Loader *l)
+{
+	char name[64];
+	Buf sql;
+	PGresult *res;
+
+	if (!take_snapshot(l, name, sizeof(name)) ||
+		!pg_connect(l->p->options->conninfo, PG_SOURCE, &l->data, &l->err))
+		return false;
+	buf_init(&sql, SQL_MAX);
+	buf_str(&sql, "SET lc_monetary = 'C'; BEGIN ISOLATION LEVEL REPEATABLE "
+				  "READ READ ONLY; SET TRANSACTION SNAPSHOT ");
+	pg_add_literal(&sql, name);
+	buf_str(&sql, "; SELECT (extract(epoch FROM pg_catalog.now()) * 1000000)"
+				  "::pg_catalog.int8");
+	res = query(l, l->data, PG_SOURCE, "open the load's snapshot",
+				buf_cstr(&sql));
+	buf_done(&sql);
+	/* The snapshot is ours now; the temporary slot goes with its connection. */
+	PQfinish(l->slot);
+	l->slot = NULL;
+	if (!res)
+		return false;
+	l->time = strtoll(PQgetvalue(res, 0, 0), NULL, 10) - PG_EPOCH_UNIX_US;
+	PQclear(res);
+	return true;
+}
+
+/*
+ * One table
+ */
+typedef struct TableLoad
+{
+	LoadTable *load;
+	CopyReader reader;
+	JsonTxn head;
+	Batch *batch;
+	int64_t hour;
+	int next_object;
+	int64_t next_progress_ms;
+} TableLoad;
+
+static void
+ship_batch(Loader *l, TableLoad *t)
+{
+	Batch *b = t->batch;
+	char name[80];
+
+	t->batch = NULL;
+	if (!b)
+		return;
+	(void) snprintf(name, sizeof(name), "load-%s-%06d-%s", t->load->id,
+					t->next_object++, l->p->writer);
+	pthread_mutex_lock(&l->p->lock);
+	b->load = t->load;
+	batch_seal(l->p, b, t->load->list, name);
+	t->load->outstanding++;
+	pthread_mutex_unlock(&l->p->lock);
+	queue_push(&l->p->batches, &b->link);
+}
+
+static bool
+make_room(Loader *l)
+{
+	int64_t limit = l->p->budget.limit;
+
+	/* The stream goes first: a load takes what is left of the budget. */
+	while (!budget_wait_below(&l->p->budget, limit / 2, STOP_POLL_MS))
+	{
+		if (stopped(l))
+			return err_set(&l->err, ERR_STOP, 0, "stopped");
+	}
+	return true;
+}
+
+static bool
+add_row(Loader *l, TableLoad *t, const RowView *row)
+{
+	JsonChange change = { .op = 'r',
+						  .seq = LOAD_FIRST_SEQ + t->load->rows,
+						  .row = row };
+
+	if (!t->batch)
+	{
+		if (!make_room(l))
+			return false;
+		t->batch = batch_new(t->load->table, t->hour);
+	}
+	batch_add(l->p, t->batch, 1, &t->head, &change, l->lsn);
+	t->load->rows++;
+	if ((int64_t) t->batch->buf.n >= l->p->budget.limit / 8)
+		ship_batch(l, t);
+	return true;
+}
+
+static void
+progress(Loader *l, TableLoad *t)
+{
+	int64_t now_ms = clock_mono_ms();
+
+	if (now_ms < t->next_progress_ms)
+		return;
+	t->next_progress_ms = now_ms + PROGRESS_MS;
+	log_info("loading", "schema", t->load->schema, "table", t->load->name,
+			 "rows", log_int(t->load->rows), "tables_done", log_int(l->done),
+			 "tables", log_int(l->total), NULL);
+}
+
+/* Reads the COPY to its end. */
+static bool
+copy_rows(Loader *l, TableLoad *t)
+{
+	for (;;)
+	{
+		char *data = NULL;
+		int n = PQgetCopyData(l->data, &data, 1);
+		RowView row;
+		bool has_row = false;
+		bool ok;
+
+		if (n == -1)
+			return true;
+		if (n < -1)
+			return pg_error(l->data, NULL, PG_SOURCE, "copy a table", &l->err);
+		if (n == 0)
+		{
+			if (!wait_readable(l, l->data))
+				return false;
+			if (!PQconsumeInput(l->data))
+				return pg_error(l->data, NULL, PG_SOURCE, "copy a table",
+								&l->err);
+			continue;
+		}
+		ok = copy_reader_row(&t->reader,
+							 (Slice){ (const uint8_t *) data, (size_t) n },
+							 &row, &has_row, &l->err);
+		ok = ok && (!has_row || add_row(l, t, &row));
+		PQfreemem(data);
+		if (!ok)
+			return false;
+		progress(l, t);
+	}
+}
+
+static bool
+end_copy(Loader *l)
+{
+	PGresult *res;
+	bool ok = true;
+
+	while ((res = PQgetResult(l->data)) != NULL)
+	{
+		if (ok && PQresultStatus(res) != PGRES_COMMAND_OK)
+			ok = pg_error(l->data, res, PG_SOURCE, "copy a table", &l->err);
+		PQclear(res);
+	}
+	return ok;
+}
+
+/* All objects of the load are durable; false when stopped before. */
+static bool
+wait_durable(Loader *l, LoadTable *load)
+{
+	bool done = false;
+
+	pthread_mutex_lock(&l->p->lock);
+	while (load->outstanding > 0 && !stopped(l))
+		(void) cond_wait_ms(&l->p->changed, &l->p->lock, STOP_POLL_MS);
+	done = load->outstanding == 0;
+	pthread_mutex_unlock(&l->p->lock);
+	return done || err_set(&l->err, ERR_STOP, 0, "stopped");
+}
+
+static bool
+copy_table(Loader *l, TableLoad *t, const Schema *schema)
+{
+	uint8_t *kinds = xmalloc((size_t) schema->ncols);
+	Buf sql;
+	PGresult *res;
+	bool ok;
+
+	for (int i = 0; i < schema->ncols; i++)
+		kinds[i] = schema->cols[i].kind;
+	buf_init(&sql, SQL_MAX);
+	describe_copy(schema, &sql);
+	copy_reader_init(&t->reader, kinds, schema->ncols);
+	res = query(l, l->data, PG_SOURCE, "copy a table", buf_cstr(&sql));
+	ok = res && copy_rows(l, t) && end_copy(l);
+	PQclear(res);
+	if (ok)
+		ship_batch(l, t);
+	batch_free(l->p, t->batch);
+	copy_reader_done(&t->reader);
+	buf_done(&sql);
+	free(kinds);
+	return ok && wait_durable(l, t->load);
+}
+
+static void
+tell_encoder(Loader *l, LoadTable *load)
+{
+	Event *ev = xcalloc(1, sizeof(*ev));
+
+	ev->type = EVENT_LOAD_DONE;
+	ev->load = load;
+	queue_push(&l->p->events, &ev->link);
+	pipe_wake(l->p);
+	log_info("table loaded", "schema", load->schema, "table", load->name,
+			 "rows", log_int(load->rows), "lsn", log_lsn(l->lsn), "tables_done",
+			 log_int(l->done), "tables", log_int(l->total), NULL);
+}
+
+static bool
+load_table(Loader *l, LoadTable *load)
+{
+	TableLoad t = { .load = load };
+	Schema *schema = NULL;
+	int64_t us = l->time + PG_EPOCH_UNIX_US;
+	bool ok;
+
+	load->lsn = l->lsn;
+	if (!describe_table(l->data, load->schema, load->name, &schema, &l->err))
+		return false;
+	if (!schema)
+		load->gone = true; /* dropped since it was announced */
+	ok = load->gone;
+	if (!load->gone)
+	{
+		load->table = table_new(l->p, schema);
+		t.hour = us / US_PER_HOUR;
+		if (t.hour < atomic_load(&l->p->closed_until) / US_PER_HOUR)
+			t.hour = atomic_load(&l->p->closed_until) / US_PER_HOUR;
+		json_txn_set(&t.head, l->lsn, 0, l->time);
+		t.next_progress_ms = clock_mono_ms() + PROGRESS_MS;
+		ok = copy_table(l, &t, schema);
+	}
+	schema_free(schema);
+	if (!ok)
+		return err_prefix(&l->err, "load of \"%s\".\"%s\"", load->schema,
+						  load->name);
+	l->done++;
+	tell_encoder(l, load);
+	return true;
+}
+
+void *
+load_main(void *arg)
+{
+	Pipe *p = arg;
+	Loader l = { .p = p, .total = p->nload_tables };
+	bool ok = open_snapshot(&l);
+
+	for (int i = 0; ok && i < p->nload_tables; i++)
+		ok = load_table(&l, &p->load_tables[i]);
+	PQfinish(l.slot);
+	PQfinish(l.data);
+	if (!ok && l.err.kind != ERR_STOP)
+		pipe_fail(p, &l.err);
+	return NULL;
+}

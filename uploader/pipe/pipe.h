@@ -1,0 +1,199 @@
+/*-------------------------------------------------------------------------
+ * pipe.h
+ *	  One session of the stream, and what its threads share.
+ *
+ *	  receiver ──events──> encoder ──sealed batches──> shippers ──> store
+ *	  (recv.c)			   (encode.c)				   (ship.c)
+ *		 ^						└──checkpoints──> committer ──entry──> store
+ *		 └──────────── confirmed LSN ──────────── (checkpoint.c)
+ *	  loader (load.c) ──sealed batches──> shippers; ──load done──> encoder
+ *	  sweeper (sweep.c): removes what can never count
+ *
+ * A session is one replication connection.  When it breaks, what is under
+ * way is settled, everything else is thrown away, and a new session starts
+ * from the log (run.c).
+ *
+ * Words: frame, transaction, change, batch, object, entry, checkpoint,
+ * confirm: see doc/architecture.md.
+ *
+ * Threads: what is shared says how it is guarded.  Layer: pipe.
+ *-------------------------------------------------------------------------
+ */
+#ifndef PIPE_H
+#define PIPE_H
+
+#include <libpq-fe.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/buf.h"
+#include "base/err.h"
+#include "base/lsn.h"
+#include "base/queue.h"
+#include "codec/compress.h"
+#include "codec/entry.h"
+#include "codec/json.h"
+#include "codec/key.h"
+#include "store/store.h"
+
+/* Set by signal handlers, which then write to wake_fd (an eventfd). */
+typedef struct RunSignals
+{
+	atomic_bool stop;
+	atomic_uint checkpoints; /* how often one was asked for */
+	int wake_fd;
+} RunSignals;
+
+/* What run needs to know; strings are borrowed for the whole run. */
+typedef struct RunOptions
+{
+	const char *conninfo;
+	const char *slot;
+	const char *tables;
+	const char *exclude;
+	const char *publication;
+	StoreOptions store;
+	Compression compression;
+	KeyPartition partition;
+	JsonOptions json;
+	int64_t grace_ms;
+	int64_t flush_interval_ms;
+	int64_t flush_bytes;
+	int64_t memory_limit;
+	int64_t shutdown_timeout_ms;
+	bool load_initial;
+	const RunSignals *signals;
+} RunOptions;
+
+/* (commit LSN, ordinal): the order of changes. */
+typedef struct Position
+{
+	Lsn lsn;
+	int64_t seq;
+} Position;
+
+typedef struct Batch Batch;
+typedef struct Checkpoint Checkpoint;
+typedef struct LoadTable LoadTable;
+
+/*
+ * One version of one table, as one thread writes it: the encoder's live in
+ * its registry, the loader has its own.  Immutable but for "open" and
+ * "file_known", which are the encoder's.
+ */
+typedef struct Table
+{
+	struct Table *next; /* in its bucket */
+	char *schema;
+	char *name;
+	char hash[SCHEMA_HASH_LEN + 1];
+	Slice file;      /* bytes of the schema file, owned */
+	bool file_known; /* a checkpoint of this session names it */
+	JsonTable *json;
+	Batch *open; /* batches that still grow, one a partition */
+} Table;
+
+#define PIPE_BUCKETS 1024
+
+/* What the encoder reads. */
+typedef enum EventType
+{
+	EVENT_PACKET,
+	EVENT_KEEPALIVE,
+	EVENT_CLOSE_HOUR, /* hour (unix us) may be closed once lsn is covered */
+	EVENT_CHECKPOINT, /* asked for by a person */
+	EVENT_LOAD_DONE,  /* all objects of a table's load are durable */
+	EVENT_STOP,       /* finish and checkpoint by deadline_ms */
+	EVENT_ABANDON     /* end without a new checkpoint */
+} EventType;
+
+typedef struct Event
+{
+	QueueItem link;
+	EventType type;
+	char *data; /* packet: libpq's buffer, owned; the payload is at +25 */
+	int n;      /* bytes of data */
+	Lsn lsn;
+	int64_t time; /* close hour */
+	bool reply;   /* keepalive: the server wants an answer */
+	LoadTable *load;
+	int64_t deadline_ms; /* on the monotonic clock */
+} Event;
+
+/* A load of one table, owned by the loader until the session ends. */
+struct LoadTable
+{
+	char id[LOAD_ID_LEN + 1];
+	char *schema;
+	char *name;
+	Lsn lsn; /* S, the consistent point */
+	int64_t rows;
+	Entry *list;     /* only its objects are used; guarded by Pipe.lock */
+	int outstanding; /* batches on their way; guarded by Pipe.lock */
+	Table *table;
+	bool gone; /* the table does not exist any more */
+};
+
+typedef struct Pipe
+{
+	const RunOptions *options;
+
+	/* Fixed before the threads start. */
+	char writer[9]; /* 8 hex digits */
+	Entry *start;   /* the last entry when the session started */
+	Entry *loads;   /* its loads member: to be announced by this session */
+	bool raw_text;  /* the server is SQL_ASCII */
+
+	Queue events;      /* to the encoder */
+	Queue batches;     /* to the shippers */
+	Queue checkpoints; /* to the committer */
+	Budget budget;
+	atomic_long queued_bytes; /* of packets in events */
+	atomic_bool paused;       /* the receiver waits for room in events */
+
+	atomic_bool stop;   /* everybody ends as soon as possible */
+	atomic_bool ending; /* what is closed is settled, nothing new begins */
+
+	/* What is durable; written by the committer alone (checkpoint.c). */
+	_Atomic Lsn log_end;
+	_Atomic int64_t log_seq;
+	_Atomic int64_t closed_until; /* unix us */
+	_Atomic int64_t swept_until;
+	atomic_int pending_checkpoints;
+	atomic_bool finished;    /* the encoder is through after EVENT_STOP */
+	atomic_int loads_active; /* tables still to be loaded */
+	_Atomic Lsn received;    /* the highest position the encoder has seen */
+	atomic_long rows;        /* for the log */
+
+	pthread_mutex_t lock; /* guards error, Checkpoint and LoadTable counts */
+	pthread_cond_t changed;
+	Err error; /* the first; kind ERR_NONE while all is well */
+
+	LoadTable *load_tables; /* what the loader loads; its own while it runs */
+	int nload_tables;
+
+	/* The encoder's, by hash; here, since batches outlive the encoder. */
+	Table *tables[PIPE_BUCKETS];
+} Pipe;
+
+/* Keeps the first error and stops the session. */
+void pipe_fail(Pipe *p, const Err *err);
+void pipe_wake(Pipe *p);
+
+/* The caller owns it, and frees it when no batch points to it any more. */
+Table *table_new(const Pipe *p, const Schema *schema);
+void table_free(Table *t);
+
+/* The options with which each thread opens its own store. */
+bool pipe_open_store(Pipe *p, Store **out, Err *err) MUST_CHECK;
+
+/*
+ * Calls again, with a warning in the log, while a store call fails with
+ * something that may pass.  Use:  do ok = store_…(…, &err);
+ *								   while (!ok && pipe_again(p, "…", &err));
+ */
+bool pipe_again(Pipe *p, const char *doing, const Err *err);
+
+#endif

@@ -1,0 +1,450 @@
+/*-------------------------------------------------------------------------
+ * recv.c
+ *	  The receiver: owns the replication connection and the control
+ *	  connection, and never waits for anything else.
+ *
+ * Protocol: "Streaming Replication Protocol" in the server's manual.  A
+ * CopyData message is XLogData ('w') or a keepalive ('k'); we send standby
+ * status updates ('r').
+ *
+ * Invariants:
+ *	(1) The confirmed LSN sent is Pipe.log_end and never goes back.
+ *	(2) A status is sent on time, also while the event queue is full and
+ *		reading has stopped.
+ *	(3) A server that wants an answer gets one at once when the confirmed
+ *		LSN has moved, and else once a second: it would ask again at once.
+ *
+ * The control connection tells what the replication connection cannot while
+ * nothing is read from it: that the server is going down.  It also asks for
+ * the server's clock and flush position, by which hours are closed.
+ * Layer: pipe.
+ *-------------------------------------------------------------------------
+ */
+#include "pipe/recv.h"
+
+#include <arpa/inet.h>
+#include <endian.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "io/pgconn.h"
+
+#define KEEPALIVE_BYTES 18
+#define XLOGDATA_HEADER 25
+#define ANSWER_EVERY_MS 1000
+#define ASK_EVERY_MS 5000
+#define LOADING_STATUS_MS 1000
+
+static uint64_t
+read_be64(const char *p)
+{
+	uint64_t v;
+
+	memcpy(&v, p, 8);
+	return be64toh(v);
+}
+
+static char *
+put_be64(char *p, uint64_t v)
+{
+	v = htobe64(v);
+	memcpy(p, &v, 8);
+	return p + 8;
+}
+
+static Event *
+new_event(EventType type)
+{
+	Event *ev = xcalloc(1, sizeof(*ev));
+
+	ev->type = type;
+	return ev;
+}
+
+/*
+ * Sending
+ */
+static bool
+send_status(Receiver *r, int64_t now_ms, Err *err)
+{
+	char msg[34];
+	char *p = msg;
+	Lsn confirmed = atomic_load(&r->p->log_end);
+
+	if (r->received < confirmed)
+		r->received = confirmed;
+	*p++ = 'r';
+	p = put_be64(p, r->received);
+	p = put_be64(p, confirmed);
+	p = put_be64(p, confirmed);
+	p = put_be64(p, (uint64_t) (clock_unix_us() - PG_EPOCH_UNIX_US));
+	*p = 1; /* answer: a busy server sends no keepalives by itself */
+	if (PQputCopyData(r->repl, msg, sizeof(msg)) < 0 || PQflush(r->repl) < 0)
+		return pg_error(r->repl, NULL, PG_SOURCE_REPLICATION,
+						"report the confirmed position", err);
+	r->reported = confirmed;
+	r->owes_answer = false;
+	r->answered_ms = now_ms;
+	r->status_at_ms = now_ms + r->status_ms;
+	if (atomic_load(&r->p->loads_active) > 0 &&
+		r->status_ms > LOADING_STATUS_MS)
+		r->status_at_ms = now_ms + LOADING_STATUS_MS;
+	return true;
+}
+
+static bool
+status_is_due(const Receiver *r, int64_t now_ms)
+{
+	if (now_ms >= r->status_at_ms)
+		return true;
+	if (atomic_load(&r->p->log_end) > r->reported)
+		return r->owes_answer || now_ms - r->answered_ms >= 100;
+	return r->owes_answer && now_ms - r->answered_ms >= ANSWER_EVERY_MS;
+}
+
+/*
+ * Receiving
+ */
+static bool
+on_message(Receiver *r, char *data, int n, Err *err)
+{
+	Event *ev;
+
+	if (data[0] == 'w' && n > XLOGDATA_HEADER)
+	{
+		ev = new_event(EVENT_PACKET);
+		ev->data = data;
+		ev->n = n;
+		budget_charge(&r->p->budget, n);
+		atomic_fetch_add(&r->p->queued_bytes, n);
+		queue_push(&r->p->events, &ev->link);
+		return true;
+	}
+	if (data[0] == 'k' && n >= KEEPALIVE_BYTES)
+	{
+		ev = new_event(EVENT_KEEPALIVE);
+		ev->lsn = read_be64(data + 1);
+		ev->reply = data[17];
+		if (ev->lsn > r->received)
+			r->received = ev->lsn;
+		r->owes_answer |= ev->reply;
+		queue_push(&r->p->events, &ev->link);
+		PQfreemem(data);
+		return true;
+	}
+	err_set(err, ERR_DATA, 0, "the server sent a message of unknown type %d",
+			data[0]);
+	PQfreemem(data);
+	return false;
+}
+
+/* The stream ended or broke. */
+static bool
+stream_ended(Receiver *r, Err *err)
+{
+	PGresult *res = PQgetResult(r->repl);
+
+	pg_error(r->repl, res, PG_SOURCE_REPLICATION, "receive from the slot", err);
+	if (PQresultStatus(res) == PGRES_COMMAND_OK)
+		err_set(err, ERR_SOURCE, PG_TRANSIENT, "the server ended the stream");
+	PQclear(res);
+	return false;
+}
+
+static bool
+has_room(const Receiver *r)
+{
+	return atomic_load(&r->p->queued_bytes) < r->p->budget.limit / 4;
+}
+
+/* Hands on all that has arrived; *out_paused: there is no room for more. */
+static bool
+drain(Receiver *r, bool *out_paused, Err *err)
+{
+	*out_paused = false;
+	for (;;)
+	{
+		char *data = NULL;
+		int n;
+
+		if (!has_room(r))
+		{
+			atomic_store(&r->p->paused, true);
+			if (!has_room(r)) /* it may just have been made */
+			{
+				*out_paused = true;
+				return true;
+			}
+		}
+		atomic_store(&r->p->paused, false);
+		n = PQgetCopyData(r->repl, &data, 1);
+		if (n == 0)
+			return true;
+		if (n < 0)
+			return stream_ended(r, err);
+		if (!on_message(r, data, n, err))
+			return false;
+	}
+}
+
+/*
+ * The control connection
+ */
+
+/* The hour (unix us) up to which all could be closed by our own clock. */
+static int64_t
+closable(const Receiver *r, int64_t unix_us)
+{
+	int64_t t = unix_us - r->p->options->grace_ms * 1000;
+
+	return t - t % US_PER_HOUR;
+}
+
+static void
+ask_clock(Receiver *r, int64_t now_ms)
+{
+	int64_t closed = atomic_load(&r->p->closed_until);
+
+	if (r->asking || !r->control || now_ms < r->ask_at_ms || r->stopping)
+		return;
+	if (r->closing > closed || closable(r, clock_unix_us()) <= closed ||
+		atomic_load(&r->p->loads_active) > 0)
+		return;
+	r->ask_at_ms = now_ms + ASK_EVERY_MS;
+	r->asking = PQsendQuery(
+		r->control,
+		"SELECT (extract(epoch FROM pg_catalog.clock_timestamp()) * "
+		"1000000)::pg_catalog.int8, CASE WHEN pg_catalog.pg_is_in_recovery() "
+		"THEN pg_catalog.pg_last_wal_replay_lsn() "
+		"ELSE pg_catalog.pg_current_wal_flush_lsn() END");
+}
+
+static void
+on_clock(Receiver *r, const PGresult *res)
+{
+	Event *ev;
+	Lsn lsn;
+	int64_t hour;
+	int64_t own = closable(r, clock_unix_us());
+
+	if (PQresultStatus(res) != PGRES_TUPLES_OK || PQntuples(res) != 1 ||
+		!lsn_parse(PQgetvalue(res, 0, 1), &lsn))
+		return;
+	hour = closable(r, strtoll(PQgetvalue(res, 0, 0), NULL, 10));
+	if (hour > own)
+		hour = own;
+	if (hour <= atomic_load(&r->p->closed_until))
+		return;
+	r->closing = hour;
+	ev = new_event(EVENT_CLOSE_HOUR);
+	ev->time = hour;
+	ev->lsn = lsn;
+	queue_push(&r->p->events, &ev->link);
+	r->status_at_ms = 0; /* the answer tells the position we need */
+}
+
+static void
+server_goes_down(Receiver *r, int64_t now_ms)
+{
+	Event *ev;
+
+	if (r->going_ms)
+		return;
+	log_warn("the source server is going down", NULL);
+	r->going_ms = now_ms + r->p->options->shutdown_timeout_ms;
+	r->control = NULL; /* the caller's; of no more use here */
+	ev = new_event(EVENT_CHECKPOINT);
+	queue_push(&r->p->events, &ev->link);
+	r->status_at_ms = 0;
+}
+
+static void
+read_control(Receiver *r, int64_t now_ms)
+{
+	PGresult *res;
+
+	if (!r->control)
+		return;
+	if (!PQconsumeInput(r->control) || PQstatus(r->control) != CONNECTION_OK)
+	{
+		server_goes_down(r, now_ms);
+		return;
+	}
+	while (r->asking && !PQisBusy(r->control))
+	{
+		res = PQgetResult(r->control);
+		if (!res)
+			r->asking = false;
+		else
+			on_clock(r, res);
+		PQclear(res);
+	}
+}
+
+/*
+ * The loop
+ */
+static void
+read_signals(Receiver *r, int64_t now_ms)
+{
+	const RunSignals *s = r->p->options->signals;
+	unsigned n = atomic_load(&s->checkpoints);
+	Event *ev;
+
+	if (n != r->checkpoints)
+	{
+		r->checkpoints = n;
+		ev = new_event(EVENT_CHECKPOINT);
+		queue_push(&r->p->events, &ev->link);
+	}
+	if (atomic_load(&s->stop) && !r->stopping)
+	{
+		r->stopping = true;
+		r->stop_ms = now_ms + r->p->options->shutdown_timeout_ms;
+		ev = new_event(EVENT_STOP);
+		ev->deadline_ms = now_ms + r->p->options->shutdown_timeout_ms / 2;
+		queue_push(&r->p->events, &ev->link);
+	}
+}
+
+static bool
+session_error(Receiver *r, Err *err)
+{
+	bool failed;
+
+	pthread_mutex_lock(&r->p->lock);
+	failed = r->p->error.kind != ERR_NONE;
+	if (failed)
+		*err = r->p->error;
+	pthread_mutex_unlock(&r->p->lock);
+	return failed;
+}
+
+static void
+wait_for_something(Receiver *r, bool paused, int64_t now_ms)
+{
+	uint64_t count;
+	int64_t timeout = r->status_at_ms - now_ms;
+	struct pollfd fds[3] = {
+		{ .fd = r->p->options->signals->wake_fd, .events = POLLIN },
+		{ .fd = PQsocket(r->repl), .events = paused ? 0 : POLLIN },
+		{ .fd = r->control ? PQsocket(r->control) : -1, .events = POLLIN },
+	};
+
+	if (PQflush(r->repl) > 0)
+		fds[1].events |= POLLOUT;
+	if (paused)
+		fds[1].fd = fds[1].events ? fds[1].fd : -1;
+	if (timeout > 1000)
+		timeout = 1000; /* hours and deadlines are looked at in between */
+	if (poll(fds, 3, timeout < 0 ? 0 : (int) timeout) <= 0)
+		return;
+	if (fds[0].revents & POLLIN)
+	{
+		/* Only the wake-up counts, not how many there were. */
+		if (read(fds[0].fd, &count, sizeof(count)) < 0)
+			return;
+	}
+}
+
+/* Stopped: true once all is durable and told to the server. */
+static bool
+is_through(Receiver *r, int64_t now_ms, bool *out_ok, Err *err)
+{
+	*out_ok = true;
+	if (!r->stopping)
+		return false;
+	if (atomic_load(&r->p->finished) &&
+		atomic_load(&r->p->pending_checkpoints) == 0)
+	{
+		*out_ok = send_status(r, now_ms, err);
+		return true;
+	}
+	if (now_ms < r->stop_ms)
+		return false;
+	*out_ok = err_set(err, ERR_NET, 0,
+					  "the last checkpoint was not durable within "
+					  "shutdown.timeout; what it held is sent again");
+	return true;
+}
+
+static bool
+step(Receiver *r, bool *out_done, Err *err)
+{
+	int64_t now_ms = clock_mono_ms();
+	bool paused;
+	bool ok = true;
+
+	*out_done = false;
+	if (session_error(r, err))
+		return false;
+	read_signals(r, now_ms);
+	if (!drain(r, &paused, err))
+		return false;
+	/* libpq's buffer grows with what is not taken out: read for room only */
+	if (!paused && !PQconsumeInput(r->repl))
+		return stream_ended(r, err);
+	if (!paused && !drain(r, &paused, err))
+		return false;
+	read_control(r, now_ms);
+	ask_clock(r, now_ms);
+	if (status_is_due(r, now_ms) && !send_status(r, now_ms, err))
+		return false;
+	*out_done = is_through(r, now_ms, &ok, err);
+	if (*out_done)
+		return ok;
+	if (r->going_ms && now_ms >= r->going_ms)
+		return err_set(err, ERR_SOURCE, PG_TRANSIENT,
+					   "the source server is going down");
+	wait_for_something(r, paused, now_ms);
+	return true;
+}
+
+/* Ends the copy in good order; errors do not matter any more. */
+static void
+say_goodbye(Receiver *r)
+{
+	int64_t until = clock_mono_ms() + 1000;
+	char *data;
+
+	if (PQputCopyEnd(r->repl, NULL) != 1)
+		return;
+	while (PQflush(r->repl) == 1 && clock_mono_ms() < until)
+		clock_sleep_ms(5);
+	/* The server answers CopyDone behind what it has sent already. */
+	while (clock_mono_ms() < until)
+	{
+		struct pollfd fd = { .fd = PQsocket(r->repl), .events = POLLIN };
+		int n = PQgetCopyData(r->repl, &data, 1);
+
+		if (n < 0)
+			return;
+		if (n > 0)
+			PQfreemem(data);
+		else if (poll(&fd, 1, 100) > 0 && !PQconsumeInput(r->repl))
+			return;
+	}
+}
+
+bool
+recv_run(Receiver *r, Err *err)
+{
+	bool done = false;
+
+	r->checkpoints = atomic_load(&r->p->options->signals->checkpoints);
+	r->closing = atomic_load(&r->p->closed_until);
+	r->received = r->reported = atomic_load(&r->p->log_end);
+	if (PQsetnonblocking(r->repl, 1) != 0)
+		return err_set(err, ERR_INTERNAL, 0, "could not set non-blocking mode");
+	while (!done)
+	{
+		if (!step(r, &done, err))
+			return false;
+	}
+	say_goodbye(r);
+	return true;
+}

@@ -1,0 +1,273 @@
+/*-------------------------------------------------------------------------
+ * run.c
+ *	  Streams until it is told to stop: one session after the other.
+ *
+ *	  session: start_session -> threads -> recv_run -> settle -> joined
+ *
+ * A session that ends without a stop settles what was sent (entries already
+ * closed are written), throws away the rest, and a new one starts from the
+ * log as if the process had been started anew.
+ * Layer: pipe.
+ *-------------------------------------------------------------------------
+ */
+#include "pipe/run.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "io/pgconn.h"
+#include "pipe/checkpoint.h"
+#include "pipe/encode.h"
+#include "pipe/load.h"
+#include "pipe/recv.h"
+#include "pipe/ship.h"
+#include "pipe/start.h"
+#include "pipe/sweep.h"
+
+#define SHIPPERS 2
+#define BACKOFF_BASE_MS 200
+#define BACKOFF_CAP_MS 20000
+#define HEALTHY_MS 30000 /* a session that lived so long resets the backoff */
+
+typedef struct Threads
+{
+	pthread_t encoder;
+	pthread_t committer;
+	pthread_t sweeper;
+	pthread_t loader;
+	pthread_t shippers[SHIPPERS];
+	bool loading;
+} Threads;
+
+static void
+pipe_init(Pipe *p, const RunOptions *o)
+{
+	memset(p, 0, sizeof(*p));
+	p->options = o;
+	(void) snprintf(p->writer, sizeof(p->writer), "%08x", random_u32());
+	p->loads = entry_new();
+	queue_init(&p->events);
+	queue_init(&p->batches);
+	queue_init(&p->checkpoints);
+	budget_init(&p->budget, o->memory_limit);
+	pthread_mutex_init(&p->lock, NULL);
+	cond_init(&p->changed);
+}
+
+static void
+free_loads(Pipe *p)
+{
+	for (int i = 0; i < p->nload_tables; i++)
+	{
+		entry_free(p->load_tables[i].list);
+		table_free(p->load_tables[i].table);
+	}
+	free(p->load_tables);
+}
+
+static void
+pipe_done(Pipe *p)
+{
+	QueueItem *item;
+
+	while ((item = queue_pop(&p->events, 0)) != NULL)
+	{
+		PQfreemem(((Event *) item)->data);
+		free(item);
+	}
+	for (int i = 0; i < PIPE_BUCKETS; i++)
+	{
+		while (p->tables[i])
+		{
+			Table *t = p->tables[i];
+
+			p->tables[i] = t->next;
+			table_free(t);
+		}
+	}
+	free_loads(p);
+	entry_free(p->start);
+	entry_free(p->loads);
+	queue_done(&p->events);
+	queue_done(&p->batches);
+	queue_done(&p->checkpoints);
+	budget_done(&p->budget);
+	pthread_cond_destroy(&p->changed);
+	pthread_mutex_destroy(&p->lock);
+}
+
+/* The loader's tables are the loads this session opens. */
+static void
+prepare_loads(Pipe *p)
+{
+	p->load_tables = xcalloc((size_t) p->loads->nloads, sizeof(LoadTable));
+	for (int i = 0; i < p->loads->nloads; i++)
+	{
+		const EntryLoad *from = &p->loads->loads[i];
+		LoadTable *t;
+
+		if (from->state != LOAD_OPEN)
+			continue;
+		t = &p->load_tables[p->nload_tables++];
+		memcpy(t->id, from->id, sizeof(t->id));
+		t->schema = from->schema; /* p->loads lives as long */
+		t->name = from->table;
+		t->list = entry_new();
+	}
+	atomic_store(&p->loads_active, p->nload_tables);
+}
+
+static void
+start_threads(Pipe *p, Threads *t)
+{
+	bool ok = true;
+
+	t->loading = p->nload_tables > 0;
+	for (int i = 0; i < SHIPPERS; i++)
+		ok &= pthread_create(&t->shippers[i], NULL, ship_main, p) == 0;
+	ok &= pthread_create(&t->committer, NULL, checkpoint_main, p) == 0;
+	ok &= pthread_create(&t->encoder, NULL, encode_main, p) == 0;
+	ok &= pthread_create(&t->sweeper, NULL, sweep_main, p) == 0;
+	if (t->loading)
+		ok &= pthread_create(&t->loader, NULL, load_main, p) == 0;
+	if (!ok)
+	{
+		log_error("could not start a thread", NULL);
+		abort(); /* nothing is confirmed that is not durable */
+	}
+}
+
+/* Tells the encoder to end without a new checkpoint. */
+static void
+abandon(Pipe *p)
+{
+	Event *ev = xcalloc(1, sizeof(*ev));
+
+	ev->type = EVENT_ABANDON;
+	queue_push(&p->events, &ev->link);
+}
+
+/*
+ * Ends the threads in the order of the stream, so that each finds its queue
+ * complete: what was closed before is written, if the store lets it.
+ */
+static void
+join_threads(Pipe *p, Threads *t)
+{
+	atomic_store(&p->ending, true);
+	if (t->loading)
+		pthread_join(t->loader, NULL);
+	pthread_join(t->encoder, NULL);
+	queue_close(&p->batches);
+	for (int i = 0; i < SHIPPERS; i++)
+		pthread_join(t->shippers[i], NULL);
+	queue_close(&p->checkpoints);
+	pthread_join(t->committer, NULL);
+	pthread_mutex_lock(&p->lock);
+	atomic_store(&p->stop, true);
+	pthread_cond_broadcast(&p->changed);
+	pthread_mutex_unlock(&p->lock);
+	pthread_join(t->sweeper, NULL);
+}
+
+/* Fills the receiver's part and runs the session to its end. */
+static bool
+stream(Pipe *p, Connections *c, Err *err)
+{
+	Threads threads = { 0 };
+	Receiver r = { .p = p,
+				   .repl = c->repl,
+				   .control = c->control,
+				   .status_ms = c->status_ms };
+	bool ok;
+
+	atomic_store(&p->log_end, p->start->end);
+	atomic_store(&p->log_seq, p->start->seq);
+	atomic_store(&p->closed_until, p->start->closed_until);
+	atomic_store(&p->swept_until, p->start->swept_until);
+	prepare_loads(p);
+	start_threads(p, &threads);
+	ok = recv_run(&r, err);
+	if (!ok && err->kind == ERR_NET) /* the stop's time is over */
+		pipe_fail(p, err);
+	abandon(p);
+	join_threads(p, &threads);
+	log_info(ok ? "stopped" : "session ended", "lsn",
+			 log_lsn(atomic_load(&p->log_end)), "entry",
+			 log_int(atomic_load(&p->log_seq)), "rows",
+			 log_int(atomic_load(&p->rows)), "buffers_peak",
+			 log_int(p->budget.peak), NULL);
+	return ok;
+}
+
+static bool
+session(const RunOptions *o, bool *out_started, Err *err)
+{
+	Pipe *p = xmalloc(sizeof(*p));
+	Connections c = { 0 };
+	Store *store = NULL;
+	bool ok;
+
+	pipe_init(p, o);
+	ok = pipe_open_store(p, &store, err) && start_session(p, store, &c, err) &&
+		 load_plan(p, store, c.control, err);
+	store_close(store);
+	*out_started = ok;
+	if (ok)
+		ok = stream(p, &c, err);
+	connections_close(&c);
+	pipe_done(p);
+	free(p);
+	return ok;
+}
+
+/* May a new session do what this one could not? */
+static bool
+is_transient(const Err *err)
+{
+	return (err->kind == ERR_SOURCE && err->code == PG_TRANSIENT) ||
+		   err_is_retryable(err->kind);
+}
+
+/* Waits, but not longer than until a stop is asked for. */
+static void
+pause_ms(const RunOptions *o, int64_t ms)
+{
+	int64_t until = clock_mono_ms() + ms;
+
+	while (!atomic_load(&o->signals->stop) && clock_mono_ms() < until)
+		clock_sleep_ms(20);
+}
+
+bool
+run_stream(const RunOptions *o, Err *err)
+{
+	int attempt = 0;
+	bool ever_started = false;
+
+	for (;;)
+	{
+		int64_t began_ms = clock_mono_ms();
+		int64_t wait_ms;
+		bool started;
+
+		if (session(o, &started, err))
+			return true;
+		ever_started |= started;
+		if (atomic_load(&o->signals->stop))
+			return is_transient(err) && err->kind != ERR_NET;
+		/* What never worked is for the user to see, not for us to repeat. */
+		if (!is_transient(err) || (!ever_started && err->kind != ERR_BUSY))
+			return false;
+		if (clock_mono_ms() - began_ms > HEALTHY_MS)
+			attempt = 0;
+		wait_ms = backoff_ms(++attempt, BACKOFF_BASE_MS, BACKOFF_CAP_MS);
+		log_event(LOG_WARN, "session lost, starting again", "error", err->msg,
+				  "hint", err->hint[0] ? err->hint : NULL, "attempt",
+				  log_int(attempt), "ms", log_int(wait_ms), NULL);
+		pause_ms(o, wait_ms);
+	}
+}

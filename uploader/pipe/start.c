@@ -1,0 +1,318 @@
+/*-------------------------------------------------------------------------
+ * start.c
+ *	  The start of a session: compares log and slot before a row counts.
+ *
+ * Positions of log and slot are compared after START_REPLICATION, since only
+ * then nobody else can move the slot.
+ * Layer: pipe.
+ *-------------------------------------------------------------------------
+ */
+#include "pipe/start.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "io/pgconn.h"
+#include "store/commitlog.h"
+
+#define MAX_STATUS_MS 10000
+
+#define WAYS_OUT                                                               \
+	"either give up what is missing: drop the slot (cdc-s3 drop), take a new " \
+	"store.url, run cdc-s3 init and load again; or bring back the server or "  \
+	"the lake that belong together"
+
+static bool gap(Err *err, const char *fmt, ...) PRINTF(2, 3);
+
+static bool
+gap(Err *err, const char *fmt, ...)
+{
+	char msg[sizeof(err->msg)];
+	va_list ap;
+
+	va_start(ap, fmt);
+	(void) vsnprintf(msg, sizeof(msg), fmt, ap); /* cut is fine */
+	va_end(ap);
+	err_set(err, ERR_GAP, 0, "%s", msg);
+	return err_hint(err, "%s", WAYS_OUT);
+}
+
+void
+connections_close(Connections *c)
+{
+	PQfinish(c->repl);
+	PQfinish(c->control);
+	*c = (Connections){ 0 };
+}
+
+/* Our timeline must be an ancestor of the server's, cut off behind our end. */
+static bool
+check_timeline(PGconn *repl, const Entry *log, int64_t timeline, Err *err)
+{
+	char sql[64];
+	PGresult *res;
+	char *history;
+	bool ok = false;
+
+	if (timeline == log->timeline)
+		return true;
+	if (timeline < log->timeline)
+		return gap(err,
+				   "the source server is on timeline %" PRId64
+				   ", the log was written on %" PRId64,
+				   timeline, log->timeline);
+	(void) snprintf(sql, sizeof(sql), "TIMELINE_HISTORY %" PRId64, timeline);
+	if (!pg_exec(repl, PG_SOURCE_REPLICATION, "read the timeline's history",
+				 sql, &res, err))
+		return false;
+	history = PQntuples(res) == 1 ? PQgetvalue(res, 0, 1) : NULL;
+	for (char *line = history; line && *line;)
+	{
+		char lsn_text[32];
+		int64_t tli;
+		Lsn lsn;
+
+		if (sscanf(line, "%" SCNd64 " %31s", &tli, lsn_text) == 2 &&
+			tli == log->timeline && lsn_parse(lsn_text, &lsn))
+			ok = log->end <= lsn;
+		line += strcspn(line, "\n");
+		line += *line == '\n';
+	}
+	PQclear(res);
+	if (ok)
+		return true;
+	return gap(err,
+			   "timeline %" PRId64 " of the source server does not contain the "
+			   "log's end " LSN_FMT " on timeline %" PRId64,
+			   timeline, LSN_ARGS(log->end), log->timeline);
+}
+
+static bool
+check_system(PGconn *repl, Entry *log, Err *err)
+{
+	PGresult *res;
+	Lsn wal_end;
+	int64_t timeline;
+	bool ok;
+
+	if (!pg_exec(repl, PG_SOURCE_REPLICATION, "identify the source server",
+				 "IDENTIFY_SYSTEM", &res, err))
+		return false;
+	timeline = strtoll(PQgetvalue(res, 0, 1), NULL, 10);
+	if (strcmp(PQgetvalue(res, 0, 0), log->system_identifier) != 0)
+		ok = gap(err,
+				 "the lake belongs to the server with system identifier %s, "
+				 "this one has %s",
+				 log->system_identifier, PQgetvalue(res, 0, 0));
+	else if (strcmp(PQgetvalue(res, 0, 3), log->database) != 0)
+		ok = gap(err, "the lake belongs to database \"%s\", this one is \"%s\"",
+				 log->database, PQgetvalue(res, 0, 3));
+	else if (lsn_parse(PQgetvalue(res, 0, 2), &wal_end) && wal_end < log->end)
+		ok = gap(err,
+				 "the source server's WAL ends at " LSN_FMT
+				 ", before the log's end " LSN_FMT ": the server was set back",
+				 LSN_ARGS(wal_end), LSN_ARGS(log->end));
+	else
+		ok = check_timeline(repl, log, timeline, err);
+	PQclear(res);
+	if (ok)
+		log->timeline = timeline;
+	return ok;
+}
+
+/* name 'value' of a replication command; the grammar knows no escapes. */
+static void
+add_option(Buf *sql, const char *name, const char *value)
+{
+	if (!value || !value[0])
+		return;
+	buf_printf(sql, ", %s '", name);
+	for (; *value; value++)
+	{
+		if (*value == '\'')
+			buf_byte(sql, '\'');
+		buf_byte(sql, (uint8_t) *value);
+	}
+	buf_byte(sql, '\'');
+}
+
+/* What the server says when it does not let the slot start, with the mend. */
+static bool
+explain_start(const RunOptions *o, const char *state, Err *err)
+{
+	if (strstr(err->msg, "may not be used as an output plugin"))
+		return err_hint(
+			err,
+			"add it on the server: ALTER SYSTEM SET output_plugin_libraries = "
+			"pgoutput, test_decoding, cdc_s3; SELECT pg_reload_conf(); (keep "
+			"what SHOW output_plugin_libraries lists already)");
+	if (strstr(err->msg, "could not access file"))
+		return err_hint(err, "install the plugin on the server: make install");
+	if (state && strcmp(state, "42704") == 0)
+		return gap(err, "the slot \"%s\" does not exist any more", o->slot);
+	if (state && strcmp(state, "55006") == 0)
+	{
+		err->kind = ERR_BUSY; /* worth waiting for, at the first start too */
+		return err_hint(err, "another process streams from this slot; stop "
+							 "it, or wait until the server notices it is gone");
+	}
+	if (state && strcmp(state, "55000") == 0)
+		return gap(err, "the slot \"%s\" cannot be used any more (%s)", o->slot,
+				   err->msg);
+	return false;
+}
+
+static bool
+start_replication(PGconn *repl, const RunOptions *o, Lsn from, Err *err)
+{
+	Buf sql;
+	PGresult *res;
+	bool ok;
+
+	buf_init(&sql, 1024 * 1024);
+	buf_str(&sql, "START_REPLICATION SLOT ");
+	pg_add_ident(&sql, o->slot);
+	buf_printf(&sql, " LOGICAL " LSN_FMT " (proto_version '1'", LSN_ARGS(from));
+	add_option(&sql, "tables", o->tables);
+	add_option(&sql, "exclude", o->exclude);
+	add_option(&sql, "publication_names", o->publication);
+	buf_byte(&sql, ')');
+	res = PQexec(repl, buf_cstr(&sql));
+	buf_done(&sql);
+	ok = PQresultStatus(res) == PGRES_COPY_BOTH;
+	if (!ok)
+	{
+		pg_error(repl, res, PG_SOURCE_REPLICATION, "start the slot", err);
+		(void) explain_start(o, PQresultErrorField(res, PG_DIAG_SQLSTATE), err);
+	}
+	PQclear(res);
+	return ok;
+}
+
+/* The slot may stand at the log's end or before it, never beyond. */
+static bool
+check_slot(PGconn *control, const RunOptions *o, const Entry *log, Err *err)
+{
+	const char *values[] = { o->slot };
+	PGresult *res;
+	Lsn confirmed;
+	bool ok;
+
+	if (!pg_exec_params(control, PG_SOURCE, "look at the slot",
+						"SELECT confirmed_flush_lsn, plugin, wal_status "
+						"FROM pg_catalog.pg_replication_slots "
+						"WHERE slot_name = $1",
+						1, values, &res, err))
+		return false;
+	if (PQntuples(res) != 1)
+		ok = gap(err, "the slot \"%s\" does not exist any more", o->slot);
+	else if (strcmp(PQgetvalue(res, 0, 1), "cdc_s3") != 0)
+	{
+		err_set(err, ERR_USAGE, 0, "the slot \"%s\" uses the plugin \"%s\"",
+				o->slot, PQgetvalue(res, 0, 1));
+		ok = err_hint(err, "choose another source.slot; cdc-s3 init makes it");
+	}
+	else if (lsn_parse(PQgetvalue(res, 0, 0), &confirmed) &&
+			 confirmed > log->end)
+		ok = gap(err,
+				 "the slot \"%s\" is at " LSN_FMT
+				 ", ahead of the log, which ends at " LSN_FMT
+				 ": what lies between was consumed by somebody else, or the "
+				 "slot was made anew",
+				 o->slot, LSN_ARGS(confirmed), LSN_ARGS(log->end));
+	else
+		ok = true;
+	PQclear(res);
+	return ok;
+}
+
+/* One value of one row. */
+static bool
+show(PGconn *control, const char *sql, char *out, size_t size, Err *err)
+{
+	PGresult *res;
+
+	if (!pg_exec(control, PG_SOURCE, "read the server's settings", sql, &res,
+				 err))
+		return false;
+	(void) snprintf(out, size, "%s", PQgetvalue(res, 0, 0)); /* cut is fine */
+	PQclear(res);
+	return true;
+}
+
+static bool
+read_settings(Pipe *p, Connections *c, Err *err)
+{
+	char value[64];
+	int64_t timeout_ms;
+
+	if (!show(c->control, "SHOW server_encoding", value, sizeof(value), err))
+		return false;
+	p->raw_text = strcmp(value, "SQL_ASCII") == 0;
+	if (!show(c->control,
+			  "SELECT setting FROM pg_catalog.pg_settings "
+			  "WHERE name = 'wal_sender_timeout'",
+			  value, sizeof(value), err))
+		return false;
+	timeout_ms = strtoll(value, NULL, 10);
+	c->status_ms = MAX_STATUS_MS;
+	if (timeout_ms > 0 && timeout_ms / 3 < c->status_ms)
+		c->status_ms = timeout_ms / 3 > 100 ? timeout_ms / 3 : 100;
+	return true;
+}
+
+static bool
+read_log(Pipe *p, Store *store, Err *err)
+{
+	if (!commitlog_last(store, 0, &p->start, err))
+		return err_prefix(err, "could not read the log");
+	if (!p->start)
+	{
+		err_set(err, ERR_USAGE, 0, "there is no log at \"%s\"",
+				p->options->store.url);
+		return err_hint(err, "run cdc-s3 init first");
+	}
+	if (strcmp(p->start->slot, p->options->slot) != 0)
+	{
+		err_set(err, ERR_USAGE, 0,
+				"the log at \"%s\" belongs to the slot \"%s\", source.slot "
+				"says \"%s\"",
+				p->options->store.url, p->start->slot, p->options->slot);
+		return err_hint(err, "correct source.slot or store.url");
+	}
+	return true;
+}
+
+static bool
+start(Pipe *p, Store *store, Connections *c, Err *err)
+{
+	const RunOptions *o = p->options;
+
+	return pg_connect(o->conninfo, PG_SOURCE, &c->control, err) &&
+		   pg_connect(o->conninfo, PG_SOURCE_REPLICATION, &c->repl, err) &&
+		   read_log(p, store, err) && read_settings(p, c, err) &&
+		   check_system(c->repl, p->start, err) &&
+		   start_replication(c->repl, o, p->start->end, err) &&
+		   check_slot(c->control, o, p->start, err);
+}
+
+bool
+start_session(Pipe *p, Store *store, Connections *c, Err *err)
+{
+	*c = (Connections){ 0 };
+	if (start(p, store, c, err))
+	{
+		log_info("streaming", "slot", p->options->slot, "lsn",
+				 log_lsn(p->start->end), "entry", log_int(p->start->seq),
+				 "writer", p->writer, NULL);
+		return true;
+	}
+	connections_close(c);
+	entry_free(p->start);
+	p->start = NULL;
+	return false;
+}

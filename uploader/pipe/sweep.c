@@ -1,0 +1,290 @@
+/*-------------------------------------------------------------------------
+ * sweep.c
+ *	  The sweeper: removes objects that can never count.
+ *
+ * A writer that died leaves objects that no entry lists.  They lie in
+ * partitions that were open at the time, that is, not before swept_until.
+ * Those partitions are looked through once after the first entry of a
+ * session, and each hour again after its closing; then swept_until moves up.
+ * Layer: pipe.
+ *-------------------------------------------------------------------------
+ */
+#include "pipe/sweep.h"
+
+#include <stdlib.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "pipe/pipe.h"
+#include "store/commitlog.h"
+
+#define MAX_HOURS (24 * 7) /* looked through in one go */
+
+typedef struct Names
+{
+	char **names;
+	int n;
+} Names;
+
+typedef struct Sweeper
+{
+	Pipe *p;
+	Store *store;
+	Names tables;   /* "<schema>/<table>/" as in keys */
+	Names suspects; /* keys of the table at hand */
+	Entry *cached;  /* the entry read last */
+	int64_t removed;
+	Err err;
+} Sweeper;
+
+static void
+names_add(Names *l, const char *s, size_t n)
+{
+	if ((l->n & (l->n - 1)) == 0)
+		l->names =
+			xrealloc(l->names, (l->n ? 2 * (size_t) l->n : 1) * sizeof(char *));
+	l->names[l->n++] = xstrndup(s, n);
+}
+
+static void
+names_done(Names *l)
+{
+	for (int i = 0; i < l->n; i++)
+		free(l->names[i]);
+	free(l->names);
+	*l = (Names){ 0 };
+}
+
+/* _cdc/schema/<schema>/<table>/<hash>.json names each table there is. */
+static bool
+on_schema_file(const StoreItem *item, void *arg)
+{
+	Sweeper *s = arg;
+	static const char prefix[] = "_cdc/schema/";
+	const char *name = item->key + sizeof(prefix) - 1;
+	const char *slash = strrchr(item->key, '/');
+	size_t n = (size_t) (slash + 1 - name);
+
+	if (strncmp(item->key, prefix, sizeof(prefix) - 1) != 0 || slash < name)
+		return true;
+	for (int i = 0; i < s->tables.n; i++)
+	{
+		if (strncmp(s->tables.names[i], name, n) == 0 &&
+			s->tables.names[i][n] == '\0')
+			return true;
+	}
+	names_add(&s->tables, name, n);
+	return !atomic_load(&s->p->stop);
+}
+
+static bool
+on_object(const StoreItem *item, void *arg)
+{
+	Sweeper *s = arg;
+
+	names_add(&s->suspects, item->key, strlen(item->key));
+	return !atomic_load(&s->p->stop);
+}
+
+static bool
+lists(const Entry *e, const char *key)
+{
+	for (int i = 0; i < e->nobjects; i++)
+	{
+		if (strcmp(e->objects[i].key, key) == 0)
+			return true;
+	}
+	return false;
+}
+
+/* Reads entry seq, unless it is the one at hand. */
+static bool
+read_entry(Sweeper *s, int64_t seq)
+{
+	if (s->cached && s->cached->seq == seq)
+		return true;
+	entry_free(s->cached);
+	s->cached = NULL;
+	return commitlog_read(s->store, seq, &s->cached, &s->err);
+}
+
+/* True where this load was given up by the session's first entry. */
+static bool
+load_is_over(const Sweeper *s, const char *id)
+{
+	const Entry *loads = s->p->loads;
+
+	for (int i = 0; i < loads->nloads; i++)
+	{
+		if (loads->loads[i].state == LOAD_GIVEN_UP &&
+			strcmp(loads->loads[i].id, id) == 0)
+			return true;
+	}
+	return false;
+}
+
+/* False on an error; *out_leftover: it can never count. */
+static bool
+is_leftover(Sweeper *s, const char *key, bool *out_leftover)
+{
+	char id[LOAD_ID_LEN + 1];
+	int64_t seq;
+
+	*out_leftover = false;
+	if (key_parse_load(key, id, sizeof(id)))
+	{
+		*out_leftover = load_is_over(s, id);
+		return true;
+	}
+	if (!key_parse_part(key, &seq) || seq > atomic_load(&s->p->log_seq))
+		return true;
+	if (!read_entry(s, seq))
+		return false;
+	*out_leftover = !lists(s->cached, key);
+	return true;
+}
+
+static bool
+remove_leftovers(Sweeper *s)
+{
+	for (int i = 0; i < s->suspects.n && !atomic_load(&s->p->stop); i++)
+	{
+		const char *key = s->suspects.names[i];
+		bool leftover;
+
+		if (!is_leftover(s, key, &leftover))
+			return false;
+		if (!leftover)
+			continue;
+		if (store_del(s->store, key, &s->err))
+			s->removed++;
+		else
+			log_err(LOG_WARN, "could not remove a leftover", &s->err);
+	}
+	return true;
+}
+
+static bool
+sweep_prefix(Sweeper *s, const char *prefix)
+{
+	bool ok = store_list(s->store, prefix, on_object, s, &s->err) &&
+			  remove_leftovers(s);
+
+	names_done(&s->suspects);
+	return ok;
+}
+
+/* One table's partitions in [from, to) (unix hours). */
+static bool
+sweep_table(Sweeper *s, const char *table, int64_t from, int64_t to)
+{
+	KeyPartition by = s->p->options->partition;
+	Buf key;
+	bool ok = true;
+
+	buf_init(&key, 2048);
+	for (int64_t h = from; ok && h < to && !atomic_load(&s->p->stop); h++)
+	{
+		if (by == KEY_BY_DAY && h != from && h % 24 != 0)
+			continue;
+		if (by == KEY_BY_NONE && h != from)
+			break;
+		buf_reset(&key);
+		buf_str(&key, table);
+		key_add_partition(&key, by, h);
+		ok = sweep_prefix(s, buf_cstr(&key));
+	}
+	buf_done(&key);
+	return ok;
+}
+
+/* Loads that were given up: their tables' objects lie in any hour. */
+static bool
+sweep_loads(Sweeper *s)
+{
+	const Entry *loads = s->p->loads;
+	Buf key;
+	bool ok = true;
+
+	buf_init(&key, 2048);
+	for (int i = 0; ok && i < loads->nloads; i++)
+	{
+		if (loads->loads[i].state != LOAD_GIVEN_UP)
+			continue;
+		buf_reset(&key);
+		key_add_table(&key, loads->loads[i].schema, loads->loads[i].table);
+		ok = sweep_prefix(s, buf_cstr(&key));
+	}
+	buf_done(&key);
+	return ok;
+}
+
+/* Sweeps what lies before "until" and was not swept yet, and now's hours. */
+static bool
+sweep(Sweeper *s, int64_t until)
+{
+	int64_t from = atomic_load(&s->p->swept_until) / US_PER_HOUR;
+	int64_t to = clock_unix_us() / US_PER_HOUR + 2;
+	bool ok = true;
+
+	if (from < to - MAX_HOURS)
+		from = to - MAX_HOURS;
+	s->removed = 0;
+	names_done(&s->tables);
+	if (!store_list(s->store, "_cdc/schema/", on_schema_file, s, &s->err))
+		return false;
+	for (int i = 0; ok && i < s->tables.n; i++)
+		ok = sweep_table(s, s->tables.names[i], from, to);
+	if (ok && !atomic_load(&s->p->stop))
+	{
+		atomic_store(&s->p->swept_until, until);
+		log_event(s->removed ? LOG_INFO : LOG_DEBUG, "leftovers removed",
+				  "objects", log_int(s->removed), NULL);
+	}
+	return ok;
+}
+
+/* Until an entry of this session is written, or the session ends. */
+static bool
+wait_for_entry(Sweeper *s, int64_t after)
+{
+	bool there;
+
+	pthread_mutex_lock(&s->p->lock);
+	while (!atomic_load(&s->p->stop) && !atomic_load(&s->p->finished) &&
+		   atomic_load(&s->p->log_seq) <= after)
+		(void) cond_wait_ms(&s->p->changed, &s->p->lock, 1000);
+	there = atomic_load(&s->p->log_seq) > after;
+	pthread_mutex_unlock(&s->p->lock);
+	return there && !atomic_load(&s->p->stop) && !atomic_load(&s->p->finished);
+}
+
+void *
+sweep_main(void *arg)
+{
+	Sweeper s = { .p = arg };
+	int64_t seen = s.p->start->seq;
+	bool first = true;
+	bool ok = pipe_open_store(s.p, &s.store, &s.err);
+
+	while (ok && wait_for_entry(&s, seen))
+	{
+		int64_t closed = atomic_load(&s.p->closed_until);
+
+		seen = atomic_load(&s.p->log_seq);
+		if (!first && closed <= atomic_load(&s.p->swept_until))
+			continue;
+		/* A sweep that fails is made again after the next entry. */
+		if (!((first ? sweep_loads(&s) : true) && sweep(&s, closed)))
+			log_err(LOG_WARN, "could not look for leftovers", &s.err);
+		else
+			first = false;
+	}
+	if (!ok)
+		log_err(LOG_WARN, "the sweeper could not start", &s.err);
+	names_done(&s.tables);
+	entry_free(s.cached);
+	store_close(s.store);
+	return NULL;
+}
