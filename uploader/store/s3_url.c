@@ -67,14 +67,16 @@ check_prefix(const char *prefix, Err *err)
 {
 	if (strlen(prefix) > PREFIX_MAX)
 		return bad_url(err, "the prefix is too long");
-	for (const char *p = prefix; *p != '\0';)
+	for (const char *p = prefix; *prefix;)
 	{
 		size_t n = strcspn(p, "/");
 
 		if (n == 0 || (n <= 2 && strncmp(p, "..", n) == 0))
 			return bad_url(err, "the prefix has an empty part, \".\" or "
 								"\"..\"");
-		p += n + (p[n] == '/');
+		if (p[n] == '\0')
+			break;
+		p += n + 1;
 	}
 	return true;
 }
