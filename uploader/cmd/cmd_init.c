@@ -191,7 +191,7 @@ make_new(Init *in, Err *err)
 	if (!probe_conditional_put(in->store, err))
 		return false;
 	if (!adopted &&
-		!source_create_slot(in->conn, in->replication, name, false, &at, err))
+		!source_create_slot(in->conn, in->replication, name, &at, err))
 		return false;
 	if (!write_first_entry(in, at, err))
 		return false;

@@ -116,28 +116,45 @@ list_has(const char *list, const char *name)
 	return false;
 }
 
-bool
-source_plugin_list(PGconn *conn, bool *out_known, bool *out_listed, Buf *mend,
-				   Err *err)
+static void
+add_list_mend(const char *list, Buf *mend)
 {
-	static const char sql[] = "SELECT setting FROM pg_catalog.pg_settings "
-							  "WHERE name = 'output_plugin_libraries'";
-	PGresult *res;
-	const char *list;
+	buf_printf(mend,
+			   "ALTER SYSTEM SET output_plugin_libraries = %s%s%s; SELECT "
+			   "pg_reload_conf();",
+			   list, *list ? ", " : "", SOURCE_PLUGIN);
+}
 
-	if (!pg_exec(conn, PG_SOURCE, "read output_plugin_libraries", sql, &res,
-				 err))
-		return false;
-	*out_known = PQntuples(res) > 0;
-	list = *out_known ? PQgetvalue(res, 0, 0) : "";
-	*out_listed = *out_known && list_has(list, SOURCE_PLUGIN);
-	if (*out_known && !*out_listed)
-		buf_printf(mend,
-				   "ALTER SYSTEM SET output_plugin_libraries = %s%s%s; SELECT "
-				   "pg_reload_conf();",
-				   list, *list ? ", " : "", SOURCE_PLUGIN);
+bool
+source_plugin_list(PGconn *conn, SourcePluginList *out, Buf *mend, Err *err)
+{
+	PGresult *res = PQexec(conn, "SHOW output_plugin_libraries");
+	const char *state = PQresultErrorField(res, PG_DIAG_SQLSTATE);
+	bool ok = true;
+
+	if (PQresultStatus(res) == PGRES_TUPLES_OK)
+	{
+		const char *list = PQgetvalue(res, 0, 0);
+
+		*out = list_has(list, SOURCE_PLUGIN) ? PLUGIN_LIST_WITH
+											 : PLUGIN_LIST_WITHOUT;
+		if (*out == PLUGIN_LIST_WITHOUT)
+			add_list_mend(list, mend);
+	}
+	else if (state && strcmp(state, "42704") == 0) /* no such parameter */
+		*out = PLUGIN_LIST_NONE;
+	else if (state && strcmp(state, "42501") == 0) /* for superusers only */
+	{
+		*out = PLUGIN_LIST_HIDDEN;
+		add_list_mend("pgoutput, test_decoding", mend);
+		buf_str(mend,
+				" (keep what SHOW output_plugin_libraries lists besides)");
+	}
+	else
+		ok =
+			pg_error(conn, res, PG_SOURCE, "read output_plugin_libraries", err);
 	PQclear(res);
-	return true;
+	return ok;
 }
 
 bool
@@ -170,14 +187,26 @@ source_connect_replication(const char *conninfo, PGconn *conn, PGconn **out,
 	return false;
 }
 
+/* True, and the mend, where the list of plugins is why we were refused. */
+static bool
+list_is_why(PGconn *conn, const char *state, Buf *mend)
+{
+	SourcePluginList list;
+	Err ignored;
+
+	if (!source_plugin_list(conn, &list, mend, &ignored))
+		return false;
+	/* a walsender's role has the right itself, so the library has not */
+	return list == PLUGIN_LIST_WITHOUT ||
+		   (list == PLUGIN_LIST_HIDDEN && strcmp(state, "42501") == 0);
+}
+
 /* Adds the mend of a refused slot to err, which holds the server's words. */
 static bool
 explain_refusal(PGconn *conn, const char *state, Err *err)
 {
 	Err ignored;
 	Buf text;
-	bool known = false;
-	bool listed = false;
 
 	buf_init(&text, COMMAND_MAX);
 	if (strcmp(state, "58P01") == 0)
@@ -188,20 +217,20 @@ explain_refusal(PGconn *conn, const char *state, Err *err)
 	else if (strcmp(state, "53400") == 0)
 		err_hint(err, "drop a slot that nobody uses, or raise "
 					  "max_replication_slots and restart the server");
-	else if (strcmp(state, "42501") == 0 && PQuser(conn) &&
-			 source_plugin_list(conn, &known, &listed, &text, &ignored) &&
-			 (!known || listed))
-		err_hint(err, "as a superuser: ALTER ROLE \"%s\" REPLICATION;",
-				 PQuser(conn));
-	else if (text.n > 0 ||
-			 (source_plugin_list(conn, &known, &listed, &text, &ignored) &&
-			  known && !listed))
+	else if (list_is_why(conn, state, &text))
+	{
+		err->kind = ERR_SOURCE;
 		err_hint(err, "as a superuser: %s", buf_cstr(&text));
-	else if (source_text(conn, "read wal_level", "SHOW wal_level", &text,
-						 &ignored) &&
-			 strcmp(buf_cstr(&text), "logical") != 0)
-		err_hint(err, "as a superuser: ALTER SYSTEM SET wal_level = logical; "
-					  "then restart the server");
+	}
+	else
+	{
+		buf_reset(&text);
+		if (source_text(conn, "read wal_level", "SHOW wal_level", &text,
+						&ignored) &&
+			strcmp(buf_cstr(&text), "logical") != 0)
+			err_hint(err, "as a superuser: ALTER SYSTEM SET wal_level = "
+						  "logical; then restart the server");
+	}
 	buf_done(&text);
 	return false;
 }
@@ -228,25 +257,13 @@ note_wait(PGconn *conn)
 	buf_done(&who);
 }
 
-/* PQexec that tells now and then why it takes so long. */
+/* Takes all that is left of the answer; the last part of it counts. */
 static PGresult *
-exec_patiently(PGconn *conn, PGconn *replication, const char *command)
+take_result(PGconn *replication)
 {
 	PGresult *last = NULL;
 	PGresult *res;
 
-	if (!PQsendQuery(replication, command))
-		return NULL;
-	while (PQisBusy(replication))
-	{
-		struct pollfd pfd = { PQsocket(replication), POLLIN, 0 };
-		int n = poll(&pfd, 1, WAIT_NOTE_MS);
-
-		if (n == 0)
-			note_wait(conn);
-		else if (n > 0 && !PQconsumeInput(replication))
-			break;
-	}
 	while ((res = PQgetResult(replication)) != NULL)
 	{
 		PQclear(last);
@@ -255,39 +272,120 @@ exec_patiently(PGconn *conn, PGconn *replication, const char *command)
 	return last;
 }
 
+/*
+ * Sends the command and waits for its answer; false after max_ms without
+ * one (0: for ever, telling now and then for whom).
+ */
+static bool
+send_and_wait(PGconn *conn, PGconn *replication, const char *command,
+			  int64_t max_ms)
+{
+	int64_t end = clock_mono_ms() + max_ms;
+
+	if (!PQsendQuery(replication, command))
+		return true; /* the connection holds the error */
+	while (PQisBusy(replication))
+	{
+		struct pollfd pfd = { PQsocket(replication), POLLIN, 0 };
+		int64_t left = end - clock_mono_ms();
+		int n;
+
+		if (max_ms && left <= 0)
+			return false;
+		n = poll(&pfd, 1, max_ms ? (int) left : WAIT_NOTE_MS);
+		if (n == 0 && !max_ms)
+			note_wait(conn);
+		else if (n > 0 && !PQconsumeInput(replication))
+			break;
+	}
+	return true;
+}
+
+static void
+add_create_slot(PGconn *replication, const char *name, bool temporary, Buf *out)
+{
+	buf_str(out, "CREATE_REPLICATION_SLOT ");
+	pg_add_ident(out, name);
+	buf_printf(out, "%s LOGICAL %s %s", temporary ? " TEMPORARY" : "",
+			   SOURCE_PLUGIN,
+			   PQserverVersion(replication) >= 150000 ? "(SNAPSHOT 'nothing')"
+													  : "NOEXPORT_SNAPSHOT");
+}
+
+static bool
+slot_refused(PGconn *conn, PGconn *replication, const PGresult *res,
+			 const char *name, Err *err)
+{
+	const char *state = PQresultErrorField(res, PG_DIAG_SQLSTATE);
+	char doing[SOURCE_NAME_SIZE + 16];
+
+	(void) snprintf(doing, sizeof(doing), "create slot \"%s\"", name);
+	pg_error(replication, res, PG_SOURCE_REPLICATION, doing, err);
+	return state ? explain_refusal(conn, state, err) : false;
+}
+
 bool
 source_create_slot(PGconn *conn, PGconn *replication, const char *name,
-				   bool temporary, Lsn *out_consistent, Err *err)
+				   Lsn *out_consistent, Err *err)
 {
 	bool ok = true;
 	Buf command;
 	PGresult *res;
 
 	buf_init(&command, COMMAND_MAX);
-	buf_str(&command, "CREATE_REPLICATION_SLOT ");
-	pg_add_ident(&command, name);
-	buf_printf(&command, "%s LOGICAL %s %s", temporary ? " TEMPORARY" : "",
-			   SOURCE_PLUGIN,
-			   PQserverVersion(replication) >= 150000 ? "(SNAPSHOT 'nothing')"
-													  : "NOEXPORT_SNAPSHOT");
-	res = exec_patiently(conn, replication, buf_cstr(&command));
+	add_create_slot(replication, name, false, &command);
+	(void) send_and_wait(conn, replication, buf_cstr(&command), 0);
+	res = take_result(replication);
+	buf_done(&command);
 	if (PQresultStatus(res) != PGRES_TUPLES_OK)
-	{
-		const char *state = PQresultErrorField(res, PG_DIAG_SQLSTATE);
-
-		buf_reset(&command);
-		buf_printf(&command, "create slot \"%s\"", name);
-		pg_error(replication, res, PG_SOURCE_REPLICATION, buf_cstr(&command),
-				 err);
-		ok = state ? explain_refusal(conn, state, err) : false;
-	}
+		ok = slot_refused(conn, replication, res, name, err);
 	else if (PQntuples(res) != 1 || PQnfields(res) < 2 ||
 			 !lsn_parse(PQgetvalue(res, 0, 1), out_consistent))
 		ok = err_set(err, ERR_SOURCE, 0,
 					 "the source's answer to CREATE_REPLICATION_SLOT is not "
 					 "known");
 	PQclear(res);
+	return ok;
+}
+
+static void
+cancel(PGconn *conn)
+{
+	PGcancel *c = PQgetCancel(conn);
+	char why[256];
+
+	if (c)
+		(void) PQcancel(c, why, sizeof(why)); /* then it ends by itself */
+	PQfreeCancel(c);
+}
+
+bool
+source_try_plugin(PGconn *conn, PGconn *replication, int64_t max_ms,
+				  bool *out_in_time, Err *err)
+{
+	char name[32];
+	Buf command;
+	PGresult *res;
+	bool in_time;
+	bool ok = true;
+
+	(void) snprintf(name, sizeof(name), "cdc_s3_check_%08" PRIx32,
+					random_u32());
+	buf_init(&command, COMMAND_MAX);
+	add_create_slot(replication, name, true, &command);
+	in_time = send_and_wait(conn, replication, buf_cstr(&command), max_ms);
 	buf_done(&command);
+	if (!in_time)
+		cancel(replication);
+	res = take_result(replication);
+	/* the server loads the plugin first and waits then */
+	if (PQresultStatus(res) == PGRES_TUPLES_OK)
+		ok = source_drop_slot(replication, name, err);
+	else if (in_time)
+		ok = slot_refused(conn, replication, res, name, err);
+	PQclear(res);
+	if (ok)
+		*out_in_time = in_time;
 	return ok;
 }
 

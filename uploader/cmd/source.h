@@ -55,22 +55,37 @@ bool source_connect_replication(const char *conninfo, PGconn *conn,
 								PGconn **out, Err *err) MUST_CHECK;
 
 /*
- * Creates a slot with our plugin.  conn is an ordinary connection to the same
- * server, by which the reason of a refusal and of a long wait is found.
+ * Creates the slot with our plugin.  conn is an ordinary connection to the
+ * same server, by which the reason of a refusal and of a long wait is found.
  */
 bool source_create_slot(PGconn *conn, PGconn *replication, const char *name,
-						bool temporary, Lsn *out_consistent,
-						Err *err) MUST_CHECK;
+						Lsn *out_consistent, Err *err) MUST_CHECK;
+
+/*
+ * Makes a temporary slot and drops it, to see whether the plugin is there and
+ * allowed.  *out_in_time is false where the plugin is good, but the slot was
+ * not consistent after max_ms: transactions are open.
+ */
+bool source_try_plugin(PGconn *conn, PGconn *replication, int64_t max_ms,
+					   bool *out_in_time, Err *err) MUST_CHECK;
 
 bool source_drop_slot(PGconn *replication, const char *name,
 					  Err *err) MUST_CHECK;
 
+typedef enum SourcePluginList
+{
+	PLUGIN_LIST_NONE,    /* this release has none: any plugin is allowed */
+	PLUGIN_LIST_HIDDEN,  /* there is one that our role may not read */
+	PLUGIN_LIST_WITHOUT, /* ours is not in it */
+	PLUGIN_LIST_WITH
+} SourcePluginList;
+
 /*
- * Whether the server has a list of allowed plugins without ours.  mend gets
+ * The server's list of allowed plugins.  Where ours may be missing, mend gets
  * the two statements that put it there.
  */
-bool source_plugin_list(PGconn *conn, bool *out_known, bool *out_listed,
-						Buf *mend, Err *err) MUST_CHECK;
+bool source_plugin_list(PGconn *conn, SourcePluginList *out, Buf *mend,
+						Err *err) MUST_CHECK;
 
 /* One value of one row as text; "" for NULL or where there is no row. */
 bool source_text(PGconn *conn, const char *doing, const char *sql, Buf *out,

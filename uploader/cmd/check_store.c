@@ -1,0 +1,132 @@
+/*-------------------------------------------------------------------------
+ * check_store.c
+ *	  "check" of the store, and of the target where one is set.
+ *
+ * Layer: cmd.
+ *-------------------------------------------------------------------------
+ */
+#include <inttypes.h>
+#include <string.h>
+
+#include "cmd/check.h"
+#include "cmd/cmd.h"
+#include "cmd/probe.h"
+#include "store/commitlog.h"
+
+#define STORE_RETRY_MS 3000
+#define RACE_ROUNDS 9
+#define TEXT_MAX_BYTES 4096
+
+/* What does not answer is a finding about the store all the same. */
+static void
+store_failed(Check *c, const char *name, const char *why, Err *err)
+{
+	if (err_is_retryable(err->kind))
+	{
+		err->kind = ERR_STORE;
+		if (!err->hint[0])
+			err_hint(err, "correct store.url and store.endpoint, or see why "
+						  "the store does not answer");
+	}
+	check_failed(c, name, why, err);
+}
+
+static void
+check_log_readable(Check *c)
+{
+	Err err;
+
+	if (commitlog_last(c->store, 0, &c->last, &err))
+		c->log_known = true;
+	else
+		store_failed(c, "log", "the log says what counts in the lake", &err);
+}
+
+void
+check_store(Check *c)
+{
+	StoreOptions options = config_store_options(c->cfg);
+	Err err;
+
+	options.retry_ms = STORE_RETRY_MS;
+	if (!store_open(&options, &c->store, &err))
+	{
+		c->store = NULL;
+		check_failed(c, "store", "the lake lies there", &err);
+		return;
+	}
+	if (!probe_round_trip(c->store, &err))
+	{
+		store_failed(c, "store",
+					 "the lake lies there: objects are written, read, listed "
+					 "and, where they cannot count, deleted",
+					 &err);
+		return;
+	}
+	check_ok(c, "store", "\"%s\" can be written, read, listed and deleted",
+			 c->cfg->store_url);
+	if (!probe_conditional_put(c->store, &err) ||
+		(c->race && !probe_race(&options, RACE_ROUNDS, &err)))
+		store_failed(c, "conditional put",
+					 "that a second writer is refused is all that keeps two "
+					 "sidecars from writing one log",
+					 &err);
+	else
+		check_ok(c, "conditional put",
+				 c->race ? "of %d at once one wins, in %d rounds"
+						 : "honoured (not raced)",
+				 PROBE_RACERS, RACE_ROUNDS);
+	check_log_readable(c);
+}
+
+static void
+check_target_rights(Check *c, PGconn *target)
+{
+	const Finding f = {
+		.level = CHECK_ERROR,
+		.kind = ERR_TARGET,
+		.name = "target role",
+		.why = "merge keeps its position in the schema cdc_s3 and makes it "
+			   "when it is missing",
+		.mend = "GRANT CREATE ON DATABASE … TO …; or as a superuser: CREATE "
+				"SCHEMA cdc_s3 AUTHORIZATION …;",
+	};
+	static const char sql[] =
+		"SELECT has_database_privilege(current_database(), 'CREATE') OR"
+		" coalesce((SELECT has_schema_privilege(oid, 'CREATE') FROM"
+		" pg_catalog.pg_namespace WHERE nspname = 'cdc_s3'), false)";
+	PGresult *res;
+	Err err;
+
+	if (!pg_exec(target, PG_TARGET, "read the target's rights", sql, &res,
+				 &err))
+	{
+		check_failed(c, f.name, "it could not be checked", &err);
+		return;
+	}
+	if (PQgetvalue(res, 0, 0)[0] == 't')
+		check_ok(c, f.name, "\"%s\" may create what merge needs",
+				 PQuser(target));
+	else
+		check_report(c, &f, "\"%s\" may not create a schema", PQuser(target));
+	PQclear(res);
+}
+
+void
+check_target(Check *c)
+{
+	PGconn *target;
+	Err err;
+
+	if (c->cfg->target_conninfo[0] == '\0')
+		return; /* there is none: the lake is all that is wanted */
+	if (!pg_connect(c->cfg->target_conninfo, PG_TARGET, &target, &err))
+	{
+		check_failed(c, "target", "merge applies the lake to it", &err);
+		return;
+	}
+	check_ok(c, "target", "connected to database \"%s\" as \"%s\"",
+			 PQdb(target), PQuser(target));
+	check_target_rights(c, target);
+	PQfinish(target);
+}
