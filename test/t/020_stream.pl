@@ -105,10 +105,12 @@ is($wrong_size, 0, 'each listed object has its size');
 is_deeply([ grep { !exists $listed{$_} } $cdc->objects ],
 	[], 'no object is there that is not listed');
 
-# Records: one line each, in order, none twice.
+# Records: one line each, none twice; changes in order.  Loaded rows come where
+# their load is done, and are numbered by table.
 my $json = JSON::PP->new->utf8->allow_bignum;
 my @lines = split /\n/, $cdc->replay;
-my ($rows, $disorder, $last) = (0, 0, '');
+my ($rows, $disorder, $twice, $last) = (0, 0, 0, '');
+my %seen;
 $rows += $_ for values %listed;
 my %kinds;
 my %sample;
@@ -117,8 +119,16 @@ for my $line (@lines)
 	my ($op, $at, $seq) = $line =~
 	  /"_op":"(\w)".*?"_lsn":"([0-9A-F]{16})".*?"_seq":(\d+)/ or die $line;
 	my $key = sprintf '%s/%020d', $at, $seq;
-	$disorder++ if $key le $last;
-	$last = $key;
+	if ($op eq 'r')
+	{
+		my ($table) = $line =~ /^\{("_schema":.*?"_table":".*?")/ or die $line;
+		$twice++ if $seen{"$table/$key"}++;
+	}
+	else
+	{
+		$disorder++ if $key le $last;
+		$last = $key;
+	}
 	$kinds{$op}++;
 	$sample{unchanged} //= $line if $line =~ /"_unchanged":\["body"\]/;
 	$sample{key} //= $line if $line =~ /"customer_id":9001/ && $op eq 'u';
@@ -126,7 +136,8 @@ for my $line (@lines)
 	$sample{delete} //= $line if $op eq 'd' && $line =~ /"order_id":150[,}]/;
 }
 is(scalar @lines, $rows, 'replay prints each listed row');
-is($disorder, 0, 'replay is in order of (LSN, seq), none twice');
+is($disorder, 0, 'changes are in order of (LSN, seq), none twice');
+is($twice, 0, 'no loaded row is there twice');
 ok($kinds{$_}, "there are records of kind $_") for qw(r i u d t);
 
 ok($sample{digits}, 'numeric keeps its digits');

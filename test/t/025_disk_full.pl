@@ -25,6 +25,7 @@ my $small = temp_folder() . '/small';
 mkdir $small or die "$small: $!";
 my $r = capture([ 'mount', '-t', 'tmpfs', '-o', 'size=8m', 'small', $small ]);
 die $r->{err} if $r->{code};
+at_end(sub { capture([ 'umount', '-l', $small ]) });
 
 my $source = new_cluster('source')->start;
 $source->psql('postgres',

@@ -25,12 +25,12 @@ use JSON::PP;
 use Test::More;
 
 use CdcS3::Cluster;
-use CdcS3::Proc qw(capture spawn poll slurp temp_folder);
+use CdcS3::Proc qw(capture spawn poll slurp temp_folder at_end);
 use CdcS3::Sidecar;
 
 our @EXPORT = qw(new_cluster file_store s3_store have_s3 s3_missing sidecar run_cdc
   table_sum compare_tables tables_equal poll slurp temp_folder capture spawn
-  top_folder);
+  at_end top_folder);
 
 my $top = abs_path(dirname(__FILE__) . '/../../..');
 
