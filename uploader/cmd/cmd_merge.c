@@ -1,0 +1,166 @@
+/*-------------------------------------------------------------------------
+ * cmd_merge.c
+ *	  cdc-s3 merge: apply new entries of the lake to the target.
+ *
+ * Prints one line a table and a final one per merge that applied something,
+ * and one line where there was nothing to do.  With merge.every it goes on:
+ * a merge begins at each multiple of the interval, what may pass (a server
+ * that restarts, a store that is slow) is logged and tried again then.
+ * Signals: TERM and INT end the wait, or the merge by a cancel; what it did
+ * is rolled back.
+ * Layer: cmd.
+ *-------------------------------------------------------------------------
+ */
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "cmd/cmd.h"
+#include "merge/merge.h"
+
+#define LOCK_WAIT_MS 60000
+#define SLEEP_MS 200
+#define RETRY_MS 30000 /* after a failure that may pass, at most */
+
+static atomic_bool stop;
+
+static void
+on_signal(int signo)
+{
+	(void) signo;
+	atomic_store(&stop, true);
+}
+
+static bool
+catch_signals(Err *err)
+{
+	static const int signos[] = { SIGTERM, SIGINT };
+	struct sigaction sa = { .sa_handler = on_signal };
+
+	sigemptyset(&sa.sa_mask);
+	for (size_t i = 0; i < sizeof(signos) / sizeof(signos[0]); i++)
+	{
+		if (sigaction(signos[i], &sa, NULL) != 0)
+			return err_set(err, ERR_INTERNAL, 0, "could not catch signal %d",
+						   signos[i]);
+	}
+	return true;
+}
+
+/* A name as one printable word: what could end or forge a line is replaced. */
+static void
+print_name(const char *name)
+{
+	for (; *name; name++)
+		(void) putchar((unsigned char) *name < 0x20 || *name == 0x7f ? '?'
+																	 : *name);
+}
+
+static void
+print_result(const MergeResult *r)
+{
+	for (int i = 0; r->entries > 0 && i < r->ntables; i++)
+	{
+		const MergeTable *t = &r->tables[i];
+
+		print_name(t->schema);
+		(void) putchar('.');
+		print_name(t->table);
+		printf(": %lld inserted, %lld updated, %lld deleted, %lld rejected%s\n",
+			   (long long) t->inserted, (long long) t->updated,
+			   (long long) t->deleted, (long long) t->rejected,
+			   t->replaced ? ", loaded" : "");
+	}
+	if (r->entries > 0)
+		printf("merged %lld entries (%lld to %lld), target is at LSN " LSN_FMT
+			   "\n",
+			   (long long) r->entries, (long long) r->from_entry,
+			   (long long) r->to_entry, LSN_ARGS(r->lsn));
+	else if (r->to_entry >= 0)
+		printf("nothing to merge, target is at entry %lld, LSN " LSN_FMT "\n",
+			   (long long) r->to_entry, LSN_ARGS(r->lsn));
+	else
+		printf("nothing to merge yet\n");
+	(void) fflush(stdout); /* cli looks at it in the end */
+}
+
+static bool
+merge_once(const Config *cfg, const StoreOptions *so, Err *err)
+{
+	MergeOptions o = {
+		.conninfo = cfg->target_conninfo,
+		.slot = cfg->source_slot,
+		.until = cfg->merge_until,
+		.on_reject = cfg->merge_on_reject,
+		.map = cfg->merge_map,
+		.lock_wait_ms = LOCK_WAIT_MS,
+		.stop = &stop,
+	};
+	MergeResult result;
+	Store *store;
+	bool ok;
+
+	if (!merge_check_options(&o, err) || !store_open(so, &store, err))
+		return false;
+	ok = merge_run(store, &o, &result, err);
+	store_close(store);
+	if (!ok)
+		return false;
+	print_result(&result);
+	merge_result_done(&result);
+	return true;
+}
+
+/* Until the next multiple of the interval, or the stop. */
+static void
+wait_for_next(int64_t every_ms, bool failed)
+{
+	int64_t now = clock_unix_us() / 1000;
+	int64_t wait = every_ms - now % every_ms;
+	int64_t until;
+
+	if (failed && wait > RETRY_MS)
+		wait = RETRY_MS;
+	until = clock_mono_ms() + wait;
+	while (!atomic_load(&stop) && clock_mono_ms() < until)
+		clock_sleep_ms(SLEEP_MS);
+}
+
+/* A server that is not there now may be there at the next turn. */
+static bool
+may_pass(const Err *err)
+{
+	return err_is_retryable(err->kind) || err->kind == ERR_LOST ||
+		   (err->kind == ERR_TARGET && err->code != 0);
+}
+
+bool
+cmd_merge(const Config *cfg, int argc, char **argv, Err *err)
+{
+	StoreOptions so = config_store_options(cfg);
+
+	if (argc > 0)
+		return err_set(err, ERR_USAGE, 0, "merge takes no argument \"%s\"",
+					   argv[0]);
+	so.stop = &stop;
+	if (!config_need(cfg, "store.url", err) || !catch_signals(err))
+		return false;
+	if (cfg->merge_every_ms == 0)
+		return merge_once(cfg, &so, err);
+	while (!atomic_load(&stop))
+	{
+		bool ok = merge_once(cfg, &so, err);
+
+		if (!ok && err->kind == ERR_STOP)
+			break;
+		if (!ok && !may_pass(err))
+			return false;
+		if (!ok)
+			log_err(LOG_ERROR, "merge failed, trying again", err);
+		wait_for_next(cfg->merge_every_ms, !ok);
+	}
+	log_info("merge stopped", NULL);
+	return true;
+}

@@ -1,0 +1,81 @@
+/*-------------------------------------------------------------------------
+ * merge.h
+ *	  Applies new entries of the commit log to a target database.
+ *
+ * One merge is one target transaction: it takes whole entries, so the target
+ * is always a consistent cut of the source, and it stores the position it
+ * came to in the same transaction (doc/merge.md).
+ *
+ * merge_run	  options, connection, transaction, report
+ * merge_plan	  which entries, which objects, which loads
+ * merge_state	  schema cdc_s3 in the target: position, waiting, rejected
+ * merge_target	  tables of the target: found, created, widened
+ * merge_stage	  objects to staging tables, by COPY
+ * merge_fold	  many changes of a key to its last state
+ * merge_apply	  the last states to the table
+ * merge_bag	  tables without a key
+ *
+ * Layer: merge.
+ *-------------------------------------------------------------------------
+ */
+#ifndef MERGE_H
+#define MERGE_H
+
+#include <stdatomic.h>
+
+#include "base/lsn.h"
+#include "store/store.h"
+
+/* All strings are borrowed while merge_run runs. */
+typedef struct MergeOptions
+{
+	const char *conninfo;    /* the target; "" = PG* variables */
+	const char *slot;        /* expected in the log; NULL or "": any */
+	const char *until;       /* "hour", "now", an LSN, or a UTC time */
+	const char *on_reject;   /* "stop" or "continue" */
+	const char *map;         /* "s.t=s2.t2,s.*=s3.*"; "" = same names */
+	int64_t lock_wait_ms;    /* for another merge of the same target */
+	const atomic_bool *stop; /* ends the run with ERR_STOP; may be NULL */
+} MergeOptions;
+
+typedef struct MergeTable
+{
+	char *schema; /* at the target */
+	char *table;
+	int64_t records; /* read from the lake */
+	int64_t inserted;
+	int64_t updated;
+	int64_t deleted;
+	int64_t rejected;
+	bool replaced; /* a load was applied */
+	bool waiting;  /* its changes wait for a load */
+} MergeTable;
+
+typedef struct MergeResult
+{
+	int64_t entries;     /* applied */
+	int64_t from_entry;  /* the first and last of them */
+	int64_t to_entry;    /* -1: none ever */
+	Lsn lsn;             /* the target's position now */
+	int64_t log_entries; /* in the log behind it, not (yet) asked for */
+	int ntables;
+	MergeTable *tables;
+} MergeResult;
+
+/*
+ * Error kinds: ERR_TARGET (the target refused; a row was rejected and
+ * on_reject is stop), ERR_GAP (log and target do not belong together, or
+ * something the log lists is missing or damaged), ERR_BUSY (another merge
+ * runs; an hour asked for is not complete), ERR_LOST (the position moved
+ * under us), store errors, ERR_STOP.  Whatever fails leaves the target as
+ * the last committed part of the run left it.
+ */
+bool merge_run(Store *store, const MergeOptions *o, MergeResult *out,
+			   Err *err) MUST_CHECK;
+
+void merge_result_done(MergeResult *r);
+
+/* Checks options without connecting (ERR_USAGE). */
+bool merge_check_options(const MergeOptions *o, Err *err) MUST_CHECK;
+
+#endif

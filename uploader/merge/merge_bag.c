@@ -1,0 +1,194 @@
+/*-------------------------------------------------------------------------
+ * merge_bag.c
+ *	  Tables without a key: bags of rows.
+ *
+ * Rows are told apart by all their columns, in the target's own text, so
+ * that types without an equality (json, point) count too and NULL equals
+ * NULL.  Over the range only the balance of each row value matters: so many
+ * copies come, or so many go, and which of equal copies goes is all the same.
+ * Layer: merge.
+ *-------------------------------------------------------------------------
+ */
+#include <stdlib.h>
+
+#include "merge/merge_apply.h"
+
+typedef struct Bag
+{
+	Stage *stage;
+	const char *number;
+	MergeTable *out;
+} Bag;
+
+static bool
+run(Bag *b, const char *doing, Buf *sql, int64_t *rows, Err *err)
+{
+	bool ok = sql->overflow
+				  ? err_set(err, ERR_LIMIT, 0, "the table has too many columns")
+				  : sql_run(b->stage->cx, doing, buf_cstr(sql), rows, err);
+
+	buf_reset(sql);
+	return ok;
+}
+
+/* The text that stands for a row. */
+static void
+add_image(const Stage *s, Buf *sql, const char *prefix, bool staged)
+{
+	buf_str(sql, "ROW(");
+	for (int i = 0; i < s->target->ncols; i++)
+	{
+		buf_printf(sql, "%s%s.", i ? ", " : "", prefix);
+		if (staged)
+			buf_printf(sql, "c%d", i + 1);
+		else
+			pg_add_ident(sql, s->target->cols[i].name);
+	}
+	buf_str(sql, ")::text COLLATE \"C\"");
+}
+
+/* Row values whose number of copies changes: n > 0 come, n < 0 go. */
+static bool
+make_balance(Bag *b, Buf *sql, Err *err)
+{
+	Stage *s = b->stage;
+
+	buf_printf(sql,
+			   "CREATE TEMP TABLE cdc_s3_bag_%s ON COMMIT DROP AS"
+			   " SELECT image, sum(CASE op WHEN 'd' THEN -1 ELSE 1 END) AS n,"
+			   " max(rn) AS rn FROM (SELECT ",
+			   b->number);
+	add_image(s, sql, "s", true);
+	buf_printf(sql, " AS image, op, rn FROM %s s", s->name);
+	stage_add_condition(s, sql);
+	buf_printf(sql,
+			   ") x GROUP BY image"
+			   " HAVING sum(CASE op WHEN 'd' THEN -1 ELSE 1 END) <> 0;"
+			   "ANALYZE cdc_s3_bag_%s (n, rn)",
+			   b->number);
+	return run(b, "balance the rows", sql, NULL, err);
+}
+
+static bool
+empty_table(Bag *b, Buf *sql, Err *err)
+{
+	int64_t rows = 0;
+
+	if (!b->stage->empty_base)
+		return true;
+	buf_printf(sql, "DELETE FROM %s", b->stage->target->name);
+	if (!run(b, "delete rows", sql, &rows, err))
+		return false;
+	b->out->deleted += rows;
+	return true;
+}
+
+/* Rows that should go and are not there. */
+static bool
+reject_missing(Bag *b, Buf *sql, Err *err)
+{
+	Stage *s = b->stage;
+	PGresult *res;
+	bool ok;
+
+	buf_printf(sql,
+			   "SELECT d.rn FROM cdc_s3_bag_%s d WHERE d.n < 0 AND -d.n >"
+			   " (SELECT count(*) FROM cdc_s3_hit_%s h"
+			   "  WHERE h.image = d.image) ORDER BY d.rn",
+			   b->number, b->number);
+	ok = sql_query(s->cx, "look for missing rows", buf_cstr(sql), &res, err);
+	buf_reset(sql);
+	if (!ok)
+		return false;
+	for (int i = 0; ok && i < PQntuples(res); i++)
+		ok = apply_reject(s, s->name, strtoll(PQgetvalue(res, i, 0), NULL, 10),
+						  "the row to delete is not at the target", "", err);
+	PQclear(res);
+	return ok;
+}
+
+static bool
+delete_rows(Bag *b, Buf *sql, Err *err)
+{
+	Stage *s = b->stage;
+	const char *name = s->target->name;
+	int64_t hits = 0;
+	int64_t rows = 0;
+
+	if (s->deletes == 0)
+		return true;
+	buf_printf(sql,
+			   "CREATE TEMP TABLE cdc_s3_hit_%s ON COMMIT DROP AS"
+			   " SELECT oid, tid, image FROM (SELECT t.tableoid AS oid,"
+			   " t.ctid AS tid, d.image, d.n,"
+			   " row_number() OVER (PARTITION BY d.image) AS k"
+			   " FROM %s t JOIN cdc_s3_bag_%s d ON ",
+			   b->number, name, b->number);
+	add_image(s, sql, "t", false);
+	buf_printf(sql,
+			   " = d.image WHERE d.n < 0) x WHERE k <= -n;"
+			   "ANALYZE cdc_s3_hit_%s",
+			   b->number);
+	if (!run(b, "find rows to delete", sql, &hits, err) ||
+		!reject_missing(b, sql, err))
+		return false;
+	buf_printf(sql,
+			   "DELETE FROM %s t USING cdc_s3_hit_%s h"
+			   " WHERE t.tableoid = h.oid AND t.ctid = h.tid",
+			   name, b->number);
+	if (!run(b, "delete rows", sql, &rows, err))
+		return false;
+	b->out->deleted += rows;
+	return true;
+}
+
+static bool
+write_range(void *arg, int64_t lo, int64_t hi, Err *err)
+{
+	Bag *b = arg;
+	Stage *s = b->stage;
+	Buf sql;
+	int64_t rows = 0;
+	bool ok;
+
+	buf_init(&sql, SQL_MAX);
+	buf_printf(&sql, "INSERT INTO %s (", s->target->name);
+	apply_add_names(s, &sql);
+	buf_str(&sql, ") OVERRIDING SYSTEM VALUE SELECT ");
+	apply_add_columns(s, &sql, "st");
+	buf_printf(&sql,
+			   " FROM cdc_s3_bag_%s d JOIN %s st ON st.rn = d.rn"
+			   " CROSS JOIN generate_series(1, d.n)"
+			   " WHERE d.n > 0 AND d.rn BETWEEN %lld AND %lld",
+			   b->number, s->name, (long long) lo, (long long) hi);
+	ok = run(b, "insert rows", &sql, &rows, err);
+	buf_done(&sql);
+	if (ok)
+		b->out->inserted += rows;
+	return ok;
+}
+
+static bool
+reject_one(void *arg, int64_t rn, const char *reason, Err *err)
+{
+	Bag *b = arg;
+
+	return apply_reject(b->stage, b->stage->name, rn, reason,
+						b->stage->cx->state, err);
+}
+
+bool
+apply_bag(Stage *stage, MergeTable *out, Err *err)
+{
+	Bag b = { stage, stage->name + sizeof("pg_temp.cdc_s3_stage_") - 1, out };
+	ApplyRange r = { stage, &b, write_range, reject_one };
+	Buf sql;
+	bool ok;
+
+	buf_init(&sql, SQL_MAX);
+	ok = make_balance(&b, &sql, err) && empty_table(&b, &sql, err) &&
+		 delete_rows(&b, &sql, err) &&
+		 apply_range(&r, 1, stage->next_rn > 0 ? stage->next_rn : 1, err);
+	buf_done(&sql);
+	return ok;
+}

@@ -1,0 +1,603 @@
+/*-------------------------------------------------------------------------
+ * merge_plan.c
+ *	  Which entries a merge applies, and of each table which objects.
+ *
+ * Layer: merge.
+ *-------------------------------------------------------------------------
+ */
+#include "merge/merge_plan.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/mem.h"
+
+/* A range with more objects is cut behind the next entry that may end it. */
+#define RANGE_MAX_OBJECTS 200000
+
+/* Entries base … base+n-1, read so far. */
+typedef struct PlanLog
+{
+	int64_t base;
+	int n;
+	int cap;
+	Entry **entries;
+	int nslots; /* table number + 1 by hash of its name; a power of two */
+	int *slots;
+} PlanLog;
+
+typedef enum UntilKind
+{
+	UNTIL_HOUR,
+	UNTIL_NOW,
+	UNTIL_LSN,
+	UNTIL_TIME
+} UntilKind;
+
+typedef struct Until
+{
+	UntilKind kind;
+	Lsn lsn;
+	int64_t time; /* the end of the hour that holds it */
+} Until;
+
+typedef struct PlanRead
+{
+	Store *store;
+	const atomic_bool *stop;
+	Plan *plan;
+	Until until;
+} PlanRead;
+
+static bool
+parse_until(const char *s, Until *out)
+{
+	*out = (Until){ .kind = UNTIL_HOUR };
+	if (strcmp(s, "hour") == 0)
+		return true;
+	out->kind = UNTIL_NOW;
+	if (strcmp(s, "now") == 0)
+		return true;
+	out->kind = UNTIL_TIME;
+	if (iso_parse(s, &out->time))
+	{
+		int64_t rest = out->time % US_PER_HOUR;
+
+		if (rest < 0)
+			rest += US_PER_HOUR;
+		if (rest > 0)
+			out->time += US_PER_HOUR - rest;
+		return true;
+	}
+	out->kind = UNTIL_LSN;
+	return lsn_parse(s, &out->lsn);
+}
+
+bool
+plan_until_valid(const char *until)
+{
+	Until u;
+
+	return parse_until(until, &u);
+}
+
+static Entry *
+log_entry(const PlanLog *log, int64_t seq)
+{
+	return log->entries[seq - log->base];
+}
+
+static void
+log_append(PlanLog *log, Entry *e)
+{
+	if (log->n == log->cap)
+	{
+		log->cap = log->cap ? log->cap * 2 : 64;
+		log->entries =
+			xrealloc(log->entries, (size_t) log->cap * sizeof(Entry *));
+	}
+	if (log->n == 0)
+		log->base = e->seq;
+	log->entries[log->n++] = e;
+}
+
+/* Puts an entry before the first; they are read backwards one by one. */
+static void
+log_prepend(PlanLog *log, Entry *e)
+{
+	log_append(log, e);
+	memmove(log->entries + 1, log->entries,
+			(size_t) (log->n - 1) * sizeof(Entry *));
+	log->entries[0] = e;
+	log->base = e->seq;
+}
+
+static bool
+stopped(const PlanRead *r, Err *err)
+{
+	if (!r->stop || !atomic_load(r->stop))
+		return false;
+	err_set(err, ERR_STOP, 0, "the merge was stopped");
+	return true;
+}
+
+bool
+plan_source(Store *store, Entry **out, Err *err)
+{
+	if (commitlog_read(store, 0, out, err))
+		return true;
+	if (err->kind != ERR_NOT_FOUND)
+		return false;
+	err_set(err, ERR_USAGE, 0, "the store holds no commit log");
+	return err_hint(err, "correct store.url, or run \"cdc-s3 init\" first");
+}
+
+/* The entry where the target stands; ERR_GAP where it is not that one. */
+static bool
+read_start(PlanRead *r, Err *err)
+{
+	PlanPosition start = r->plan->start;
+	Entry *e;
+
+	if (start.entry < 0)
+		return true;
+	if (!commitlog_read(r->store, start.entry, &e, err))
+	{
+		if (err->kind != ERR_NOT_FOUND)
+			return false;
+		err_set(err, ERR_GAP, 0,
+				"the target is at entry %lld (LSN " LSN_FMT
+				"), which the commit log does not have",
+				(long long) start.entry, LSN_ARGS(start.lsn));
+		return err_hint(err, "the lake was emptied or made anew since the last "
+							 "merge: merge into an empty target, or correct "
+							 "store.url");
+	}
+	if (e->end != start.lsn)
+	{
+		err_set(err, ERR_GAP, 0,
+				"the target is at entry %lld, LSN " LSN_FMT
+				", but in the commit log this entry ends at " LSN_FMT,
+				(long long) start.entry, LSN_ARGS(start.lsn), LSN_ARGS(e->end));
+		entry_free(e);
+		return err_hint(err, "the lake was made anew since the last merge: "
+							 "merge into an empty target, or correct "
+							 "store.url");
+	}
+	log_append(r->plan->log, e);
+	return true;
+}
+
+static bool
+same_source(const Plan *p, const Entry *e)
+{
+	return strcmp(p->system_identifier, e->system_identifier) == 0 &&
+		   strcmp(p->database, e->database) == 0 &&
+		   strcmp(p->slot, e->slot) == 0;
+}
+
+/* e must go on where the entry before it ended. */
+static bool
+check_chain(const PlanRead *r, const Entry *prev, const Entry *e, Err *err)
+{
+	if (!same_source(r->plan, e))
+		return err_set(err, ERR_GAP, 0,
+					   "entry %lld of the commit log is of another source "
+					   "(system %s, database \"%s\", slot \"%s\")",
+					   (long long) e->seq, e->system_identifier, e->database,
+					   e->slot);
+	if (prev && prev->end != e->prev_end)
+		return err_set(err, ERR_GAP, 0,
+					   "the commit log is broken: entry %lld ends at " LSN_FMT
+					   ", but entry %lld starts at " LSN_FMT,
+					   (long long) prev->seq, LSN_ARGS(prev->end),
+					   (long long) e->seq, LSN_ARGS(e->prev_end));
+	return true;
+}
+
+/* At the end of the log: it must not go on behind a missing entry. */
+static bool
+check_end(const PlanRead *r, int64_t seq, Err *err)
+{
+	Entry *e;
+
+	if (commitlog_read(r->store, seq + 1, &e, err))
+	{
+		entry_free(e);
+		return err_set(err, ERR_GAP, 0,
+					   "entry %lld of the commit log is missing, but there is "
+					   "an entry %lld",
+					   (long long) seq, (long long) seq + 1);
+	}
+	return err->kind == ERR_NOT_FOUND;
+}
+
+/* Sets *may_end where a range may end with e, *full where it must. */
+static void
+judge_entry(const Until *u, const Entry *prev, const Entry *e, bool *may_end,
+			bool *full)
+{
+	*full = false;
+	switch (u->kind)
+	{
+		case UNTIL_NOW:
+			*may_end = true;
+			break;
+		case UNTIL_HOUR:
+			*may_end = e->closed_until > (prev ? prev->closed_until : 0);
+			break;
+		case UNTIL_LSN:
+			*may_end = e->end <= u->lsn;
+			*full = !*may_end;
+			break;
+		case UNTIL_TIME:
+			*may_end = *full = e->closed_until >= u->time;
+			break;
+	}
+}
+
+static bool
+hour_is_open(const PlanRead *r, Err *err)
+{
+	char iso[40];
+
+	if (r->until.kind != UNTIL_TIME)
+		return true;
+	iso_from_unix_us(r->until.time, false, iso, sizeof(iso));
+	err_set(err, ERR_BUSY, 0, "the hours before %s are not complete yet", iso);
+	return err_hint(err, "try again later, or see whether \"cdc-s3 run\" is "
+						 "still running");
+}
+
+/* Reads on from the start and finds the range's end. */
+static bool
+read_forward(PlanRead *r, Err *err)
+{
+	Plan *p = r->plan;
+	Entry *prev = p->log->n ? p->log->entries[0] : NULL;
+	Entry *last = NULL;
+	int64_t objects = 0;
+	bool may_end = false;
+	bool full = false;
+
+	if (prev && r->until.kind == UNTIL_TIME &&
+		prev->closed_until >= r->until.time)
+		return true;
+	for (int64_t seq = p->start.entry + 1; !full; seq++)
+	{
+		Entry *e;
+
+		if (stopped(r, err))
+			return false;
+		if (!commitlog_read(r->store, seq, &e, err))
+		{
+			if (err->kind != ERR_NOT_FOUND)
+				return false;
+			if (!check_end(r, seq, err))
+				return false;
+			break;
+		}
+		log_append(p->log, e);
+		if (!check_chain(r, prev, e, err))
+			return false;
+		judge_entry(&r->until, prev, e, &may_end, &full);
+		if (may_end)
+			last = e;
+		objects += e->nobjects;
+		prev = e;
+		if (last == e && objects > RANGE_MAX_OBJECTS && !full)
+		{
+			p->more = true;
+			break;
+		}
+	}
+	if (last)
+		p->end = (PlanPosition){ last->seq, last->end };
+	else if (!hour_is_open(r, err))
+		return false;
+	p->behind = prev ? prev->seq - p->end.entry : 0;
+	return true;
+}
+
+/* Reads backwards until the entry is there. */
+static bool
+read_back(PlanRead *r, int64_t seq, Err *err)
+{
+	PlanLog *log = r->plan->log;
+
+	while (log->n == 0 || log->base > seq)
+	{
+		Entry *e;
+
+		if (stopped(r, err))
+			return false;
+		if (!commitlog_read(r->store, log->base - 1, &e, err))
+		{
+			if (err->kind != ERR_NOT_FOUND)
+				return false;
+			return err_set(err, ERR_GAP, 0,
+						   "entry %lld of the commit log is missing",
+						   (long long) log->base - 1);
+		}
+		log_prepend(log, e);
+		if (!check_chain(r, e, log->entries[1], err))
+			return false;
+	}
+	return true;
+}
+
+static uint32_t
+name_hash(const char *schema, const char *table)
+{
+	uint32_t h = 2166136261u;
+
+	for (; *schema; schema++)
+		h = (h ^ (uint8_t) *schema) * 16777619u;
+	h = (h ^ 0xFF) * 16777619u;
+	for (; *table; table++)
+		h = (h ^ (uint8_t) *table) * 16777619u;
+	return h;
+}
+
+static int *
+table_slot(const Plan *p, const char *schema, const char *table)
+{
+	const PlanLog *log = p->log;
+	uint32_t mask = (uint32_t) log->nslots - 1;
+
+	for (uint32_t i = name_hash(schema, table) & mask;; i = (i + 1) & mask)
+	{
+		const PlanTable *t;
+
+		if (log->slots[i] == 0)
+			return &log->slots[i];
+		t = &p->tables[log->slots[i] - 1];
+		if (strcmp(t->table, table) == 0 && strcmp(t->schema, schema) == 0)
+			return &log->slots[i];
+	}
+}
+
+static void
+grow_slots(Plan *p)
+{
+	PlanLog *log = p->log;
+
+	log->nslots = log->nslots ? log->nslots * 2 : 64;
+	free(log->slots);
+	log->slots = xcalloc((size_t) log->nslots, sizeof(int));
+	for (int i = 0; i < p->ntables; i++)
+		*table_slot(p, p->tables[i].schema, p->tables[i].table) = i + 1;
+}
+
+/* The table of that name, made where it is new; valid until the next. */
+static PlanTable *
+plan_table(Plan *p, const char *schema, const char *table)
+{
+	int *slot;
+	PlanTable *t;
+
+	if (p->ntables * 2 >= p->log->nslots)
+	{
+		grow_slots(p);
+		p->tables =
+			xrealloc(p->tables, (size_t) p->log->nslots * sizeof(*p->tables));
+	}
+	slot = table_slot(p, schema, table);
+	if (*slot > 0)
+		return &p->tables[*slot - 1];
+	t = &p->tables[p->ntables++];
+	*slot = p->ntables;
+	memset(t, 0, sizeof(*t));
+	t->schema = xstrdup(schema);
+	t->table = xstrdup(table);
+	t->from = p->start.entry + 1;
+	t->to = p->end.entry;
+	return t;
+}
+
+static void
+set_string(char **field, const char *value)
+{
+	char *old = *field;
+
+	*field = value ? xstrdup(value) : NULL;
+	free(old);
+}
+
+static void
+take_load(PlanTable *t, const EntryLoad *l, int64_t seq)
+{
+	switch (l->state)
+	{
+		case LOAD_OPEN:
+			if (!t->waiting && !t->given_up)
+				t->since = seq;
+			t->waiting = true;
+			t->given_up = false;
+			set_string(&t->waiting_load, l->id);
+			break;
+		case LOAD_DONE:
+			t->waiting = false;
+			t->given_up = false;
+			t->replace = true;
+			set_string(&t->load, l->id);
+			t->load_lsn = l->lsn;
+			t->load_entry = seq;
+			break;
+		case LOAD_GIVEN_UP:
+			if (!t->waiting || strcmp(t->waiting_load, l->id) != 0)
+				break;
+			t->waiting = false;
+			t->given_up = true; /* opened again: it waits on */
+			break;
+	}
+}
+
+/* How loads in the range move each table's own range. */
+static bool
+plan_loads(PlanRead *r, const PlanWaiting *waiting, int nwaiting, Err *err)
+{
+	Plan *p = r->plan;
+
+	for (int i = 0; i < nwaiting; i++)
+	{
+		PlanTable *t = plan_table(p, waiting[i].schema, waiting[i].table);
+
+		t->waiting = true;
+		t->since = waiting[i].since;
+		set_string(&t->waiting_load, waiting[i].load);
+	}
+	for (int64_t seq = p->start.entry + 1; seq <= p->end.entry; seq++)
+	{
+		const Entry *e = log_entry(p->log, seq);
+
+		for (int i = 0; i < e->nloads; i++)
+			take_load(plan_table(p, e->loads[i].schema, e->loads[i].table),
+					  &e->loads[i], seq);
+	}
+	for (int i = 0; i < p->ntables; i++)
+	{
+		PlanTable *t = &p->tables[i];
+
+		if (t->waiting)
+			t->to = t->since - 1;
+		else if (t->given_up && !t->replace && t->since < t->from)
+			t->from = t->since;
+		if (!t->replace)
+			continue;
+		/* back to the first entry with changes behind the load's LSN */
+		t->from = t->load_entry;
+		while (t->from > 0)
+		{
+			if (!read_back(r, t->from, err))
+				return false;
+			if (log_entry(p->log, t->from)->prev_end <= t->load_lsn)
+				break;
+			t->from--;
+		}
+	}
+	return true;
+}
+
+static bool
+object_counts(const PlanTable *t, const EntryObject *o, int64_t seq)
+{
+	if (o->load[0])
+		return t->replace && seq == t->load_entry &&
+			   strcmp(o->load, t->load) == 0;
+	return seq >= t->from && seq <= t->to &&
+		   (!t->replace || o->last_lsn > t->load_lsn);
+}
+
+static void
+add_object(PlanTable *t, const EntryObject *o)
+{
+	int n = t->nobjects;
+
+	if ((n & (n - 1)) == 0) /* full at each power of two */
+		t->objects = xrealloc(t->objects,
+							  (n ? (size_t) n * 2 : 1) * sizeof(*t->objects));
+	t->objects[t->nobjects++] = o;
+}
+
+static bool
+plan_objects(PlanRead *r, Err *err)
+{
+	Plan *p = r->plan;
+	int64_t first = p->start.entry + 1;
+
+	for (int i = 0; i < p->ntables; i++)
+	{
+		if (p->tables[i].from < first)
+			first = p->tables[i].from;
+	}
+	if (!read_back(r, first, err))
+		return false;
+	for (int64_t seq = first; seq <= p->end.entry; seq++)
+	{
+		const Entry *e = log_entry(p->log, seq);
+
+		for (int i = 0; i < e->nschemas; i++)
+		{
+			PlanTable *t =
+				plan_table(p, e->schemas[i].schema, e->schemas[i].table);
+
+			if (seq <= t->to)
+				t->hash = e->schemas[i].hash;
+		}
+		for (int i = 0; i < e->nobjects; i++)
+		{
+			const EntryObject *o = &e->objects[i];
+			PlanTable *t = plan_table(p, o->schema, o->table);
+
+			if (!object_counts(t, o, seq))
+				continue;
+			add_object(t, o);
+			t->hash = o->hash;
+		}
+	}
+	return true;
+}
+
+bool
+plan_make(Store *store, const char *until, PlanPosition start,
+		  const PlanWaiting *waiting, int nwaiting, const atomic_bool *stop,
+		  Plan **out, Err *err)
+{
+	Plan *p = xcalloc(1, sizeof(*p));
+	PlanRead r = { .store = store, .stop = stop, .plan = p };
+	Entry *source = NULL;
+
+	p->log = xcalloc(1, sizeof(*p->log));
+	p->start = p->end = start;
+	if (!parse_until(until, &r.until))
+	{
+		err_set(err, ERR_USAGE, 0, "cannot understand merge.until \"%s\"",
+				until);
+		goto fail;
+	}
+	if (!plan_source(store, &source, err))
+		goto fail;
+	p->system_identifier = xstrdup(source->system_identifier);
+	p->database = xstrdup(source->database);
+	p->slot = xstrdup(source->slot);
+	if (!read_start(&r, err) || !read_forward(&r, err))
+		goto fail;
+	if (p->end.entry > start.entry &&
+		(!plan_loads(&r, waiting, nwaiting, err) || !plan_objects(&r, err)))
+		goto fail;
+	entry_free(source);
+	*out = p;
+	return true;
+
+fail:
+	entry_free(source);
+	plan_free(p);
+	return false;
+}
+
+void
+plan_free(Plan *p)
+{
+	if (!p)
+		return;
+	for (int i = 0; i < p->ntables; i++)
+	{
+		free(p->tables[i].schema);
+		free(p->tables[i].table);
+		free(p->tables[i].objects);
+		free(p->tables[i].load);
+		free(p->tables[i].waiting_load);
+	}
+	free(p->tables);
+	for (int i = 0; i < p->log->n; i++)
+		entry_free(p->log->entries[i]);
+	free(p->log->entries);
+	free(p->log->slots);
+	free(p->log);
+	free(p->system_identifier);
+	free(p->database);
+	free(p->slot);
+	free(p);
+}

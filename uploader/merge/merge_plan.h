@@ -1,0 +1,91 @@
+/*-------------------------------------------------------------------------
+ * merge_plan.h
+ *	  Which entries a merge applies, and of each table which objects.
+ *
+ * Input is the chain of entries alone: no listing, no clock.  A range ends
+ * at an entry's end.  Per table:
+ *
+ *	(1) A load that was done in the range replaces the table: its objects,
+ *		then the changes behind its LSN, also those of entries that were
+ *		merged or skipped before.
+ *	(2) While a load is open the table's changes wait: its range ends before
+ *		the entry that announced it, and that entry is remembered.
+ *	(3) A load given up, with none done, ends the waiting: the table goes on
+ *		where it stopped.
+ *	(4) Without any load its changes apply from the start.
+ *
+ * Ownership: plan_free() frees all; objects are borrowed from the plan's
+ * entries.  Layer: merge.
+ *-------------------------------------------------------------------------
+ */
+#ifndef MERGE_PLAN_H
+#define MERGE_PLAN_H
+
+#include "merge/merge.h"
+#include "store/commitlog.h"
+
+/* What the target holds about this source. */
+typedef struct PlanPosition
+{
+	int64_t entry; /* the last one applied; -1: none */
+	Lsn lsn;       /* its end */
+} PlanPosition;
+
+typedef struct PlanTable
+{
+	char *schema; /* at the source */
+	char *table;
+	const EntryObject **objects; /* in the order of the log */
+	int nobjects;
+	bool replace; /* by the load with that id and LSN */
+	char *load;
+	Lsn load_lsn;
+	int64_t load_entry; /* that declared it done */
+	bool given_up;      /* its last load was, and none was opened again */
+	bool waiting;       /* at the range's end, for this load, since … */
+	char *waiting_load;
+	int64_t since;
+	const char *hash; /* of its last schema in the range, or NULL */
+	int64_t from;     /* entries that apply to it */
+	int64_t to;
+} PlanTable;
+
+typedef struct Plan
+{
+	char *system_identifier;
+	char *database;
+	char *slot;
+	PlanPosition start;
+	PlanPosition end; /* equal to start: nothing to do */
+	int64_t behind;   /* entries read that lie behind the end */
+	bool more;        /* the range was cut for its size: plan again */
+	int ntables;
+	PlanTable *tables;
+	struct PlanLog *log;
+} Plan;
+
+/* A table that was waiting when the last merge ended. */
+typedef struct PlanWaiting
+{
+	char *schema;
+	char *table;
+	char *load;
+	int64_t since;
+} PlanWaiting;
+
+/* Identity of the log: entry 0's source. ERR_USAGE: there is no log. */
+bool plan_source(Store *store, Entry **out, Err *err) MUST_CHECK;
+
+/*
+ * until as in MergeOptions.  ERR_GAP: the log does not go on where the
+ * target stands.  ERR_BUSY: the hour of a time asked for is not complete.
+ */
+bool plan_make(Store *store, const char *until, PlanPosition start,
+			   const PlanWaiting *waiting, int nwaiting,
+			   const atomic_bool *stop, Plan **out, Err *err) MUST_CHECK;
+void plan_free(Plan *p);
+
+/* True where until can be understood. */
+bool plan_until_valid(const char *until);
+
+#endif

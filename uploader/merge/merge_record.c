@@ -1,0 +1,312 @@
+/*-------------------------------------------------------------------------
+ * merge_record.c
+ *	  One record line, taken apart along the schema it was written with.
+ *
+ * Metadata may stand anywhere in the line; what names columns (_unchanged,
+ * _withheld, _jsonnull) is therefore kept and read once the line is through.
+ * A name that is no column and starts with '_' is metadata of a later
+ * version and skipped; any other is an error.
+ * Layer: merge.
+ *-------------------------------------------------------------------------
+ */
+#include "merge/merge_record.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/mem.h"
+
+#define META_MAX 32 /* longest metadata string, with its zero */
+
+/* Members that name columns, read after the rest. */
+typedef struct Later
+{
+	JsonValue unchanged;
+	JsonValue withheld;
+	JsonValue jsonnull;
+	JsonValue key;
+	JsonValue before;
+} Later;
+
+void
+record_init(Record *r)
+{
+	memset(r, 0, sizeof(*r));
+}
+
+void
+record_done(Record *r)
+{
+	free(r->row);
+	free(r->key);
+	free(r->before);
+	memset(r, 0, sizeof(*r));
+}
+
+static void
+record_reset(Record *r, const Schema *schema)
+{
+	size_t n = (size_t) schema->ncols;
+
+	if (r->schema != schema)
+	{
+		r->row = xrealloc(r->row, (n + 1) * sizeof(*r->row));
+		r->key = xrealloc(r->key, (n + 1) * sizeof(*r->key));
+		r->before = xrealloc(r->before, (n + 1) * sizeof(*r->before));
+		r->schema = schema;
+	}
+	memset(r->row, 0, n * sizeof(*r->row));
+	memset(r->key, 0, n * sizeof(*r->key));
+	memset(r->before, 0, n * sizeof(*r->before));
+	r->op = 0;
+	r->pos = (RecordPos){ 0, -1 };
+	r->no_key = r->partial = r->has_key = r->has_before = false;
+	r->nwithheld = 0;
+}
+
+/* The column of that name, looked for from "from" on; -1: none. */
+static int
+find_column(const Schema *s, Slice name, bool escaped, int from)
+{
+	for (int i = 0; i < s->ncols; i++)
+	{
+		int at = (from + i) % s->ncols;
+
+		if (json_equals(name, escaped, s->cols[at].json_name))
+			return at;
+	}
+	return -1;
+}
+
+static bool
+copy_string(const JsonValue *v, char *out, size_t size)
+{
+	Slice s;
+
+	if (v->kind != JSON_STRING || v->escaped)
+		return false;
+	s = json_inner(v);
+	if (s.n >= size)
+		return false;
+	memcpy(out, s.p, s.n);
+	out[s.n] = '\0';
+	return true;
+}
+
+/* Sets *known where the member is metadata. */
+static bool
+take_metadata(Record *r, const JsonMember *m, Later *later, bool *known,
+			  Err *err)
+{
+	char text[META_MAX];
+	const JsonValue *v = &m->value;
+	char name[META_MAX];
+
+	*known = true;
+	if (m->escaped || m->name.n >= sizeof(name))
+		name[0] = '\0';
+	else
+	{
+		memcpy(name, m->name.p, m->name.n);
+		name[m->name.n] = '\0';
+	}
+	if (strcmp(name, "_op") == 0)
+	{
+		if (!copy_string(v, text, sizeof(text)) || strlen(text) != 1 ||
+			!strchr("riudt", text[0]))
+			return err_set(err, ERR_DATA, 0, "record with unknown _op");
+		r->op = text[0];
+	}
+	else if (strcmp(name, "_lsn") == 0)
+	{
+		if (!copy_string(v, text, sizeof(text)) ||
+			!lsn_parse(text, &r->pos.lsn))
+			return err_set(err, ERR_DATA, 0, "record with a bad _lsn");
+	}
+	else if (strcmp(name, "_seq") == 0)
+	{
+		if (!json_int64(v, &r->pos.seq) || r->pos.seq < 0)
+			return err_set(err, ERR_DATA, 0, "record with a bad _seq");
+	}
+	else if (strcmp(name, "_nokey") == 0)
+		r->no_key = v->kind == JSON_TRUE;
+	else if (strcmp(name, "_partial") == 0)
+		r->partial = v->kind != JSON_FALSE && v->kind != JSON_NULL;
+	else if (strcmp(name, "_unchanged") == 0)
+		later->unchanged = *v;
+	else if (strcmp(name, "_withheld") == 0)
+		later->withheld = *v;
+	else if (strcmp(name, "_jsonnull") == 0)
+		later->jsonnull = *v;
+	else if (strcmp(name, "_key") == 0)
+		later->key = *v;
+	else if (strcmp(name, "_before") == 0)
+		later->before = *v;
+	else
+		*known = strcmp(name, "_xid") == 0 || strcmp(name, "_ts") == 0;
+	return true;
+}
+
+static bool
+unknown_name(const Schema *s, Slice name, Err *err)
+{
+	return err_set(
+		err, ERR_DATA, 0, "record names column \"%.*s\", which schema %s lacks",
+		name.n > 64 ? 64 : (int) name.n, (const char *) name.p, s->hash);
+}
+
+static bool
+take_column(const Schema *s, const JsonMember *m, RecordField *row, int *next,
+			Err *err)
+{
+	int at = s->ncols > 0 ? find_column(s, m->name, m->escaped, *next) : -1;
+
+	if (at < 0)
+	{
+		if (m->name.n > 0 && m->name.p[0] == '_')
+			return true;
+		return unknown_name(s, m->name, err);
+	}
+	row[at] = (RecordField){ FIELD_VALUE, m->value };
+	*next = at + 1 < s->ncols ? at + 1 : 0;
+	return true;
+}
+
+/* An array of column names: these get the state. */
+static bool
+mark_names(const Schema *s, const JsonValue *list, RecordField *row,
+		   FieldState state, Err *err)
+{
+	JsonCursor c;
+	JsonValue v;
+	int at = 0;
+
+	if (list->kind != JSON_ARRAY)
+		return list->text.n == 0 ||
+			   err_set(err, ERR_DATA, 0, "expected a list of column names");
+	if (!json_open_array(&c, list->text, err))
+		return false;
+	for (;;)
+	{
+		if (!json_next_item(&c, &v, err))
+			return false;
+		if (c.done)
+			return true;
+		at = v.kind == JSON_STRING && s->ncols > 0
+				 ? find_column(s, json_inner(&v), v.escaped, at)
+				 : -1;
+		if (at < 0)
+			return unknown_name(s, v.text, err);
+		row[at].state = state;
+		if (state == FIELD_NULL_JSON)
+			row[at].value.text = slice_cstr("null");
+	}
+}
+
+static bool
+mark_withheld(Record *r, const JsonValue *v, Err *err)
+{
+	JsonCursor c;
+	JsonMember m;
+	int at = 0;
+
+	if (v->text.n == 0)
+		return true;
+	if (!json_open_object(&c, v->text, err))
+		return false;
+	for (;;)
+	{
+		if (!json_next_member(&c, &m, err))
+			return false;
+		if (c.done)
+			return true;
+		at = r->schema->ncols > 0
+				 ? find_column(r->schema, m.name, m.escaped, at)
+				 : -1;
+		if (at < 0)
+			return unknown_name(r->schema, m.name, err);
+		r->row[at].state = FIELD_WITHHELD;
+		r->nwithheld++;
+	}
+}
+
+/* "_key" or "_before": an object of columns. */
+static bool
+take_row(const Schema *s, const JsonValue *v, RecordField *row, bool *has,
+		 Err *err)
+{
+	JsonCursor c;
+	JsonMember m;
+	JsonValue jsonnull = { .kind = JSON_NULL };
+	int next = 0;
+
+	if (v->text.n == 0)
+		return true;
+	if (!json_open_object(&c, v->text, err))
+		return false;
+	for (;;)
+	{
+		if (!json_next_member(&c, &m, err))
+			return false;
+		if (c.done)
+			break;
+		if (json_equals(m.name, m.escaped, "_jsonnull"))
+			jsonnull = m.value;
+		else if (!take_column(s, &m, row, &next, err))
+			return false;
+	}
+	*has = true;
+	return mark_names(s, &jsonnull, row, FIELD_NULL_JSON, err);
+}
+
+/* Columns that a row must have; no key column may hold NULL. */
+static bool
+check_complete(const Record *r, Err *err)
+{
+	if (r->op == 't')
+		return true;
+	for (int i = 0; i < r->schema->ncols; i++)
+	{
+		const SchemaColumn *c = &r->schema->cols[i];
+
+		if (r->row[i].state != FIELD_ABSENT || (r->op == 'd' && !c->key))
+			continue;
+		return err_set(err, ERR_DATA, 0, "record lacks column \"%s\"", c->name);
+	}
+	return true;
+}
+
+bool
+record_parse(Record *r, const Schema *schema, Slice line, Err *err)
+{
+	JsonCursor c;
+	JsonMember m;
+	Later later = { 0 };
+	bool known;
+	int next = 0;
+
+	record_reset(r, schema);
+	if (!json_open_object(&c, line, err))
+		return false;
+	for (;;)
+	{
+		if (!json_next_member(&c, &m, err))
+			return false;
+		if (c.done)
+			break;
+		known = false;
+		if (m.name.n > 0 && (m.name.p[0] == '_' || m.escaped) &&
+			!take_metadata(r, &m, &later, &known, err))
+			return false;
+		if (!known && !take_column(schema, &m, r->row, &next, err))
+			return false;
+	}
+	if (!r->op || r->pos.seq < 0)
+		return err_set(err, ERR_DATA, 0, "record without _op, _lsn or _seq");
+	return mark_names(schema, &later.unchanged, r->row, FIELD_UNCHANGED, err) &&
+		   mark_names(schema, &later.jsonnull, r->row, FIELD_NULL_JSON, err) &&
+		   mark_withheld(r, &later.withheld, err) &&
+		   take_row(schema, &later.key, r->key, &r->has_key, err) &&
+		   take_row(schema, &later.before, r->before, &r->has_before, err) &&
+		   check_complete(r, err);
+}

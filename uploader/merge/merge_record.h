@@ -1,0 +1,69 @@
+/*-------------------------------------------------------------------------
+ * merge_record.h
+ *	  One record line, taken apart along the schema it was written with.
+ *
+ * Of each column the record knows its value in up to three rows: the new one
+ * (top level), the old key ("_key") and the old row ("_before").
+ * Ownership: a Record owns its arrays and is used again for line after line;
+ * values point into the line and live as long as it.
+ * Threads: one at a time.  Layer: merge.
+ *-------------------------------------------------------------------------
+ */
+#ifndef MERGE_RECORD_H
+#define MERGE_RECORD_H
+
+#include "base/lsn.h"
+#include "codec/jsonline.h"
+#include "codec/schema.h"
+
+/* A commit LSN and the ordinal in its transaction: the order of changes. */
+typedef struct RecordPos
+{
+	Lsn lsn;
+	int64_t seq;
+} RecordPos;
+
+static inline bool
+record_pos_after(RecordPos a, RecordPos b)
+{
+	return a.lsn > b.lsn || (a.lsn == b.lsn && a.seq > b.seq);
+}
+
+typedef enum FieldState
+{
+	FIELD_ABSENT,
+	FIELD_VALUE,
+	FIELD_NULL_JSON, /* json or jsonb: the JSON null */
+	FIELD_UNCHANGED, /* the target has it */
+	FIELD_WITHHELD   /* the source could not send it */
+} FieldState;
+
+typedef struct RecordField
+{
+	FieldState state;
+	JsonValue value;
+} RecordField;
+
+typedef struct Record
+{
+	char op; /* 'r', 'i', 'u', 'd', 't' */
+	RecordPos pos;
+	bool no_key;     /* the source could not tell which row it was */
+	bool partial;    /* a truncate of some partitions only */
+	bool has_key;    /* "_key" is there */
+	bool has_before; /* "_before" is there */
+	int nwithheld;
+	const Schema *schema; /* borrowed */
+	RecordField *row;     /* one per column of the schema */
+	RecordField *key;
+	RecordField *before;
+} Record;
+
+void record_init(Record *r);
+void record_done(Record *r);
+
+/* ERR_DATA where the line does not fit the schema. */
+bool record_parse(Record *r, const Schema *schema, Slice line,
+				  Err *err) MUST_CHECK;
+
+#endif

@@ -1,0 +1,255 @@
+/*-------------------------------------------------------------------------
+ * merge_sql.c
+ *	  Statements at the target.
+ *
+ * Layer: merge.
+ *-------------------------------------------------------------------------
+ */
+#include "merge/merge_sql.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#define POLL_MS 200
+#define COPY_PIECE (64 * 1024)
+
+bool
+sql_stopped(const MergeCx *cx, Err *err)
+{
+	if (!cx->opt->stop || !atomic_load(cx->opt->stop))
+		return false;
+	err_set(err, ERR_STOP, 0, "the merge was stopped");
+	return true;
+}
+
+static void
+cancel(PGconn *conn)
+{
+	PGcancel *c = PQgetCancel(conn);
+	char text[256];
+
+	/* when it does not arrive we wait on: the statement ends some day */
+	if (c)
+		(void) PQcancel(c, text, sizeof(text));
+	PQfreeCancel(c);
+}
+
+/* Waits until a result can be taken without blocking. */
+static void
+wait_result(MergeCx *cx)
+{
+	bool cancelled = false;
+	Err ignored;
+
+	while (PQisBusy(cx->conn))
+	{
+		struct pollfd p = { .fd = PQsocket(cx->conn), .events = POLLIN };
+
+		if (!cancelled && sql_stopped(cx, &ignored))
+		{
+			cancel(cx->conn);
+			cancelled = true;
+		}
+		if (poll(&p, 1, POLL_MS) < 0 && errno != EINTR)
+			return;
+		if (!PQconsumeInput(cx->conn))
+			return;
+	}
+}
+
+static bool
+is_error(const PGresult *res)
+{
+	ExecStatusType s = PQresultStatus(res);
+
+	return s == PGRES_FATAL_ERROR || s == PGRES_BAD_RESPONSE ||
+		   s == PGRES_NONFATAL_ERROR;
+}
+
+/* The last result, or the first that is an error; NULL: nothing came. */
+static PGresult *
+last_result(MergeCx *cx)
+{
+	PGresult *kept = NULL;
+
+	for (;;)
+	{
+		PGresult *res;
+
+		wait_result(cx);
+		res = PQgetResult(cx->conn);
+		if (!res)
+			return kept;
+		if (kept && is_error(kept))
+		{
+			PQclear(res);
+			continue;
+		}
+		PQclear(kept);
+		kept = res;
+		/* the caller drives a copy */
+		if (PQresultStatus(res) == PGRES_COPY_IN)
+			return kept;
+	}
+}
+
+/* Takes res; false with state and err set where it is a failure. */
+static bool
+judge(MergeCx *cx, const char *doing, PGresult *res, PGresult **out, Err *err)
+{
+	const char *state;
+
+	cx->state[0] = '\0';
+	if (res && !is_error(res))
+	{
+		if (out)
+			*out = res;
+		else
+			PQclear(res);
+		return true;
+	}
+	state = res ? PQresultErrorField(res, PG_DIAG_SQLSTATE) : NULL;
+	if (state)
+		(void) snprintf(cx->state, sizeof(cx->state), "%s", state); /* fits */
+	pg_error(cx->conn, res, PG_TARGET, doing, err);
+	PQclear(res);
+	(void) sql_stopped(cx, err); /* then that is the reason */
+	return false;
+}
+
+static bool
+send_failed(MergeCx *cx, const char *doing, Err *err)
+{
+	cx->state[0] = '\0';
+	return pg_error(cx->conn, NULL, PG_TARGET, doing, err);
+}
+
+bool
+sql_query(MergeCx *cx, const char *doing, const char *sql, PGresult **out,
+		  Err *err)
+{
+	if (sql_stopped(cx, err))
+		return false;
+	if (!PQsendQuery(cx->conn, sql))
+		return send_failed(cx, doing, err);
+	return judge(cx, doing, last_result(cx), out, err);
+}
+
+bool
+sql_params(MergeCx *cx, const char *doing, const char *sql, int nparams,
+		   const char *const *values, PGresult **out, Err *err)
+{
+	if (sql_stopped(cx, err))
+		return false;
+	if (!PQsendQueryParams(cx->conn, sql, nparams, NULL, values, NULL, NULL, 0))
+		return send_failed(cx, doing, err);
+	return judge(cx, doing, last_result(cx), out, err);
+}
+
+bool
+sql_run(MergeCx *cx, const char *doing, const char *sql, int64_t *rows,
+		Err *err)
+{
+	PGresult *res;
+
+	if (!sql_query(cx, doing, sql, &res, err))
+		return false;
+	if (rows)
+		*rows = strtoll(PQcmdTuples(res), NULL, 10);
+	PQclear(res);
+	return true;
+}
+
+bool
+sql_copy(MergeCx *cx, const char *doing, const char *sql, Slice rows, Err *err)
+{
+	bool sent = true;
+
+	if (!sql_run(cx, doing, sql, NULL, err))
+		return false;
+	for (size_t at = 0; sent && at < rows.n; at += COPY_PIECE)
+	{
+		size_t n = rows.n - at < COPY_PIECE ? rows.n - at : COPY_PIECE;
+
+		sent = PQputCopyData(cx->conn, (const char *) rows.p + at, (int) n) > 0;
+	}
+	/* a copy that failed tells it by its result */
+	if (PQputCopyEnd(cx->conn, NULL) <= 0 || !sent)
+		(void) PQconsumeInput(cx->conn);
+	return judge(cx, doing, last_result(cx), NULL, err);
+}
+
+static bool
+savepoint_command(MergeCx *cx, const char *before, const char *name,
+				  const char *between, Err *err)
+{
+	char sql[128];
+
+	(void) snprintf(sql, sizeof(sql), "%s %s%s%s", before, name, between,
+					between[0] ? name : ""); /* names are ours and short */
+	return sql_run(cx, "use a savepoint at the target", sql, NULL, err);
+}
+
+bool
+sql_savepoint(MergeCx *cx, const char *name, Err *err)
+{
+	return savepoint_command(cx, "SAVEPOINT", name, "", err);
+}
+
+bool
+sql_release(MergeCx *cx, const char *name, Err *err)
+{
+	return savepoint_command(cx, "RELEASE", name, "", err);
+}
+
+bool
+sql_rollback_to(MergeCx *cx, const char *name, Err *err)
+{
+	char state[sizeof(cx->state)];
+	bool ok;
+
+	memcpy(state, cx->state, sizeof(state)); /* the cause is still wanted */
+	ok = savepoint_command(cx, "ROLLBACK TO", name, "; RELEASE ", err);
+	if (ok)
+		memcpy(cx->state, state, sizeof(state));
+	return ok;
+}
+
+bool
+sql_state_is_data(const MergeCx *cx)
+{
+	return strncmp(cx->state, "22", 2) == 0 ||
+		   strncmp(cx->state, "23", 2) == 0 ||
+		   strncmp(cx->state, "44", 2) == 0 || strcmp(cx->state, "P0001") == 0;
+}
+
+bool
+sql_state_is_unique(const MergeCx *cx)
+{
+	return strcmp(cx->state, "23505") == 0 || strcmp(cx->state, "23P01") == 0;
+}
+
+void
+sql_add_array_item(Buf *out, const char *name, bool first)
+{
+	if (!first)
+		buf_byte(out, ',');
+	buf_byte(out, '"');
+	for (; *name; name++)
+	{
+		if (*name == '"' || *name == '\\')
+			buf_byte(out, '\\');
+		buf_byte(out, (uint8_t) *name);
+	}
+	buf_byte(out, '"');
+}
+
+void
+sql_add_qualified(Buf *out, const char *schema, const char *table)
+{
+	pg_add_ident(out, schema);
+	buf_byte(out, '.');
+	pg_add_ident(out, table);
+}

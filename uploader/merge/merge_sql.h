@@ -1,0 +1,66 @@
+/*-------------------------------------------------------------------------
+ * merge_sql.h
+ *	  Statements at the target: what all parts of a merge share.
+ *
+ * A statement is sent and waited for with an eye on the stop flag, so that
+ * TERM ends a long one by a cancel.
+ * Threads: one.  Layer: merge.
+ *-------------------------------------------------------------------------
+ */
+#ifndef MERGE_SQL_H
+#define MERGE_SQL_H
+
+#include "io/pgconn.h"
+#include "merge/merge.h"
+
+#define SQL_MAX (16 * 1024 * 1024)
+
+typedef struct MergeCx
+{
+	Store *store;
+	const MergeOptions *opt;
+	PGconn *conn;
+	const char *system_identifier; /* the source's, from the log */
+	const char *database;
+	const char *slot;
+	bool keep_going; /* on_reject = continue */
+	bool replica;    /* session_replication_role is replica */
+	char state[8];   /* SQLSTATE of the last failure, "" without one */
+} MergeCx;
+
+/* One or several statements; *rows of the last one, may be NULL. */
+bool sql_run(MergeCx *cx, const char *doing, const char *sql, int64_t *rows,
+			 Err *err) MUST_CHECK;
+
+/* The same with a result that the caller clears. */
+bool sql_query(MergeCx *cx, const char *doing, const char *sql, PGresult **out,
+			   Err *err) MUST_CHECK;
+
+/* One statement with text parameters; out may be NULL. */
+bool sql_params(MergeCx *cx, const char *doing, const char *sql, int nparams,
+				const char *const *values, PGresult **out, Err *err) MUST_CHECK;
+
+/* rows as lines of COPY's text format, "sql" being COPY … FROM STDIN. */
+bool sql_copy(MergeCx *cx, const char *doing, const char *sql, Slice rows,
+			  Err *err) MUST_CHECK;
+
+bool sql_savepoint(MergeCx *cx, const char *name, Err *err) MUST_CHECK;
+bool sql_release(MergeCx *cx, const char *name, Err *err) MUST_CHECK;
+/* Back to the savepoint, which is then gone. */
+bool sql_rollback_to(MergeCx *cx, const char *name, Err *err) MUST_CHECK;
+
+/* The last failure was the data's: classes 22, 23, 44, P0001. */
+bool sql_state_is_data(const MergeCx *cx);
+/* It was a unique or exclusion constraint. */
+bool sql_state_is_unique(const MergeCx *cx);
+
+/* True, with err set, once a stop was asked for. */
+bool sql_stopped(const MergeCx *cx, Err *err);
+
+/* A text[] literal of one name is added; first: no comma before it. */
+void sql_add_array_item(Buf *out, const char *name, bool first);
+
+/* "schema"."table" */
+void sql_add_qualified(Buf *out, const char *schema, const char *table);
+
+#endif

@@ -1,0 +1,616 @@
+/*-------------------------------------------------------------------------
+ * merge_stage.c
+ *	  Records of one table from the lake to a temporary table of the target.
+ *
+ * Rows travel in pieces, each a COPY under a savepoint.  When the target
+ * refuses a piece it is halved until the bad record stands alone.
+ * Layer: merge.
+ *-------------------------------------------------------------------------
+ */
+#include "merge/merge_stage.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "codec/compress.h"
+#include "merge/merge_state.h"
+#include "merge/merge_value.h"
+
+#define PIECE_BYTES (4 * 1024 * 1024)
+#define PIECE_RECORDS 50000
+#define LINE_MAX_BYTES ((size_t) 1024 * 1024 * 1024)
+#define PIECE_MAX_BYTES (3 * LINE_MAX_BYTES)
+#define OBJECT_MAX_BYTES ((size_t) 1024 * 1024 * 1024)
+
+/* One record of a piece: its rows for COPY and its line. */
+typedef struct PieceItem
+{
+	size_t row;
+	size_t line;
+	RecordPos pos;
+	char op;
+	const StageVersion *version;
+} PieceItem;
+
+struct StagePiece
+{
+	Buf rows;
+	Buf lines;
+	Buf scratch;
+	Buf copy_sql;
+	PieceItem *items; /* n + 1: the last marks the end */
+	int n;
+	Record record;
+};
+
+/* Which row of a record a staging row is made of. */
+typedef struct RowSource
+{
+	char op;
+	int sub;
+	bool key_only;
+	const RecordField *first;  /* a column's value is looked for here */
+	const RecordField *second; /* then here; may be NULL */
+} RowSource;
+
+static bool
+run_ddl(Stage *s, Err *err)
+{
+	Buf sql;
+	bool ok;
+
+	buf_init(&sql, SQL_MAX);
+	buf_printf(&sql,
+			   "CREATE TEMP TABLE %s (rn int8, lsn pg_lsn, seq int8, sub int2,"
+			   " op \"char\", unk int2[]",
+			   s->name + strlen("pg_temp."));
+	for (int i = 0; i < s->target->ncols; i++)
+	{
+		const TargetColumn *c = &s->target->cols[i];
+
+		buf_printf(&sql, ", c%d %s", i + 1, c->type);
+		if (c->collation[0])
+			buf_printf(&sql, " COLLATE %s", c->collation);
+	}
+	buf_str(&sql, ") ON COMMIT DROP");
+	ok = sql_run(s->cx, "create a staging table", buf_cstr(&sql), NULL, err);
+	buf_done(&sql);
+	return ok;
+}
+
+static void
+map_version(const Target *t, Schema *schema, StageVersion *v)
+{
+	v->schema = schema;
+	v->columns = xmalloc(((size_t) t->ncols + 1) * sizeof(int));
+	for (int i = 0; i < t->ncols; i++)
+	{
+		v->columns[i] = -1;
+		for (int k = 0; k < schema->ncols; k++)
+		{
+			if (strcmp(schema->cols[k].name, t->cols[i].name) == 0)
+				v->columns[i] = k;
+		}
+	}
+}
+
+bool
+stage_open(MergeCx *cx, const PlanTable *table, const Target *target,
+		   Schema **schemas, int nschemas, int number, bool replace,
+		   Stage **out, Err *err)
+{
+	Stage *s = xcalloc(1, sizeof(*s));
+	StagePiece *p = xcalloc(1, sizeof(*p));
+
+	s->cx = cx;
+	s->table = table;
+	s->target = target;
+	s->piece = p;
+	s->nversions = nschemas;
+	s->versions = xcalloc((size_t) nschemas, sizeof(*s->versions));
+	for (int i = 0; i < nschemas; i++)
+		map_version(target, schemas[i], &s->versions[i]);
+	s->unknown = xcalloc((size_t) target->ncols + 1, sizeof(bool));
+	(void) snprintf(s->name, sizeof(s->name), "pg_temp.cdc_s3_stage_%d",
+					number); /* fits */
+	if (replace)
+	{
+		s->empty_base = s->barrier_set = true;
+		s->barrier = (RecordPos){ table->load_lsn, STAGE_LOAD_SEQ - 1 };
+	}
+	buf_init(&p->rows, PIECE_MAX_BYTES);
+	buf_init(&p->lines, PIECE_MAX_BYTES);
+	buf_init(&p->scratch, PIECE_MAX_BYTES);
+	buf_init(&p->copy_sql, SQL_MAX);
+	buf_printf(&p->copy_sql, "COPY %s FROM STDIN", s->name);
+	p->items = xcalloc(PIECE_RECORDS + 1, sizeof(*p->items));
+	record_init(&p->record);
+	if (!run_ddl(s, err))
+	{
+		stage_free(s);
+		return false;
+	}
+	*out = s;
+	return true;
+}
+
+void
+stage_free(Stage *s)
+{
+	if (!s)
+		return;
+	for (int i = 0; i < s->nversions; i++)
+		free(s->versions[i].columns);
+	free(s->versions);
+	free(s->unknown);
+	buf_done(&s->piece->rows);
+	buf_done(&s->piece->lines);
+	buf_done(&s->piece->scratch);
+	buf_done(&s->piece->copy_sql);
+	free(s->piece->items);
+	record_done(&s->piece->record);
+	free(s->piece);
+	free(s);
+}
+
+void
+stage_add_condition(const Stage *s, Buf *sql)
+{
+	if (s->barrier_set)
+		buf_printf(sql,
+				   " WHERE (lsn, seq) > ('" LSN_FMT "'::pg_lsn, %lld::int8)",
+				   LSN_ARGS(s->barrier.lsn), (long long) s->barrier.seq);
+}
+
+void
+stage_add_key(const Stage *s, Buf *sql, const char *prefix)
+{
+	bool first = true;
+
+	for (int i = 0; i < s->target->ncols; i++)
+	{
+		if (!s->target->cols[i].key)
+			continue;
+		buf_printf(sql, "%s%sc%d", first ? "" : ", ", prefix, i + 1);
+		first = false;
+	}
+}
+
+void
+stage_add_match(const Stage *s, Buf *sql, const char *left, const char *right)
+{
+	bool first = true;
+
+	for (int i = 0; i < s->target->ncols; i++)
+	{
+		const TargetColumn *c = &s->target->cols[i];
+
+		if (!c->key)
+			continue;
+		buf_printf(sql, "%s%s.c%d %s %s.", first ? "" : " AND ", left, i + 1,
+				   c->equal, right);
+		pg_add_ident(sql, c->name);
+		first = false;
+	}
+}
+
+static bool
+reject(Stage *s, const PieceItem *item, Slice line, const char *reason,
+	   const char *state, Err *err)
+{
+	Reject r = { .schema = s->table->schema,
+				 .table = s->table->table,
+				 .pos = item->pos,
+				 .op = item->op ? item->op : '?',
+				 .row = line,
+				 .state = state,
+				 .reason = reason };
+
+	s->rejected++;
+	return state_reject(s->cx, &r, err);
+}
+
+/* The field of a column, looked for where the source says. */
+static const RecordField *
+find_field(const RowSource *src, int column)
+{
+	const RecordField *f = &src->first[column];
+
+	if (f->state == FIELD_VALUE || f->state == FIELD_NULL_JSON || !src->second)
+		return f;
+	if (src->second[column].state == FIELD_VALUE ||
+		src->second[column].state == FIELD_NULL_JSON)
+		return &src->second[column];
+	return f;
+}
+
+static bool
+is_known(const RowSource *src, const StageVersion *v, int i)
+{
+	const RecordField *f;
+
+	if (v->columns[i] < 0) /* the table had no such column then */
+		return src->op == 'i' || src->op == 'r' || src->op == 'd';
+	f = find_field(src, v->columns[i]);
+	return f->state == FIELD_VALUE || f->state == FIELD_NULL_JSON;
+}
+
+/* unk: "{3,5}", or \N where all is known; a key column must be known. */
+static bool
+add_unknown(Stage *s, const RowSource *src, const StageVersion *v, Err *err)
+{
+	Buf *rows = &s->piece->rows;
+	bool any = false;
+
+	for (int i = 0; i < s->target->ncols; i++)
+	{
+		if (is_known(src, v, i) || (src->key_only && !s->target->cols[i].key))
+			continue;
+		if (s->target->cols[i].key)
+			return err_set(err, ERR_DATA, 0,
+						   "the record lacks key column "
+						   "\"%s\"",
+						   s->target->cols[i].name);
+		buf_printf(rows, "%s%d", any ? "," : "{", i + 1);
+		s->unknown[i] = true;
+		any = true;
+	}
+	buf_str(rows, any ? "}" : "\\N");
+	s->partial += any;
+	return true;
+}
+
+static bool
+add_row(Stage *s, const StageVersion *v, const Record *r, RowSource src,
+		Err *err)
+{
+	Buf *rows = &s->piece->rows;
+
+	buf_printf(rows, "%lld\t" LSN_FMT "\t%lld\t%d\t%c\t",
+			   (long long) ++s->next_rn, LSN_ARGS(r->pos.lsn),
+			   (long long) r->pos.seq, src.sub, src.op);
+	if (!add_unknown(s, &src, v, err))
+		return false;
+	for (int i = 0; i < s->target->ncols; i++)
+	{
+		const RecordField *f;
+
+		buf_byte(rows, '\t');
+		if (v->columns[i] < 0 || !is_known(&src, v, i) ||
+			(src.key_only && !s->target->cols[i].key))
+		{
+			buf_str(rows, "\\N");
+			continue;
+		}
+		f = find_field(&src, v->columns[i]);
+		if (!value_add_copy(rows, &v->schema->cols[v->columns[i]], &f->value,
+							f->state == FIELD_NULL_JSON, &s->piece->scratch,
+							err))
+			return false;
+	}
+	buf_byte(rows, '\n');
+	s->rows++;
+	if (rows->overflow)
+		return err_set(err, ERR_LIMIT, 0, "the record is too long");
+	return true;
+}
+
+/* Rows of a record of a table with a key. */
+static bool
+add_keyed(Stage *s, const StageVersion *v, const Record *r, Err *err)
+{
+	RowSource src = { r->op, 0, false, r->row,
+					  r->has_before ? r->before : NULL };
+
+	if (r->op == 'd')
+	{
+		src.key_only = true;
+		s->deletes++;
+		return add_row(s, v, r, src, err);
+	}
+	if (r->op == 'u' && r->has_key)
+	{
+		RowSource old = { 'm', 0, true, r->key, r->row };
+
+		/* an old key that is no change holds a value too long for its place */
+		if (!src.second)
+			src.second = r->key;
+		src.op = 'n';
+		src.sub = 1;
+		s->moves++;
+		return add_row(s, v, r, old, err) && add_row(s, v, r, src, err);
+	}
+	s->updates += r->op == 'u';
+	return add_row(s, v, r, src, err);
+}
+
+/* Rows of a record of a table without a key: old rows out, new rows in. */
+static bool
+add_bag(Stage *s, const StageVersion *v, const Record *r, Err *err)
+{
+	RowSource in = { 'i', 1, false, r->row, r->has_before ? r->before : NULL };
+	RowSource out = { 'd', 0, false, r->row, NULL };
+	int64_t partial = s->partial;
+
+	if (r->op == 'u')
+	{
+		out.first = r->before;
+		if (!r->has_before)
+			return err_set(err, ERR_DATA, 0, "the record lacks the old row");
+	}
+	if (r->op == 'u' || r->op == 'd')
+	{
+		s->deletes++;
+		if (!add_row(s, v, r, out, err))
+			return false;
+	}
+	if (r->op != 'd' && !add_row(s, v, r, in, err))
+		return false;
+	return s->partial == partial ||
+		   err_set(err, ERR_DATA, 0,
+				   "the record lacks columns of a row that "
+				   "has no key");
+}
+
+static bool
+add_rows(Stage *s, const StageVersion *v, const Record *r, Err *err)
+{
+	if (r->nwithheld > 0)
+		return err_set(err, ERR_DATA, 0,
+					   "the source could not send a value "
+					   "of this row");
+	if (r->no_key && (r->op == 'u' || r->op == 'd'))
+	{
+		err_set(err, ERR_DATA, 0,
+				"the table has no key at the source, so the "
+				"row is not known");
+		return err_hint(err, "give the table a primary key or REPLICA IDENTITY "
+							 "FULL at the source");
+	}
+	return s->target->has_key ? add_keyed(s, v, r, err) : add_bag(s, v, r, err);
+}
+
+/*
+ * Marks the key of a rejected record, so that later changes which do not
+ * tell the whole row are not applied to an older one.  A key that cannot be
+ * staged cannot be marked; the record is in cdc_s3.rejected all the same.
+ */
+static bool
+poison(Stage *s, const PieceItem *item, Slice line, Err *err)
+{
+	StagePiece *p = s->piece;
+	size_t from = p->rows.n;
+	Record *r = &p->record;
+	RowSource src = { 'x', 0, true, NULL, NULL };
+	Err ignored;
+	bool ok;
+
+	if (!s->target->has_key || item->op == 'd' ||
+		!record_parse(r, item->version->schema, line, &ignored))
+		return true;
+	src.first = r->row;
+	src.second = r->has_key ? r->key : NULL;
+	if (!add_row(s, item->version, r, src, &ignored))
+	{
+		p->rows.n = from;
+		return true;
+	}
+	ok = sql_savepoint(s->cx, "cdc_s3_mark", err);
+	if (ok && sql_copy(s->cx, "mark a rejected row", buf_cstr(&p->copy_sql),
+					   (Slice){ p->rows.p + from, p->rows.n - from }, &ignored))
+	{
+		s->poisoned++;
+		ok = sql_release(s->cx, "cdc_s3_mark", err);
+	}
+	else if (ok)
+		ok = sql_rollback_to(s->cx, "cdc_s3_mark", err);
+	p->rows.n = from;
+	return ok;
+}
+
+/* Sends items lo … hi-1; halves them where the target refuses. */
+static bool
+send_items(Stage *s, int lo, int hi, Err *err)
+{
+	StagePiece *p = s->piece;
+	const PieceItem *from = &p->items[lo];
+	const PieceItem *to = &p->items[hi];
+	Slice rows = { p->rows.p + from->row, to->row - from->row };
+	Slice line = { p->lines.p + from->line, from[1].line - from->line };
+	char reason[sizeof(err->msg)];
+	int mid = lo + (hi - lo) / 2;
+
+	if (!sql_savepoint(s->cx, "cdc_s3_piece", err))
+		return false;
+	if (sql_copy(s->cx, "stage rows", buf_cstr(&p->copy_sql), rows, err))
+		return sql_release(s->cx, "cdc_s3_piece", err);
+	if (!sql_state_is_data(s->cx))
+		return false;
+	memcpy(reason, err->msg, sizeof(reason));
+	if (!sql_rollback_to(s->cx, "cdc_s3_piece", err))
+		return false;
+	if (hi - lo > 1)
+		return send_items(s, lo, mid, err) && send_items(s, mid, hi, err);
+	return reject(s, from, line, reason, s->cx->state, err) &&
+		   poison(s, from, line, err);
+}
+
+static bool
+flush(Stage *s, Err *err)
+{
+	StagePiece *p = s->piece;
+
+	if (p->n == 0)
+		return true;
+	p->items[p->n] = (PieceItem){ .row = p->rows.n, .line = p->lines.n };
+	if (!send_items(s, 0, p->n, err))
+		return false;
+	p->n = 0;
+	buf_reset(&p->rows);
+	buf_reset(&p->lines);
+	return true;
+}
+
+static void
+raise_barrier(Stage *s, RecordPos pos)
+{
+	s->empty_base = true;
+	if (!s->barrier_set || record_pos_after(pos, s->barrier))
+		s->barrier = pos;
+	s->barrier_set = true;
+	s->truncates++;
+}
+
+static bool
+counts(const Stage *s, const Record *r)
+{
+	return !s->barrier_set || record_pos_after(r->pos, s->barrier);
+}
+
+/* A record that does not reach the staging table. */
+static bool
+refuse_line(Stage *s, PieceItem item, Slice line, Err *err)
+{
+	char reason[sizeof(err->msg)];
+
+	memcpy(reason, err->msg, sizeof(reason));
+	return flush(s, err) && reject(s, &item, line, reason, "", err) &&
+		   poison(s, &item, line, err);
+}
+
+static bool
+stage_line(Stage *s, const StageVersion *v, Slice line, Err *err)
+{
+	StagePiece *p = s->piece;
+	Record *r = &p->record;
+	PieceItem item = { .row = p->rows.n, .line = p->lines.n, .version = v };
+	int64_t rows = s->rows;
+
+	if (!record_parse(r, v->schema, line, err))
+		return false; /* the lake itself is wrong: no row to reject */
+	item.pos = r->pos;
+	item.op = r->op;
+	if (!counts(s, r))
+		return true;
+	s->records++;
+	if (r->op == 't' && !r->partial)
+	{
+		raise_barrier(s, r->pos);
+		return true;
+	}
+	if (r->op == 't')
+	{
+		err_set(err, ERR_DATA, 0,
+				"some partitions of the table were "
+				"truncated");
+		return refuse_line(s, item, line, err);
+	}
+	if (!add_rows(s, v, r, err))
+	{
+		if (err->kind != ERR_DATA)
+			return false;
+		p->rows.n = item.row;
+		s->rows = rows;
+		return refuse_line(s, item, line, err);
+	}
+	buf_add(&p->lines, line.p, line.n);
+	p->items[p->n++] = item;
+	if (p->n == PIECE_RECORDS || p->rows.n + p->lines.n > PIECE_BYTES)
+		return flush(s, err);
+	return true;
+}
+
+/* What the log lists must be there and whole. */
+static bool
+as_gap(const EntryObject *o, Err *err)
+{
+	if (err->kind != ERR_NOT_FOUND && err->kind != ERR_DATA)
+		return false;
+	err->kind = ERR_GAP;
+	err_prefix(err, "object \"%s\", which the commit log lists", o->key);
+	return err_hint(err, "restore the object; nothing was changed at the "
+						 "target");
+}
+
+static bool
+stage_lines(Stage *s, const StageVersion *v, const EntryObject *o,
+			LineReader *reader, Err *err)
+{
+	int64_t n = 0;
+
+	for (;;)
+	{
+		Slice line;
+		bool end = false;
+
+		if (!lines_next(reader, &line, &end, err))
+			return as_gap(o, err);
+		if (end)
+			break;
+		n++;
+		if (!stage_line(s, v, line, err))
+		{
+			if (err->kind == ERR_DATA)
+				err_prefix(err, "line %lld", (long long) n);
+			return as_gap(o, err);
+		}
+	}
+	if (n == o->rows)
+		return true;
+	err_set(err, ERR_DATA, 0, "it holds %lld rows, the log says %lld",
+			(long long) n, (long long) o->rows);
+	return as_gap(o, err);
+}
+
+bool
+stage_object(Stage *s, const EntryObject *o, Err *err)
+{
+	const StageVersion *v = NULL;
+	LineReader *reader;
+	Buf body;
+	bool ok;
+
+	if (sql_stopped(s->cx, err))
+		return false;
+	for (int i = 0; i < s->nversions; i++)
+	{
+		if (strcmp(s->versions[i].schema->hash, o->hash) == 0)
+			v = &s->versions[i];
+	}
+	if (!v)
+		return err_set(err, ERR_INTERNAL, 0, "schema %s was not read", o->hash);
+	buf_init(&body, OBJECT_MAX_BYTES);
+	ok = commitlog_object(s->cx->store, o, &body, err) || as_gap(o, err);
+	if (ok)
+	{
+		reader = lines_open(compression_of_key(o->key), buf_slice(&body),
+							LINE_MAX_BYTES);
+		ok = stage_lines(s, v, o, reader, err);
+		lines_close(reader);
+	}
+	buf_done(&body);
+	return ok;
+}
+
+bool
+stage_finish(Stage *s, Err *err)
+{
+	Buf sql;
+	bool ok;
+
+	if (!flush(s, err))
+		return false;
+	buf_init(&sql, SQL_MAX);
+	buf_printf(&sql, "ANALYZE %s (rn, lsn, seq, op", s->name);
+	if (s->target->has_key)
+	{
+		buf_str(&sql, ", ");
+		stage_add_key(s, &sql, "");
+	}
+	buf_byte(&sql, ')');
+	ok = sql_run(s->cx, "analyze a staging table", buf_cstr(&sql), NULL, err);
+	buf_done(&sql);
+	return ok;
+}

@@ -1,0 +1,100 @@
+/*-------------------------------------------------------------------------
+ * merge_stage.h
+ *	  Records of one table from the lake to a temporary table of the target.
+ *
+ * The staging table has one row per change, typed like the target's columns,
+ * so that all comparing is done by the target's types:
+ *
+ *	  rn			number of the row, unique
+ *	  lsn, seq, sub	order; sub tells the halves of one change apart
+ *	  op			'r' 'i' 'u' 'd'; a change of the key becomes 'm' (its row
+ *					moved away from the old key) and 'n' (it came to the new
+ *					one, with its known columns); 'x': a change of this key
+ *					was rejected
+ *	  unk			numbers of the columns whose value this change does not
+ *					tell; NULL: it tells all
+ *	  c1 …			the target's columns
+ *
+ * Of a table without a key an update is a 'd' of the old row and an 'i'.
+ * What lies at or before the barrier (a truncate, the LSN of a load) does not
+ * count; a query must leave it out (stage_add_condition).
+ *
+ * Memory: one compressed object, one line, and a piece of rows.
+ * Ownership: stage_free() frees; plan table and target are borrowed.
+ * Layer: merge.
+ *-------------------------------------------------------------------------
+ */
+#ifndef MERGE_STAGE_H
+#define MERGE_STAGE_H
+
+#include "merge/merge_plan.h"
+#include "merge/merge_record.h"
+#include "merge/merge_sql.h"
+#include "merge/merge_target.h"
+
+/* First ordinal of a load's rows: behind all changes its snapshot holds. */
+#define STAGE_LOAD_SEQ (INT64_C(1) << 40)
+
+/* A schema version, and where the target's columns stand in it. */
+typedef struct StageVersion
+{
+	Schema *schema;
+	int *columns; /* per target column: index in the schema, -1: not there */
+} StageVersion;
+
+typedef struct StagePiece StagePiece;
+
+typedef struct Stage
+{
+	MergeCx *cx;
+	const PlanTable *table;
+	const Target *target;
+	int nversions;
+	StageVersion *versions;
+	char name[48];   /* of the staging table */
+	bool empty_base; /* the target's rows do not count any more */
+	bool barrier_set;
+	RecordPos barrier;
+	bool *unknown; /* per target column: some row does not tell it */
+
+	/* counts of records staged */
+	int64_t records;
+	int64_t rows;
+	int64_t partial; /* rows with unknown columns */
+	int64_t moves;
+	int64_t updates;
+	int64_t deletes;
+	int64_t truncates;
+	int64_t poisoned; /* 'x' rows */
+	int64_t rejected;
+
+	int64_t next_rn; /* the last number given */
+	StagePiece *piece;
+} Stage;
+
+/*
+ * Takes the schemas (all versions of the objects, the newest last); makes
+ * the staging table, number telling it from others of the transaction.
+ */
+bool stage_open(MergeCx *cx, const PlanTable *table, const Target *target,
+				Schema **schemas, int nschemas, int number, bool replace,
+				Stage **out, Err *err) MUST_CHECK;
+void stage_free(Stage *s);
+
+/* Reads the object and stages its rows. */
+bool stage_object(Stage *s, const EntryObject *o, Err *err) MUST_CHECK;
+
+/* Behind the last object: the rest of the rows, and statistics. */
+bool stage_finish(Stage *s, Err *err) MUST_CHECK;
+
+/* " WHERE …" that leaves out what the barrier ends; nothing without one. */
+void stage_add_condition(const Stage *s, Buf *sql);
+
+/* "c1, c4": the key's columns in the staging table, each after prefix. */
+void stage_add_key(const Stage *s, Buf *sql, const char *prefix);
+
+/* "a.c1 = b.id AND …": left's staging columns against the target's (b). */
+void stage_add_match(const Stage *s, Buf *sql, const char *left,
+					 const char *right);
+
+#endif

@@ -1,0 +1,350 @@
+/*-------------------------------------------------------------------------
+ * merge_state.c
+ *	  What a merge keeps in the target: schema cdc_s3.
+ *
+ * Layer: merge.
+ *-------------------------------------------------------------------------
+ */
+#include "merge/merge_state.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/mem.h"
+
+#define LOCK_POLL_MS 250
+#define NUMBER_MAX 40
+
+static const char create_sql[] =
+	"CREATE TABLE IF NOT EXISTS cdc_s3.position ("
+	" system_identifier text NOT NULL,"
+	" database text NOT NULL,"
+	" slot text NOT NULL,"
+	" entry bigint NOT NULL,"
+	" lsn pg_lsn NOT NULL,"
+	" merged_at timestamptz NOT NULL DEFAULT now(),"
+	" PRIMARY KEY (system_identifier, database, slot));"
+	"CREATE TABLE IF NOT EXISTS cdc_s3.waiting ("
+	" system_identifier text NOT NULL,"
+	" database text NOT NULL,"
+	" slot text NOT NULL,"
+	" source_schema text NOT NULL,"
+	" source_table text NOT NULL,"
+	" load_id text NOT NULL,"
+	" since_entry bigint NOT NULL,"
+	" PRIMARY KEY (system_identifier, database, slot,"
+	" source_schema, source_table));"
+	"CREATE TABLE IF NOT EXISTS cdc_s3.rejected ("
+	" rejected_at timestamptz NOT NULL DEFAULT now(),"
+	" system_identifier text NOT NULL,"
+	" database text NOT NULL,"
+	" slot text NOT NULL,"
+	" source_schema text NOT NULL,"
+	" source_table text NOT NULL,"
+	" lsn pg_lsn NOT NULL,"
+	" seq bigint NOT NULL,"
+	" op text NOT NULL,"
+	" \"row\" text,"
+	" sqlstate text NOT NULL,"
+	" reason text NOT NULL);";
+
+bool
+state_create(MergeCx *cx, Err *err)
+{
+	PGresult *res;
+	bool have_schema;
+	bool have_tables;
+
+	if (!sql_query(cx, "look for schema cdc_s3",
+				   "SELECT to_regnamespace('cdc_s3') IS NOT NULL,"
+				   " to_regclass('cdc_s3.position') IS NOT NULL"
+				   " AND to_regclass('cdc_s3.waiting') IS NOT NULL"
+				   " AND to_regclass('cdc_s3.rejected') IS NOT NULL",
+				   &res, err))
+		return false;
+	have_schema = PQgetvalue(res, 0, 0)[0] == 't';
+	have_tables = PQgetvalue(res, 0, 1)[0] == 't';
+	PQclear(res);
+	if (have_tables)
+		return true;
+	if (!have_schema &&
+		!sql_run(cx, "create schema cdc_s3", "CREATE SCHEMA cdc_s3", NULL, err))
+	{
+		if (strcmp(cx->state, "42501") == 0)
+			err_hint(err, "GRANT CREATE ON DATABASE to the merging role, or "
+						  "create schema cdc_s3 with this role as its owner");
+		return false;
+	}
+	return sql_run(cx, "create the tables in schema cdc_s3", create_sql, NULL,
+				   err);
+}
+
+bool
+state_lock(MergeCx *cx, Err *err)
+{
+	int64_t deadline = clock_mono_ms() + cx->opt->lock_wait_ms;
+	bool told = false;
+
+	for (;;)
+	{
+		PGresult *res;
+		bool got;
+
+		if (!sql_query(cx, "lock the target for the merge",
+					   "SELECT pg_try_advisory_xact_lock("
+					   "hashtextextended('cdc_s3 merge', 0))",
+					   &res, err))
+			return false;
+		got = PQgetvalue(res, 0, 0)[0] == 't';
+		PQclear(res);
+		if (got)
+			return true;
+		if (clock_mono_ms() >= deadline)
+		{
+			err_set(err, ERR_BUSY, 0,
+					"another merge into this database is running");
+			return err_hint(err, "wait until it is done");
+		}
+		if (!told)
+			log_info("waiting for another merge into this database", NULL);
+		told = true;
+		clock_sleep_ms(LOCK_POLL_MS);
+	}
+}
+
+static bool
+other_source(MergeCx *cx, Err *err)
+{
+	const char *values[] = { cx->system_identifier, cx->database, cx->slot };
+	PGresult *res;
+	bool found;
+
+	if (!sql_params(cx, "read the target's position",
+					"SELECT system_identifier, database FROM cdc_s3.position"
+					" WHERE slot = $3"
+					" AND (system_identifier, database) <> ($1, $2)",
+					3, values, &res, err))
+		return false;
+	found = PQntuples(res) > 0;
+	if (found)
+	{
+		err_set(err, ERR_GAP, 0,
+				"the target was merged from another source: slot \"%s\" of "
+				"system %s, database \"%s\"; the lake is of system %s, "
+				"database \"%s\"",
+				cx->slot, PQgetvalue(res, 0, 0), PQgetvalue(res, 0, 1),
+				cx->system_identifier, cx->database);
+		err_hint(err, "correct store.url or target.conninfo; if this is meant, "
+					  "delete that row from cdc_s3.position, or give each "
+					  "source a slot name of its own");
+	}
+	PQclear(res);
+	return !found;
+}
+
+bool
+state_read(MergeCx *cx, MergeState *out, Err *err)
+{
+	const char *values[] = { cx->system_identifier, cx->database, cx->slot };
+	PGresult *res;
+
+	*out = (MergeState){ .position = { -1, 0 } };
+	if (!other_source(cx, err))
+		return false;
+	if (!sql_params(cx, "read the target's position",
+					"SELECT entry, lsn - '0/0'::pg_lsn FROM cdc_s3.position"
+					" WHERE (system_identifier, database, slot)"
+					" = ($1, $2, $3)",
+					3, values, &res, err))
+		return false;
+	if (PQntuples(res) > 0)
+	{
+		out->position.entry = strtoll(PQgetvalue(res, 0, 0), NULL, 10);
+		out->position.lsn = strtoull(PQgetvalue(res, 0, 1), NULL, 10);
+	}
+	PQclear(res);
+	if (!sql_params(cx, "read which tables wait for a load",
+					"SELECT source_schema, source_table, load_id, since_entry"
+					" FROM cdc_s3.waiting"
+					" WHERE (system_identifier, database, slot)"
+					" = ($1, $2, $3)",
+					3, values, &res, err))
+		return false;
+	out->nwaiting = PQntuples(res);
+	out->waiting = xcalloc((size_t) out->nwaiting + 1, sizeof(*out->waiting));
+	for (int i = 0; i < out->nwaiting; i++)
+	{
+		out->waiting[i].schema = xstrdup(PQgetvalue(res, i, 0));
+		out->waiting[i].table = xstrdup(PQgetvalue(res, i, 1));
+		out->waiting[i].load = xstrdup(PQgetvalue(res, i, 2));
+		out->waiting[i].since = strtoll(PQgetvalue(res, i, 3), NULL, 10);
+	}
+	PQclear(res);
+	return true;
+}
+
+void
+state_done(MergeState *s)
+{
+	for (int i = 0; i < s->nwaiting; i++)
+	{
+		free(s->waiting[i].schema);
+		free(s->waiting[i].table);
+		free(s->waiting[i].load);
+	}
+	free(s->waiting);
+	*s = (MergeState){ .position = { -1, 0 } };
+}
+
+static bool
+store_position(MergeCx *cx, const Plan *plan, Err *err)
+{
+	char entry[NUMBER_MAX];
+	char lsn[NUMBER_MAX];
+	char old_entry[NUMBER_MAX];
+	char old_lsn[NUMBER_MAX];
+	const char *values[] = { cx->system_identifier,
+							 cx->database,
+							 cx->slot,
+							 entry,
+							 lsn,
+							 old_entry,
+							 old_lsn };
+	bool first = plan->start.entry < 0;
+	const char *sql =
+		first ? "INSERT INTO cdc_s3.position"
+				" (system_identifier, database, slot, entry, lsn)"
+				" VALUES ($1, $2, $3, $4, $5) ON CONFLICT DO NOTHING"
+			  : "UPDATE cdc_s3.position SET entry = $4, lsn = $5,"
+				" merged_at = now()"
+				" WHERE (system_identifier, database, slot) = ($1, $2, $3)"
+				" AND entry = $6 AND lsn = $7";
+	PGresult *res;
+	bool moved;
+
+	/* all fit */
+	(void) snprintf(entry, sizeof(entry), "%lld", (long long) plan->end.entry);
+	(void) snprintf(lsn, sizeof(lsn), LSN_FMT, LSN_ARGS(plan->end.lsn));
+	(void) snprintf(old_entry, sizeof(old_entry), "%lld",
+					(long long) plan->start.entry);
+	(void) snprintf(old_lsn, sizeof(old_lsn), LSN_FMT,
+					LSN_ARGS(plan->start.lsn));
+	if (!sql_params(cx, "store the target's position", sql, first ? 5 : 7,
+					values, &res, err))
+		return false;
+	moved = strcmp(PQcmdTuples(res), "1") == 0;
+	PQclear(res);
+	return moved || err_set(err, ERR_LOST, 0,
+							"the target's position changed during the merge");
+}
+
+bool
+state_store(MergeCx *cx, const Plan *plan, Err *err)
+{
+	const char *source[] = { cx->system_identifier, cx->database, cx->slot };
+
+	if (!store_position(cx, plan, err) ||
+		!sql_params(cx, "store which tables wait for a load",
+					"DELETE FROM cdc_s3.waiting"
+					" WHERE (system_identifier, database, slot)"
+					" = ($1, $2, $3)",
+					3, source, NULL, err))
+		return false;
+	for (int i = 0; i < plan->ntables; i++)
+	{
+		const PlanTable *t = &plan->tables[i];
+		char since[NUMBER_MAX];
+		const char *values[] = {
+			source[0], source[1],       source[2], t->schema,
+			t->table,  t->waiting_load, since,
+		};
+
+		if (!t->waiting)
+			continue;
+		(void) snprintf(since, sizeof(since), "%lld",
+						(long long) t->since); /* fits */
+		if (!sql_params(cx, "store which tables wait for a load",
+						"INSERT INTO cdc_s3.waiting"
+						" VALUES ($1, $2, $3, $4, $5, $6, $7)",
+						7, values, NULL, err))
+			return false;
+	}
+	return true;
+}
+
+/* The line as text that any database takes: what is not printable ASCII or
+ * well-placed UTF-8 becomes '?'. */
+static void
+add_readable(Buf *out, Slice row)
+{
+	for (size_t i = 0; i < row.n; i++)
+		buf_byte(out, row.p[i] >= 0x80 || row.p[i] == 0 ? '?' : row.p[i]);
+}
+
+static bool
+insert_reject(MergeCx *cx, const Reject *r, const char *row, Err *err)
+{
+	char lsn[NUMBER_MAX];
+	char seq[NUMBER_MAX];
+	char op[2] = { r->op, '\0' };
+	const char *values[] = { cx->system_identifier,
+							 cx->database,
+							 cx->slot,
+							 r->schema,
+							 r->table,
+							 lsn,
+							 seq,
+							 op,
+							 row,
+							 r->state,
+							 r->reason };
+
+	/* both fit */
+	(void) snprintf(lsn, sizeof(lsn), LSN_FMT, LSN_ARGS(r->pos.lsn));
+	(void) snprintf(seq, sizeof(seq), "%lld", (long long) r->pos.seq);
+	return sql_params(cx, "keep a rejected row",
+					  "INSERT INTO cdc_s3.rejected"
+					  " (system_identifier, database, slot, source_schema,"
+					  " source_table, lsn, seq, op, \"row\", sqlstate, reason)"
+					  " VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)",
+					  11, values, NULL, err);
+}
+
+bool
+state_reject(MergeCx *cx, const Reject *r, Err *err)
+{
+	Buf text;
+	bool ok;
+
+	if (!cx->keep_going)
+	{
+		err_set(err, ERR_TARGET, 0,
+				"row of table \"%s.%s\" at LSN " LSN_FMT
+				", ordinal %lld was refused: %s",
+				r->schema, r->table, LSN_ARGS(r->pos.lsn),
+				(long long) r->pos.seq, r->reason);
+		return err_hint(err,
+						"mend the target, or set merge.on_reject=continue: "
+						"such rows then go to cdc_s3.rejected");
+	}
+	buf_init(&text, r->row.n + 1);
+	buf_add(&text, r->row.p, r->row.n);
+	if (!sql_savepoint(cx, "cdc_s3_reject", err))
+		return false;
+	ok = memchr(buf_cstr(&text), 0, text.n) == NULL &&
+		 insert_reject(cx, r, buf_cstr(&text), err);
+	if (ok)
+		ok = sql_release(cx, "cdc_s3_reject", err);
+	else
+	{
+		buf_reset(&text);
+		add_readable(&text, r->row);
+		ok = sql_rollback_to(cx, "cdc_s3_reject", err) &&
+			 insert_reject(cx, r, buf_cstr(&text), err);
+	}
+	buf_done(&text);
+	return ok;
+}

@@ -1,0 +1,63 @@
+/*-------------------------------------------------------------------------
+ * merge_state.h
+ *	  What a merge keeps in the target: schema cdc_s3.
+ *
+ *	  position	how far each source was merged: entry and LSN
+ *	  waiting	tables whose changes wait for a load
+ *	  rejected	rows that the target refused
+ *
+ * Layer: merge.
+ *-------------------------------------------------------------------------
+ */
+#ifndef MERGE_STATE_H
+#define MERGE_STATE_H
+
+#include "merge/merge_plan.h"
+#include "merge/merge_record.h"
+#include "merge/merge_sql.h"
+
+typedef struct MergeState
+{
+	PlanPosition position;
+	int nwaiting;
+	PlanWaiting *waiting;
+} MergeState;
+
+/* Makes schema and tables where they are missing, in a transaction. */
+bool state_create(MergeCx *cx, Err *err) MUST_CHECK;
+
+/*
+ * Takes the lock that keeps two merges apart until the transaction ends;
+ * ERR_BUSY when opt->lock_wait_ms passed.
+ */
+bool state_lock(MergeCx *cx, Err *err) MUST_CHECK;
+
+/*
+ * ERR_GAP: the target was merged from another source under this slot name.
+ * The caller calls state_done, also after a failure.
+ */
+bool state_read(MergeCx *cx, MergeState *out, Err *err) MUST_CHECK;
+void state_done(MergeState *s);
+
+/* Compare-and-set of the position, and the tables that wait now. */
+bool state_store(MergeCx *cx, const Plan *plan, Err *err) MUST_CHECK;
+
+/* A row that was refused. */
+typedef struct Reject
+{
+	const char *schema; /* at the source */
+	const char *table;
+	RecordPos pos;
+	char op;
+	Slice row;         /* the record's line */
+	const char *state; /* SQLSTATE, "" where no statement failed */
+	const char *reason;
+} Reject;
+
+/*
+ * Keeps it in cdc_s3.rejected, or fails with ERR_TARGET where a reject stops
+ * the run.
+ */
+bool state_reject(MergeCx *cx, const Reject *r, Err *err) MUST_CHECK;
+
+#endif

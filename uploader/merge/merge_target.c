@@ -1,0 +1,553 @@
+/*-------------------------------------------------------------------------
+ * merge_target.c
+ *	  A table of the target: found, or created and widened from the source's
+ *	  schema.
+ *
+ * All names come from the source and are quoted; types are looked up in the
+ * target's catalog and taken from there.
+ * Layer: merge.
+ *-------------------------------------------------------------------------
+ */
+#include "merge/merge_target.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "base/mem.h"
+
+#define FIRST_USER_OID 16384
+#define NUMBER_MAX 24
+
+/* Columns with what lies below their domains, in the table's order. */
+static const char columns_sql[] =
+	"WITH RECURSIVE d(attnum, typ, typmod) AS ("
+	" SELECT attnum, atttypid, atttypmod FROM pg_attribute"
+	" WHERE attrelid = $1::oid AND attnum > 0 AND NOT attisdropped"
+	" UNION ALL"
+	" SELECT d.attnum, t.typbasetype,"
+	" CASE WHEN d.typmod < 0 THEN t.typtypmod ELSE d.typmod END"
+	" FROM d JOIN pg_type t ON t.oid = d.typ WHERE t.typtype = 'd')"
+	"SELECT a.attname, a.attgenerated <> '', a.attidentity = 'a',"
+	" format_type(d.typ, d.typmod),"
+	" coalesce((SELECT format('%I.%I', n.nspname, c.collname)"
+	"  FROM pg_collation c JOIN pg_namespace n ON n.oid = c.collnamespace"
+	"  WHERE c.oid = a.attcollation), ''),"
+	" coalesce((SELECT format('OPERATOR(%I.%s)', n.nspname, o.oprname)"
+	"  FROM pg_opclass k JOIN pg_am m ON m.oid = k.opcmethod"
+	"  AND m.amname = 'btree'"
+	"  JOIN pg_amop p ON p.amopfamily = k.opcfamily"
+	"  AND p.amoplefttype = k.opcintype AND p.amoprighttype = k.opcintype"
+	"  AND p.amopstrategy = 3"
+	"  JOIN pg_operator o ON o.oid = p.amopopr"
+	"  JOIN pg_namespace n ON n.oid = o.oprnamespace"
+	"  WHERE k.opcdefault AND k.opcintype = d.typ LIMIT 1),"
+	"  'OPERATOR(pg_catalog.=)')"
+	" FROM d JOIN pg_type t ON t.oid = d.typ AND t.typtype <> 'd'"
+	" JOIN pg_attribute a ON a.attrelid = $1::oid AND a.attnum = d.attnum"
+	" ORDER BY a.attnum";
+
+/* Whether ON CONFLICT finds an arbiter for exactly these columns. */
+static const char arbiter_sql[] =
+	"SELECT EXISTS (SELECT FROM pg_index i WHERE i.indrelid = $1::oid"
+	" AND i.indisunique AND i.indimmediate AND i.indisvalid"
+	" AND i.indpred IS NULL AND i.indexprs IS NULL"
+	" AND (SELECT array_agg(a.attname::text COLLATE \"C\""
+	"   ORDER BY a.attname::text COLLATE \"C\")"
+	"  FROM generate_series(0, i.indnkeyatts - 1) g"
+	"  JOIN pg_attribute a ON a.attrelid = i.indrelid"
+	"  AND a.attnum = i.indkey[g])"
+	" = (SELECT array_agg(x COLLATE \"C\" ORDER BY x COLLATE \"C\")"
+	"  FROM unnest($2::text[]) x))";
+
+/*
+ * One name of a map: up to '.', '=', ',' or the end, or in double quotes.
+ * Returns behind it, NULL where there is none; *star: it was a bare "*".
+ */
+static const char *
+map_name(const char *s, char *out, size_t size, bool *star)
+{
+	size_t n = 0;
+	bool quoted;
+
+	while (*s == ' ')
+		s++;
+	quoted = *s == '"';
+	s += quoted;
+	for (; *s; s++)
+	{
+		if (quoted && *s == '"')
+		{
+			if (s[1] != '"')
+				break;
+			s++;
+		}
+		else if (!quoted && strchr(".=, ", *s))
+			break;
+		if (n + 1 == size)
+			return NULL;
+		out[n++] = *s;
+	}
+	out[n] = '\0';
+	if (quoted && *s++ != '"')
+		return NULL;
+	while (*s == ' ')
+		s++;
+	*star = !quoted && strcmp(out, "*") == 0;
+	return n > 0 ? s : NULL;
+}
+
+typedef struct MapItem
+{
+	char names[4][256]; /* schema, table, schema, table */
+	bool stars[4];
+} MapItem;
+
+/* Reads one item; NULL where it is malformed. */
+static const char *
+map_item(const char *s, MapItem *out)
+{
+	static const char ends[4] = { '.', '=', '.', ',' };
+
+	for (int i = 0; i < 4; i++)
+	{
+		s = map_name(s, out->names[i], sizeof(out->names[i]), &out->stars[i]);
+		if (!s || (*s != ends[i] && !(i == 3 && *s == '\0')))
+			return NULL;
+		if (*s)
+			s++;
+	}
+	if (out->stars[0] || out->stars[2] || out->stars[1] != out->stars[3])
+		return NULL;
+	return s;
+}
+
+bool
+target_check_map(const char *map, Err *err)
+{
+	MapItem item;
+
+	for (const char *s = map; *s;)
+	{
+		s = map_item(s, &item);
+		if (!s)
+		{
+			err_set(err, ERR_USAGE, 0, "cannot understand merge.map \"%s\"",
+					map);
+			return err_hint(err, "write it as schema.table=schema.table or "
+								 "schema.*=schema.*, separated by commas");
+		}
+	}
+	return true;
+}
+
+void
+target_name(const char *map, const char *schema, const char *table,
+			char **out_schema, char **out_table)
+{
+	MapItem item;
+	bool exact = false;
+
+	*out_schema = xstrdup(schema);
+	*out_table = xstrdup(table);
+	for (const char *s = map; *s && !exact;)
+	{
+		s = map_item(s, &item);
+		if (!s)
+			return; /* was checked before */
+		exact = !item.stars[1] && strcmp(item.names[1], table) == 0;
+		if (strcmp(item.names[0], schema) != 0 || (!exact && !item.stars[1]))
+		{
+			exact = false;
+			continue;
+		}
+		free(*out_schema);
+		*out_schema = xstrdup(item.names[2]);
+		if (!exact)
+			continue;
+		free(*out_table);
+		*out_table = xstrdup(item.names[3]);
+	}
+}
+
+bool
+target_is_keyed(const Schema *s)
+{
+	bool primary = false;
+
+	for (int i = 0; i < s->ncols; i++)
+		primary = primary || s->cols[i].pk > 0;
+	return schema_has_key(s) && (s->identity != 'f' || primary);
+}
+
+/* The only value of a query, NULL where it has no row; the caller frees. */
+static bool
+one_value(MergeCx *cx, const char *doing, const char *sql, int n,
+		  const char *const *values, char **out, Err *err)
+{
+	PGresult *res;
+
+	if (!sql_params(cx, doing, sql, n, values, &res, err))
+		return false;
+	*out = PQntuples(res) > 0 && !PQgetisnull(res, 0, 0)
+			   ? xstrdup(PQgetvalue(res, 0, 0))
+			   : NULL;
+	PQclear(res);
+	return true;
+}
+
+static bool
+type_by_oid(MergeCx *cx, uint32_t oid, int32_t typmod, char **out, Err *err)
+{
+	char number[NUMBER_MAX];
+	char mod[NUMBER_MAX];
+	const char *values[] = { number, mod };
+
+	*out = NULL;
+	if (oid == 0 || oid >= FIRST_USER_OID)
+		return true;
+	(void) snprintf(number, sizeof(number), "%u", oid); /* both fit */
+	(void) snprintf(mod, sizeof(mod), "%d", (int) typmod);
+	return one_value(cx, "look up a type",
+					 "SELECT format_type(oid, $2::int4) FROM pg_type"
+					 " WHERE oid = $1::oid AND typtype <> 'p'",
+					 2, values, out, err);
+}
+
+/* The column's type in the target's SQL. */
+static bool
+column_type(MergeCx *cx, const Schema *s, const SchemaColumn *c, char **out,
+			Err *err)
+{
+	char mod[NUMBER_MAX];
+	const char *values[] = { c->type_schema, c->type_name, mod };
+
+	if (!type_by_oid(cx, c->type_oid, c->typmod, out, err))
+		return false;
+	if (*out)
+		return true;
+	(void) snprintf(mod, sizeof(mod), "%d", (int) c->typmod); /* fits */
+	if (!one_value(cx, "look up a type",
+				   "SELECT format_type(t.oid, $3::int4) FROM pg_type t"
+				   " JOIN pg_namespace n ON n.oid = t.typnamespace"
+				   " WHERE n.nspname = $1 AND t.typname = $2"
+				   " AND t.typtype <> 'p' AND t.oid >= 16384",
+				   3, values, out, err))
+		return false;
+	if (*out)
+		return true;
+	if (!type_by_oid(cx, c->base_oid, c->typmod, out, err))
+		return false;
+	if (*out)
+		return true;
+	log_warn("type is not known at the target, using text", "table", s->table,
+			 "column", c->name, "type_schema", c->type_schema, "type",
+			 c->type_name, NULL);
+	*out = xstrdup("text");
+	return true;
+}
+
+static bool
+add_column(MergeCx *cx, const Schema *s, const SchemaColumn *c, Buf *sql,
+		   Err *err)
+{
+	char *type;
+
+	if (!column_type(cx, s, c, &type, err))
+		return false;
+	pg_add_ident(sql, c->name);
+	buf_byte(sql, ' ');
+	buf_str(sql, type);
+	free(type);
+	return true;
+}
+
+/* "a", "b" of the primary key in its order; of the key where none. */
+static bool
+add_key_names(const Schema *s, Buf *sql)
+{
+	bool first = true;
+	bool primary = false;
+
+	for (int pos = 1; pos <= s->ncols; pos++)
+	{
+		for (int i = 0; i < s->ncols; i++)
+		{
+			if (s->cols[i].pk != pos)
+				continue;
+			buf_str(sql, first ? "" : ", ");
+			pg_add_ident(sql, s->cols[i].name);
+			first = false;
+			primary = true;
+		}
+	}
+	for (int i = 0; !primary && target_is_keyed(s) && i < s->ncols; i++)
+	{
+		if (!s->cols[i].key)
+			continue;
+		buf_str(sql, first ? "" : ", ");
+		pg_add_ident(sql, s->cols[i].name);
+		first = false;
+	}
+	return primary;
+}
+
+static bool
+create_table(MergeCx *cx, const Schema *s, const Target *t, Err *err)
+{
+	Buf sql;
+	Buf key;
+	const char *values[] = { t->schema };
+	char *found = NULL;
+	bool primary;
+	bool ok;
+
+	buf_init(&sql, SQL_MAX);
+	buf_init(&key, SQL_MAX);
+	ok = one_value(cx, "look for a schema",
+				   "SELECT nspname FROM pg_namespace WHERE nspname = $1", 1,
+				   values, &found, err);
+	if (ok && !found)
+	{
+		buf_str(&sql, "CREATE SCHEMA ");
+		pg_add_ident(&sql, t->schema);
+		ok = sql_run(cx, "create a schema", buf_cstr(&sql), NULL, err);
+		buf_reset(&sql);
+	}
+	buf_printf(&sql, "CREATE TABLE %s (", t->name);
+	for (int i = 0; ok && i < s->ncols; i++)
+	{
+		buf_str(&sql, i ? ", " : "");
+		ok = add_column(cx, s, &s->cols[i], &sql, err);
+		if (s->cols[i].not_null || s->cols[i].pk > 0)
+			buf_str(&sql, " NOT NULL");
+	}
+	primary = add_key_names(s, &key);
+	if (primary)
+		buf_printf(&sql, ", PRIMARY KEY (%s)", buf_cstr(&key));
+	buf_byte(&sql, ')');
+	ok = ok && sql_run(cx, "create a table", buf_cstr(&sql), NULL, err);
+	if (ok && !primary && key.n > 0)
+	{
+		buf_reset(&sql);
+		buf_printf(&sql, "CREATE UNIQUE INDEX ON %s (%s)", t->name,
+				   buf_cstr(&key));
+		ok = sql_run(cx, "create an index", buf_cstr(&sql), NULL, err);
+	}
+	if (ok)
+		log_info("table created at the target", "schema", t->schema, "table",
+				 t->table, NULL);
+	free(found);
+	buf_done(&sql);
+	buf_done(&key);
+	return ok;
+}
+
+/* The table's OID as text in *out, NULL where there is none. */
+static bool
+find_table(MergeCx *cx, Target *t, char **out, Err *err)
+{
+	const char *values[] = { t->schema, t->table };
+	PGresult *res;
+	char kind;
+
+	*out = NULL;
+	if (!sql_params(cx, "look for a table",
+					"SELECT c.oid, c.relkind FROM pg_class c"
+					" JOIN pg_namespace n ON n.oid = c.relnamespace"
+					" WHERE n.nspname = $1 AND c.relname = $2",
+					2, values, &res, err))
+		return false;
+	if (PQntuples(res) == 0)
+	{
+		PQclear(res);
+		return true;
+	}
+	kind = PQgetvalue(res, 0, 1)[0];
+	*out = xstrdup(PQgetvalue(res, 0, 0));
+	PQclear(res);
+	t->partitioned = kind == 'p';
+	if (kind == 'r' || kind == 'p')
+		return true;
+	free(*out);
+	*out = NULL;
+	err_set(err, ERR_TARGET, 0, "\"%s.%s\" at the target is not a table",
+			t->schema, t->table);
+	return err_hint(err, "rename it, or send the source table elsewhere with "
+						 "merge.map");
+}
+
+static const SchemaColumn *
+find_column(const Schema *s, const char *name)
+{
+	for (int i = 0; i < s->ncols; i++)
+	{
+		if (strcmp(s->cols[i].name, name) == 0)
+			return &s->cols[i];
+	}
+	return NULL;
+}
+
+/* Adds to the table what the newest schema has and res does not name. */
+static bool
+widen(MergeCx *cx, const Schema *s, const Target *t, const PGresult *res,
+	  bool *widened, Err *err)
+{
+	Buf sql;
+	bool ok = true;
+
+	buf_init(&sql, SQL_MAX);
+	for (int i = 0; ok && i < s->ncols; i++)
+	{
+		bool found = false;
+
+		for (int k = 0; !found && k < PQntuples(res); k++)
+			found = strcmp(PQgetvalue(res, k, 0), s->cols[i].name) == 0;
+		if (found)
+			continue;
+		buf_reset(&sql);
+		buf_printf(&sql, "ALTER TABLE %s ADD COLUMN ", t->name);
+		ok = add_column(cx, s, &s->cols[i], &sql, err) &&
+			 sql_run(cx, "add a column", buf_cstr(&sql), NULL, err);
+		*widened = true;
+		if (ok)
+			log_info("column added at the target", "schema", t->schema, "table",
+					 t->table, "column", s->cols[i].name, NULL);
+	}
+	buf_done(&sql);
+	return ok;
+}
+
+static void
+take_columns(Target *t, const Schema *const *versions, int n,
+			 const PGresult *res)
+{
+	const Schema *newest = versions[n - 1];
+
+	t->cols = xcalloc((size_t) PQntuples(res) + 1, sizeof(*t->cols));
+	for (int i = 0; i < PQntuples(res); i++)
+	{
+		const char *name = PQgetvalue(res, i, 0);
+		const SchemaColumn *c = find_column(newest, name);
+		TargetColumn *to = &t->cols[t->ncols];
+		bool wanted = c != NULL;
+
+		for (int k = 0; !wanted && k < n - 1; k++)
+			wanted = find_column(versions[k], name) != NULL;
+		if (!wanted || PQgetvalue(res, i, 1)[0] == 't')
+			continue;
+		to->name = xstrdup(name);
+		to->identity_always = PQgetvalue(res, i, 2)[0] == 't';
+		to->type = xstrdup(PQgetvalue(res, i, 3));
+		to->collation = xstrdup(PQgetvalue(res, i, 4));
+		to->equal = xstrdup(PQgetvalue(res, i, 5));
+		to->key = c && c->key && target_is_keyed(newest);
+		t->ncols++;
+	}
+}
+
+/* The key's columns must all be there to be written. */
+static bool
+check_key(MergeCx *cx, const Schema *newest, Target *t, const char *oid,
+		  Err *err)
+{
+	Buf names;
+	const char *values[] = { oid, NULL };
+	int want = 0;
+	int have = 0;
+	char *found = NULL;
+	bool ok;
+
+	t->has_key = target_is_keyed(newest);
+	if (!t->has_key)
+		return true;
+	for (int i = 0; i < newest->ncols; i++)
+		want += newest->cols[i].key;
+	buf_init(&names, SQL_MAX);
+	buf_byte(&names, '{');
+	for (int i = 0; i < t->ncols; i++)
+	{
+		if (t->cols[i].key)
+			sql_add_array_item(&names, t->cols[i].name, have++ == 0);
+	}
+	buf_byte(&names, '}');
+	values[1] = buf_cstr(&names);
+	ok = have == want ||
+		 err_set(err, ERR_TARGET, 0,
+				 "table \"%s.%s\" at the target generates a column of the key",
+				 t->schema, t->table);
+	ok = ok && one_value(cx, "look for a unique index", arbiter_sql, 2, values,
+						 &found, err);
+	t->arbiter = ok && found && found[0] == 't';
+	free(found);
+	buf_done(&names);
+	return ok;
+}
+
+bool
+target_open(MergeCx *cx, const Schema *const *versions, int n, Target **out,
+			Err *err)
+{
+	const Schema *newest = versions[n - 1];
+	Target *t = xcalloc(1, sizeof(*t));
+	Buf name;
+	char *oid = NULL;
+	const char *values[1];
+	PGresult *res = NULL;
+	bool widened = false;
+	bool ok;
+
+	target_name(cx->opt->map, newest->schema, newest->table, &t->schema,
+				&t->table);
+	buf_init(&name, SQL_MAX);
+	sql_add_qualified(&name, t->schema, t->table);
+	t->name = xstrdup(buf_cstr(&name));
+	buf_done(&name);
+	ok = find_table(cx, t, &oid, err);
+	if (ok && !oid)
+		ok = create_table(cx, newest, t, err) && find_table(cx, t, &oid, err);
+	values[0] = oid;
+	ok = ok && sql_params(cx, "read a table's columns", columns_sql, 1, values,
+						  &res, err);
+	ok = ok && widen(cx, newest, t, res, &widened, err);
+	if (ok && widened)
+	{
+		PQclear(res);
+		res = NULL;
+		ok = sql_params(cx, "read a table's columns", columns_sql, 1, values,
+						&res, err);
+	}
+	if (ok)
+		take_columns(t, versions, n, res);
+	ok = ok && check_key(cx, newest, t, oid, err);
+	PQclear(res);
+	free(oid);
+	if (!ok)
+	{
+		err_prefix(err, "table \"%s.%s\"", t->schema, t->table);
+		target_free(t);
+		return false;
+	}
+	*out = t;
+	return true;
+}
+
+void
+target_free(Target *t)
+{
+	if (!t)
+		return;
+	for (int i = 0; i < t->ncols; i++)
+	{
+		free(t->cols[i].name);
+		free(t->cols[i].type);
+		free(t->cols[i].collation);
+		free(t->cols[i].equal);
+	}
+	free(t->cols);
+	free(t->schema);
+	free(t->table);
+	free(t->name);
+	free(t);
+}

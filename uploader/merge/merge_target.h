@@ -1,0 +1,60 @@
+/*-------------------------------------------------------------------------
+ * merge_target.h
+ *	  A table of the target: found, or created and widened from the source's
+ *	  schema.
+ *
+ * Columns go by name.  A column that the source no longer has stays as it
+ * is; one that the target generates is never written.
+ * Ownership: target_free() frees all.  Layer: merge.
+ *-------------------------------------------------------------------------
+ */
+#ifndef MERGE_TARGET_H
+#define MERGE_TARGET_H
+
+#include "codec/schema.h"
+#include "merge/merge_sql.h"
+
+typedef struct TargetColumn
+{
+	char *name;
+	char *type;      /* below all domains, as SQL */
+	char *collation; /* quoted and qualified, "" without one */
+	char *equal;     /* "OPERATOR(schema.=)" of the type's default order */
+	bool key;
+	bool identity_always;
+} TargetColumn;
+
+typedef struct Target
+{
+	char *schema;
+	char *table;
+	char *name;       /* both, quoted */
+	bool partitioned; /* no system columns to rely on */
+	bool arbiter;     /* a unique index that ON CONFLICT takes fits the key */
+	bool has_key;
+	int ncols; /* the columns to be written, in the table's order */
+	TargetColumn *cols;
+} Target;
+
+/*
+ * True where rows are found by a key.  A table with REPLICA IDENTITY FULL and
+ * no primary key has all its columns in the "key", and is a bag of rows.
+ */
+bool target_is_keyed(const Schema *s);
+
+/* Where rows of that source table go; the caller frees both names. */
+void target_name(const char *map, const char *schema, const char *table,
+				 char **out_schema, char **out_table);
+
+/* ERR_USAGE where a map cannot be understood. */
+bool target_check_map(const char *map, Err *err) MUST_CHECK;
+
+/*
+ * versions[n-1] is the newest schema; all columns of all of them are mapped.
+ * Creates what is missing.
+ */
+bool target_open(MergeCx *cx, const Schema *const *versions, int n,
+				 Target **out, Err *err) MUST_CHECK;
+void target_free(Target *t);
+
+#endif
