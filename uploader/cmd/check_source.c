@@ -39,7 +39,7 @@ check_version(Check *c)
 	int major = version / 10000;
 	int minor = version % 10000;
 	Finding f = { .level = CHECK_WARNING, .name = "server version" };
-	char mend[128];
+	char mend[256];
 
 	f.mend = mend;
 	for (size_t i = 0; i < NMINORS; i++)

@@ -42,6 +42,12 @@ check_log_readable(Check *c)
 		store_failed(c, "log", "the log says what counts in the lake", &err);
 }
 
+static bool
+open_another(void *arg, Store **out, Err *err)
+{
+	return store_open(arg, out, err);
+}
+
 void
 check_store(Check *c)
 {
@@ -66,7 +72,7 @@ check_store(Check *c)
 	check_ok(c, "store", "\"%s\" can be written, read, listed and deleted",
 			 c->cfg->store_url);
 	if (!probe_conditional_put(c->store, &err) ||
-		(c->race && !probe_race(&options, RACE_ROUNDS, &err)))
+		(c->race && !probe_race(open_another, &options, RACE_ROUNDS, &err)))
 		store_failed(c, "conditional put",
 					 "that a second writer is refused is all that keeps two "
 					 "sidecars from writing one log",

@@ -48,7 +48,7 @@ enum
 	T_GOOD_PK,    /* not deferrable, valid */
 	T_GOOD_INDEX, /* the index of REPLICA IDENTITY USING INDEX is there */
 	T_CANDIDATE,  /* an index that could be the identity; "" if none */
-	T_READABLE
+	T_READABLE    /* the root, which is what a load reads */
 };
 
 static const char tables_sql[] =
@@ -69,10 +69,10 @@ static const char tables_sql[] =
 	"   WHERE a.attrelid = c.oid AND NOT a.attnotnull"
 	"   AND a.attnum = ANY (i.indkey::int2[]))"
 	"  ORDER BY i.indisprimary DESC, i.indnatts, x.relname LIMIT 1), ''),"
-	" has_schema_privilege(n.oid, 'USAGE')"
-	"  AND has_table_privilege(c.oid, 'SELECT')" FROM_RELATIONS
+	" has_schema_privilege(coalesce(rn.oid, n.oid), 'USAGE')"
+	"  AND has_table_privilege(coalesce(r.oid, c.oid), 'SELECT')" FROM_RELATIONS
 	" WHERE c.relpersistence IN ('p', 'u') AND" WANTED_RELATIONS
-	" ORDER BY 1, 2";
+	" ORDER BY 3, 4, 1, 2";
 
 static const char columns_sql[] =
 	"SELECT coalesce(rn.nspname, n.nspname), coalesce(r.relname, c.relname),"
@@ -184,20 +184,25 @@ report_unreadable(Check *c, const PGresult *res, int row)
 		.name = "right to load",
 		.why = "the first load reads the table as an ordinary query",
 	};
+	const char *schema = PQgetvalue(res, row, T_ROOT_SCHEMA);
+	const char *table = PQgetvalue(res, row, T_ROOT);
 	Buf mend;
 
 	buf_init(&mend, TEXT_MAX_BYTES);
 	buf_str(&mend, "GRANT USAGE ON SCHEMA ");
-	pg_add_ident(&mend, PQgetvalue(res, row, T_SCHEMA));
+	pg_add_ident(&mend, schema);
 	buf_str(&mend, " TO ");
 	pg_add_ident(&mend, PQuser(c->conn));
-	buf_printf(&mend, "; GRANT SELECT ON %s TO ",
-			   PQgetvalue(res, row, T_QUOTED));
+	buf_str(&mend, "; GRANT SELECT ON ");
+	pg_add_ident(&mend, schema);
+	buf_byte(&mend, '.');
+	pg_add_ident(&mend, table);
+	buf_str(&mend, " TO ");
 	pg_add_ident(&mend, PQuser(c->conn));
 	buf_str(&mend, "; or load.mode=never, or source.exclude");
 	f.mend = buf_cstr(&mend);
-	check_report(c, &f, "%s cannot be read by \"%s\"",
-				 PQgetvalue(res, row, T_QUOTED), PQuser(c->conn));
+	check_report(c, &f, "\"%s\".\"%s\" cannot be read by \"%s\"", schema, table,
+				 PQuser(c->conn));
 	buf_done(&mend);
 }
 
@@ -208,6 +213,17 @@ load_is_due(const Check *c)
 	if (strcmp(c->cfg->load_mode, "never") == 0)
 		return false;
 	return !c->last || !c->last->loaded || c->last->loads_open > 0;
+}
+
+/* Rows come sorted by root. */
+static bool
+same_root(const PGresult *res, int row)
+{
+	return row > 0 &&
+		   strcmp(PQgetvalue(res, row, T_ROOT_SCHEMA),
+				  PQgetvalue(res, row - 1, T_ROOT_SCHEMA)) == 0 &&
+		   strcmp(PQgetvalue(res, row, T_ROOT),
+				  PQgetvalue(res, row - 1, T_ROOT)) == 0;
 }
 
 static void
@@ -241,7 +257,8 @@ check_rows(Check *c, const PGresult *res)
 			report_identity(c, res, row, flaw);
 			no_identity++;
 		}
-		if (!yes(res, row, T_READABLE) && load_is_due(c))
+		if (!yes(res, row, T_READABLE) && load_is_due(c) &&
+			!same_root(res, row))
 		{
 			report_unreadable(c, res, row);
 			unreadable++;

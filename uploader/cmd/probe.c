@@ -295,20 +295,8 @@ run_rounds(Racer *racers, Race *race, int rounds, Err *err)
 	return ok;
 }
 
-static bool
-open_racer(const StoreOptions *options, Race *race, Racer *racer, int letter,
-		   Err *err)
-{
-	racer->race = race;
-	if (!store_open(options, &racer->store, err))
-		return false;
-	racer->body = xmalloc(BIG_BYTES);
-	memset(racer->body, letter, BIG_BYTES);
-	return true;
-}
-
 bool
-probe_race(const StoreOptions *options, int rounds, Err *err)
+probe_race(ProbeOpenFn open, void *arg, int rounds, Err *err)
 {
 	Racer racers[PROBE_RACERS] = { 0 };
 	Race race = { .lock = PTHREAD_MUTEX_INITIALIZER,
@@ -317,7 +305,12 @@ probe_race(const StoreOptions *options, int rounds, Err *err)
 	bool ok = true;
 
 	for (int i = 0; ok && i < PROBE_RACERS; i++)
-		ok = open_racer(options, &race, &racers[i], 'a' + i, err);
+	{
+		racers[i].race = &race;
+		racers[i].body = xmalloc(BIG_BYTES);
+		memset(racers[i].body, 'a' + i, BIG_BYTES);
+		ok = open(arg, &racers[i].store, err);
+	}
 	while (ok && started < PROBE_RACERS)
 	{
 		Racer *r = &racers[started];

@@ -22,11 +22,14 @@ bool probe_conditional_put(Store *store, Err *err) MUST_CHECK;
 /* Put, get, list and delete, and the bytes are the same. */
 bool probe_round_trip(Store *store, Err *err) MUST_CHECK;
 
+/* Opens one more store like the one that is probed. */
+typedef bool (*ProbeOpenFn)(void *arg, Store **out, Err *err);
+
 /*
- * PROBE_RACERS conditional puts of one key at the same time, several rounds,
- * with small and with 1 MB bodies: each round has one winner, whose bytes
- * are the ones found.  ERR_STORE where it has none or several.
+ * PROBE_RACERS conditional puts of one key at the same time, each on a store
+ * of its own, several rounds, with small and with 1 MB bodies: each round has
+ * one winner, whose bytes are the ones found.  ERR_STORE where it has several.
  */
-bool probe_race(const StoreOptions *options, int rounds, Err *err) MUST_CHECK;
+bool probe_race(ProbeOpenFn open, void *arg, int rounds, Err *err) MUST_CHECK;
 
 #endif
