@@ -148,7 +148,14 @@ cmd_merge(const Config *cfg, int argc, char **argv, Err *err)
 	if (!config_need(cfg, "store.url", err) || !catch_signals(err))
 		return false;
 	if (cfg->merge_every_ms == 0)
-		return merge_once(cfg, &so, err);
+	{
+		if (merge_once(cfg, &so, err))
+			return true;
+		if (err->kind ==
+			ERR_STOP) /* a scheduler must see that it is not done */
+			err->kind = ERR_BUSY;
+		return false;
+	}
 	while (!atomic_load(&stop))
 	{
 		bool ok = merge_once(cfg, &so, err);

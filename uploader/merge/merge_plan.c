@@ -405,33 +405,83 @@ set_string(char **field, const char *value)
 	free(old);
 }
 
+/* The first run announces the initial loads; all others are reloads. */
+static bool
+is_initial(const PlanLog *log, int64_t seq)
+{
+	return seq == 0 || !log_entry(log, seq - 1)->loaded;
+}
+
 static void
-take_load(PlanTable *t, const EntryLoad *l, int64_t seq)
+open_load(PlanTable *t, const EntryLoad *l, int64_t seq, bool initial)
+{
+	bool again = t->given_up && t->given_up_at == seq;
+
+	if (again)
+		t->given_up = false;
+	else if (!t->waiting)
+	{
+		t->since = seq;
+		t->initial = initial;
+	}
+	t->waiting = true;
+	set_string(&t->waiting_load, l->id);
+}
+
+static void
+give_up_load(PlanTable *t, const EntryLoad *l, int64_t seq)
+{
+	if (!t->waiting || strcmp(t->waiting_load, l->id) != 0)
+		return;
+	t->waiting = false;
+	if (!t->given_up || t->since < t->resume)
+		t->resume = t->since;
+	t->given_up = true;
+	t->given_up_at = seq;
+}
+
+static void
+take_load(PlanTable *t, const EntryLoad *l, int64_t seq, bool initial)
 {
 	switch (l->state)
 	{
 		case LOAD_OPEN:
-			if (!t->waiting && !t->given_up)
-				t->since = seq;
-			t->waiting = true;
-			t->given_up = false;
-			set_string(&t->waiting_load, l->id);
+			open_load(t, l, seq, initial);
 			break;
 		case LOAD_DONE:
-			t->waiting = false;
-			t->given_up = false;
+			t->waiting = t->given_up = t->initial = false;
 			t->replace = true;
 			set_string(&t->load, l->id);
 			t->load_lsn = l->lsn;
 			t->load_entry = seq;
 			break;
 		case LOAD_GIVEN_UP:
-			if (!t->waiting || strcmp(t->waiting_load, l->id) != 0)
-				break;
-			t->waiting = false;
-			t->given_up = true; /* opened again: it waits on */
+			give_up_load(t, l, seq);
 			break;
 	}
+}
+
+/* The first and last entry whose changes the table gets. */
+static bool
+set_range(PlanRead *r, PlanTable *t, Err *err)
+{
+	if (t->waiting)
+		t->to = t->since - 1;
+	if (t->given_up && t->initial)
+		t->from = t->given_up_at + 1;
+	else if (t->given_up && t->resume < t->from)
+		t->from = t->resume;
+	if (!t->replace)
+		return true;
+	/* back to the first entry with changes behind the load's LSN */
+	for (t->from = t->load_entry; t->from > 0; t->from--)
+	{
+		if (!read_back(r, t->from, err))
+			return false;
+		if (log_entry(r->plan->log, t->from)->prev_end <= t->load_lsn)
+			break;
+	}
+	return true;
 }
 
 /* How loads in the range move each table's own range. */
@@ -446,6 +496,7 @@ plan_loads(PlanRead *r, const PlanWaiting *waiting, int nwaiting, Err *err)
 
 		t->waiting = true;
 		t->since = waiting[i].since;
+		t->initial = waiting[i].initial;
 		set_string(&t->waiting_load, waiting[i].load);
 	}
 	for (int64_t seq = p->start.entry + 1; seq <= p->end.entry; seq++)
@@ -454,28 +505,12 @@ plan_loads(PlanRead *r, const PlanWaiting *waiting, int nwaiting, Err *err)
 
 		for (int i = 0; i < e->nloads; i++)
 			take_load(plan_table(p, e->loads[i].schema, e->loads[i].table),
-					  &e->loads[i], seq);
+					  &e->loads[i], seq, is_initial(p->log, seq));
 	}
 	for (int i = 0; i < p->ntables; i++)
 	{
-		PlanTable *t = &p->tables[i];
-
-		if (t->waiting)
-			t->to = t->since - 1;
-		else if (t->given_up && !t->replace && t->since < t->from)
-			t->from = t->since;
-		if (!t->replace)
-			continue;
-		/* back to the first entry with changes behind the load's LSN */
-		t->from = t->load_entry;
-		while (t->from > 0)
-		{
-			if (!read_back(r, t->from, err))
-				return false;
-			if (log_entry(p->log, t->from)->prev_end <= t->load_lsn)
-				break;
-			t->from--;
-		}
+		if (!set_range(r, &p->tables[i], err))
+			return false;
 	}
 	return true;
 }

@@ -10,8 +10,10 @@
  *		merged or skipped before.
  *	(2) While a load is open the table's changes wait: its range ends before
  *		the entry that announced it, and that entry is remembered.
- *	(3) A load given up, with none done, ends the waiting: the table goes on
- *		where it stopped.
+ *	(3) A load given up ends the waiting: the table goes on where it stopped.
+ *		If that was its initial load, the table was dropped before it could
+ *		be read: what it had in the log until then is dropped too.  A load
+ *		given up and opened again in one entry waits on.
  *	(4) Without any load its changes apply from the start.
  *
  * Ownership: plan_free() frees all; objects are borrowed from the plan's
@@ -41,10 +43,13 @@ typedef struct PlanTable
 	char *load;
 	Lsn load_lsn;
 	int64_t load_entry; /* that declared it done */
-	bool given_up;      /* its last load was, and none was opened again */
-	bool waiting;       /* at the range's end, for this load, since … */
+	bool given_up;      /* a load was: go on from entry "resume" */
+	int64_t given_up_at;
+	int64_t resume;
+	bool waiting; /* at the range's end, for this load, since … */
 	char *waiting_load;
 	int64_t since;
+	bool initial;     /* it is the first one: the target has no rows yet */
 	const char *hash; /* of its last schema in the range, or NULL */
 	int64_t from;     /* entries that apply to it */
 	int64_t to;
@@ -71,6 +76,7 @@ typedef struct PlanWaiting
 	char *table;
 	char *load;
 	int64_t since;
+	bool initial;
 } PlanWaiting;
 
 /* Identity of the log: entry 0's source. ERR_USAGE: there is no log. */

@@ -35,6 +35,7 @@ static const char create_sql[] =
 	" source_table text NOT NULL,"
 	" load_id text NOT NULL,"
 	" since_entry bigint NOT NULL,"
+	" initial boolean NOT NULL,"
 	" PRIMARY KEY (system_identifier, database, slot,"
 	" source_schema, source_table));"
 	"CREATE TABLE IF NOT EXISTS cdc_s3.rejected ("
@@ -167,8 +168,8 @@ state_read(MergeCx *cx, MergeState *out, Err *err)
 	}
 	PQclear(res);
 	if (!sql_params(cx, "read which tables wait for a load",
-					"SELECT source_schema, source_table, load_id, since_entry"
-					" FROM cdc_s3.waiting"
+					"SELECT source_schema, source_table, load_id, since_entry,"
+					" initial FROM cdc_s3.waiting"
 					" WHERE (system_identifier, database, slot)"
 					" = ($1, $2, $3)",
 					3, values, &res, err))
@@ -181,6 +182,7 @@ state_read(MergeCx *cx, MergeState *out, Err *err)
 		out->waiting[i].table = xstrdup(PQgetvalue(res, i, 1));
 		out->waiting[i].load = xstrdup(PQgetvalue(res, i, 2));
 		out->waiting[i].since = strtoll(PQgetvalue(res, i, 3), NULL, 10);
+		out->waiting[i].initial = PQgetvalue(res, i, 4)[0] == 't';
 	}
 	PQclear(res);
 	return true;
@@ -257,10 +259,10 @@ state_store(MergeCx *cx, const Plan *plan, Err *err)
 	{
 		const PlanTable *t = &plan->tables[i];
 		char since[NUMBER_MAX];
-		const char *values[] = {
-			source[0], source[1],       source[2], t->schema,
-			t->table,  t->waiting_load, since,
-		};
+		const char *values[] = { source[0], source[1],
+								 source[2], t->schema,
+								 t->table,  t->waiting_load,
+								 since,     t->initial ? "t" : "f" };
 
 		if (!t->waiting)
 			continue;
@@ -268,8 +270,8 @@ state_store(MergeCx *cx, const Plan *plan, Err *err)
 						(long long) t->since); /* fits */
 		if (!sql_params(cx, "store which tables wait for a load",
 						"INSERT INTO cdc_s3.waiting"
-						" VALUES ($1, $2, $3, $4, $5, $6, $7)",
-						7, values, NULL, err))
+						" VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
+						8, values, NULL, err))
 			return false;
 	}
 	return true;
