@@ -7,6 +7,7 @@
  */
 #include "codec/pgfmt.h"
 
+#include <float.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -101,7 +102,8 @@ fmt_float8(char *out, double v)
 		return put_literal(out, special);
 	if (v == (double) (int64_t) v && fabs(v) < 1e15 && !(v == 0 && signbit(v)))
 		return fmt_i64(out, (int64_t) v);
-	for (int digits = 15; digits <= 17; digits++)
+	/* 15 digits always fit a double that is normal; others hold fewer */
+	for (int digits = fabs(v) < DBL_MIN ? 1 : 15; digits <= 17; digits++)
 	{
 		n = snprintf(out, PGFMT_MAX, "%.*g", digits, v);
 		if (strtod(out, NULL) == v)
@@ -118,7 +120,7 @@ fmt_float4(char *out, float v)
 
 	if (special)
 		return put_literal(out, special);
-	for (int digits = 6; digits <= 9; digits++)
+	for (int digits = fabsf(v) < FLT_MIN ? 1 : 6; digits <= 9; digits++)
 	{
 		n = snprintf(out, PGFMT_MAX, "%.*g", digits, (double) v);
 		if (strtof(out, NULL) == v)
