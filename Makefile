@@ -12,8 +12,8 @@ PG_CONFIG ?= pg_config
 SIDECAR = uploader/cdc-s3
 
 MODULE_big = cdc_s3
-OBJS = plugin/cdc_s3.o plugin/options.o plugin/filter.o plugin/relcache.o \
-	plugin/convert.o plugin/row.o plugin/truncate.o plugin/encode.o plugin/text.o
+OBJS = plugin/cdc_s3.o plugin/options.o plugin/filter.o plugin/publication.o plugin/relcache.o \
+	plugin/convert.o plugin/stream.o plugin/row.o plugin/truncate.o plugin/encode.o plugin/text.o
 EXTENSION = $(basename $(wildcard plugin/cdc_s3.control))
 DATA = $(wildcard plugin/cdc_s3--*.sql)
 PG_CPPFLAGS = -I$(srcdir)/plugin

@@ -15,23 +15,22 @@
  */
 #include "postgres.h"
 
+#include "access/xact.h"
+#include "commands/dbcommands.h"
+#include "miscadmin.h"
 #include "replication/origin.h"
 #include "utils/memutils.h"
+#include "utils/resowner.h"
 
 #include "cdc_s3.h"
 
 MODULE_MAGIC("cdc_s3", CDC_S3_PLUGIN_VERSION);
 
+extern PGDLLEXPORT void _PG_init(void);
 extern PGDLLEXPORT void _PG_output_plugin_init(OutputPluginCallbacks *cb);
 
 /* Report progress after so many changes, wanted or not. */
 #define PROGRESS_EVERY 100
-
-static CdcS3State *
-state_of(LogicalDecodingContext *ctx)
-{
-	return (CdcS3State *) ctx->output_plugin_private;
-}
 
 /* A walsender that only reads must not look dead to the other side. */
 static void
@@ -45,6 +44,30 @@ keep_alive(CdcS3State *st)
 }
 
 /* ---- life ---- */
+
+/*
+ * All that is needed of the catalog before there is a transaction to decode.
+ * A walsender is in no transaction of its own here, the SQL functions are.
+ */
+static void
+startup_lookups(CdcS3State *st)
+{
+	MemoryContext old = CurrentMemoryContext;
+	ResourceOwner owner = CurrentResourceOwner;
+	bool started = !IsTransactionState();
+	const char *name;
+
+	if (started)
+		StartTransactionCommand();
+	name = get_database_name(MyDatabaseId);
+	st->database = MemoryContextStrdup(st->cxt, name ? name : "");
+	cdc_s3_convert_lookup(st);
+	cdc_s3_publications_check(st->opt.publications);
+	if (started)
+		CommitTransactionCommand();
+	CurrentResourceOwner = owner;
+	MemoryContextSwitchTo(old);
+}
 
 static void
 startup_cb(LogicalDecodingContext *ctx, OutputPluginOptions *opt, bool is_init)
@@ -62,14 +85,16 @@ startup_cb(LogicalDecodingContext *ctx, OutputPluginOptions *opt, bool is_init)
 						   : OUTPUT_PLUGIN_BINARY_OUTPUT;
 	opt->receive_rewrites = false;
 	st->parts = st->opt.format == FORMAT_BINARY;
-	if (!is_init)
-		cdc_s3_convert_init(st);
+	cdc_s3_convert_init(st);
 	cdc_s3_rels_init(st);
+	if (!is_init)
+		startup_lookups(st);
 	ctx->output_plugin_private = st;
 
 	/* The server turns both on because the callbacks are there. */
-	ctx->streaming = false;
-	ctx->twophase = false;
+	ctx->streaming = ctx->streaming && st->opt.streaming && !is_init;
+	ctx->twophase = ctx->twophase && st->opt.two_phase && !is_init;
+	ctx->twophase_opt_given = ctx->twophase;
 	MemoryContextSwitchTo(old);
 }
 
@@ -82,20 +107,21 @@ shutdown_cb(LogicalDecodingContext *ctx)
 static bool
 filter_by_origin_cb(LogicalDecodingContext *ctx, RepOriginId origin_id)
 {
-	return state_of(ctx)->opt.origin == ORIGIN_NONE &&
+	return cdc_s3_state(ctx)->opt.origin == ORIGIN_NONE &&
 		   origin_id != InvalidRepOriginId;
 }
 
 /* ---- plain transactions ---- */
 
 /* The server opened a transaction of its own to replay this one. */
-static void
-txn_enter(CdcS3State *st, ReorderBufferTXN *txn, CdcS3Txn *t)
+void
+cdc_s3_txn_enter(CdcS3State *st, ReorderBufferTXN *txn, CdcS3Txn *t)
 {
 	st->txn = t;
 	st->rtxn = txn;
 	st->xid = txn->xid;
 	st->pinned = false;
+	cdc_s3_rels_settings(st);
 	if (st->opt.format == FORMAT_TEXT)
 		cdc_s3_pin_settings(st);
 }
@@ -103,19 +129,19 @@ txn_enter(CdcS3State *st, ReorderBufferTXN *txn, CdcS3Txn *t)
 static void
 begin_cb(LogicalDecodingContext *ctx, ReorderBufferTXN *txn)
 {
-	CdcS3State *st = state_of(ctx);
+	CdcS3State *st = cdc_s3_state(ctx);
 
+	cdc_s3_stream_leave(st);
 	memset(&st->plain, 0, sizeof(st->plain));
 	st->prepared = false;
-	st->in_stream = false;
-	txn_enter(st, txn, &st->plain);
+	cdc_s3_txn_enter(st, txn, &st->plain);
 }
 
 static void
 commit_cb(LogicalDecodingContext *ctx, ReorderBufferTXN *txn,
 		  XLogRecPtr commit_lsn)
 {
-	CdcS3State *st = state_of(ctx);
+	CdcS3State *st = cdc_s3_state(ctx);
 	bool begun = st->plain.begun;
 
 	if (begun)
@@ -130,17 +156,31 @@ commit_cb(LogicalDecodingContext *ctx, ReorderBufferTXN *txn,
 
 /* ---- changes ---- */
 
+static int
+action_of(ReorderBufferChange *change)
+{
+	switch (change->action)
+	{
+		case REORDER_BUFFER_CHANGE_INSERT:
+			return ACTION_INSERT;
+		case REORDER_BUFFER_CHANGE_UPDATE:
+			return ACTION_UPDATE;
+		default:
+			return ACTION_DELETE;
+	}
+}
+
 static void
 change_cb(LogicalDecodingContext *ctx, ReorderBufferTXN *txn, Relation relation,
 		  ReorderBufferChange *change)
 {
-	CdcS3State *st = state_of(ctx);
+	CdcS3State *st = cdc_s3_state(ctx);
 	CdcS3Rel *rel;
 	MemoryContext old;
 
 	keep_alive(st);
 	rel = cdc_s3_rel_get(st, relation);
-	if (!rel->published)
+	if (!(rel->actions & action_of(change)))
 		return;
 	if (rel->pinned && !st->pinned)
 		cdc_s3_pin_settings(st);
@@ -154,7 +194,7 @@ static void
 truncate_cb(LogicalDecodingContext *ctx, ReorderBufferTXN *txn, int nrelations,
 			Relation relations[], ReorderBufferChange *change)
 {
-	CdcS3State *st = state_of(ctx);
+	CdcS3State *st = cdc_s3_state(ctx);
 
 	keep_alive(st);
 	cdc_s3_put_truncate(st, nrelations, relations, change);
@@ -165,7 +205,7 @@ message_cb(LogicalDecodingContext *ctx, ReorderBufferTXN *txn,
 		   XLogRecPtr message_lsn, bool transactional, const char *prefix,
 		   Size message_size, const char *message)
 {
-	CdcS3State *st = state_of(ctx);
+	CdcS3State *st = cdc_s3_state(ctx);
 	MemoryContext old;
 
 	keep_alive(st);
@@ -180,47 +220,10 @@ message_cb(LogicalDecodingContext *ctx, ReorderBufferTXN *txn,
 	MemoryContextReset(st->scratch);
 }
 
-/* ---- streaming and two-phase commit ---- */
-
-static bool
-filter_prepare_cb(LogicalDecodingContext *ctx, TransactionId xid,
-				  const char *gid)
+void
+_PG_init(void)
 {
-	return true;
-}
-
-static void
-prepare_cb(LogicalDecodingContext *ctx, ReorderBufferTXN *txn, XLogRecPtr lsn)
-{
-}
-
-static void
-rollback_prepared_cb(LogicalDecodingContext *ctx, ReorderBufferTXN *txn,
-					 XLogRecPtr prepare_end_lsn, TimestampTz prepare_time)
-{
-}
-
-static void
-stream_start_cb(LogicalDecodingContext *ctx, ReorderBufferTXN *txn)
-{
-}
-
-static void
-stream_stop_cb(LogicalDecodingContext *ctx, ReorderBufferTXN *txn)
-{
-}
-
-/* Called by PostgreSQL 18 also for what was never streamed. */
-static void
-stream_abort_cb(LogicalDecodingContext *ctx, ReorderBufferTXN *txn,
-				XLogRecPtr abort_lsn)
-{
-}
-
-static void
-stream_commit_cb(LogicalDecodingContext *ctx, ReorderBufferTXN *txn,
-				 XLogRecPtr commit_lsn)
-{
+	cdc_s3_filter_init();
 }
 
 void
@@ -235,17 +238,7 @@ _PG_output_plugin_init(OutputPluginCallbacks *cb)
 	cb->filter_by_origin_cb = filter_by_origin_cb;
 	cb->shutdown_cb = shutdown_cb;
 
-	cb->filter_prepare_cb = filter_prepare_cb;
-	cb->begin_prepare_cb = begin_cb;
-	cb->prepare_cb = prepare_cb;
-	cb->commit_prepared_cb = prepare_cb;
-	cb->rollback_prepared_cb = rollback_prepared_cb;
-
-	cb->stream_start_cb = stream_start_cb;
-	cb->stream_stop_cb = stream_stop_cb;
-	cb->stream_abort_cb = stream_abort_cb;
-	cb->stream_prepare_cb = prepare_cb;
-	cb->stream_commit_cb = stream_commit_cb;
+	cdc_s3_stream_init(cb);
 	cb->stream_change_cb = change_cb;
 	cb->stream_message_cb = message_cb;
 	cb->stream_truncate_cb = truncate_cb;

@@ -13,6 +13,7 @@
 #include "access/tupdesc.h"
 #include "fmgr.h"
 #include "lib/stringinfo.h"
+#include "nodes/bitmapset.h"
 #include "nodes/pg_list.h"
 #include "replication/logical.h"
 #include "replication/output_plugin.h"
@@ -68,13 +69,16 @@ typedef struct CdcS3Options
 	int old;       /* CdcS3Old */
 	int origin;    /* CdcS3Origin */
 	bool messages;
+	bool streaming;
+	bool two_phase;
 	bool include_lsn;
 	bool include_xid;
 	bool include_time;
 	bool include_relation;
-	List *tables;  /* of CdcS3Pattern; NIL: all */
-	List *exclude; /* of CdcS3Pattern */
-	List *shown;   /* of CdcS3OptionText */
+	List *tables;       /* of CdcS3Pattern; NIL: all */
+	List *exclude;      /* of CdcS3Pattern */
+	List *publications; /* of names; NIL: the option was not given */
+	List *shown;        /* of CdcS3OptionText */
 } CdcS3Options;
 
 extern void cdc_s3_options_parse(List *given, CdcS3Options *opt);
@@ -93,6 +97,32 @@ extern bool cdc_s3_patterns_parse(const char *text, List **out_list,
 								  const char **why);
 extern bool cdc_s3_patterns_match(List *patterns, const char *schema,
 								  const char *table);
+
+/* A superuser's bound on what any client can have (setting). */
+extern void cdc_s3_filter_init(void);
+extern const char *cdc_s3_allowed_tables(void);
+
+/* ---- publications (publication.c) ---- */
+
+#define ACTION_INSERT 0x01
+#define ACTION_UPDATE 0x02
+#define ACTION_DELETE 0x04
+#define ACTION_TRUNCATE 0x08
+#define ACTION_ALL 0x0f
+
+/* What publications say of one relation. */
+typedef struct CdcS3Published
+{
+	int actions; /* ACTION_*; 0: in none of them */
+	Oid as;      /* the relation or an ancestor, whose shape its rows have */
+	int level;   /* how far up that is */
+	bool all_columns;
+	Bitmapset *columns; /* attribute numbers in "as" */
+} CdcS3Published;
+
+extern void cdc_s3_publications_check(List *names);
+extern void cdc_s3_publications_look(List *names, Relation relation,
+									 CdcS3Published *out);
 
 /* ---- relations (relcache.c) ---- */
 
@@ -151,7 +181,7 @@ typedef struct CdcS3Rel
 	uint32 generation;
 
 	MemoryContext cxt; /* owns all below */
-	bool published;
+	int actions;       /* ACTION_* that are sent; 0: nothing */
 	bool as_root;
 	bool has_identity; /* the server logs what finds the row */
 	bool key_is_all;   /* identity full without a primary key */
@@ -222,6 +252,11 @@ typedef struct CdcS3State
 	bool pinned;            /* settings are pinned in this transaction */
 	uint32 since_progress;
 
+	/* The setting cdc_s3.allowed_tables, as text and as patterns. */
+	char *allowed_text;
+	List *allowed;
+	MemoryContext allowed_cxt;
+
 	/* relcache.c */
 	HTAB *rels;
 	HTAB *watched; /* OIDs of partition ancestors, hashes of types */
@@ -230,7 +265,7 @@ typedef struct CdcS3State
 	uint32 last_version;
 	uint32 nstale;
 
-	char *database; /* its name, in its encoding */
+	char *database; /* the name, in its encoding */
 
 	/* Conversion to UTF-8. */
 	int encoding;
@@ -246,14 +281,30 @@ typedef struct CdcS3State
 	int values_max;
 } CdcS3State;
 
+static inline CdcS3State *
+cdc_s3_state(LogicalDecodingContext *ctx)
+{
+	return (CdcS3State *) ctx->output_plugin_private;
+}
+
+/* ---- transactions (cdc_s3.c), those in progress or prepared (stream.c) ----
+ */
+
+extern void cdc_s3_txn_enter(CdcS3State *st, ReorderBufferTXN *txn,
+							 CdcS3Txn *t);
+extern void cdc_s3_stream_init(OutputPluginCallbacks *cb);
+extern void cdc_s3_stream_leave(CdcS3State *st);
+
 extern void cdc_s3_rels_init(CdcS3State *st);
 extern CdcS3Rel *cdc_s3_rel_get(CdcS3State *st, Relation relation);
 extern void cdc_s3_rels_sweep(CdcS3State *st);
+extern void cdc_s3_rels_settings(CdcS3State *st);
 
 /* ---- settings and encodings (convert.c) ---- */
 
 extern void cdc_s3_pin_settings(CdcS3State *st);
 extern void cdc_s3_convert_init(CdcS3State *st);
+extern void cdc_s3_convert_lookup(CdcS3State *st);
 extern bool cdc_s3_convert_chunk(CdcS3State *st, const char **src,
 								 Size *src_len, char *dst, Size dst_size,
 								 Size *out_len);
@@ -282,6 +333,11 @@ extern void cdc_s3_put_blob(CdcS3State *st, const void *data, Size n);
 extern void cdc_s3_put_begin(CdcS3State *st, uint8 type, ReorderBufferTXN *txn);
 extern void cdc_s3_put_commit(CdcS3State *st, ReorderBufferTXN *txn);
 extern void cdc_s3_txn_open(CdcS3State *st);
+extern void cdc_s3_put_prepared(CdcS3State *st, uint8 type, uint32 xid,
+								XLogRecPtr end_lsn, TimestampTz time,
+								const char *gid);
+extern void cdc_s3_put_stream(CdcS3State *st, uint8 type, uint32 xid,
+							  uint32 subxid, XLogRecPtr lsn);
 extern void cdc_s3_put_relation(CdcS3State *st, CdcS3Rel *rel);
 extern void cdc_s3_put_change(CdcS3State *st, CdcS3Rel *rel, Relation relation,
 							  ReorderBufferChange *change);

@@ -12,9 +12,7 @@
  */
 #include "postgres.h"
 
-#include "access/xact.h"
 #include "catalog/namespace.h"
-#include "commands/dbcommands.h"
 #include "mb/pg_wchar.h"
 #include "miscadmin.h"
 #include "pgtime.h"
@@ -22,9 +20,7 @@
 #include "utils/bytea.h"
 #include "utils/float.h"
 #include "utils/guc.h"
-#include "utils/memutils.h"
 #include "utils/pg_locale.h"
-#include "utils/resowner.h"
 
 #include "cdc_s3.h"
 
@@ -58,16 +54,31 @@ cdc_s3_pin_settings(CdcS3State *st)
 	st->pinned = true;
 }
 
-/*
- * Look the conversion up.  The search path is pinned meanwhile, else a
- * default conversion in a schema of the user's would be taken.
- */
-static void
-find_conversion(CdcS3State *st)
+void
+cdc_s3_convert_init(CdcS3State *st)
 {
-	int nest_level = NewGUCNestLevel();
+	st->encoding = GetDatabaseEncoding();
+	st->convert = st->encoding != PG_UTF8 && st->encoding != PG_SQL_ASCII &&
+				  st->encoding != PG_MULE_INTERNAL;
+	/* The text format is for the server's own clients. */
+	if (st->opt.format == FORMAT_TEXT)
+		st->convert = false;
+}
+
+/*
+ * Look the conversion up, in a transaction.  The search path is pinned
+ * meanwhile, else a default conversion in a schema of the user's would be
+ * taken.
+ */
+void
+cdc_s3_convert_lookup(CdcS3State *st)
+{
+	int nest_level;
 	Oid proc;
 
+	if (!st->convert)
+		return;
+	nest_level = NewGUCNestLevel();
 	cdc_s3_pin_settings(st);
 	proc = FindDefaultConversionProc(st->encoding, PG_UTF8);
 	if (OidIsValid(proc))
@@ -77,37 +88,6 @@ find_conversion(CdcS3State *st)
 	}
 	AtEOXact_GUC(true, nest_level);
 	st->pinned = false;
-}
-
-/*
- * All that is needed of the catalog before there is a transaction to decode.
- * A walsender is in no transaction of its own here, the SQL functions are.
- */
-void
-cdc_s3_convert_init(CdcS3State *st)
-{
-	MemoryContext old = CurrentMemoryContext;
-	ResourceOwner owner = CurrentResourceOwner;
-	bool started = !IsTransactionState();
-	const char *name;
-
-	st->encoding = GetDatabaseEncoding();
-	st->convert = st->encoding != PG_UTF8 && st->encoding != PG_SQL_ASCII &&
-				  st->encoding != PG_MULE_INTERNAL;
-	/* The text format is for the server's own clients. */
-	if (st->opt.format == FORMAT_TEXT)
-		st->convert = false;
-
-	if (started)
-		StartTransactionCommand();
-	name = get_database_name(MyDatabaseId);
-	st->database = MemoryContextStrdup(st->cxt, name ? name : "");
-	if (st->convert)
-		find_conversion(st);
-	if (started)
-		CommitTransactionCommand();
-	CurrentResourceOwner = owner;
-	MemoryContextSwitchTo(old);
 }
 
 /*

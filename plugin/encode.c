@@ -14,10 +14,12 @@
  */
 #include "postgres.h"
 
+#include "access/xact.h"
 #include "mb/pg_wchar.h"
 #include "port/pg_crc32c.h"
 #include "replication/origin.h"
 #include "utils/memutils.h"
+#include "utils/resowner.h"
 
 #include "cdc_s3.h"
 
@@ -269,6 +271,7 @@ cdc_s3_frame_begin(CdcS3State *st, uint8 type, uint8 flags)
 		st->frame = 0;
 		st->in_parts = false;
 	}
+	st->parts = st->opt.format == FORMAT_BINARY;
 	if (st->len == 0)
 	{
 		cdc_s3_reserve(st, BUF_SIZE);
@@ -320,17 +323,43 @@ cdc_s3_frame_end(CdcS3State *st)
 
 /* ---- transactions ---- */
 
+/*
+ * The name of a transaction's origin, or NULL.  At a stream commit the server
+ * has closed its own transaction already, so one is opened for the look-up.
+ */
+static char *
+origin_name(CdcS3State *st, ReorderBufferTXN *txn)
+{
+	MemoryContext old = CurrentMemoryContext;
+	ResourceOwner owner = CurrentResourceOwner;
+	bool started = !IsTransactionState();
+	char *name = NULL;
+
+	if (txn->origin_id == InvalidRepOriginId)
+		return NULL;
+	if (started)
+		StartTransactionCommand();
+	if (replorigin_by_oid(txn->origin_id, true, &name))
+		name = MemoryContextStrdup(st->scratch, name);
+	else
+		name = NULL;
+	if (started)
+		CommitTransactionCommand();
+	CurrentResourceOwner = owner;
+	MemoryContextSwitchTo(old);
+	return name;
+}
+
 /* Begin, or stream commit, which has the same body. */
 void
 cdc_s3_put_begin(CdcS3State *st, uint8 type, ReorderBufferTXN *txn)
 {
-	char *origin = NULL;
+	char *origin = origin_name(st, txn);
 	uint8 flags = 0;
 	char head[20];
 	char *p;
 
-	if (txn->origin_id != InvalidRepOriginId &&
-		replorigin_by_oid(txn->origin_id, true, &origin))
+	if (origin)
 		flags = CDC_S3_BEGIN_ORIGIN;
 	cdc_s3_frame_begin(st, type, flags);
 	p = put_u32(head, txn->xid);
@@ -360,6 +389,36 @@ cdc_s3_put_commit(CdcS3State *st, ReorderBufferTXN *txn)
 	cdc_s3_frame_end(st);
 }
 
+/* Stream start, stop or abort. */
+void
+cdc_s3_put_stream(CdcS3State *st, uint8 type, uint32 xid, uint32 subxid,
+				  XLogRecPtr lsn)
+{
+	bool first = type == CDC_S3_STREAM_START && !st->txn->begun;
+
+	cdc_s3_frame_begin(st, type, first ? CDC_S3_STREAM_FIRST : 0);
+	cdc_s3_put_bytes(st, &xid, sizeof(xid));
+	if (type == CDC_S3_STREAM_ABORT)
+	{
+		cdc_s3_put_bytes(st, &subxid, sizeof(subxid));
+		cdc_s3_put_bytes(st, &lsn, sizeof(lsn));
+	}
+	cdc_s3_frame_end(st);
+}
+
+/* Prepare, commit prepared or rollback prepared. */
+void
+cdc_s3_put_prepared(CdcS3State *st, uint8 type, uint32 xid, XLogRecPtr end_lsn,
+					TimestampTz time, const char *gid)
+{
+	cdc_s3_frame_begin(st, type, 0);
+	cdc_s3_put_bytes(st, &xid, sizeof(xid));
+	cdc_s3_put_bytes(st, &end_lsn, sizeof(end_lsn));
+	cdc_s3_put_bytes(st, &time, sizeof(time));
+	put_name(st, gid);
+	cdc_s3_frame_end(st);
+}
+
 /* Before the first change of a transaction, or of a stream block. */
 void
 cdc_s3_txn_open(CdcS3State *st)
@@ -369,10 +428,8 @@ cdc_s3_txn_open(CdcS3State *st)
 		if (st->stream_open)
 			return;
 		st->stream_open = true;
-		cdc_s3_frame_begin(st, CDC_S3_STREAM_START,
-						   st->txn->begun ? 0 : CDC_S3_STREAM_FIRST);
-		cdc_s3_put_bytes(st, &st->xid, sizeof(uint32));
-		cdc_s3_frame_end(st);
+		cdc_s3_put_stream(st, CDC_S3_STREAM_START, st->xid, st->xid,
+						  InvalidXLogRecPtr);
 	}
 	else if (!st->txn->begun)
 		cdc_s3_put_begin(st, CDC_S3_BEGIN, st->rtxn);

@@ -12,6 +12,7 @@
 #include "nodes/parsenodes.h"
 #include "nodes/value.h"
 #include "utils/builtins.h"
+#include "utils/varlena.h"
 
 #include "cdc_s3.h"
 
@@ -20,7 +21,8 @@ typedef enum OptionType
 	OPT_BOOL,
 	OPT_ENUM,
 	OPT_PROTO, /* protocol version */
-	OPT_PATTERNS
+	OPT_PATTERNS,
+	OPT_NAMES /* identifiers, separated by commas */
 } OptionType;
 
 typedef struct Option
@@ -39,11 +41,15 @@ static const Option options[] = {
 	  "binary, text" },
 	{ "tables", OPT_PATTERNS, offsetof(CdcS3Options, tables), "", NULL },
 	{ "exclude", OPT_PATTERNS, offsetof(CdcS3Options, exclude), "", NULL },
+	{ "publication_names", OPT_NAMES, offsetof(CdcS3Options, publications), "",
+	  NULL },
 	{ "partition", OPT_ENUM, offsetof(CdcS3Options, partition), "root",
 	  "root, leaf" },
 	{ "old", OPT_ENUM, offsetof(CdcS3Options, old), "key", "key, full" },
 	{ "origin", OPT_ENUM, offsetof(CdcS3Options, origin), "any", "any, none" },
 	{ "messages", OPT_BOOL, offsetof(CdcS3Options, messages), "on", NULL },
+	{ "streaming", OPT_BOOL, offsetof(CdcS3Options, streaming), "off", NULL },
+	{ "two_phase", OPT_BOOL, offsetof(CdcS3Options, two_phase), "off", NULL },
 	{ "include_lsn", OPT_BOOL, offsetof(CdcS3Options, include_lsn), "off",
 	  NULL },
 	{ "include_xid", OPT_BOOL, offsetof(CdcS3Options, include_xid), "off",
@@ -139,6 +145,12 @@ option_set(CdcS3Options *opt, const Option *o, const char *value)
 			*(int *) field = proto_version(o, value);
 			break;
 
+		case OPT_NAMES:
+			if (!SplitIdentifierString(pstrdup(value), ',', field))
+				bad_value(o, value,
+						  "names of publications, separated by commas");
+			break;
+
 		case OPT_PATTERNS:
 		{
 			const char *why = NULL;
@@ -178,6 +190,7 @@ void
 cdc_s3_options_parse(List *given, CdcS3Options *opt)
 {
 	const char *values[lengthof(options)] = { NULL };
+	bool partition_given = false;
 	ListCell *lc;
 
 	foreach (lc, given)
@@ -201,6 +214,8 @@ cdc_s3_options_parse(List *given, CdcS3Options *opt)
 						   def->defname),
 					errhint("Valid options, each once: %s.", option_names()));
 		values[i] = given_value(&options[i], def);
+		if (strcmp(options[i].name, "partition") == 0)
+			partition_given = true;
 	}
 
 	memset(opt, 0, sizeof(*opt));
@@ -213,4 +228,10 @@ cdc_s3_options_parse(List *given, CdcS3Options *opt)
 		option_set(opt, &options[i], shown->value);
 		opt->shown = lappend(opt->shown, shown);
 	}
+	if (opt->publications && partition_given)
+		ereport(ERROR, errcode(ERRCODE_SYNTAX_ERROR),
+				errmsg("options \"partition\" and \"publication_names\" of "
+					   "output plugin \"cdc_s3\" cannot be given together"),
+				errhint("A publication says itself whether it is sent in the "
+						"shape of the root: publish_via_partition_root."));
 }

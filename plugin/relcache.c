@@ -85,8 +85,9 @@ type_invalidated(Datum arg, int cacheid, uint32 hash)
 		active->generation++;
 }
 
+/* Schemas and publications, which rarely change. */
 static void
-schema_invalidated(Datum arg, int cacheid, uint32 hash)
+other_invalidated(Datum arg, int cacheid, uint32 hash)
 {
 	if (active)
 		active->generation++;
@@ -133,7 +134,12 @@ cdc_s3_rels_init(CdcS3State *st)
 		return;
 	CacheRegisterRelcacheCallback(relation_invalidated, (Datum) 0);
 	CacheRegisterSyscacheCallback(TYPEOID, type_invalidated, (Datum) 0);
-	CacheRegisterSyscacheCallback(NAMESPACEOID, schema_invalidated, (Datum) 0);
+	CacheRegisterSyscacheCallback(NAMESPACEOID, other_invalidated, (Datum) 0);
+	CacheRegisterSyscacheCallback(PUBLICATIONOID, other_invalidated, (Datum) 0);
+	CacheRegisterSyscacheCallback(PUBLICATIONRELMAP, other_invalidated,
+								  (Datum) 0);
+	CacheRegisterSyscacheCallback(PUBLICATIONNAMESPACEMAP, other_invalidated,
+								  (Datum) 0);
 	registered = true;
 }
 
@@ -234,7 +240,8 @@ find_attribute(TupleDesc desc, const char *name, AttrNumber hint)
 }
 
 static void
-build_columns(CdcS3State *st, CdcS3Rel *rel, Relation relation, Relation shape)
+build_columns(CdcS3State *st, CdcS3Rel *rel, Relation relation, Relation shape,
+			  const Bitmapset *only)
 {
 	TupleDesc desc = RelationGetDescr(shape);
 
@@ -246,7 +253,8 @@ build_columns(CdcS3State *st, CdcS3Rel *rel, Relation relation, Relation shape)
 		CdcS3Column *col = &rel->cols[rel->ncols];
 
 		if (att->attisdropped ||
-			att->attgenerated == ATTRIBUTE_GENERATED_VIRTUAL)
+			att->attgenerated == ATTRIBUTE_GENERATED_VIRTUAL ||
+			(only && !bms_is_member(att->attnum, only)))
 			continue;
 		col->source = att->attnum;
 		if (rel->as_root)
@@ -313,19 +321,21 @@ build_identity(CdcS3Rel *rel, Relation relation, Relation shape)
 	bool full;
 	bool has_pk;
 	Bitmapset *key = NULL;
+	int nkey = 0;
 
 	rel->identity = relation->rd_rel->relreplident;
 	full = rel->identity == REPLICA_IDENTITY_FULL;
 	has_pk = build_primary_key(rel, shape);
 	if (!full)
 		key = RelationGetIdentityKeyBitmap(relation);
-	rel->has_identity = full || key != NULL;
 	rel->key_is_all = full && !has_pk;
 
 	for (int c = 0; c < rel->ncols; c++)
 	{
 		CdcS3Column *col = &rel->cols[c];
 		int bit = col->source - FirstLowInvalidHeapAttributeNumber;
+
+		nkey += bms_is_member(bit, key);
 
 		if (full)
 			col->flags |= CDC_S3_COL_IDENTITY;
@@ -334,6 +344,8 @@ build_identity(CdcS3Rel *rel, Relation relation, Relation shape)
 		if (full && (!has_pk || col->pk_position > 0))
 			col->flags |= CDC_S3_COL_KEY;
 	}
+	/* A column list of a publication may lack a part of the key. */
+	rel->has_identity = full || (key && nkey == bms_num_members(key));
 	bms_free(key);
 }
 
@@ -496,6 +508,28 @@ build_body(CdcS3State *st, CdcS3Rel *rel, Relation relation, Relation root)
 
 /* ---- entries ---- */
 
+/* At the begin of each transaction: see whether the setting changed. */
+void
+cdc_s3_rels_settings(CdcS3State *st)
+{
+	const char *text = cdc_s3_allowed_tables();
+	const char *why = NULL;
+	MemoryContext old;
+
+	if (st->allowed_text && strcmp(st->allowed_text, text) == 0)
+		return;
+	if (!st->allowed_cxt)
+		st->allowed_cxt = AllocSetContextCreate(st->cxt, "cdc_s3 allowed",
+												ALLOCSET_SMALL_SIZES);
+	MemoryContextReset(st->allowed_cxt);
+	old = MemoryContextSwitchTo(st->allowed_cxt);
+	st->allowed_text = pstrdup(text);
+	st->allowed = NIL;
+	(void) cdc_s3_patterns_parse(text, &st->allowed, &why);
+	MemoryContextSwitchTo(old);
+	st->generation++;
+}
+
 static bool
 relation_can_be_published(Relation relation)
 {
@@ -531,7 +565,8 @@ static bool
 relation_is_wanted(CdcS3State *st, Relation relation, Relation root)
 {
 	return (!st->opt.tables || list_matches(st->opt.tables, relation, root)) &&
-		   !list_matches(st->opt.exclude, relation, root);
+		   !list_matches(st->opt.exclude, relation, root) &&
+		   list_matches(st->allowed, relation, root);
 }
 
 /* The topmost partitioned table, or the relation itself; to be closed. */
@@ -553,30 +588,70 @@ open_root(CdcS3State *st, Relation relation)
 	return RelationIsValid(root) ? root : relation;
 }
 
+/*
+ * What is sent of the relation, and in whose shape.  Returns that relation,
+ * which is the relation itself, its root, or another to be closed; or NULL if
+ * nothing is sent.
+ */
+static Relation
+choose_shape(CdcS3State *st, CdcS3Rel *rel, Relation relation, Relation root,
+			 CdcS3Published *pub)
+{
+	bool partitioned = relation->rd_rel->relkind == RELKIND_PARTITIONED_TABLE;
+	Relation shape;
+
+	if (!relation_is_wanted(st, relation, root))
+		return NULL;
+	if (st->opt.publications == NIL)
+	{
+		bool as_root = st->opt.partition == PARTITION_ROOT;
+
+		if (partitioned && !as_root)
+			return NULL;
+		rel->actions = ACTION_ALL;
+		pub->all_columns = true;
+		return as_root ? root : relation;
+	}
+	cdc_s3_publications_look(st->opt.publications, relation, pub);
+	rel->actions = pub->actions;
+	if (rel->actions == 0)
+		return NULL;
+	if (pub->as == RelationGetRelid(relation))
+		return relation;
+	if (pub->as == RelationGetRelid(root))
+		return root;
+	shape = RelationIdGetRelation(pub->as);
+	return RelationIsValid(shape) ? shape : relation;
+}
+
 static void
 build_contents(CdcS3State *st, CdcS3Rel *rel, Relation relation)
 {
+	CdcS3Published pub = { 0 };
 	Relation root;
 	Relation shape;
+	char *schema;
 
 	if (!relation_can_be_published(relation))
 		return;
 	root = open_root(st, relation);
-	if (relation_is_wanted(st, relation, root))
+	shape = choose_shape(st, rel, relation, root, &pub);
+	if (shape)
 	{
-		rel->published = true;
-		rel->rootid = RelationGetRelid(root);
-		rel->as_root = st->opt.partition == PARTITION_ROOT && root != relation;
-		shape = rel->as_root ? root : relation;
+		rel->as_root = shape != relation;
+		rel->rootid = RelationGetRelid(rel->as_root ? shape : root);
+		schema = get_namespace_name(RelationGetNamespace(shape));
 		rel->name = MemoryContextStrdup(
-			rel->cxt, quote_qualified_identifier(
-						  get_namespace_name(RelationGetNamespace(shape)),
-						  RelationGetRelationName(shape)));
-		build_columns(st, rel, relation, shape);
+			rel->cxt,
+			quote_qualified_identifier(schema, RelationGetRelationName(shape)));
+		build_columns(st, rel, relation, shape,
+					  pub.all_columns ? NULL : pub.columns);
 		build_identity(rel, relation, shape);
 		build_steps(rel, relation);
-		build_body(st, rel, relation, root);
+		build_body(st, rel, relation, rel->as_root ? shape : root);
 	}
+	if (shape && shape != relation && shape != root)
+		RelationClose(shape);
 	if (root != relation)
 		RelationClose(root);
 }
@@ -633,7 +708,7 @@ cdc_s3_rel_get(CdcS3State *st, Relation relation)
 	}
 	if (unlikely(!rel->ready || rel->stale ||
 				 rel->generation != st->generation ||
-				 (rel->published &&
+				 (rel->actions != 0 &&
 				  rel->natts != RelationGetDescr(relation)->natts)))
 		build(st, rel, relation);
 	return rel;

@@ -79,11 +79,10 @@ choose(CdcS3State *st, int nrelations, Relation relations[], Truncated *out)
 		Form_pg_class form = relations[i]->rd_rel;
 		CdcS3Rel *rel = cdc_s3_rel_get(st, relations[i]);
 
-		if (!rel->published)
+		if (!(rel->actions & ACTION_TRUNCATE))
 			continue;
 		/* Of partitioned tables, only the root stands for its rows. */
-		if (form->relkind != RELKIND_RELATION &&
-			(st->opt.partition == PARTITION_LEAF || form->relispartition))
+		if (form->relkind != RELKIND_RELATION && rel->as_root)
 			continue;
 		if (rel->as_root && is_named(rel->rootid, nrelations, relations))
 			continue;

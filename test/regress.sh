@@ -14,7 +14,7 @@ plugin=${PLUGIN:-$PWD/cdc_s3.so}
 root=$PWD
 out=$root/build/regress
 tests="init options filters types arrays text toast identity truncate
-partition ddl transactions messages origin settings errors binary encoding"
+partition publication allowed ddl transactions stream twophase messages origin settings errors binary encoding"
 [ $# = 0 ] || tests="init $*"
 want=$(set -- $tests && echo $#)
 

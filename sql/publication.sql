@@ -1,0 +1,89 @@
+-- Tables, operations and columns by publications.
+CREATE TABLE pub_a (id int PRIMARY KEY, secret text, note text);
+CREATE TABLE pub_b (id int PRIMARY KEY, note text);
+CREATE TABLE pub_c (id int PRIMARY KEY);
+CREATE SCHEMA pub_schema;
+CREATE TABLE pub_schema.d (id int PRIMARY KEY);
+CREATE TABLE pub_root (id int, note text, at date, PRIMARY KEY (id, at))
+	PARTITION BY RANGE (at);
+CREATE TABLE pub_leaf (at date NOT NULL, note text, id int NOT NULL);
+CREATE TABLE pub_mid PARTITION OF pub_root FOR VALUES FROM ('2026-02-01')
+	TO ('2026-03-01') PARTITION BY RANGE (id);
+CREATE TABLE pub_leaf2 PARTITION OF pub_mid FOR VALUES FROM (1) TO (100);
+ALTER TABLE pub_root ATTACH PARTITION pub_leaf FOR VALUES FROM ('2026-01-01')
+	TO ('2026-02-01');
+CREATE PUBLICATION p_all FOR ALL TABLES;
+CREATE PUBLICATION p_insert FOR TABLE pub_a, pub_b WITH (publish = 'insert');
+CREATE PUBLICATION p_update FOR TABLE pub_a WITH (publish = 'update, truncate');
+CREATE PUBLICATION p_columns FOR TABLE pub_a (id, note);
+CREATE PUBLICATION p_no_key FOR TABLE pub_a (secret) WITH (publish = 'insert');
+CREATE PUBLICATION p_schema FOR TABLES IN SCHEMA pub_schema;
+CREATE PUBLICATION p_leaf FOR TABLE pub_root;
+CREATE PUBLICATION p_root FOR TABLE pub_root (id, at)
+	WITH (publish_via_partition_root);
+CREATE PUBLICATION p_mid FOR TABLE pub_mid WITH (publish_via_partition_root);
+CREATE PUBLICATION p_filter FOR TABLE pub_b WHERE (id > 1);
+CREATE FUNCTION lines(VARIADIC text[] DEFAULT '{}') RETURNS SETOF text
+LANGUAGE sql AS $$
+	SELECT l FROM peeked(VARIADIC array['publication_names'] || $1) l
+	WHERE l !~ '^(begin|commit)' $$;
+INSERT INTO pub_a VALUES (1, 'secret', 'note');
+UPDATE pub_a SET note = 'changed';
+UPDATE pub_a SET id = 2;
+DELETE FROM pub_a;
+TRUNCATE pub_a, pub_b;
+INSERT INTO pub_b VALUES (1, 'b');
+INSERT INTO pub_c VALUES (1);
+INSERT INTO pub_schema.d VALUES (1);
+INSERT INTO pub_root VALUES (1, 'one', '2026-01-15'), (2, 'two', '2026-02-15');
+TRUNCATE pub_root;
+TRUNCATE pub_mid;
+TRUNCATE pub_leaf;
+SELECT * FROM lines('p_all');
+SELECT * FROM lines('p_insert');
+SELECT * FROM lines('p_insert, p_update');
+SELECT * FROM lines('p_columns', 'include_relation', 'on');
+SELECT * FROM lines('p_columns,p_insert');
+SELECT * FROM lines('p_no_key', 'include_relation', 'on');
+SELECT * FROM lines('p_columns,p_no_key');
+SELECT * FROM lines('p_schema');
+SELECT * FROM lines('p_leaf');
+SELECT * FROM lines('p_root', 'include_relation', 'on');
+SELECT * FROM lines('p_mid');
+SELECT * FROM lines('p_mid,p_root');
+SELECT * FROM lines('p_all', 'exclude', 'public.*');
+-- What is refused.
+SELECT * FROM lines('p_filter');
+SELECT * FROM lines('p_all, nowhere');
+SELECT * FROM lines('p_all,,');
+SELECT * FROM lines('p_all', 'partition', 'leaf');
+-- As of the moment of the change.
+SELECT count(*) > 0 AS consumed FROM decoded();
+BEGIN;
+INSERT INTO pub_c VALUES (2);
+ALTER PUBLICATION p_columns ADD TABLE pub_c;
+INSERT INTO pub_c VALUES (3);
+ALTER PUBLICATION p_columns SET (publish = 'delete');
+INSERT INTO pub_c VALUES (4);
+ALTER PUBLICATION p_columns SET (publish = 'insert');
+ALTER PUBLICATION p_columns RENAME TO p_renamed;
+INSERT INTO pub_c VALUES (5);
+ALTER PUBLICATION p_renamed RENAME TO p_columns;
+ALTER PUBLICATION p_schema ADD TABLES IN SCHEMA public;
+INSERT INTO pub_c VALUES (6);
+COMMIT;
+SELECT * FROM lines('p_columns');
+SELECT * FROM lines('p_schema');
+-- A filter that comes later is told when its table is changed.
+ALTER PUBLICATION p_columns SET TABLE pub_c WHERE (id > 1);
+INSERT INTO pub_c VALUES (7);
+ALTER PUBLICATION p_columns SET TABLE pub_c;
+\set SHOW_CONTEXT never
+SELECT * FROM lines('p_columns');
+SELECT count(*) > 0 AS consumed FROM decoded();
+DROP PUBLICATION p_all, p_insert, p_update, p_columns, p_no_key, p_schema,
+	p_leaf, p_root, p_mid, p_filter;
+DROP TABLE pub_a, pub_b, pub_c, pub_root;
+DROP FUNCTION lines;
+SET client_min_messages = warning;
+DROP SCHEMA pub_schema CASCADE;
