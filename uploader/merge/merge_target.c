@@ -293,9 +293,36 @@ add_key_names(const Schema *s, Buf *sql)
 	return primary;
 }
 
-static bool
-create_table(MergeCx *cx, const Schema *s, const Target *t, Err *err)
+static const SchemaColumn *
+find_column(const Schema *s, const char *name)
 {
+	for (int i = 0; i < s->ncols; i++)
+	{
+		if (strcmp(s->cols[i].name, name) == 0)
+			return &s->cols[i];
+	}
+	return NULL;
+}
+
+/* NOT NULL holds for rows of all versions; older ones may lack the column. */
+static bool
+never_null(const Schema *const *versions, int n, const char *name)
+{
+	for (int i = 0; i < n; i++)
+	{
+		const SchemaColumn *c = find_column(versions[i], name);
+
+		if (!c || (!c->not_null && c->pk == 0))
+			return false;
+	}
+	return true;
+}
+
+static bool
+create_table(MergeCx *cx, const Schema *const *versions, int n, const Target *t,
+			 Err *err)
+{
+	const Schema *s = versions[n - 1];
 	Buf sql;
 	Buf key;
 	const char *values[] = { t->schema };
@@ -320,7 +347,7 @@ create_table(MergeCx *cx, const Schema *s, const Target *t, Err *err)
 	{
 		buf_str(&sql, i ? ", " : "");
 		ok = add_column(cx, s, &s->cols[i], &sql, err);
-		if (s->cols[i].not_null || s->cols[i].pk > 0)
+		if (never_null(versions, n, s->cols[i].name))
 			buf_str(&sql, " NOT NULL");
 	}
 	primary = add_key_names(s, &key);
@@ -376,17 +403,6 @@ find_table(MergeCx *cx, Target *t, char **out, Err *err)
 			t->schema, t->table);
 	return err_hint(err, "rename it, or send the source table elsewhere with "
 						 "merge.map");
-}
-
-static const SchemaColumn *
-find_column(const Schema *s, const char *name)
-{
-	for (int i = 0; i < s->ncols; i++)
-	{
-		if (strcmp(s->cols[i].name, name) == 0)
-			return &s->cols[i];
-	}
-	return NULL;
 }
 
 /* Adds to the table what the newest schema has and res does not name. */
@@ -506,7 +522,8 @@ target_open(MergeCx *cx, const Schema *const *versions, int n, Target **out,
 	buf_done(&name);
 	ok = find_table(cx, t, &oid, err);
 	if (ok && !oid)
-		ok = create_table(cx, newest, t, err) && find_table(cx, t, &oid, err);
+		ok = create_table(cx, versions, n, t, err) &&
+			 find_table(cx, t, &oid, err);
 	values[0] = oid;
 	ok = ok && sql_params(cx, "read a table's columns", columns_sql, 1, values,
 						  &res, err);
