@@ -167,8 +167,9 @@ typedef struct CdcS3Column
 	uint16 pk_position; /* from 1, 0 = none */
 	Oid type;
 	Oid base_type;
-	int32 typmod; /* of the base type */
-	FmgrInfo out; /* output function, for OP_TEXT and format text */
+	int32 typmod;    /* of the base type */
+	Size text_small; /* up to this size its text is sure to fit */
+	FmgrInfo out;    /* output function, for OP_TEXT and format text */
 } CdcS3Column;
 
 typedef struct CdcS3Rel
@@ -313,6 +314,11 @@ extern bool cdc_s3_convert(CdcS3State *st, const char *src, Size src_len,
 extern const char *cdc_s3_name_utf8(CdcS3State *st, const char *name,
 									Size *out_len);
 extern bool cdc_s3_is_ascii(const char *s, Size len);
+
+/* ---- length of texts (bound.c) ---- */
+
+extern Size cdc_s3_text_small(Oid type);
+extern bool cdc_s3_text_fits(const CdcS3Column *col, Datum d);
 
 /* ---- rows (row.c) ---- */
 

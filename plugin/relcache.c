@@ -203,6 +203,8 @@ column_kind(CdcS3State *st, CdcS3Column *col)
 	}
 	col->kind = CDC_S3_KIND_TEXT;
 	col->op = OP_TEXT;
+	if (col->attlen == -1)
+		col->text_small = cdc_s3_text_small(col->base_type);
 	col->pinned = true;
 	for (int i = 0; i < (int) lengthof(unpinned); i++)
 		if (unpinned[i] == col->base_type)

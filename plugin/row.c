@@ -53,6 +53,7 @@ struct CdcS3Value
 	const char *data;
 	Size len;
 	Size source_len; /* of a value converted or withheld: as stored */
+	pg_crc32c crc;   /* of a value withheld: of its stored bytes */
 	Datum datum;
 	char by_value[sizeof(Datum)];
 };
@@ -142,8 +143,11 @@ fast_slow_value(CdcS3State *st, CdcS3Rel *rel, const CdcS3Step *step,
 		default:
 		{
 			Datum d = fetch_att(ptr, col->attbyval, col->attlen);
-			char *text = OutputFunctionCall(&col->out, d);
+			char *text;
 
+			if (!cdc_s3_text_fits(col, d))
+				return false;
+			text = OutputFunctionCall(&col->out, d);
 			return fast_string(st, text, strlen(text));
 		}
 	}
@@ -300,15 +304,18 @@ put_row_fast(CdcS3State *st, CdcS3Rel *rel, HeapTuple tuple, bool key_only)
 
 /* ---- the careful way: look ---- */
 
+/* The bytes themselves go along unless they are no text of any use. */
 static void
-withhold(CdcS3Value *v, CdcS3Withheld reason, const char *data, Size len,
-		 Size stored)
+withhold(CdcS3Value *v, CdcS3Withheld reason, const char *data, Size len)
 {
 	v->state = VALUE_WITHHELD;
 	v->reason = reason;
+	v->source_len = len;
+	INIT_CRC32C(v->crc);
+	COMP_CRC32C(v->crc, data, len);
+	FIN_CRC32C(v->crc);
 	v->data = data;
-	v->len = len;
-	v->source_len = stored;
+	v->len = reason == CDC_S3_WITHHELD_TOO_LONG ? 0 : len;
 }
 
 /* A string in the server's encoding; stays where it is, if it can. */
@@ -323,7 +330,7 @@ look_string(CdcS3State *st, CdcS3Value *v, const char *data, Size len)
 	if (len <= CONVERT_AT_ONCE)
 	{
 		if (!cdc_s3_convert(st, data, len, &v->data, &v->len))
-			withhold(v, CDC_S3_WITHHELD_ENCODING, data, len, len);
+			withhold(v, CDC_S3_WITHHELD_ENCODING, data, len);
 		return;
 	}
 
@@ -338,12 +345,13 @@ look_string(CdcS3State *st, CdcS3Value *v, const char *data, Size len)
 
 		if (!cdc_s3_convert_chunk(st, &p, &len, chunk, sizeof(chunk), &n))
 		{
-			withhold(v, CDC_S3_WITHHELD_ENCODING, data, v->source_len,
-					 v->source_len);
+			withhold(v, CDC_S3_WITHHELD_ENCODING, data, v->source_len);
 			return;
 		}
 		v->len += n;
 	}
+	if (v->len > MaxAllocSize)
+		withhold(v, CDC_S3_WITHHELD_TOO_LONG, data, v->source_len);
 }
 
 static void
@@ -377,6 +385,14 @@ look_text(CdcS3State *st, CdcS3Column *col, CdcS3Value *v, Datum d)
 {
 	if (col->attlen == -1)
 		d = PointerGetDatum(follow((struct varlena *) DatumGetPointer(d)));
+	if (!cdc_s3_text_fits(col, d))
+	{
+		struct varlena *p = detoast_attr((struct varlena *) DatumGetPointer(d));
+
+		withhold(v, CDC_S3_WITHHELD_TOO_LONG, VARDATA(p),
+				 VARSIZE(p) - VARHDRSZ);
+		return;
+	}
 	if (st->convert || st->in_stream || st->prepared)
 	{
 		char *text = OutputFunctionCall(&col->out, d);
@@ -410,7 +426,7 @@ look_value(CdcS3State *st, CdcS3Column *col, CdcS3Value *v, Datum d)
 			if (enum_label(d, label))
 				look_string(st, v, label, strlen(label));
 			else
-				withhold(v, CDC_S3_WITHHELD_ENCODING, NULL, 0, 0);
+				withhold(v, CDC_S3_WITHHELD_ENCODING, NULL, 0);
 			break;
 		}
 
@@ -509,14 +525,10 @@ static void
 put_withheld(CdcS3State *st, CdcS3Value *v)
 {
 	char head[13];
-	pg_crc32c crc;
 
-	INIT_CRC32C(crc);
-	COMP_CRC32C(crc, v->data, v->len);
-	FIN_CRC32C(crc);
 	head[0] = (char) v->reason;
 	(void) put_u64(head + 1, v->source_len);
-	(void) put_u32(head + 9, crc);
+	(void) put_u32(head + 9, v->crc);
 	cdc_s3_put_bytes(st, head, sizeof(head));
 	cdc_s3_put_blob(st, v->data, v->len);
 }

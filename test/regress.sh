@@ -13,8 +13,8 @@ regress=$(dirname "$(dirname "$pgxs")")/test/regress/pg_regress
 plugin=${PLUGIN:-$PWD/cdc_s3.so}
 root=$PWD
 out=$root/build/regress
-tests="init options filters types arrays text toast identity truncate
-partition publication allowed ddl transactions stream twophase messages origin settings errors binary encoding"
+tests="init options filters types arrays text toolong toast identity truncate
+partition publication allowed ddl transactions stream twophase messages origin settings notices errors binary encoding"
 [ $# = 0 ] || tests="init $*"
 want=$(set -- $tests && echo $#)
 
@@ -67,13 +67,14 @@ if "$bindir/postgres" --describe-config | grep -q '^output_plugin_libraries'; th
 	echo "output_plugin_libraries = 'pgoutput, test_decoding, cdc_s3'" \
 		>>"$tmp/logical.conf"
 fi
+grep -v '^\\echo' plugin/cdc_s3--1.0.sql >"$tmp/cdc_s3.sql"
 chmod -R a+rX "$tmp"
 [ -z "$run" ] || chown -R "$user" "$tmp"
 
 cd "$tmp" || exit 1
 # The tests expect the C locale's messages and order, and UTF-8.
 env -u PGDATABASE -u PGUSER -u PGPORT -u PGHOST -u PGSERVICE -u PGOPTIONS \
-	LC_ALL=C TMPDIR="$tmp" $run "$regress" --bindir="$bindir" --inputdir="$tmp" \
+	LC_ALL=C TMPDIR="$tmp" CDC_S3_SQL="$tmp/cdc_s3.sql" $run "$regress" --bindir="$bindir" --inputdir="$tmp" \
 	--outputdir="$tmp/out" --temp-instance="$tmp/server" \
 	--temp-config="$tmp/logical.conf" --dlpath="$tmp/lib" --encoding=UTF8 \
 	--no-locale $tests >"$tmp/log" 2>&1 &
