@@ -36,6 +36,13 @@ run(Stage *s, const char *doing, Buf *sql, int64_t *rows, Err *err)
 	return ok;
 }
 
+/* What the names of all temporary tables of a stage end with. */
+static const char *
+apply_number(const Stage *s)
+{
+	return s->name + sizeof("pg_temp.cdc_s3_stage_") - 1;
+}
+
 void
 apply_add_names(const Stage *s, Buf *sql)
 {
@@ -107,6 +114,8 @@ apply_reject(Stage *s, const char *from, int64_t rn, const char *reason,
 		r.pos.lsn = strtoull(PQgetvalue(res, 0, 0), NULL, 10);
 		r.pos.seq = strtoll(PQgetvalue(res, 0, 1), NULL, 10);
 		r.op = PQgetvalue(res, 0, 2)[0];
+		if (r.op == 'x' || r.op == 'n') /* ours alone */
+			r.op = 'u';
 		r.row = slice_cstr(PQgetvalue(res, 0, 3));
 		s->rejected++;
 		ok = state_reject(s->cx, &r, err);
@@ -303,7 +312,8 @@ add_insert(const Apply *a, Buf *sql, int64_t lo, int64_t hi)
 	apply_add_names(s, sql);
 	buf_str(sql, ") OVERRIDING SYSTEM VALUE SELECT ");
 	apply_add_columns(s, sql, "f");
-	buf_printf(sql, " FROM %s f WHERE f.op <> 'd' AND f.unk IS NULL", a->final);
+	buf_printf(sql, " FROM %s f WHERE f.op NOT IN ('d', 'x') AND f.unk IS NULL",
+			   a->final);
 	add_range(sql, lo, hi);
 }
 
@@ -442,44 +452,124 @@ reject_one(void *arg, int64_t rn, const char *reason, Err *err)
 {
 	Apply *a = arg;
 	Stage *s = a->stage;
+	Buf sql;
+	bool ok;
 
-	return apply_reject(s, a->final, rn, reason, s->cx->state, err);
+	if (!apply_reject(s, a->final, rn, reason, s->cx->state, err))
+		return false;
+	if (!a->saved)
+		return true;
+	buf_init(&sql, SQL_MAX);
+	buf_printf(&sql, "UPDATE %s SET op = 'x' WHERE rn = %lld", a->final,
+			   (long long) rn);
+	ok = run(s, "note a rejected row", &sql, NULL, err);
+	buf_done(&sql);
+	return ok;
+}
+
+/* Rows that keep columns become whole rows, from what the target has. */
+static bool
+complete_rows(Apply *a, Buf *sql, Err *err)
+{
+	Stage *s = a->stage;
+
+	if (s->partial == 0)
+		return true;
+	buf_printf(sql, "UPDATE %s f SET unk = NULL", a->final);
+	for (int i = 0; i < s->target->ncols; i++)
+	{
+		if (!s->unknown[i])
+			continue;
+		buf_printf(sql, ", c%d = CASE WHEN %d = ANY (f.unk) THEN t.", i + 1,
+				   i + 1);
+		pg_add_ident(sql, s->target->cols[i].name);
+		buf_printf(sql, " ELSE f.c%d END", i + 1);
+	}
+	buf_printf(sql, " FROM %s t WHERE ", s->target->name);
+	stage_add_match(s, sql, "f", "t");
+	buf_str(sql, " AND f.op <> 'd' AND f.unk IS NOT NULL");
+	return run(s, "complete rows", sql, NULL, err);
 }
 
 /*
  * Takes out of the table all rows that will be written, so that their unique
- * values meet nobody; first completes those that keep columns.
+ * values meet nobody, and keeps them aside.  *refused: foreign keys hold
+ * them; then nothing is changed.
  */
 static bool
-delete_touched(Apply *a, int64_t *rows, Err *err)
+delete_touched(Apply *a, int64_t *rows, bool *refused, Err *err)
+{
+	Stage *s = a->stage;
+	const char *n = apply_number(s);
+	Buf sql;
+	bool ok;
+
+	*refused = false;
+	if (!sql_savepoint(s->cx, "cdc_s3_touched", err))
+		return false;
+	buf_init(&sql, SQL_MAX);
+	ok = complete_rows(a, &sql, err);
+	buf_printf(&sql,
+			   "CREATE TEMP TABLE cdc_s3_old_%s ON COMMIT DROP AS"
+			   " SELECT f.rn AS cdc_s3_rn, t.* FROM %s f, %s t WHERE false;"
+			   "WITH gone AS (DELETE FROM %s t USING %s f WHERE ",
+			   n, a->final, s->target->name, s->target->name, a->final);
+	stage_add_match(s, &sql, "f", "t");
+	buf_printf(&sql,
+			   " RETURNING f.rn, t.*) INSERT INTO cdc_s3_old_%s"
+			   " SELECT * FROM gone",
+			   n);
+	ok = ok && run(s, "delete rows to write them anew", &sql, rows, err);
+	buf_done(&sql);
+	if (ok)
+		return sql_release(s->cx, "cdc_s3_touched", err);
+	*refused = sql_state_is_data(s->cx);
+	return *refused && sql_rollback_to(s->cx, "cdc_s3_touched", err);
+}
+
+/* A rejected change leaves its key as it was, unless that is taken now. */
+static bool
+restore_one(Apply *a, const char *rn, Err *err)
 {
 	Stage *s = a->stage;
 	Buf sql;
+	Err ignored;
+	int64_t rows = 0;
+	bool ok;
+
+	if (!sql_savepoint(s->cx, "cdc_s3_restore", err))
+		return false;
+	buf_init(&sql, SQL_MAX);
+	buf_printf(&sql, "INSERT INTO %s (", s->target->name);
+	apply_add_names(s, &sql);
+	buf_str(&sql, ") OVERRIDING SYSTEM VALUE SELECT ");
+	apply_add_names(s, &sql);
+	buf_printf(&sql, " FROM cdc_s3_old_%s WHERE cdc_s3_rn = %s",
+			   apply_number(s), rn);
+	ok = run(s, "restore a row", &sql, &rows, &ignored);
+	buf_done(&sql);
+	if (!ok)
+		return sql_rollback_to(s->cx, "cdc_s3_restore", err);
+	a->restored += rows;
+	return sql_release(s->cx, "cdc_s3_restore", err);
+}
+
+static bool
+restore_rejected(Apply *a, Err *err)
+{
+	char sql[160];
+	PGresult *res;
 	bool ok = true;
 
-	buf_init(&sql, SQL_MAX);
-	if (s->partial > 0)
-	{
-		buf_printf(&sql, "UPDATE %s f SET unk = NULL", a->final);
-		for (int i = 0; i < s->target->ncols; i++)
-		{
-			if (!s->unknown[i])
-				continue;
-			buf_printf(&sql, ", c%d = CASE WHEN %d = ANY (f.unk) THEN t.",
-					   i + 1, i + 1);
-			pg_add_ident(&sql, s->target->cols[i].name);
-			buf_printf(&sql, " ELSE f.c%d END", i + 1);
-		}
-		buf_printf(&sql, " FROM %s t WHERE ", s->target->name);
-		stage_add_match(s, &sql, "f", "t");
-		buf_str(&sql, " AND f.op <> 'd' AND f.unk IS NOT NULL");
-		ok = run(s, "complete rows", &sql, NULL, err);
-	}
-	buf_printf(&sql, "DELETE FROM %s t USING %s f WHERE ", s->target->name,
-			   a->final);
-	stage_add_match(s, &sql, "f", "t");
-	ok = ok && run(s, "delete rows to write them anew", &sql, rows, err);
-	buf_done(&sql);
+	if (!a->saved)
+		return true;
+	(void) snprintf(sql, sizeof(sql), "SELECT rn FROM %s WHERE op = 'x'",
+					a->final); /* fits */
+	if (!sql_query(a->stage->cx, "look for rejected rows", sql, &res, err))
+		return false;
+	for (int i = 0; ok && i < PQntuples(res); i++)
+		ok = restore_one(a, PQgetvalue(res, i, 0), err);
+	PQclear(res);
 	return ok;
 }
 
@@ -504,7 +594,8 @@ write_halving(Apply *a, Err *err)
 		hi = strtoll(PQgetvalue(res, 0, 1), NULL, 10);
 	}
 	PQclear(res);
-	return lo > hi || apply_range(&r, lo, hi, err);
+	return (lo > hi || apply_range(&r, lo, hi, err)) &&
+		   restore_rejected(a, err);
 }
 
 /* One try at all rows; *refused: the data did not pass, all is undone. */
@@ -522,44 +613,58 @@ try_all(Apply *a, bool *refused, Err *err)
 	return *refused && sql_rollback_to(cx, "cdc_s3_rows", err);
 }
 
+/* The way for rows that did not pass as they were. */
+static bool
+write_anew(Apply *a, Err *err)
+{
+	int64_t touched = 0;
+	bool held;
+	bool refused = true;
+
+	if (!a->emptied)
+	{
+		if (!delete_touched(a, &touched, &held, err))
+			return false;
+		/* of all that these rows can meet by key */
+		a->emptied = a->saved = !held;
+		if (a->saved && !try_all(a, &refused, err))
+			return false;
+	}
+	if (refused && !write_halving(a, err))
+		return false;
+	/* what was deleted and came again was updated */
+	touched -= a->restored;
+	a->out->updated += touched;
+	a->out->inserted -= touched;
+	return true;
+}
+
 bool
 apply_rows(Apply *a, Err *err)
 {
-	MergeCx *cx = a->stage->cx;
 	bool refused;
-	int64_t touched = 0;
 
 	if (!try_all(a, &refused, err))
 		return false;
-	if (refused && sql_state_is_unique(cx) && !a->deleted)
+	if (refused && !a->deleted && sql_state_is_unique(a->stage->cx))
 	{
 		if (!apply_deletes(a, err) || !try_all(a, &refused, err))
 			return false;
 	}
-	if (refused && sql_state_is_unique(cx) && !a->emptied)
-	{
-		if (!delete_touched(a, &touched, err))
-			return false;
-		a->emptied = true; /* of all that these rows can meet by key */
-		if (!try_all(a, &refused, err))
-			return false;
-		/* what was deleted and came again was updated */
-		a->out->updated += touched;
-		a->out->inserted -= refused ? 0 : touched;
-	}
-	return !refused || write_halving(a, err);
+	return !refused || write_anew(a, err);
 }
 
 bool
 apply_drop(Stage *stage, Err *err)
 {
-	const char *n = stage->name + sizeof("pg_temp.cdc_s3_stage_") - 1;
+	const char *n = apply_number(stage);
 	char sql[400];
 
 	(void) snprintf(sql, sizeof(sql),
 					"DROP TABLE IF EXISTS %s, pg_temp.cdc_s3_last_%s,"
 					" pg_temp.cdc_s3_ev_%s, pg_temp.cdc_s3_sg_%s,"
-					" pg_temp.cdc_s3_bag_%s, pg_temp.cdc_s3_hit_%s",
-					stage->name, n, n, n, n, n); /* fits */
+					" pg_temp.cdc_s3_bag_%s, pg_temp.cdc_s3_hit_%s,"
+					" pg_temp.cdc_s3_old_%s",
+					stage->name, n, n, n, n, n, n); /* fits */
 	return sql_run(stage->cx, "drop a staging table", sql, NULL, err);
 }

@@ -15,11 +15,13 @@
 
 typedef struct Apply
 {
-	Stage *stage;    /* borrowed */
-	char final[48];  /* table with the last states */
-	bool deleted;    /* deletes are done */
-	bool emptied;    /* the table was empty when rows began to come */
-	MergeTable *out; /* counts; borrowed */
+	Stage *stage;     /* borrowed */
+	char final[48];   /* table with the last states */
+	bool deleted;     /* deletes are done */
+	bool emptied;     /* nothing of these keys is in the table */
+	bool saved;       /* what was there for them was put aside */
+	int64_t restored; /* rows put back, their change being rejected */
+	MergeTable *out;  /* counts; borrowed */
 } Apply;
 
 /* Folds, and rejects what cannot be applied. */

@@ -259,7 +259,7 @@ make_last(Stage *s, const char *name, Buf *sql, Err *err)
 	buf_printf(sql,
 			   "CREATE TEMP TABLE %s ON COMMIT DROP AS "
 			   "SELECT st.rn, g.last_lsn AS lsn, g.last_seq AS seq, st.sub,"
-			   " CASE WHEN g.gone THEN 'd' ELSE 'u' END::\"char\" AS op,"
+			   " CASE WHEN g.gone THEN 'd' ELSE st.op END AS op,"
 			   " CASE WHEN g.gone OR cardinality(g.unk) = 0 THEN NULL"
 			   " ELSE g.unk END AS unk",
 			   name + sizeof("pg_temp.") - 1);

@@ -200,14 +200,16 @@ static bool
 reject(Stage *s, const PieceItem *item, Slice line, const char *reason,
 	   const char *state, Err *err)
 {
+	char kept[sizeof(s->cx->state)]; /* of cx, where the next call fills it */
 	Reject r = { .schema = s->table->schema,
 				 .table = s->table->table,
 				 .pos = item->pos,
-				 .op = item->op ? item->op : '?',
+				 .op = item->op,
 				 .row = line,
-				 .state = state,
+				 .state = kept,
 				 .reason = reason };
 
+	(void) snprintf(kept, sizeof(kept), "%s", state); /* fits */
 	s->rejected++;
 	return state_reject(s->cx, &r, err);
 }
