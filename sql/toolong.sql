@@ -3,13 +3,13 @@ CREATE TYPE too AS (n numeric[], t text);
 CREATE TABLE toolong (id int PRIMARY KEY, j jsonb, n numeric[], c too,
 	r numrange[], note text);
 INSERT INTO toolong VALUES (1,
-	(SELECT jsonb_agg(1e131071::numeric) FROM generate_series(1, 9000)),
+	('[' || repeat('1e131071,', 9000) || '1]')::jsonb,
 	array_fill(1e131071::numeric, array[9000]),
 	row(array_fill(1e131071::numeric, array[9000]), 'x')::too,
 	array_fill(numrange(1e131071, 2e131071), array[4500]), 'after');
 -- Large, and fits.
 INSERT INTO toolong VALUES (2,
-	(SELECT jsonb_agg(1e100::numeric) FROM generate_series(1, 9000)),
+	('[' || repeat('1e100,', 9000) || '1]')::jsonb,
 	array_fill(1.5::numeric, array[9000]),
 	row(array_fill(2.5::numeric, array[9000]), repeat('"', 10000))::too,
 	array_fill(numrange(1, 2), array[4500]), 'after');
