@@ -22,12 +22,10 @@ static void
 store_failed(Check *c, const char *name, const char *why, Err *err)
 {
 	if (err_is_retryable(err->kind))
-	{
 		err->kind = ERR_STORE;
-		if (!err->hint[0])
-			err_hint(err, "correct store.url and store.endpoint, or see why "
-						  "the store does not answer");
-	}
+	if (!err->hint[0])
+		err_hint(err, "correct store.url and store.endpoint, what may be done "
+					  "there, or see why the store does not answer");
 	check_failed(c, name, why, err);
 }
 

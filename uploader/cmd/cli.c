@@ -14,7 +14,7 @@
 #include "cmd/args.h"
 #include "cmd/cmd.h"
 
-#define STORE_RETRY_MS 20000
+#define STORE_RETRY_MS 10000
 #define LINE_MAX_BYTES 4096
 
 typedef struct Command
@@ -94,18 +94,41 @@ add_printable(Buf *line, const char *s)
 	}
 }
 
+/* The mend where whoever saw the error knew none. */
+static const char *
+default_hint(ErrKind kind)
+{
+	switch (kind)
+	{
+		case ERR_STORE:
+		case ERR_NOT_FOUND:
+		case ERR_EXISTS:
+			return "correct store.url, or what may be done there";
+		case ERR_NET:
+		case ERR_BUSY:
+			return "see whether store.url and store.endpoint are right and "
+				   "the server answers, then try again";
+		case ERR_SOURCE:
+		case ERR_TARGET:
+			return "\"cdc-s3 check\" looks for the cause";
+		default:
+			return "";
+	}
+}
+
 void
 cli_print_error(const Err *err)
 {
+	const char *hint = err->hint[0] ? err->hint : default_hint(err->kind);
 	Buf line;
 
 	buf_init(&line, LINE_MAX_BYTES);
 	buf_str(&line, "cdc-s3: ");
 	add_printable(&line, err->msg);
-	if (err->hint[0])
+	if (*hint)
 	{
 		buf_str(&line, "; ");
-		add_printable(&line, err->hint);
+		add_printable(&line, hint);
 	}
 	buf_byte(&line, '\n');
 	(void) fputs(buf_cstr(&line), stderr); /* nobody else to tell */

@@ -1,0 +1,253 @@
+#-------------------------------------------------------------------------
+# check: each finding is there when it should be, with a mend that works, and
+# the exit code tells whose fault it is.
+#-------------------------------------------------------------------------
+use strict;
+use warnings;
+use JSON::PP;
+use Test::More;
+
+use CdcS3::Cluster;
+use CdcS3::Test;
+
+my $source = new_cluster(
+	'source',
+	conf => [
+		'wal_level = replica', 'max_replication_slots = 1',
+		'max_wal_senders = 1'
+	])->start;
+my $store = file_store();
+my $cdc = sidecar($source, 'postgres', $store);
+
+# Runs check --json and returns { code, err, findings => [...] }.
+sub check
+{
+	my (@args) = @_;
+	my $r = $cdc->call('check', '--json', @args);
+	my $json = JSON::PP->new->utf8;
+	$r->{findings} = [ map { $json->decode($_) } split /\n/, $r->{out} ];
+	return $r;
+}
+
+# The findings of a level and name, as a list.
+sub found
+{
+	my ($r, $level, $name) = @_;
+	return
+	  grep { $_->{level} eq $level && $_->{name} eq $name }
+	  @{ $r->{findings} };
+}
+
+sub complete
+{
+	my ($r, $what) = @_;
+	local $Test::Builder::Level = $Test::Builder::Level + 1;
+	my @bad = grep { !$_->{what} || !$_->{why} || !$_->{mend} }
+	  grep { $_->{level} ne 'ok' } @{ $r->{findings} };
+	is_deeply(\@bad, [], "$what: each finding says what, why and the mend");
+	return;
+}
+
+# A server as it comes out of the box.
+my $r = check('--load.mode=never');
+is($r->{code}, 4, 'fresh server: exit code of the source');
+like($r->{err}, qr/^cdc-s3: [^\n]+\n\z/, 'fresh server: one line on stderr');
+ok(found($r, 'error', $_), "fresh server: $_")
+  for qw(wal_level max_replication_slots max_wal_senders);
+ok(found($r, 'ok', $_), "fresh server: $_")
+  for ('source', 'server role', 'clock', 'role', 'store', 'conditional put');
+complete($r, 'fresh server');
+unlike($r->{out}, qr/"plugin"/, 'no slot is tried where none can be made');
+
+$source->conf('wal_level = logical', 'max_replication_slots = 4',
+	'max_wal_senders = 4');
+$source->restart;
+
+# Tables of all kinds.
+$source->psql('postgres', <<'SQL');
+create table good (id integer primary key, "year" integer, "_Op" integer,
+	"_op_" integer, amount integer, "Amount" integer);
+create table full_identity (a integer);
+alter table full_identity replica identity full;
+create table by_index (a integer not null, b integer);
+create unique index by_index_a on by_index (a);
+alter table by_index replica identity using index by_index_a;
+create table no_key (a integer);
+create table candidate (a integer not null unique);
+create table deferred (a integer primary key deferrable);
+create table nothing (a integer primary key);
+alter table nothing replica identity nothing;
+create table dropped (a integer not null);
+create unique index dropped_a on dropped (a);
+alter table dropped replica identity using index dropped_a;
+drop index dropped_a;
+create unlogged table unlogged (a integer primary key);
+create table "Odd.Name" (a integer);
+create table parted (a integer, b integer) partition by range (a);
+create table parted_1 partition of parted for values from (0) to (10);
+create schema other;
+create table other.t (a integer primary key);
+SQL
+
+$r = check();
+is($r->{code}, 0, 'warnings alone are no failure');
+is($r->{err}, '', 'and nothing stands on stderr');
+ok(found($r, 'ok', $_), "server is ready: $_")
+  for qw(wal_level plugin max_replication_slots max_wal_senders tables);
+complete($r, 'tables');
+my %mends = map { ($_->{what} =~ /^(\S+|"[^"]+"\.\S+) /)[0] => $_->{mend} }
+  found($r, 'warning', 'identity');
+is_deeply(
+	[ sort keys %mends ],
+	[
+		sort qw(public.no_key public.candidate public.deferred public.nothing
+		  public.dropped public."Odd.Name" public.parted_1)
+	],
+	'each table without identity is named, and no other');
+like($mends{'public.candidate'}, qr/USING INDEX candidate_a_key;/,
+	'an index that could be the identity is found');
+like($mends{'public.nothing'}, qr/REPLICA IDENTITY DEFAULT;/,
+	'a good primary key is found');
+like((found($r, 'warning', 'unlogged table'))[0]{what},
+	qr/public\.unlogged/, 'unlogged table');
+my $columns = join "\n", map { $_->{what} } found($r, 'warning', 'column name');
+like($columns, qr/public\.good\."year" is "year_" in the lake/, 'year');
+like($columns, qr/public\.good\."_op_" is "_op__" in the lake/, '_op_');
+unlike($columns, qr/"_Op"/, 'names differ by case: no clash');
+like($columns, qr/public\.good: "Amount" and "amount" differ by case only/,
+	'names that differ by case only');
+
+# Each mend is what it says: done, it is quiet.
+$source->psql('postgres', (split / or give/, $_)[0]) for values %mends;
+is_deeply([ found(check(), 'warning', 'identity') ],
+	[], 'the mends of identities work');
+
+$r = check('--source.tables=other.*, public.good',
+	'--source.exclude=public.*');
+is_deeply([ grep { $_->{level} ne 'ok' } @{ $r->{findings} } ],
+	[], 'only the tables that are wanted are looked at');
+like((found($r, 'ok', 'tables'))[0]{what}, qr/^1 wanted/, 'one is wanted');
+ok(found(check('--source.tables=nix.*'), 'warning', 'tables'),
+	'none is wanted');
+
+# Roles.
+$source->psql('postgres', 'create role plain login');
+$source->psql('postgres', 'create role repl login replication');
+{
+	local $cdc->{source_conninfo} =
+	  $source->conninfo('postgres', user => 'plain');
+	$r = check('--source.tables=public.good');
+	is($r->{code}, 4, 'role without rights: exit code');
+	like((found($r, 'error', 'role'))[0]{mend},
+		qr/ALTER ROLE "plain" REPLICATION;/, 'role without rights: mend');
+	complete($r, 'role without rights');
+
+	local $cdc->{source_conninfo} =
+	  $source->conninfo('postgres', user => 'repl');
+	$r = check('--source.tables=public.good, public.parted');
+	my @rights = found($r, 'error', 'right to load');
+	is(@rights, 2, 'tables that the load cannot read');
+	$source->psql('postgres', (split / or load/, $_->{mend})[0]) for @rights;
+	$r = check('--source.tables=public.good, public.parted');
+	is($r->{code}, 0, 'and the mends work') or diag $r->{err};
+	is(check('--source.tables=public.no_key', '--load.mode=never')->{code},
+		0, 'without a load no SELECT is needed');
+}
+
+# An open transaction holds up a slot; check does not wait for it.
+my $psql = spawn(
+	cmd => [
+		CdcS3::Cluster::program('psql'), '-X', '-d',
+		$source->conninfo('postgres'), '-c',
+		'begin; insert into good (id) values (1); select pg_sleep(60)'
+	],
+	log => temp_folder() . '/psql.log');
+$source->poll_until('postgres',
+	"select exists (select from pg_stat_activity where query ~ 'pg_sleep' "
+	  . 'and backend_xid is not null)');
+$r = check('--no-race');
+is($r->{code}, 0, 'open transaction: no failure');
+like((found($r, 'warning', 'plugin'))[0]{what}, qr/open transactions/,
+	'open transaction: warning');
+cmp_ok($r->{seconds}, '<', 20, 'open transaction: not waited for');
+$source->psql('postgres', "select pg_terminate_backend(pid) from "
+	  . "pg_stat_activity where query ~ 'pg_sleep' and pid <> pg_backend_pid()");
+$psql->stop('KILL');
+
+# After init.
+$cdc->ok('init');
+$r = check();
+is($r->{code}, 0, 'after init') or diag $r->{err};
+like((found($r, 'ok', 'slot'))[0]{what}, qr/idle/, 'slot is idle');
+like((found($r, 'ok', 'log'))[0]{what}, qr/in entry 0/, 'log has entry 0');
+is($source->psql('postgres', 'select count(*) from pg_replication_slots'),
+	1, 'no slot of check is left');
+is_deeply([ $cdc->objects ], [], 'no object of check is left');
+is_deeply([ glob "$store->{folder}/_cdc/probe/*" ], [], 'no probe is left');
+my $text = $cdc->call('check');
+like($text->{out}, qr/^ok       wal_level: logical$/m, 'as text');
+like($text->{out}, qr/^0 errors, \d+ warnings?$/m, 'as text: sum');
+
+# A target.
+my $target = new_cluster('target')->start;
+$target->psql('postgres', 'create role merger login');
+{
+	local $cdc->{target} = $target;
+	$r = check('--no-race');
+	is($r->{code}, 0, 'target');
+	ok(found($r, 'ok', 'target'), 'target is there');
+	$r = check('--no-race',
+		'--target.conninfo=' . $target->conninfo('postgres', user => 'merger'));
+	is($r->{code}, 7, 'target without rights: exit code');
+	complete($r, 'target without rights');
+}
+
+# Stores that break their promise.
+SKIP:
+{
+	require CdcS3::S3Server;
+	my $server = CdcS3::S3Server::start_s3rver()
+	  or skip CdcS3::S3Server::why(), 3;
+	local $cdc->{store} = {
+		url => 's3://' . $server->bucket . '/x',
+		flags => [
+			'--store.endpoint=' . $server->endpoint,
+			'--store.addressing=path'
+		],
+		env => $server->env
+	};
+	$r = check();
+	is($r->{code}, 5, 'conditions ignored: exit code') or diag $r->{out};
+	like((found($r, 'error', 'conditional put'))[0]{what},
+		qr/does not honour/, 'conditions ignored: said so');
+	complete($r, 'conditions ignored');
+}
+
+# Gaps.
+$source->psql('postgres', q{select pg_drop_replication_slot('cdc_s3')});
+$r = check('--no-race');
+is($r->{code}, 3, 'slot dropped: a gap');
+like((found($r, 'error', 'log'))[0]{what}, qr/slot "cdc_s3" is missing/,
+	'slot dropped: said so');
+complete($r, 'slot dropped');
+$source->psql('postgres', 'create table later (a integer primary key)');
+$source->psql('postgres',
+	q{select pg_create_logical_replication_slot('cdc_s3', 'cdc_s3')});
+$r = check('--no-race');
+is($r->{code}, 3, 'slot made anew: a gap');
+like((found($r, 'error', 'log'))[0]{what}, qr/ahead of the log's end/,
+	'slot made anew: said so');
+$source->psql('postgres', q{select pg_drop_replication_slot('cdc_s3')});
+$source->psql('postgres',
+	q{select pg_create_logical_replication_slot('cdc_s3', 'test_decoding')});
+$r = check('--no-race');
+is((found($r, 'error', 'slot'))[0]{mend},
+	'choose another name in source.slot', 'slot of another plugin');
+
+# A plugin that is not there.
+unlink CdcS3::Cluster::plugin_folder() . '/cdc_s3.so' or die $!;
+$r = check('--no-race', '--source.slot=another');
+like((found($r, 'error', 'plugin'))[0]{mend}, qr/make install/,
+	'plugin not installed');
+
+done_testing();
