@@ -1,0 +1,97 @@
+#-------------------------------------------------------------------------
+# CdcS3::StoreTool
+#	The store interface from Perl, by way of test/tools/store_tool.
+#
+#	my $s = store_tool(url => 's3://lake/p', endpoint => $e, env => {...});
+#	my $r = $s->run(put => 'key', in => 'body');	# { code, out, err, … }
+#	$s->ok('body', put => 'key') and is($s->ok(undef, get => 'key'), 'body');
+#-------------------------------------------------------------------------
+package CdcS3::StoreTool;
+use strict;
+use warnings;
+
+use Carp qw(croak);
+use Cwd qw(abs_path);
+use Exporter qw(import);
+use File::Basename qw(dirname);
+use File::Path qw(make_path);
+
+use CdcS3::Proc qw(capture spawn temp_folder);
+
+our @EXPORT_OK = qw(store_tool);
+
+my $top = abs_path(dirname(__FILE__) . '/../../..');
+my $program;
+
+# Built against the objects of the sidecar.
+sub program
+{
+	return $program if $program;
+	return $program = $ENV{CDCS3_STORE_TOOL} if $ENV{CDCS3_STORE_TOOL};
+	my $file = temp_folder() . '/store_tool';
+	my $libs = 'libpq libcurl openssl libzstd zlib jansson inih';
+	my $build = "make -s -C uploader libcdc.a && "
+	  . "cc -O1 -g -std=c11 -D_GNU_SOURCE -pthread -Iuploader -o $file "
+	  . 'test/tools/store_tool.c uploader/libcdc.a '
+	  . "\$(pkg-config --libs $libs) -lm";
+	my $r = capture([ 'sh', '-c', $build ], cwd => $top);
+	croak "store_tool was not built:\n$r->{out}$r->{err}" if $r->{code};
+	return $program = $file;
+}
+
+# All but env are options of the tool.
+sub store_tool
+{
+	my (%o) = @_;
+	my $env = delete $o{env} // {};
+	return bless { env => $env, options => {%o} }, __PACKAGE__;
+}
+
+# The same with other options or environment.
+sub with
+{
+	my ($self, %o) = @_;
+	my $env = delete $o{env} // {};
+	return bless {
+		env => { %{ $self->{env} }, %$env },
+		options => { %{ $self->{options} }, %o }
+	}, __PACKAGE__;
+}
+
+sub command
+{
+	my ($self, @args) = @_;
+	my $o = $self->{options};
+	return [ program(), (map { "$_=$o->{$_}" } sort keys %$o), @args ];
+}
+
+# run(\'body', verb => args...), or without a body.
+sub run
+{
+	my ($self, @args) = @_;
+	my $in = ref $args[0] ? ${ shift @args } : undef;
+	return capture(
+		$self->command(@args),
+		env => $self->{env},
+		timeout => 120,
+		defined $in ? (in => $in) : ());
+}
+
+# Runs what must work; returns its output.
+sub ok
+{
+	my ($self, @args) = @_;
+	my $r = $self->run(@args);
+	croak "store_tool @args[-2, -1]: $r->{err}" if $r->{code};
+	return $r->{out};
+}
+
+# The kind and the message of what must fail: "busy: could not …".
+sub error
+{
+	my ($self, @args) = @_;
+	my $r = $self->run(@args);
+	return $r->{code} ? $r->{err} : "exit code 0\n";
+}
+
+1;
