@@ -92,41 +92,154 @@ float_special(double v)
 	return NULL;
 }
 
+/*
+ * Spells "-1.2300e+02" as the server does: without trailing zeros, and with
+ * an exponent where that is less than -4 or at least "fixed".
+ */
+static size_t
+put_float(char *out, const char *e, int fixed)
+{
+	char digits[32];
+	char *o = out;
+	int n = 0;
+	int exp;
+
+	if (*e == '-')
+		*o++ = *e++;
+	for (; *e != 'e'; e++)
+	{
+		if (*e >= '0' && *e <= '9')
+			digits[n++] = *e;
+	}
+	exp = (int) strtol(e + 1, NULL, 10);
+	while (n > 1 && digits[n - 1] == '0')
+		n--;
+	if (exp < -4 || exp >= fixed)
+	{
+		*o++ = digits[0];
+		if (n > 1)
+			*o++ = '.';
+		memcpy(o, digits + 1, (size_t) n - 1);
+		o += n - 1;
+		*o++ = 'e';
+		*o++ = exp < 0 ? '-' : '+';
+		exp = abs(exp);
+		o = exp < 100 ? put2(o, (unsigned) exp) : o + fmt_i64(o, exp);
+		return (size_t) (o - out);
+	}
+	for (int i = exp < 0 ? exp : 0; i < n || i <= exp; i++)
+	{
+		if (i == exp + 1)
+			*o++ = '.';
+		*o++ = (char) (i >= 0 && i < n ? digits[i] : '0');
+	}
+	return (size_t) (o - out);
+}
+
+/*
+ * Is "1.6777217e+07" half-way between two values of that many bits, an
+ * integer whose odd part has one bit more?  Readers round such a text to one
+ * of the two; the server spends one more digit.
+ */
+static bool
+is_half_way(const char *e, int bits)
+{
+	uint64_t odd = 0;
+	int zeros = 1;
+
+	for (; *e != 'e'; e++)
+	{
+		if (*e >= '0' && *e <= '9')
+		{
+			odd = odd * 10 + (uint64_t) (*e - '0');
+			zeros--;
+		}
+	}
+	zeros += (int) strtol(e + 1, NULL, 10);
+	if (odd == 0)
+		return false;
+	for (; odd % 10 == 0; zeros++)
+		odd /= 10;
+	if (zeros < 0)
+		return false;
+	while (odd % 2 == 0)
+		odd /= 2;
+	for (; zeros > 0 && odd >> (bits + 1) == 0; zeros--)
+		odd *= 5;
+	return zeros == 0 && odd >> bits == 1;
+}
+
+static bool
+reads_back8(const char *s, double v)
+{
+	return strtod(s, NULL) == v && !is_half_way(s, DBL_MANT_DIG);
+}
+
+static bool
+reads_back4(const char *s, float v)
+{
+	return strtof(s, NULL) == v && !is_half_way(s, FLT_MANT_DIG);
+}
+
+/*
+ * Adds one to the last digit of "9.99e+22".  At a power of two the values
+ * above lie farther apart than those below, so that the nearest text of some
+ * length may be another value's when the next one up is not.
+ */
+static bool
+next_up(char *e, double v)
+{
+	int exp;
+	char *p = strchr(e, 'e');
+
+	if (!p || fabs(frexp(v, &exp)) != 0.5)
+		return false;
+	while (--p >= e && (*p == '9' || *p == '.'))
+	{
+		if (*p == '9')
+			*p = '0';
+	}
+	if (p < e || *p == '-')
+		return false;
+	++*p;
+	return true;
+}
+
 size_t
 fmt_float8(char *out, double v)
 {
 	const char *special = float_special(v);
-	int n = 0;
+	char e[PGFMT_MAX];
 
 	if (special)
 		return put_literal(out, special);
-	if (v == (double) (int64_t) v && fabs(v) < 1e15 && !(v == 0 && signbit(v)))
+	if (fabs(v) < 1e15 && v == (double) (int64_t) v && !(v == 0 && signbit(v)))
 		return fmt_i64(out, (int64_t) v);
 	/* 15 digits always fit a double that is normal; others hold fewer */
 	for (int digits = fabs(v) < DBL_MIN ? 1 : 15; digits <= 17; digits++)
 	{
-		n = snprintf(out, PGFMT_MAX, "%.*g", digits, v);
-		if (strtod(out, NULL) == v)
+		(void) snprintf(e, sizeof(e), "%.*e", digits - 1, v); /* fits */
+		if (reads_back8(e, v) || (next_up(e, v) && reads_back8(e, v)))
 			break;
 	}
-	return (size_t) n;
+	return put_float(out, e, 15);
 }
 
 size_t
 fmt_float4(char *out, float v)
 {
 	const char *special = float_special((double) v);
-	int n = 0;
+	char e[PGFMT_MAX];
 
 	if (special)
 		return put_literal(out, special);
 	for (int digits = fabsf(v) < FLT_MIN ? 1 : 6; digits <= 9; digits++)
 	{
-		n = snprintf(out, PGFMT_MAX, "%.*g", digits, (double) v);
-		if (strtof(out, NULL) == v)
+		(void) snprintf(e, sizeof(e), "%.*e", digits - 1, (double) v);
+		if (reads_back4(e, v) || (next_up(e, (double) v) && reads_back4(e, v)))
 			break;
 	}
-	return (size_t) n;
+	return put_float(out, e, 6);
 }
 
 /*
@@ -178,18 +291,18 @@ put_fraction(char *p, unsigned us, bool all)
 	return p;
 }
 
-/* us of the day, 24:00:00 included */
+/* us of the day, 24:00:00 included; unsigned, lest a damaged one hurts */
 static char *
-put_time(char *p, int64_t us, bool all)
+put_time(char *p, uint64_t us, bool all)
 {
-	unsigned s = (unsigned) (us / US_PER_SECOND);
+	uint64_t s = us / (uint64_t) US_PER_SECOND;
 
-	p = put2(p, s / 3600 % 100);
+	p = put2(p, (unsigned) (s / 3600 % 100));
 	*p++ = ':';
-	p = put2(p, s / 60 % 60);
+	p = put2(p, (unsigned) (s / 60 % 60));
 	*p++ = ':';
-	p = put2(p, s % 60);
-	return put_fraction(p, (unsigned) (us % US_PER_SECOND), all);
+	p = put2(p, (unsigned) (s % 60));
+	return put_fraction(p, (unsigned) (us % (uint64_t) US_PER_SECOND), all);
 }
 
 size_t
@@ -205,13 +318,13 @@ fmt_date(char *out, int32_t days)
 size_t
 fmt_time(char *out, int64_t us)
 {
-	return (size_t) (put_time(out, us, false) - out);
+	return (size_t) (put_time(out, (uint64_t) us, false) - out);
 }
 
 size_t
 fmt_timetz(char *out, int64_t us, int32_t west_s)
 {
-	char *p = put_time(out, us, false);
+	char *p = put_time(out, (uint64_t) us, false);
 	unsigned s = (unsigned) (west_s < 0 ? -(int64_t) west_s : west_s);
 
 	*p++ = west_s > 0 ? '-' : '+';
@@ -242,7 +355,7 @@ put_timestamp(char *p, int64_t us, bool all)
 	}
 	p = put_date(p, days);
 	*p++ = 'T';
-	return put_time(p, rest, all);
+	return put_time(p, (uint64_t) rest, all);
 }
 
 size_t
