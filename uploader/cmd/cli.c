@@ -74,11 +74,20 @@ config_store_options(const Config *cfg)
 {
 	return (StoreOptions){
 		.url = cfg->store_url,
-		.endpoint = cfg->store_endpoint[0] ? cfg->store_endpoint : NULL,
-		.region = cfg->store_region[0] ? cfg->store_region : NULL,
+		.endpoint = cfg->store_endpoint,
+		.region = cfg->store_region,
 		.addressing = cfg->store_addressing,
-		.ca_file = cfg->store_ca_file[0] ? cfg->store_ca_file : NULL,
+		.ca_file = cfg->store_ca_file,
 		.retry_ms = STORE_RETRY_MS,
+		.checksum = cfg->store_checksum,
+		.sse = cfg->store_sse,
+		.sse_kms_key = cfg->store_kms_key,
+		.sse_bucket_key = strcmp(cfg->store_bucket_key, "on") == 0,
+		.storage_class = cfg->store_storage_class,
+		.tags = cfg->store_tags,
+		.acl = cfg->store_acl,
+		.expected_owner = cfg->store_expected_owner,
+		.requester_pays = strcmp(cfg->store_requester_pays, "on") == 0,
 	};
 }
 
@@ -259,6 +268,12 @@ log_level(const Config *cfg)
 	return LOG_INFO;
 }
 
+void
+config_apply_log(const Config *cfg)
+{
+	log_init(log_level(cfg), strcmp(cfg->log_format, "json") == 0);
+}
+
 static bool
 dispatch(int argc, char **argv, Err *err)
 {
@@ -273,7 +288,7 @@ dispatch(int argc, char **argv, Err *err)
 		return no_command(err);
 	if (!config_load(&argc, argv, &cfg, err))
 		return false;
-	log_init(log_level(cfg), strcmp(cfg->log_format, "json") == 0);
+	config_apply_log(cfg);
 	if (argc == 0)
 		ok = no_command(err);
 	else if (!(command = find_command(argv[0])))
