@@ -9,6 +9,7 @@
 
 #include <errno.h>
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
@@ -19,21 +20,22 @@
 #define RING 16
 #define LINE_MAX_BYTES 8192
 
-static LogLevel min_level = LOG_INFO;
-static bool as_json;
+/* A reload may change them while others log. */
+static atomic_int min_level = LOG_INFO;
+static atomic_bool as_json;
 static const char *const names[] = { "debug", "info", "warn", "error" };
 
 void
 log_init(LogLevel level, bool json)
 {
-	min_level = level;
-	as_json = json;
+	atomic_store(&min_level, (int) level);
+	atomic_store(&as_json, json);
 }
 
 bool
 log_enabled(LogLevel level)
 {
-	return level >= min_level;
+	return (int) level >= atomic_load(&min_level);
 }
 
 static char *
@@ -83,14 +85,14 @@ add_escaped(Buf *b, const char *s)
 }
 
 static void
-add_pair(Buf *b, const char *key, const char *value)
+add_pair(Buf *b, bool json, const char *key, const char *value)
 {
-	bool plain = *value != '\0' && !as_json;
+	bool plain = *value != '\0' && !json;
 
 	for (const char *s = value; plain && *s; s++)
 		plain = (unsigned char) *s > ' ' && *s != '"' && *s != '=' &&
 				*s != '\\' && *s != 0x7f;
-	if (as_json)
+	if (json)
 		buf_printf(b, "%s\"%s\":\"", b->n > 1 ? "," : "", key);
 	else
 		buf_printf(b, "%s%s=%s", b->n ? " " : "", key, plain ? "" : "\"");
@@ -126,28 +128,29 @@ log_event(LogLevel level, const char *event, ...)
 	Buf b;
 	char now[40];
 	const char *key;
+	bool json = atomic_load(&as_json);
 
 	if (!log_enabled(level))
 		return;
 	buf_init(&b, LINE_MAX_BYTES);
 	iso_from_unix_us(clock_unix_us(), true, now, sizeof(now));
-	if (as_json)
+	if (json)
 		buf_byte(&b, '{');
-	add_pair(&b, "time", now);
-	add_pair(&b, "level", names[level]);
-	add_pair(&b, "event", event);
+	add_pair(&b, json, "time", now);
+	add_pair(&b, json, "level", names[level]);
+	add_pair(&b, json, "event", event);
 	va_start(ap, event);
 	while ((key = va_arg(ap, const char *)) != NULL)
 	{
 		const char *value = va_arg(ap, const char *);
 
 		if (value)
-			add_pair(&b, key, value);
+			add_pair(&b, json, key, value);
 	}
 	va_end(ap);
 	b.max += 2; /* the end always fits */
 	b.overflow = false;
-	buf_str(&b, as_json ? "}\n" : "\n");
+	buf_str(&b, json ? "}\n" : "\n");
 	write_line(&b);
 	buf_done(&b);
 }

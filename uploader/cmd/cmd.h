@@ -35,6 +35,9 @@ int cli_main(int argc, char **argv);
 /* The store that cfg names (store_open with the right options). */
 StoreOptions config_store_options(const Config *cfg);
 
+/* Sets level and form of the log as cfg says. */
+void config_apply_log(const Config *cfg);
+
 /* "cdc-s3: <message>; <hint>" as one line on stderr. */
 void cli_print_error(const Err *err);
 

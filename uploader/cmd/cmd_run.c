@@ -2,7 +2,8 @@
  * cmd_run.c
  *	  cdc-s3 run: load tables if asked, then stream until stopped.
  *
- * Signals: TERM and INT stop in good order, USR1 makes a checkpoint.
+ * Signals: TERM and INT stop in good order, USR1 makes a checkpoint, HUP
+ * reads the configuration again: all settings that can be reloaded, or none.
  * Layer: cmd.
  *-------------------------------------------------------------------------
  */
@@ -17,7 +18,9 @@
 #include "cmd/cmd.h"
 #include "pipe/run.h"
 
-static RunSignals signals;
+static RunControl control;
+static Config *reloaded; /* what the last HUP brought */
+static const Config *current;
 
 /* Async-signal-safe: an atomic store and a write. */
 static void
@@ -27,10 +30,12 @@ on_signal(int signo)
 	uint64_t one = 1;
 
 	if (signo == SIGUSR1)
-		atomic_fetch_add(&signals.checkpoints, 1);
+		atomic_fetch_add(&control.checkpoints, 1);
+	else if (signo == SIGHUP)
+		atomic_fetch_add(&control.reloads, 1);
 	else
-		atomic_store(&signals.stop, true);
-	if (write(signals.wake_fd, &one, sizeof(one)) < 0)
+		atomic_store(&control.stop, true);
+	if (write(control.wake_fd, &one, sizeof(one)) < 0)
 		errno = saved; /* the counter is full: the reader is awake */
 	errno = saved;
 }
@@ -38,11 +43,11 @@ on_signal(int signo)
 static bool
 catch_signals(Err *err)
 {
-	static const int signos[] = { SIGTERM, SIGINT, SIGUSR1 };
+	static const int signos[] = { SIGTERM, SIGINT, SIGUSR1, SIGHUP };
 	struct sigaction sa = { .sa_handler = on_signal, .sa_flags = SA_RESTART };
 
-	signals.wake_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
-	if (signals.wake_fd < 0)
+	control.wake_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
+	if (control.wake_fd < 0)
 		return err_set(err, ERR_INTERNAL, errno, "could not make an eventfd");
 	sigemptyset(&sa.sa_mask);
 	for (size_t i = 0; i < sizeof(signos) / sizeof(signos[0]); i++)
@@ -52,6 +57,39 @@ catch_signals(Err *err)
 						   "could not catch signal %d", signos[i]);
 	}
 	return true;
+}
+
+static void
+set_control(const Config *cfg)
+{
+	atomic_store(&control.grace_ms, cfg->output_grace_ms);
+	atomic_store(&control.flush_interval_ms, cfg->flush_interval_ms);
+	atomic_store(&control.flush_bytes, cfg->flush_bytes);
+	atomic_store(&control.shutdown_ms, cfg->shutdown_timeout_ms);
+}
+
+/* In the receiver's thread; others read the control's atomics only. */
+static void
+reload(RunControl *c)
+{
+	Config *cfg;
+	Err err = { 0 };
+	Buf kept;
+
+	(void) c; /* there is one */
+	buf_init(&kept, 4096);
+	if (!config_reload(current, &cfg, &kept, &err))
+		log_err(LOG_ERROR, "configuration not reloaded", &err);
+	else
+	{
+		set_control(cfg);
+		config_apply_log(cfg);
+		log_info("configuration reloaded", "needs_restart",
+				 kept.n ? buf_cstr(&kept) : NULL, NULL);
+		config_free(reloaded);
+		current = reloaded = cfg;
+	}
+	buf_done(&kept);
 }
 
 /*
@@ -95,14 +133,12 @@ cmd_run(const Config *cfg, int argc, char **argv, Err *err)
 		.partition = partition_of(cfg->output_partition),
 		.json = { .numeric = numeric_of(cfg->output_numeric),
 				  .before = strcmp(cfg->output_before, "on") == 0 },
-		.grace_ms = cfg->output_grace_ms,
-		.flush_interval_ms = cfg->flush_interval_ms,
-		.flush_bytes = cfg->flush_bytes,
 		.memory_limit = cfg->memory_limit,
-		.shutdown_timeout_ms = cfg->shutdown_timeout_ms,
 		.load_initial = strcmp(cfg->load_mode, "initial") == 0,
-		.signals = &signals,
+		.control = &control,
 	};
+
+	bool ok;
 
 	if (argc > 0)
 		return err_set(err, ERR_USAGE, 0, "run takes no argument \"%s\"",
@@ -110,7 +146,12 @@ cmd_run(const Config *cfg, int argc, char **argv, Err *err)
 	if (!compression_parse(cfg->output_compression, &o.compression))
 		return err_set(err, ERR_INTERNAL, 0, "unknown compression");
 	tame_malloc();
+	set_control(cfg);
+	current = cfg;
+	control.reload = reload;
 	if (!catch_signals(err))
 		return false;
-	return run_stream(&o, err);
+	ok = run_stream(&o, err);
+	config_free(reloaded);
+	return ok;
 }

@@ -248,7 +248,7 @@ wants_empty_entry(Encoder *e, int64_t now_ms)
 static bool
 is_due(Encoder *e, int64_t now_ms)
 {
-	const RunOptions *o = e->p->options;
+	const RunControl *c = e->p->options->control;
 
 	if (e->early)
 		return false; /* it waits for its commit */
@@ -256,8 +256,8 @@ is_due(Encoder *e, int64_t now_ms)
 		return true;
 	if (e->cp_rows == 0)
 		return false;
-	return e->asked || e->cp_bytes >= o->flush_bytes ||
-		   now_ms - e->cp_since_ms >= o->flush_interval_ms;
+	return e->asked || e->cp_bytes >= atomic_load(&c->flush_bytes) ||
+		   now_ms - e->cp_since_ms >= atomic_load(&c->flush_interval_ms);
 }
 
 /* Called between events: makes the checkpoint that is due. */

@@ -124,7 +124,7 @@ static bool
 stopped(Loader *l)
 {
 	return atomic_load(&l->p->stop) || atomic_load(&l->p->ending) ||
-		   atomic_load(&l->p->options->signals->stop);
+		   atomic_load(&l->p->options->control->stop);
 }
 
 static void

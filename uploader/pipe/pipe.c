@@ -23,7 +23,7 @@ pipe_wake(Pipe *p)
 	uint64_t one = 1;
 
 	/* It fails only when the counter is full: then it is awake already. */
-	if (write(p->options->signals->wake_fd, &one, sizeof(one)) < 0)
+	if (write(p->options->control->wake_fd, &one, sizeof(one)) < 0)
 		return;
 }
 
@@ -87,7 +87,7 @@ pipe_again(Pipe *p, const char *doing, const Err *err)
 {
 	if (!err_is_retryable(err->kind) || atomic_load(&p->stop))
 		return false;
-	if (atomic_load(&p->ending) && atomic_load(&p->options->signals->stop))
+	if (atomic_load(&p->ending) && atomic_load(&p->options->control->stop))
 		return false; /* nobody waits for it any more */
 	log_event(LOG_WARN, "store does not answer, trying on", "doing", doing,
 			  "error", err->msg, "hint", err->hint[0] ? err->hint : NULL, NULL);

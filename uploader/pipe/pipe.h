@@ -38,13 +38,23 @@
 #include "codec/key.h"
 #include "store/store.h"
 
-/* Set by signal handlers, which then write to wake_fd (an eventfd). */
-typedef struct RunSignals
+/*
+ * What can change while it runs: asked for by signal handlers, which then
+ * write to wake_fd (an eventfd), and the settings that a reload brings.
+ */
+typedef struct RunControl
 {
 	atomic_bool stop;
 	atomic_uint checkpoints; /* how often one was asked for */
+	atomic_uint reloads;     /* likewise */
 	int wake_fd;
-} RunSignals;
+
+	_Atomic int64_t grace_ms;
+	_Atomic int64_t flush_interval_ms;
+	_Atomic int64_t flush_bytes;
+	_Atomic int64_t shutdown_ms;
+	void (*reload)(struct RunControl *c); /* in the receiver's thread */
+} RunControl;
 
 /* What run needs to know; strings are borrowed for the whole run. */
 typedef struct RunOptions
@@ -58,13 +68,9 @@ typedef struct RunOptions
 	Compression compression;
 	KeyPartition partition;
 	JsonOptions json;
-	int64_t grace_ms;
-	int64_t flush_interval_ms;
-	int64_t flush_bytes;
 	int64_t memory_limit;
-	int64_t shutdown_timeout_ms;
 	bool load_initial;
-	const RunSignals *signals;
+	RunControl *control;
 } RunOptions;
 
 /* (commit LSN, ordinal): the order of changes. */

@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  * recv.c
- *	  The receiver: owns the replication connection and the control
- *	  connection, and never waits for anything else.
+ *	  The receiver: owns the connections to the source, and never waits for
+ *	  anything else.
  *
  * Protocol: "Streaming Replication Protocol" in the server's manual.  A
  * CopyData message is XLogData ('w') or a keepalive ('k'); we send standby
@@ -22,7 +22,6 @@
  */
 #include "pipe/recv.h"
 
-#include <arpa/inet.h>
 #include <endian.h>
 #include <poll.h>
 #include <stdlib.h>
@@ -83,9 +82,9 @@ send_status(Receiver *r, int64_t now_ms, Err *err)
 	p = put_be64(p, confirmed);
 	p = put_be64(p, (uint64_t) (clock_unix_us() - PG_EPOCH_UNIX_US));
 	*p = 1; /* answer: a busy server sends no keepalives by itself */
-	if (PQputCopyData(r->repl, msg, sizeof(msg)) < 0 || PQflush(r->repl) < 0)
-		return pg_error(r->repl, NULL, PG_SOURCE_REPLICATION,
-						"report the confirmed position", err);
+	if (!r->stream->ops->send(r->stream, msg, sizeof(msg)))
+		return r->stream->ops->error(r->stream, "report the confirmed position",
+									 err);
 	r->reported = confirmed;
 	r->owes_answer = false;
 	r->answered_ms = now_ms;
@@ -146,13 +145,7 @@ on_message(Receiver *r, char *data, int n, Err *err)
 static bool
 stream_ended(Receiver *r, Err *err)
 {
-	PGresult *res = PQgetResult(r->repl);
-
-	pg_error(r->repl, res, PG_SOURCE_REPLICATION, "receive from the slot", err);
-	if (PQresultStatus(res) == PGRES_COMMAND_OK)
-		err_set(err, ERR_SOURCE, PG_TRANSIENT, "the server ended the stream");
-	PQclear(res);
-	return false;
+	return r->stream->ops->error(r->stream, "receive from the slot", err);
 }
 
 static bool
@@ -181,7 +174,7 @@ drain(Receiver *r, bool *out_paused, Err *err)
 			}
 		}
 		atomic_store(&r->p->paused, false);
-		n = PQgetCopyData(r->repl, &data, 1);
+		n = r->stream->ops->next(r->stream, &data);
 		if (n == 0)
 			return true;
 		if (n < 0)
@@ -199,7 +192,8 @@ drain(Receiver *r, bool *out_paused, Err *err)
 static int64_t
 closable(const Receiver *r, int64_t unix_us)
 {
-	int64_t t = unix_us - r->p->options->grace_ms * 1000;
+	int64_t grace_ms = atomic_load(&r->p->options->control->grace_ms);
+	int64_t t = unix_us - grace_ms * 1000;
 
 	return t - t % US_PER_HOUR;
 }
@@ -209,32 +203,22 @@ ask_clock(Receiver *r, int64_t now_ms)
 {
 	int64_t closed = atomic_load(&r->p->closed_until);
 
-	if (r->asking || !r->control || now_ms < r->ask_at_ms || r->stopping)
+	if (now_ms < r->ask_at_ms || r->stopping || r->going_ms)
 		return;
 	if (r->closing > closed || closable(r, clock_unix_us()) <= closed ||
 		atomic_load(&r->p->loads_active) > 0)
 		return;
 	r->ask_at_ms = now_ms + ASK_EVERY_MS;
-	r->asking = PQsendQuery(
-		r->control,
-		"SELECT (extract(epoch FROM pg_catalog.clock_timestamp()) * "
-		"1000000)::pg_catalog.int8, CASE WHEN pg_catalog.pg_is_in_recovery() "
-		"THEN pg_catalog.pg_last_wal_replay_lsn() "
-		"ELSE pg_catalog.pg_current_wal_flush_lsn() END");
+	r->stream->ops->ask_clock(r->stream);
 }
 
 static void
-on_clock(Receiver *r, const PGresult *res)
+on_clock(Receiver *r, int64_t unix_us, Lsn lsn)
 {
 	Event *ev;
-	Lsn lsn;
-	int64_t hour;
+	int64_t hour = closable(r, unix_us);
 	int64_t own = closable(r, clock_unix_us());
 
-	if (PQresultStatus(res) != PGRES_TUPLES_OK || PQntuples(res) != 1 ||
-		!lsn_parse(PQgetvalue(res, 0, 1), &lsn))
-		return;
-	hour = closable(r, strtoll(PQgetvalue(res, 0, 0), NULL, 10));
 	if (hour > own)
 		hour = own;
 	if (hour <= atomic_load(&r->p->closed_until))
@@ -252,11 +236,8 @@ server_goes_down(Receiver *r, int64_t now_ms)
 {
 	Event *ev;
 
-	if (r->going_ms)
-		return;
 	log_warn("the source server is going down", NULL);
-	r->going_ms = now_ms + r->p->options->shutdown_timeout_ms;
-	r->control = NULL; /* the caller's; of no more use here */
+	r->going_ms = now_ms + atomic_load(&r->p->options->control->shutdown_ms);
 	ev = new_event(EVENT_CHECKPOINT);
 	queue_push(&r->p->events, &ev->link);
 	r->status_at_ms = 0;
@@ -265,48 +246,44 @@ server_goes_down(Receiver *r, int64_t now_ms)
 static void
 read_control(Receiver *r, int64_t now_ms)
 {
-	PGresult *res;
+	int64_t unix_us;
+	Lsn lsn;
 
-	if (!r->control)
-		return;
-	if (!PQconsumeInput(r->control) || PQstatus(r->control) != CONNECTION_OK)
-	{
+	if (!r->stream->ops->control_read(r->stream))
 		server_goes_down(r, now_ms);
-		return;
-	}
-	while (r->asking && !PQisBusy(r->control))
-	{
-		res = PQgetResult(r->control);
-		if (!res)
-			r->asking = false;
-		else
-			on_clock(r, res);
-		PQclear(res);
-	}
+	else if (r->stream->ops->clock(r->stream, &unix_us, &lsn))
+		on_clock(r, unix_us, lsn);
 }
 
 /*
  * The loop
  */
 static void
-read_signals(Receiver *r, int64_t now_ms)
+read_control_flags(Receiver *r, int64_t now_ms)
 {
-	const RunSignals *s = r->p->options->signals;
-	unsigned n = atomic_load(&s->checkpoints);
+	RunControl *c = r->p->options->control;
+	unsigned checkpoints = atomic_load(&c->checkpoints);
+	unsigned reloads = atomic_load(&c->reloads);
+	int64_t shutdown_ms = atomic_load(&c->shutdown_ms);
 	Event *ev;
 
-	if (n != r->checkpoints)
+	if (reloads != r->reloads)
 	{
-		r->checkpoints = n;
+		r->reloads = reloads;
+		c->reload(c);
+	}
+	if (checkpoints != r->checkpoints)
+	{
+		r->checkpoints = checkpoints;
 		ev = new_event(EVENT_CHECKPOINT);
 		queue_push(&r->p->events, &ev->link);
 	}
-	if (atomic_load(&s->stop) && !r->stopping)
+	if (atomic_load(&c->stop) && !r->stopping)
 	{
 		r->stopping = true;
-		r->stop_ms = now_ms + r->p->options->shutdown_timeout_ms;
+		r->stop_ms = now_ms + shutdown_ms;
 		ev = new_event(EVENT_STOP);
-		ev->deadline_ms = now_ms + r->p->options->shutdown_timeout_ms / 2;
+		ev->deadline_ms = now_ms + shutdown_ms / 2;
 		queue_push(&r->p->events, &ev->link);
 	}
 }
@@ -329,16 +306,14 @@ wait_for_something(Receiver *r, bool paused, int64_t now_ms)
 {
 	uint64_t count;
 	int64_t timeout = r->status_at_ms - now_ms;
+	bool unsent = r->stream->ops->unsent(r->stream);
+	short events = (short) ((paused ? 0 : POLLIN) | (unsent ? POLLOUT : 0));
 	struct pollfd fds[3] = {
-		{ .fd = r->p->options->signals->wake_fd, .events = POLLIN },
-		{ .fd = PQsocket(r->repl), .events = paused ? 0 : POLLIN },
-		{ .fd = r->control ? PQsocket(r->control) : -1, .events = POLLIN },
+		{ .fd = r->p->options->control->wake_fd, .events = POLLIN },
+		{ .fd = events ? r->stream->ops->fd(r->stream) : -1, .events = events },
+		{ .fd = r->stream->ops->control_fd(r->stream), .events = POLLIN },
 	};
 
-	if (PQflush(r->repl) > 0)
-		fds[1].events |= POLLOUT;
-	if (paused)
-		fds[1].fd = fds[1].events ? fds[1].fd : -1;
 	if (timeout > 1000)
 		timeout = 1000; /* hours and deadlines are looked at in between */
 	if (poll(fds, 3, timeout < 0 ? 0 : (int) timeout) <= 0)
@@ -382,11 +357,11 @@ step(Receiver *r, bool *out_done, Err *err)
 	*out_done = false;
 	if (session_error(r, err))
 		return false;
-	read_signals(r, now_ms);
+	read_control_flags(r, now_ms);
 	if (!drain(r, &paused, err))
 		return false;
 	/* libpq's buffer grows with what is not taken out: read for room only */
-	if (!paused && !PQconsumeInput(r->repl))
+	if (!paused && !r->stream->ops->read(r->stream))
 		return stream_ended(r, err);
 	if (!paused && !drain(r, &paused, err))
 		return false;
@@ -404,47 +379,20 @@ step(Receiver *r, bool *out_done, Err *err)
 	return true;
 }
 
-/* Ends the copy in good order; errors do not matter any more. */
-static void
-say_goodbye(Receiver *r)
-{
-	int64_t until = clock_mono_ms() + 1000;
-	char *data;
-
-	if (PQputCopyEnd(r->repl, NULL) != 1)
-		return;
-	while (PQflush(r->repl) == 1 && clock_mono_ms() < until)
-		clock_sleep_ms(5);
-	/* The server answers CopyDone behind what it has sent already. */
-	while (clock_mono_ms() < until)
-	{
-		struct pollfd fd = { .fd = PQsocket(r->repl), .events = POLLIN };
-		int n = PQgetCopyData(r->repl, &data, 1);
-
-		if (n < 0)
-			return;
-		if (n > 0)
-			PQfreemem(data);
-		else if (poll(&fd, 1, 100) > 0 && !PQconsumeInput(r->repl))
-			return;
-	}
-}
-
 bool
 recv_run(Receiver *r, Err *err)
 {
 	bool done = false;
 
-	r->checkpoints = atomic_load(&r->p->options->signals->checkpoints);
+	r->checkpoints = atomic_load(&r->p->options->control->checkpoints);
+	r->reloads = atomic_load(&r->p->options->control->reloads);
 	r->closing = atomic_load(&r->p->closed_until);
 	r->received = r->reported = atomic_load(&r->p->log_end);
-	if (PQsetnonblocking(r->repl, 1) != 0)
-		return err_set(err, ERR_INTERNAL, 0, "could not set non-blocking mode");
 	while (!done)
 	{
 		if (!step(r, &done, err))
 			return false;
 	}
-	say_goodbye(r);
+	r->stream->ops->finish(r->stream);
 	return true;
 }

@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  * recv.h
- *	  The receiver: owns the replication connection and the control
- *	  connection, and never waits for anything else.
+ *	  The receiver: owns the connections to the source, and never waits for
+ *	  anything else.
  *
  * Layer: pipe.
  *-------------------------------------------------------------------------
@@ -9,25 +9,25 @@
 #ifndef RECV_H
 #define RECV_H
 
+#include "io/stream.h"
 #include "pipe/pipe.h"
 
-/* Both connections stay the caller's. */
+/* Fill the first three, the rest is zero. */
 typedef struct Receiver
 {
 	Pipe *p;
-	PGconn *repl;         /* in copy-both mode */
-	PGconn *control;      /* idle */
+	Stream *stream;       /* stays the caller's */
 	int64_t status_ms;    /* how often a status is due */
 	int64_t status_at_ms; /* when the next one is */
 	int64_t answered_ms;  /* when the last one was sent */
 	Lsn reported;         /* the confirmed LSN in it */
 	Lsn received;         /* highest end of WAL seen */
 	bool owes_answer;     /* the server asked for one */
-	unsigned checkpoints; /* RunSignals.checkpoints at the last look */
-	bool asking;          /* a query runs on the control connection */
-	int64_t ask_at_ms;    /* when it may be asked again */
-	int64_t closing;      /* hour handed to the encoder, unix us */
-	int64_t going_ms;     /* the server goes down: give up at this time */
+	unsigned checkpoints; /* RunControl's counts at the last look */
+	unsigned reloads;
+	int64_t ask_at_ms; /* when the server's clock may be asked again */
+	int64_t closing;   /* hour handed to the encoder, unix us */
+	int64_t going_ms;  /* the server goes down: give up at this time */
 	bool stopping;
 	int64_t stop_ms;
 } Receiver;

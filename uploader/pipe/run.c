@@ -30,7 +30,7 @@
 #define SHIPPERS 2
 #define BACKOFF_BASE_MS 200
 #define BACKOFF_CAP_MS 20000
-#define HEALTHY_MS 30000 /* a session that lived so long resets the backoff */
+#define HEALTHY_MS 5000 /* a session that lived so long resets the backoff */
 
 typedef struct Threads
 {
@@ -179,8 +179,7 @@ stream(Pipe *p, Connections *c, Err *err)
 {
 	Threads threads = { 0 };
 	Receiver r = { .p = p,
-				   .repl = c->repl,
-				   .control = c->control,
+				   .stream = stream_pg_new(c->repl, c->control),
 				   .status_ms = c->status_ms };
 	bool ok;
 
@@ -190,11 +189,13 @@ stream(Pipe *p, Connections *c, Err *err)
 	atomic_store(&p->swept_until, p->start->swept_until);
 	prepare_loads(p);
 	start_threads(p, &threads);
+	*c = (Connections){ 0 }; /* the stream's now */
 	ok = recv_run(&r, err);
 	if (!ok && err->kind == ERR_NET) /* the stop's time is over */
 		pipe_fail(p, err);
 	abandon(p);
 	join_threads(p, &threads);
+	r.stream->ops->close(r.stream);
 	log_info(ok ? "stopped" : "session ended", "lsn",
 			 log_lsn(atomic_load(&p->log_end)), "entry",
 			 log_int(atomic_load(&p->log_seq)), "rows",
@@ -238,7 +239,7 @@ pause_ms(const RunOptions *o, int64_t ms)
 {
 	int64_t until = clock_mono_ms() + ms;
 
-	while (!atomic_load(&o->signals->stop) && clock_mono_ms() < until)
+	while (!atomic_load(&o->control->stop) && clock_mono_ms() < until)
 		clock_sleep_ms(20);
 }
 
@@ -257,7 +258,7 @@ run_stream(const RunOptions *o, Err *err)
 		if (session(o, &started, err))
 			return true;
 		ever_started |= started;
-		if (atomic_load(&o->signals->stop))
+		if (atomic_load(&o->control->stop))
 			return is_transient(err) && err->kind != ERR_NET;
 		/* What never worked is for the user to see, not for us to repeat. */
 		if (!is_transient(err) || (!ever_started && err->kind != ERR_BUSY))

@@ -19,8 +19,6 @@
 #include "pipe/pipe.h"
 #include "store/commitlog.h"
 
-#define MAX_HOURS (24 * 7) /* looked through in one go */
-
 typedef struct Names
 {
 	char **names;
@@ -35,6 +33,7 @@ typedef struct Sweeper
 	Names suspects; /* keys of the table at hand */
 	Entry *cached;  /* the entry read last */
 	int64_t removed;
+	int64_t born; /* unix hour of entry 0: nothing is older */
 	Err err;
 } Sweeper;
 
@@ -228,8 +227,8 @@ sweep(Sweeper *s, int64_t until)
 	int64_t to = clock_unix_us() / US_PER_HOUR + 2;
 	bool ok = true;
 
-	if (from < to - MAX_HOURS)
-		from = to - MAX_HOURS;
+	if (from < s->born)
+		from = s->born;
 	s->removed = 0;
 	names_done(&s->tables);
 	if (!store_list(s->store, "_cdc/schema/", on_schema_file, s, &s->err))
@@ -266,8 +265,9 @@ sweep_main(void *arg)
 	Sweeper s = { .p = arg };
 	int64_t seen = s.p->start->seq;
 	bool first = true;
-	bool ok = pipe_open_store(s.p, &s.store, &s.err);
+	bool ok = pipe_open_store(s.p, &s.store, &s.err) && read_entry(&s, 0);
 
+	s.born = ok ? s.cached->time / US_PER_HOUR - 1 : 0;
 	while (ok && wait_for_entry(&s, seen))
 	{
 		int64_t closed = atomic_load(&s.p->closed_until);

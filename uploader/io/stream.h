@@ -1,0 +1,74 @@
+/*-------------------------------------------------------------------------
+ * stream.h
+ *	  The source server as the receiver sees it: a stream of messages, and a
+ *	  second, idle connection that tells the server's clock and its end.
+ *
+ * One interface, so that the receiver can be run against something else than
+ * a server (test/unit/test_recv.c).  No function of it waits.
+ * Ownership: the caller closes it.  Threads: one owner.  Layer: io.
+ *-------------------------------------------------------------------------
+ */
+#ifndef STREAM_H
+#define STREAM_H
+
+#include <libpq-fe.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/err.h"
+#include "base/lsn.h"
+
+typedef struct Stream Stream;
+
+typedef struct StreamOps
+{
+	/*
+	 * The next CopyData message that has arrived: its length, > 0, and its
+	 * bytes, which the caller frees with PQfreemem(); 0: none; -1: the stream
+	 * has ended, see error().
+	 */
+	int (*next)(Stream *s, char **out_data);
+
+	/* Takes in what the socket holds; false: it broke. */
+	bool (*read)(Stream *s);
+
+	/* Hands a message over for sending; false: the connection broke. */
+	bool (*send)(Stream *s, const char *msg, int n);
+
+	/* True while something waits to be sent. */
+	bool (*unsent)(Stream *s);
+
+	/* Why next(), read() or send() failed; returns false. */
+	bool (*error)(Stream *s, const char *doing, Err *err);
+
+	/* Ends the stream in good order, within a second; errors are nothing. */
+	void (*finish)(Stream *s);
+
+	/* The sockets to wait for; control -1: that connection is gone. */
+	int (*fd)(const Stream *s);
+	int (*control_fd)(const Stream *s);
+
+	/* Takes in what the control connection holds; false: it has ended. */
+	bool (*control_read)(Stream *s);
+
+	/* Asks for the server's clock and WAL position, in one round trip. */
+	void (*ask_clock)(Stream *s);
+
+	/* The answer, once: true when it has arrived. */
+	bool (*clock)(Stream *s, int64_t *out_unix_us, Lsn *out_lsn);
+
+	void (*close)(Stream *s);
+} StreamOps;
+
+struct Stream
+{
+	const StreamOps *ops;
+};
+
+/*
+ * Over two connections of libpq, which it takes: repl in copy-both mode,
+ * control idle.
+ */
+Stream *stream_pg_new(PGconn *repl, PGconn *control);
+
+#endif

@@ -1,0 +1,198 @@
+/*-------------------------------------------------------------------------
+ * stream_pg.c
+ *	  The source server as a Stream, over libpq.
+ *
+ * Layer: io.
+ *-------------------------------------------------------------------------
+ */
+#include <poll.h>
+#include <stdlib.h>
+
+#include "base/clock.h"
+#include "base/mem.h"
+#include "io/pgconn.h"
+#include "io/stream.h"
+
+#define FINISH_MS 1000
+
+typedef struct PgStream
+{
+	Stream base;
+	PGconn *repl;
+	PGconn *control; /* NULL once it has ended */
+	bool asking;
+} PgStream;
+
+static const char clock_sql[] =
+	"SELECT (extract(epoch FROM pg_catalog.clock_timestamp()) * "
+	"1000000)::pg_catalog.int8, CASE WHEN pg_catalog.pg_is_in_recovery() "
+	"THEN pg_catalog.pg_last_wal_replay_lsn() "
+	"ELSE pg_catalog.pg_current_wal_flush_lsn() END";
+
+static int
+pg_next(Stream *s, char **out_data)
+{
+	int n = PQgetCopyData(((PgStream *) s)->repl, out_data, 1);
+
+	return n < 0 ? -1 : n;
+}
+
+static bool
+pg_read(Stream *s)
+{
+	return PQconsumeInput(((PgStream *) s)->repl);
+}
+
+static bool
+pg_send(Stream *s, const char *msg, int n)
+{
+	PGconn *conn = ((PgStream *) s)->repl;
+
+	return PQputCopyData(conn, msg, n) == 1 && PQflush(conn) >= 0;
+}
+
+static bool
+pg_unsent(Stream *s)
+{
+	return PQflush(((PgStream *) s)->repl) > 0;
+}
+
+static bool
+pg_stream_error(Stream *s, const char *doing, Err *err)
+{
+	PGconn *conn = ((PgStream *) s)->repl;
+	PGresult *res = PQgetResult(conn);
+
+	pg_error(conn, res, PG_SOURCE_REPLICATION, doing, err);
+	if (PQresultStatus(res) == PGRES_COMMAND_OK)
+		err_set(err, ERR_SOURCE, PG_TRANSIENT, "the server ended the stream");
+	PQclear(res);
+	return false;
+}
+
+static void
+pg_finish(Stream *s)
+{
+	PGconn *conn = ((PgStream *) s)->repl;
+	int64_t until = clock_mono_ms() + FINISH_MS;
+
+	if (PQputCopyEnd(conn, NULL) != 1)
+		return;
+	/* The server answers CopyDone behind what it has sent already. */
+	while (clock_mono_ms() < until)
+	{
+		bool more = PQflush(conn) > 0;
+		struct pollfd fd = { .fd = PQsocket(conn),
+							 .events =
+								 (short) (POLLIN | (more ? POLLOUT : 0)) };
+		char *data = NULL;
+		int n = PQgetCopyData(conn, &data, 1);
+
+		if (n < 0)
+			return;
+		if (n > 0)
+			PQfreemem(data);
+		else if (poll(&fd, 1, 100) > 0 && !PQconsumeInput(conn))
+			return;
+	}
+}
+
+static int
+pg_fd(const Stream *s)
+{
+	return PQsocket(((const PgStream *) s)->repl);
+}
+
+static int
+pg_control_fd(const Stream *s)
+{
+	const PgStream *pg = (const PgStream *) s;
+
+	return pg->control ? PQsocket(pg->control) : -1;
+}
+
+static bool
+pg_control_read(Stream *s)
+{
+	PgStream *pg = (PgStream *) s;
+
+	if (!pg->control)
+		return true;
+	if (PQconsumeInput(pg->control) && PQstatus(pg->control) == CONNECTION_OK)
+		return true;
+	PQfinish(pg->control);
+	pg->control = NULL;
+	pg->asking = false;
+	return false;
+}
+
+static void
+pg_ask_clock(Stream *s)
+{
+	PgStream *pg = (PgStream *) s;
+
+	if (pg->control && !pg->asking)
+		pg->asking = PQsendQuery(pg->control, clock_sql);
+}
+
+static bool
+pg_clock(Stream *s, int64_t *out_unix_us, Lsn *out_lsn)
+{
+	PgStream *pg = (PgStream *) s;
+	bool got = false;
+
+	while (pg->asking && !PQisBusy(pg->control))
+	{
+		PGresult *res = PQgetResult(pg->control);
+
+		if (!res)
+			pg->asking = false;
+		else if (PQresultStatus(res) == PGRES_TUPLES_OK &&
+				 PQntuples(res) == 1 &&
+				 lsn_parse(PQgetvalue(res, 0, 1), out_lsn))
+		{
+			*out_unix_us = strtoll(PQgetvalue(res, 0, 0), NULL, 10);
+			got = true;
+		}
+		PQclear(res);
+	}
+	return got;
+}
+
+static void
+pg_close(Stream *s)
+{
+	PgStream *pg = (PgStream *) s;
+
+	PQfinish(pg->repl);
+	PQfinish(pg->control);
+	free(pg);
+}
+
+static const StreamOps pg_ops = {
+	.next = pg_next,
+	.read = pg_read,
+	.send = pg_send,
+	.unsent = pg_unsent,
+	.error = pg_stream_error,
+	.finish = pg_finish,
+	.fd = pg_fd,
+	.control_fd = pg_control_fd,
+	.control_read = pg_control_read,
+	.ask_clock = pg_ask_clock,
+	.clock = pg_clock,
+	.close = pg_close,
+};
+
+Stream *
+stream_pg_new(PGconn *repl, PGconn *control)
+{
+	PgStream *pg = xcalloc(1, sizeof(*pg));
+
+	pg->base.ops = &pg_ops;
+	pg->repl = repl;
+	pg->control = control;
+	/* It fails on a broken connection only, and that shows at the first use. */
+	(void) PQsetnonblocking(repl, 1);
+	return &pg->base;
+}
