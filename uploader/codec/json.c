@@ -11,6 +11,7 @@
 
 #include "base/mem.h"
 #include "cdc_s3_proto.h"
+#include "codec/hash.h"
 #include "codec/pgfmt.h"
 
 /* OIDs of built-in types, fixed in the server's pg_type.dat. */
@@ -67,6 +68,7 @@ struct JsonTable
 
 #define ESCAPE_CHUNK 4096
 #define SCRATCH_MAX ((size_t) 1 << 31)
+#define HEAD_MAX ((size_t) 1 << 19) /* a str of the wire, escaped */
 
 static const char hex_digits[] = "0123456789abcdef";
 
@@ -284,7 +286,8 @@ add_element(Buf *out, Form form, const uint8_t *p, size_t n, bool quoted)
 		buf_str(out, "null");
 	else if (form == FORM_BOOLS)
 		buf_str(out, p[0] == 't' ? "true" : "false");
-	else if (form == FORM_NUMBERS && p[n - 1] >= '0' && p[n - 1] <= '9')
+	else if (form == FORM_NUMBERS && n > 0 && p[n - 1] >= '0' &&
+			 p[n - 1] <= '9')
 		buf_add(out, p, n);
 	else /* also NaN and the infinities */
 		add_string(out, p, n);
@@ -500,7 +503,7 @@ column_init(JsonColumn *c, const SchemaColumn *s, const JsonOptions *o)
 	c->numeric_string =
 		o->numeric == JSON_NUMERIC_STRING ||
 		(o->numeric == JSON_NUMERIC_AUTO && (digits == 0 || digits > 15));
-	buf_init(&b, 4096);
+	buf_init(&b, HEAD_MAX);
 	buf_str(&b, ",");
 	add_string(&b, (const uint8_t *) s->json_name, strlen(s->json_name));
 	buf_str(&b, ":");
@@ -615,7 +618,7 @@ note_withheld(JsonTable *t, const JsonColumn *c, int i, ColView *v)
 		v->state = COL_WITHHELD;
 		v->reason = CDC_S3_WITHHELD_ENCODING;
 		v->size = v->n;
-		v->crc32c = 0;
+		v->crc32c = crc32c(0, v->p, v->n);
 	}
 	t->withheld[t->nwithheld++] = i;
 	return true;
@@ -637,7 +640,7 @@ add_column(JsonTable *t, Buf *out, int i, ColView *v)
 	if (note_withheld(t, c, i, v))
 		return;
 	buf_add(out, c->head, c->head_n);
-	if (c->form == FORM_JSON && v->n < 64 && is_json_null(v))
+	if (c->form == FORM_JSON && is_json_null(v))
 		t->jsonnull[t->njsonnull++] = i;
 	add_value(t, out, c, v);
 }
@@ -662,8 +665,10 @@ add_object(JsonTable *t, Buf *out, const char *name, const RowView *row,
 		memmove(out->p + start, out->p + start + 1, out->n - start - 1);
 		out->n--;
 	}
+	if (t->njsonnull > 0)
+		add_names(t, out, "_jsonnull", t->jsonnull, t->njsonnull);
 	buf_byte(out, '}');
-	/* what is withheld or a JSON null in here is told of the row only */
+	/* what is withheld in here is told of the row only */
 	t->nwithheld = t->njsonnull = 0;
 }
 

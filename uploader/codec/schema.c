@@ -19,9 +19,9 @@
 #include "codec/hash.h"
 
 static const char *const reserved[] = {
-	"_op",        "_lsn", "_seq",    "_xid",   "_ts",
-	"_unchanged", "_key", "_before", "_nokey", "_withheld",
-	"_jsonnull",  "year", "month",   "day",    "hour",
+	"_op",  "_lsn",    "_seq",   "_xid",      "_ts",       "_unchanged",
+	"_key", "_before", "_nokey", "_withheld", "_jsonnull", "_partial",
+	"year", "month",   "day",    "hour",
 };
 
 static const char *const kind_names[] = {
