@@ -130,6 +130,32 @@ like((found($r, 'ok', 'tables'))[0]{what}, qr/^1 wanted/, 'one is wanted');
 ok(found(check('--source.tables=nix.*'), 'warning', 'tables'),
 	'none is wanted');
 
+# Publications.
+$source->psql('postgres', <<'SQL');
+create publication plain for table good, other.t;
+create publication parts for table parted;
+SQL
+$r = check('--source.publication=plain, parts', '--no-race');
+is($r->{code}, 0, 'publications') or diag $r->{err};
+like((found($r, 'ok', 'tables'))[0]{what}, qr/^3 wanted/,
+	'publications choose the tables');
+$r = check('--source.publication=plain,nix', '--no-race');
+is($r->{code}, 4, 'publication missing: exit code');
+like((found($r, 'error', 'publication'))[0]{what}, qr/"nix"/,
+	'publication missing: named');
+complete($r, 'publication missing');
+SKIP:
+{
+	skip 'no row filters before release 15', 2
+	  if $source->psql('postgres', 'show server_version_num') < 150000;
+	$source->psql('postgres',
+		'create publication filtered for table good where (id > 5)');
+	$r = check('--source.publication=filtered', '--no-race');
+	is($r->{code}, 4, 'row filter: exit code');
+	like((found($r, 'error', 'publication'))[0]{what},
+		qr/"filtered" has a row filter/, 'row filter: said so');
+}
+
 # Roles.
 $source->psql('postgres', 'create role plain login');
 $source->psql('postgres', 'create role repl login replication');

@@ -211,6 +211,7 @@ static const Bad bad_flags[] = {
 	{ "--output.compression=lz4", "(flag)", "zstd, gzip, none" },
 	{ "--output.compression=z", "not known", "zstd, gzip, none" },
 	{ "--output.compression=", "not known", "zstd, gzip, none" },
+	{ "--store.sse=kms", "not known", "AES256, aws:kms" },
 	{ "--source.slot=Big", "slot's name", NULL },
 	{ "--source.slot=", "slot's name", NULL },
 	{ "--merge.until=tomorrow", "hour, now, an LSN", NULL },
@@ -260,6 +261,8 @@ static const char *const good_flags[] = {
 	"--source.conninfo=",
 	"--store.url=s3://secrets/passwords",
 	"--store.endpoint=http://127.0.0.1:9000",
+	"--store.sse=",
+	"--store.sse=aws:kms",
 };
 
 static void

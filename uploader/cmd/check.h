@@ -65,6 +65,7 @@ bool check_text(Check *c, const char *name, const char *sql, Buf *out);
 void check_source(Check *c);
 void check_store(Check *c);
 void check_slot(Check *c);
+void check_publications(Check *c);
 void check_tables(Check *c);
 void check_columns(Check *c);
 void check_target(Check *c);

@@ -412,3 +412,66 @@ check_source(Check *c)
 					 "the stream runs over such a connection", &err);
 	check_plugin(c);
 }
+
+static void
+check_publication(Check *c, const char *name, bool exists, bool filtered)
+{
+	const Finding missing = {
+		.level = CHECK_ERROR,
+		.kind = ERR_SOURCE,
+		.name = "publication",
+		.why = "it is to choose the tables",
+		.mend = "CREATE PUBLICATION, or correct source.publication",
+	};
+	const Finding filter = {
+		.level = CHECK_ERROR,
+		.kind = ERR_SOURCE,
+		.name = "publication",
+		.why = "a row filter that fails on a row would stop the slot for good",
+		.mend = "remove the row filter: ALTER PUBLICATION … SET TABLE …; "
+				"filter behind the lake",
+	};
+
+	if (!exists)
+		check_report(c, &missing, "there is no \"%s\"", name);
+	else if (filtered)
+		check_report(c, &filter, "\"%s\" has a row filter", name);
+	else
+		check_ok(c, "publication", "\"%s\"", name);
+}
+
+void
+check_publications(Check *c)
+{
+	static const char sql[] =
+		"SELECT w.name, p.oid IS NOT NULL, EXISTS (SELECT FROM"
+		" pg_catalog.pg_publication_rel r WHERE r.prpubid = p.oid AND %s)"
+		" FROM (SELECT DISTINCT btrim(n) AS name FROM"
+		"  unnest(string_to_array($1, ',')) n) w"
+		" LEFT JOIN pg_catalog.pg_publication p ON p.pubname = w.name"
+		" ORDER BY 1";
+	const char *names = c->cfg->source_publication;
+	PGresult *res;
+	Buf query;
+	Err err;
+
+	if (!c->conn || names[0] == '\0')
+		return;
+	buf_init(&query, TEXT_MAX_BYTES);
+	/* before release 15 there were no row filters */
+	buf_printf(&query, sql,
+			   PQserverVersion(c->conn) >= 150000 ? "r.prqual IS NOT NULL"
+												  : "false");
+	if (!pg_exec_params(c->conn, PG_SOURCE, "read the publications",
+						buf_cstr(&query), 1, &names, &res, &err))
+		check_failed(c, "publication", "it could not be checked", &err);
+	else
+	{
+		for (int row = 0; row < PQntuples(res); row++)
+			check_publication(c, PQgetvalue(res, row, 0),
+							  PQgetvalue(res, row, 1)[0] == 't',
+							  PQgetvalue(res, row, 2)[0] == 't');
+		PQclear(res);
+	}
+	buf_done(&query);
+}

@@ -169,6 +169,7 @@ cmd_check(const Config *cfg, int argc, char **argv, Err *err)
 	check_source(&c);
 	check_store(&c);
 	check_slot(&c);
+	check_publications(&c);
 	check_tables(&c);
 	check_columns(&c);
 	check_target(&c);

@@ -33,6 +33,15 @@ typedef struct Config
 	char *store_region;
 	char *store_addressing; /* auto, path, virtual */
 	char *store_ca_file;
+	char *store_checksum; /* crc32c, off */
+	char *store_sse;      /* "", AES256, aws:kms */
+	char *store_kms_key;
+	char *store_bucket_key; /* off, on */
+	char *store_storage_class;
+	char *store_tags;
+	char *store_acl;
+	char *store_expected_owner;
+	char *store_requester_pays; /* off, on */
 
 	char *output_format;      /* json */
 	char *output_shape;       /* flat */

@@ -282,7 +282,9 @@ setting_check(const CfgDef *def, const char *value, bool from_argv,
 		case CFG_URL:
 			return check_url(def, value, where, err);
 		case CFG_ENUM:
-			return is_in_values(def->values, value) ||
+			/* the default, which may be none of them: "" */
+			return strcmp(value, def->def) == 0 ||
+				   is_in_values(def->values, value) ||
 				   bad_value(def, value, where, "known", err);
 		case CFG_SLOT:
 			return is_slot_name(value) ||
