@@ -7,15 +7,13 @@ set -u
 cd "$(dirname "$0")/.."
 
 pg_config=${PG_CONFIG:-pg_config}
-bindir=$("$pg_config" --bindir) || exit 1
-pgxs=$("$pg_config" --pgxs) || exit 1
-regress=$(dirname "$(dirname "$pgxs")")/test/regress/pg_regress
 plugin=${PLUGIN:-$PWD/cdc_s3.so}
 root=$PWD
 out=$root/build/regress
 tests="init options filters types arrays text toolong toast identity truncate
-partition publication allowed ddl transactions stream twophase messages origin settings notices errors binary encoding"
-[ $# = 0 ] || tests="init $*"
+partition publication allowed ddl transactions stream twophase messages origin
+settings notices errors binary encoding"
+[ $# = 0 ] || tests="init ${*//init/}"
 want=$(set -- $tests && echo $#)
 
 fail()
@@ -25,7 +23,7 @@ fail()
 	exit 1
 }
 
-[ -x "$regress" ] || fail "no pg_regress at $regress"
+"$pg_config" --version >/dev/null || fail "no pg_config"
 [ -f "$plugin" ] || fail "no plugin at $plugin: run make"
 
 tmp=$(mktemp -d "${TMPDIR:-/tmp}/cdc_s3_regress.XXXXXX") || exit 1
@@ -42,14 +40,9 @@ cleanup()
 trap cleanup EXIT
 trap 'exit 130' INT TERM
 
-# A server refuses to run as root.
-run=
-if [ "$(id -u)" = 0 ]; then
-	user=postgres
-	id "$user" >/dev/null 2>&1 || user=nobody
-	chown "$user" "$tmp"
-	run="setpriv --reuid=$user --regid=$(id -g "$user") --clear-groups"
-fi
+. test/server.sh
+pg_regress=$regress/regress/pg_regress
+[ -x "$pg_regress" ] || fail "no pg_regress at $pg_regress"
 
 # Copies, since the build tree may be closed to that user.
 mkdir "$tmp/lib" "$tmp/out"
@@ -61,12 +54,7 @@ done
 for t in $tests; do # without one pg_regress would stop
 	[ -f "expected/$t.out" ] || : >"$tmp/expected/$t.out"
 done
-cp test/logical.conf.in "$tmp/logical.conf"
-echo "dynamic_library_path = '$tmp/lib:\$libdir'" >>"$tmp/logical.conf"
-if "$bindir/postgres" --describe-config | grep -q '^output_plugin_libraries'; then
-	echo "output_plugin_libraries = 'pgoutput, test_decoding, cdc_s3'" \
-		>>"$tmp/logical.conf"
-fi
+server_conf "$tmp/lib" "$root" >"$tmp/logical.conf"
 grep -v '^\\echo' plugin/cdc_s3--1.0.sql >"$tmp/cdc_s3.sql"
 chmod -R a+rX "$tmp"
 [ -z "$run" ] || chown -R "$user" "$tmp"
@@ -74,7 +62,7 @@ chmod -R a+rX "$tmp"
 cd "$tmp" || exit 1
 # The tests expect the C locale's messages and order, and UTF-8.
 env -u PGDATABASE -u PGUSER -u PGPORT -u PGHOST -u PGSERVICE -u PGOPTIONS \
-	LC_ALL=C TMPDIR="$tmp" CDC_S3_SQL="$tmp/cdc_s3.sql" $run "$regress" --bindir="$bindir" --inputdir="$tmp" \
+	LC_ALL=C TMPDIR="$tmp" CDC_S3_SQL="$tmp/cdc_s3.sql" $run "$pg_regress" --bindir="$bindir" --inputdir="$tmp" \
 	--outputdir="$tmp/out" --temp-instance="$tmp/server" \
 	--temp-config="$tmp/logical.conf" --dlpath="$tmp/lib" --encoding=UTF8 \
 	--no-locale $tests >"$tmp/log" 2>&1 &
@@ -90,6 +78,7 @@ mkdir -p "$out"
 rm -rf "$out"/results "$out"/regression.diffs
 cp -r "$tmp/out/results" "$out/" 2>/dev/null
 cp "$tmp/out/regression.diffs" "$out/" 2>/dev/null
+cp "$tmp/out/log/postmaster.log" "$out/" 2>/dev/null
 [ "$code" = 0 ] || tail -n 5 "$tmp/out/log/"*.log 2>/dev/null
 
 # The frames that the decoder is tested with are those that the plugin writes.

@@ -12,16 +12,8 @@ cd "$(dirname "$0")"
 
 root=$(cd ../.. && pwd)
 pg_config=${PG_CONFIG:-pg_config}
-bindir=$("$pg_config" --bindir)
-major=$("$pg_config" --version | sed 's/[^0-9]*\([0-9]*\).*/\1/')
 tmp=$(mktemp -d "${TMPDIR:-/tmp}/cdc_s3_golden.XXXXXX")
-run=
-if [ "$(id -u)" = 0 ]; then
-	user=postgres
-	id "$user" >/dev/null 2>&1 || user=nobody
-	chown "$user" "$tmp"
-	run="setpriv --reuid=$user --regid=$(id -g "$user") --clear-groups"
-fi
+. ../server.sh
 cleanup()
 {
 	[ ! -f "$tmp/data/postmaster.pid" ] ||
@@ -56,17 +48,12 @@ make -s -C "$tmp/build" PG_CONFIG="$pg_config" cdc_s3.so >"$tmp/log" 2>&1 ||
 mkdir "$tmp/lib/parts"
 cp "$tmp/build/cdc_s3.so" "$tmp/lib/parts/"
 
-cp "$root/test/logical.conf.in" "$tmp/logical.conf"
-cat >>"$tmp/logical.conf" <<END
-listen_addresses = ''
-unix_socket_directories = '$tmp'
-dynamic_library_path = '$tmp/lib:\$libdir'
-END
-if "$bindir/postgres" --describe-config | grep -q '^output_plugin_libraries'; then
-	echo "output_plugin_libraries = 'pgoutput, test_decoding, cdc_s3'" \
-		>>"$tmp/logical.conf"
-fi
-chmod -R a+rX "$tmp"
+{
+	server_conf "$tmp/lib" "$root"
+	echo "listen_addresses = ''"
+	echo "unix_socket_directories = '$tmp'"
+} >"$tmp/logical.conf"
+chmod -R a+rX "$tmp/lib" "$tmp/logical.conf"
 export LC_ALL=C PGHOST="$tmp" PGPORT=5432 PGUSER=golden PGOPTIONS=
 cd "$tmp"
 $run "$bindir/initdb" -D "$tmp/data" -U golden -A trust -N -E UTF8 \

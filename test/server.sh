@@ -1,0 +1,38 @@
+# For the shell tests that start a server: sourced, after pg_config and tmp (a
+# folder of their own) are set.
+#
+# Sets run, a prefix that drops root's rights, user, and bindir, the server's
+# programs.  A server below a home that is closed to that user is copied to
+# tmp, which PostgreSQL allows: its programs find each other by their place.
+
+run=
+bindir=$("$pg_config" --bindir)
+regress=$(dirname "$(dirname "$("$pg_config" --pgxs)")")/test
+major=$("$pg_config" --version | sed 's/[^0-9]*\([0-9]*\).*/\1/')
+
+if [ "$(id -u)" = 0 ]; then
+	user=postgres
+	id "$user" >/dev/null 2>&1 || user=nobody
+	chown "$user" "$tmp"
+	run="setpriv --reuid=$user --regid=$(id -g "$user") --clear-groups"
+	run="$run --inh-caps=-all --bounding-set=-all"
+	if ! $run test -r "$bindir/postgres"; then
+		prefix=$(dirname "$bindir")
+		cp -r "$prefix" "$tmp/pg"
+		chmod -R a+rX "$tmp/pg"
+		regress=$tmp/pg${regress#"$prefix"}
+		bindir=$tmp/pg/bin
+		export LD_LIBRARY_PATH=$tmp/pg/lib
+	fi
+fi
+
+# The settings that make a server decode with the plugin from a folder.
+server_conf()
+{
+	cat "$2/test/logical.conf.in"
+	echo "dynamic_library_path = '$1:\$libdir'"
+	if $run "$bindir/postgres" --describe-config |
+		grep -q '^output_plugin_libraries'; then
+		echo "output_plugin_libraries = 'pgoutput, test_decoding, cdc_s3'"
+	fi
+}
