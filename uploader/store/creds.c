@@ -16,17 +16,19 @@
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include "base/clock.h"
 #include "base/mem.h"
 #include "codec/hash.h"
 #include "io/fs.h"
+#include "store/creds_remote.h"
 #include "store/profile.h"
 
 #define FILE_MAX ((size_t) 1024 * 1024)
 #define VALUE_MAX 65536
 #define REFRESH_US (300 * US_PER_SEC) /* fetch again this long before */
-#define FAILED_WAIT_MS 10000          /* after a failure, while still good */
+#define FETCH_WAIT_MS 10000           /* between two, while still good */
 #define WAIT_STEP_MS 100
 
 /* A source's answer. */
@@ -34,15 +36,18 @@ typedef enum Found
 {
 	FOUND_NOTHING, /* not configured: ask the next one */
 	FOUND_CREDS,
+	FOUND_LATER, /* configured, but it takes a request */
 	FOUND_ERROR
 } Found;
 
+/* options NULL: make no request, answer FOUND_LATER. */
 typedef Found (*SourceFn)(const CredsOptions *options, Creds *out, Err *err);
 
 static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
 static Creds cached; /* access_key_id NULL: none */
 static bool fetching;
-static int64_t not_before_ms; /* no new fetch before, after a failure */
+static int64_t not_before_ms; /* no new fetch before, while still good */
+static bool renewable;        /* there were some that end: others will come */
 
 /* ---- environment ---- */
 
@@ -79,25 +84,6 @@ wipe_buf(Buf *b)
 	if (b->p)
 		wipe(b->p, b->cap);
 	buf_done(b);
-}
-
-void
-creds_done(Creds *c)
-{
-	wipe_str(&c->access_key_id);
-	wipe_str(&c->secret);
-	wipe_str(&c->session_token);
-	*c = (Creds){ 0 };
-}
-
-static void
-creds_copy(const Creds *from, Creds *to)
-{
-	*to = *from;
-	to->access_key_id = xstrdup(from->access_key_id);
-	to->secret = xstrdup(from->secret);
-	if (from->session_token)
-		to->session_token = xstrdup(from->session_token);
 }
 
 /* ---- the shared files ---- */
@@ -181,7 +167,7 @@ from_file(bool config, Creds *out, Err *err)
 	char *id = profile_get(config, "aws_access_key_id");
 	char *secret = profile_get(config, "aws_secret_access_key");
 	char *token = profile_get(config, "aws_session_token");
-	Found found = FOUND_NOTHING;
+	Found result = FOUND_NOTHING;
 
 	if (*id && *secret)
 	{
@@ -190,7 +176,7 @@ from_file(bool config, Creds *out, Err *err)
 		if (*token)
 			out->session_token = xstrdup(token);
 		out->source = config ? "config file" : "credentials file";
-		found = FOUND_CREDS;
+		result = FOUND_CREDS;
 	}
 	else if (*id || *secret)
 	{
@@ -198,12 +184,12 @@ from_file(bool config, Creds *out, Err *err)
 				"profile \"%s\" of the AWS %s file has only one of "
 				"aws_access_key_id and aws_secret_access_key",
 				profile_name(), config ? "config" : "credentials");
-		found = FOUND_ERROR;
+		result = FOUND_ERROR;
 	}
 	wipe_str(&id);
 	wipe_str(&secret);
 	wipe_str(&token);
-	return found;
+	return result;
 }
 
 static Found
@@ -249,34 +235,178 @@ check_profile(const CredsOptions *options, Creds *out, Err *err)
 	return FOUND_ERROR;
 }
 
+static Found
+found(bool ok)
+{
+	return ok ? FOUND_CREDS : FOUND_ERROR;
+}
+
+static const char *
+sts_endpoint(void)
+{
+	return *env("AWS_ENDPOINT_URL_STS") ? env("AWS_ENDPOINT_URL_STS")
+										: env("AWS_ENDPOINT_URL");
+}
+
+static Found
+from_web_identity(const CredsOptions *options, Creds *out, Err *err)
+{
+	WebIdentity w = { .sts_endpoint = sts_endpoint(),
+					  .role_arn = env("AWS_ROLE_ARN"),
+					  .token_file = env("AWS_WEB_IDENTITY_TOKEN_FILE"),
+					  .session_name = env("AWS_ROLE_SESSION_NAME") };
+
+	if (*w.token_file == '\0')
+		return FOUND_NOTHING;
+	if (*w.role_arn == '\0')
+	{
+		err_set(err, ERR_AUTH, 0,
+				"AWS_WEB_IDENTITY_TOKEN_FILE is set, but AWS_ROLE_ARN is not");
+		return FOUND_ERROR;
+	}
+	if (options == NULL)
+		return FOUND_LATER;
+	return found(creds_from_web_identity(options, &w, out, err));
+}
+
+static Found
+from_profile_web_identity(const CredsOptions *options, Creds *out, Err *err)
+{
+	char *file = profile_get(true, "web_identity_token_file");
+	char *role = profile_get(true, "role_arn");
+	char *name = profile_get(true, "role_session_name");
+	WebIdentity w = { .sts_endpoint = sts_endpoint(),
+					  .role_arn = role,
+					  .token_file = file,
+					  .session_name = name };
+	Found result = FOUND_NOTHING;
+
+	if (*file && *role)
+		result = options ? found(creds_from_web_identity(options, &w, out, err))
+						 : FOUND_LATER;
+	free(file);
+	free(role);
+	free(name);
+	return result;
+}
+
+static Found
+from_process(const CredsOptions *options, Creds *out, Err *err)
+{
+	char *command = profile_get(true, "credential_process");
+	Found result = FOUND_NOTHING;
+
+	if (*command == '\0')
+	{
+		free(command);
+		command = profile_get(false, "credential_process");
+	}
+	if (*command)
+		result = options ? found(creds_from_process(options, command, out, err))
+						 : FOUND_LATER;
+	free(command);
+	return result;
+}
+
+/* What a profile can ask for and we cannot do. */
+static Found
+check_unsupported(const CredsOptions *options, Creds *out, Err *err)
+{
+	static const char *const names[] = { "source_profile", "credential_source",
+										 "sso_session", "sso_start_url" };
+	Found result = FOUND_NOTHING;
+
+	(void) options, (void) out; /* gives none */
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+	{
+		char *value = profile_get(true, names[i]);
+
+		if (*value && result == FOUND_NOTHING)
+		{
+			err_set(err, ERR_AUTH, 0,
+					"profile \"%s\" has %s, which is not supported",
+					profile_name(), names[i]);
+			err_hint(err,
+					 "Give another profile the line \"credential_process = aws "
+					 "configure export-credentials --profile %s\", and name "
+					 "that one in AWS_PROFILE.",
+					 profile_name());
+			result = FOUND_ERROR;
+		}
+		free(value);
+	}
+	return result;
+}
+
+static Found
+from_container(const CredsOptions *options, Creds *out, Err *err)
+{
+	const char *relative = env("AWS_CONTAINER_CREDENTIALS_RELATIVE_URI");
+	const char *full = env("AWS_CONTAINER_CREDENTIALS_FULL_URI");
+	char *url;
+	bool ok;
+
+	if (*relative == '\0' && *full == '\0')
+		return FOUND_NOTHING;
+	if (options == NULL)
+		return FOUND_LATER;
+	url = *relative ? xasprintf("http://169.254.170.2%s%s",
+								*relative == '/' ? "" : "/", relative)
+					: xstrdup(full);
+	ok = creds_from_container(
+		options, url, env("AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE"),
+		env("AWS_CONTAINER_AUTHORIZATION_TOKEN"), out, err);
+	free(url);
+	return found(ok);
+}
+
+static Found
+from_machine(const CredsOptions *options, Creds *out, Err *err)
+{
+	bool absent = false;
+
+	if (strcasecmp(env("AWS_EC2_METADATA_DISABLED"), "true") == 0)
+		return FOUND_NOTHING;
+	if (options == NULL)
+		return FOUND_LATER;
+	if (creds_from_machine(options, env("AWS_EC2_METADATA_SERVICE_ENDPOINT"),
+						   out, &absent, err))
+		return FOUND_CREDS;
+	return absent ? FOUND_NOTHING : FOUND_ERROR;
+}
+
 static const SourceFn sources[] = {
-	from_environment,
-	check_profile,
-	from_credentials_file,
-	from_config_file,
+	from_environment,      from_web_identity,
+	check_profile,         from_profile_web_identity,
+	from_credentials_file, from_process,
+	from_config_file,      check_unsupported,
+	from_container,        from_machine,
 };
 
+/* Where some were found before, their source is only away for a while. */
 static bool
 none_found(Err *err)
 {
-	err_set(err, ERR_AUTH, 0, "no credentials for the store were found");
+	err_set(err, renewable ? ERR_NET : ERR_AUTH, 0,
+			"no credentials for the store were found");
 	return err_hint(err,
 					"Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or "
 					"add them to profile \"%s\" in ~/.aws/credentials.",
 					profile_name());
 }
 
-static bool
+static Found
 ask_sources(const CredsOptions *options, Creds *out, Err *err)
 {
 	for (size_t i = 0; i < sizeof(sources) / sizeof(sources[0]); i++)
 	{
-		Found found = sources[i](options, out, err);
+		Found f = sources[i](options, out, err);
 
-		if (found != FOUND_NOTHING)
-			return found == FOUND_CREDS;
+		if (f != FOUND_NOTHING)
+			return f;
 	}
-	return none_found(err);
+	none_found(err);
+	return FOUND_ERROR;
 }
 
 /* ---- the shared set ---- */
@@ -330,20 +460,22 @@ creds_get(const CredsOptions *options, Creds *out, Err *err)
 	if (ok && fetch)
 	{
 		(void) pthread_mutex_unlock(&mutex);
-		ok = ask_sources(options, &fresh, err);
+		ok = ask_sources(options, &fresh, err) == FOUND_CREDS;
 		(void) pthread_mutex_lock(&mutex);
 		fetching = false;
 		if (ok)
 		{
 			creds_done(&cached);
 			cached = fresh;
+			renewable = renewable || fresh.expires_us != 0;
 		}
 		else
 		{
 			creds_done(&fresh);
-			not_before_ms = clock_mono_ms() + FAILED_WAIT_MS;
 			ok = is_good(0);
 		}
+		/* Also for those that come with little time left. */
+		not_before_ms = clock_mono_ms() + FETCH_WAIT_MS;
 	}
 	if (ok)
 		creds_copy(&cached, out);
@@ -355,14 +487,13 @@ bool
 creds_are_missing(Err *err)
 {
 	Creds c = { 0 };
-	CredsOptions none = { 0 };
 	bool missing = false;
 
 	(void) pthread_mutex_lock(&mutex);
 	missing = cached.access_key_id == NULL;
 	(void) pthread_mutex_unlock(&mutex);
 	if (missing)
-		missing = !ask_sources(&none, &c, err);
+		missing = ask_sources(NULL, &c, err) == FOUND_ERROR;
 	creds_done(&c);
 	return missing;
 }
@@ -390,6 +521,7 @@ creds_reset(void)
 	(void) pthread_mutex_lock(&mutex);
 	creds_done(&cached);
 	not_before_ms = 0;
+	renewable = false;
 	(void) pthread_mutex_unlock(&mutex);
 }
 

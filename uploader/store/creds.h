@@ -14,38 +14,16 @@
  * with what they have.  The only file that reads environment variables of
  * the store.
  *
- * Ownership: Creds is a copy, wiped by creds_done().
  * Threads: any.  Layer: store.
  *-------------------------------------------------------------------------
  */
 #ifndef CREDS_H
 #define CREDS_H
 
-#include <stdatomic.h>
 #include <stdbool.h>
-#include <stdint.h>
 
 #include "base/err.h"
-
-typedef struct Creds
-{
-	char *access_key_id;
-	char *secret;
-	char *session_token; /* NULL where there is none */
-	int64_t expires_us;  /* unix; 0: never */
-	const char *source;  /* "environment", "profile", …; static */
-} Creds;
-
-/* For the sources that ask a server; strings are borrowed for the call. */
-typedef struct CredsOptions
-{
-	const char *region; /* of STS */
-	const char *ca_file;
-	const char *proxy;
-	const atomic_bool *stop;
-} CredsOptions;
-
-void creds_done(Creds *c);
+#include "store/creds_set.h"
 
 /* ERR_AUTH: there are none; ERR_NET, ERR_BUSY: their source did not answer. */
 bool creds_get(const CredsOptions *options, Creds *out, Err *err) MUST_CHECK;
