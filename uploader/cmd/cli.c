@@ -91,6 +91,35 @@ config_store_options(const Config *cfg)
 	};
 }
 
+/* errno of the first write to standard output that failed; main thread only */
+static int output_errno;
+
+static bool
+output_failed(Err *err)
+{
+	char why[64];
+
+	if (output_errno == 0)
+		output_errno = errno ? errno : EIO;
+	if (output_errno == EPIPE)
+		return err_set(err, ERR_STOP, EPIPE, "the output was closed");
+	err_set(err, ERR_INTERNAL, output_errno, "could not write the output: %s",
+			err_errno(output_errno, why, sizeof(why)));
+	return err_hint(err, "make room there, or write elsewhere");
+}
+
+bool
+cli_write(Slice bytes, Err *err)
+{
+	return fwrite(bytes.p, 1, bytes.n, stdout) == bytes.n || output_failed(err);
+}
+
+bool
+cli_flush(Err *err)
+{
+	return (fflush(stdout) == 0 && !ferror(stdout)) || output_failed(err);
+}
+
 /* Without control characters: an answer of a server may hold any byte. */
 static void
 add_printable(Buf *line, const char *s)
@@ -299,21 +328,6 @@ dispatch(int argc, char **argv, Err *err)
 	return ok;
 }
 
-/* What was printed must have arrived, unless the reader had enough. */
-static bool
-flush_stdout(Err *err)
-{
-	char why[64];
-
-	errno = 0;
-	if (fflush(stdout) == 0 && !ferror(stdout))
-		return true;
-	if (errno == EPIPE || errno == 0)
-		return true;
-	return err_set(err, ERR_INTERNAL, errno, "could not write the output: %s",
-				   err_errno(errno, why, sizeof(why)));
-}
-
 int
 cli_main(int argc, char **argv)
 {
@@ -325,7 +339,7 @@ cli_main(int argc, char **argv)
 	if (ok && !answered)
 		ok = dispatch(argc - 1, argv + 1, &err);
 	if (ok)
-		ok = flush_stdout(&err);
+		ok = cli_flush(&err);
 	else
 		(void) fflush(stdout); /* the first error is the one to tell */
 	if (ok)

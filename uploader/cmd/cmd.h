@@ -32,6 +32,13 @@ bool cmd_replay(const Config *cfg, int argc, char **argv, Err *err) MUST_CHECK;
  */
 int cli_main(int argc, char **argv);
 
+/*
+ * Standard output: the first failure is kept, and cli_main tells it at the
+ * latest.  ERR_STOP where the reader closed it: he had enough.
+ */
+bool cli_write(Slice bytes, Err *err) MUST_CHECK;
+bool cli_flush(Err *err) MUST_CHECK;
+
 /* The store that cfg names (store_open with the right options). */
 StoreOptions config_store_options(const Config *cfg);
 

@@ -63,6 +63,8 @@ print_text(const Finding *f, const char *what)
 static void
 report(Check *c, const Finding *f, const char *what)
 {
+	Err ignored;
+
 	c->count[f->level]++;
 	if (f->level == CHECK_ERROR && c->first.kind == ERR_NONE)
 	{
@@ -74,7 +76,9 @@ report(Check *c, const Finding *f, const char *what)
 		print_json(f, what);
 	else
 		print_text(f, what);
-	(void) fflush(stdout); /* a slow check behind it is no reason to wait */
+	/* a slow check behind it is no reason to wait; cli_main sees an error */
+	if (!cli_flush(&ignored))
+		return;
 }
 
 void

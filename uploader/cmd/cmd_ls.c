@@ -164,13 +164,14 @@ object_text(Ls *ls, const Entry *e, const EntryObject *o)
 static bool
 print_line(Ls *ls, Err *err)
 {
+	bool ok;
+
 	buf_byte(&ls->line, '\n');
 	if (ls->line.overflow)
 		return err_set(err, ERR_LIMIT, 0, "a line of the listing is too long");
-	/* cli.c sees to it that all was written */
-	(void) fwrite(ls->line.p, 1, ls->line.n, stdout);
+	ok = cli_write(buf_slice(&ls->line), err);
 	buf_reset(&ls->line);
-	return true;
+	return ok;
 }
 
 static bool

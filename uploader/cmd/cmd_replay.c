@@ -15,7 +15,6 @@
  * Layer: cmd.
  *-------------------------------------------------------------------------
  */
-#include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -178,6 +177,9 @@ source_open(Store *store, const EntryObject *o, Source **out, bool *out_end,
 	if (!commitlog_object(store, o, &s->body, err))
 	{
 		err_prefix(err, "could not read object \"%s\"", o->key);
+		if (err->kind == ERR_NOT_FOUND)
+			err_hint(err, "the log lists it, so somebody deleted it: restore "
+						  "it, or replay a range without it");
 		source_free(s);
 		return false;
 	}
@@ -251,19 +253,14 @@ heap_pop(Replay *r)
 static bool
 print_line(const Source *s, Err *err)
 {
-	char why[64];
+	const Slice line = s->line;
 
-	if (s->line.n < 2 || s->line.p[0] != '{')
+	if (line.n < 2 || line.p[0] != '{')
 		return err_set(err, ERR_DATA, 0, "object \"%s\": row without \"{\"",
 					   s->object->key);
-	if (fwrite(s->prefix.p, 1, s->prefix.n, stdout) == s->prefix.n &&
-		fwrite(s->line.p + 1, 1, s->line.n - 1, stdout) == s->line.n - 1 &&
-		putchar('\n') != EOF)
-		return true;
-	if (errno == EPIPE) /* the reader had enough */
-		return err_set(err, ERR_STOP, errno, "the output was closed");
-	return err_set(err, ERR_INTERNAL, errno, "could not write the output: %s",
-				   err_errno(errno, why, sizeof(why)));
+	return cli_write(buf_slice(&s->prefix), err) &&
+		   cli_write((Slice){ line.p + 1, line.n - 1 }, err) &&
+		   cli_write(slice_cstr("\n"), err);
 }
 
 /* Is the least row in the range?  Those of a load stand where it counts. */
@@ -353,7 +350,7 @@ replay_entry(const Entry *e, void *arg, Err *err)
 		source_free(r->heap[i]);
 	free(r->heap);
 	free(objects);
-	if (!ok && err->kind != ERR_STOP)
+	if (!ok && err->kind == ERR_DATA)
 		err_prefix(err, "entry %" PRId64, e->seq);
 	return ok;
 }

@@ -481,6 +481,8 @@ decode_change(FrameReader *r, Cursor *c, FrameEvent *ev)
 	s = ev->rel->schema;
 	if (ev->flags & (CDC_S3_OLD_KEY | CDC_S3_OLD_FULL))
 	{
+		if (ev->flags & CDC_S3_OLD_KEY && ev->flags & CDC_S3_OLD_FULL)
+			return false;
 		if (!decode_row(c, s, ev->flags & CDC_S3_OLD_KEY, r->cols + MAX_COLUMNS,
 						&ev->old_row))
 			return false;
@@ -527,9 +529,42 @@ decode_message(Cursor *c, FrameEvent *ev)
 	return !c->bad;
 }
 
+/* Flags that a frame of this type may have; more of them are an error. */
+static uint8_t
+known_flags(uint8_t type)
+{
+	switch (type)
+	{
+		case CDC_S3_RELATION:
+			return CDC_S3_REL_AS_ROOT;
+		case CDC_S3_BEGIN:
+		case CDC_S3_STREAM_COMMIT:
+			return CDC_S3_BEGIN_ORIGIN;
+		case CDC_S3_INSERT:
+			return CDC_S3_CHANGE_XID;
+		case CDC_S3_UPDATE:
+			return CDC_S3_OLD_KEY | CDC_S3_OLD_FULL | CDC_S3_KEY_CHANGED |
+				   CDC_S3_NO_IDENTITY | CDC_S3_CHANGE_XID;
+		case CDC_S3_DELETE:
+			return CDC_S3_OLD_KEY | CDC_S3_OLD_FULL | CDC_S3_NO_IDENTITY |
+				   CDC_S3_CHANGE_XID;
+		case CDC_S3_TRUNCATE:
+			return CDC_S3_TRUNC_CASCADE | CDC_S3_TRUNC_RESTART |
+				   CDC_S3_CHANGE_XID;
+		case CDC_S3_MESSAGE:
+			return CDC_S3_MSG_TRANSACTIONAL | CDC_S3_CHANGE_XID;
+		case CDC_S3_PART:
+			return CDC_S3_PART_LAST;
+		default:
+			return 0;
+	}
+}
+
 static bool
 decode_body(FrameReader *r, Cursor *c, FrameEvent *ev)
 {
+	if (ev->flags & ~known_flags(ev->type))
+		return false;
 	switch (ev->type)
 	{
 		case CDC_S3_HELLO:
@@ -563,8 +598,9 @@ add_part(FrameReader *r, uint8_t flags, Cursor *c, FrameEvent *ev, Cursor *body,
 	uint8_t frame_flags = take_u8(c);
 	uint32_t number = take_u32(c);
 
-	if (c->bad || number != (r->in_parts ? r->next_part : 0) ||
-		(r->in_parts && type != r->part_type))
+	if (c->bad || flags & ~known_flags(CDC_S3_PART) ||
+		number != (r->in_parts ? r->next_part : 0) ||
+		(r->in_parts && (type != r->part_type || frame_flags != r->part_flags)))
 		return err_set(err, ERR_DATA, 0, "part %u of a frame is out of order",
 					   number);
 	if (number == 0)
@@ -628,7 +664,7 @@ frame_next(FrameReader *r, FrameEvent *ev, bool *out_end, Err *err)
 		else if (r->in_parts)
 			return err_set(err, ERR_DATA, 0,
 						   "a frame came between the parts of another");
-		if (!whole)
+		if (!whole || ev->type & 0x80)
 			continue;
 		if (!decode_body(r, &body, ev))
 			return err_set(err, ERR_DATA, 0,

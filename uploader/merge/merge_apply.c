@@ -158,7 +158,7 @@ reject_lost(Apply *a, Err *err)
 	Buf sql;
 	bool ok;
 
-	if (s->partial == 0 && s->moves == 0 && s->poisoned == 0)
+	if (s->partial == 0 && s->poisoned == 0)
 		return true;
 	buf_init(&sql, SQL_MAX);
 	buf_printf(&sql, "SELECT rn FROM %s WHERE op = 'x' ORDER BY lsn, seq",

@@ -3,8 +3,8 @@
  *	  From the staged changes of a table with a key to the last state of each
  *	  key.
  *
- * Where each change tells its whole row and no key was changed, the last
- * change of a key is its state.  Else the changes of each key are cut into
+ * Where each change tells its whole row, the last change of a key is its
+ * state.  Else the changes of each key are cut into
  * *segments*, a segment being the life of one row under one key:
  *
  *	  it starts with 'i', 'r' (a new row), 'n' (a row that came from another
@@ -56,7 +56,11 @@ fold_last(Stage *s, const char *name, Buf *sql, Err *err)
 			   "CREATE TEMP TABLE %s ON COMMIT DROP AS SELECT DISTINCT ON (",
 			   name + sizeof("pg_temp.") - 1);
 	stage_add_key(s, sql, "");
-	buf_printf(sql, ") * FROM %s", s->name);
+	buf_str(sql, ") rn, lsn, seq, sub, CASE op WHEN 'm' THEN 'd' ELSE op END"
+				 " AS op, unk");
+	for (int i = 0; i < s->target->ncols; i++)
+		buf_printf(sql, ", c%d", i + 1);
+	buf_printf(sql, " FROM %s", s->name);
 	stage_add_condition(s, sql);
 	buf_str(sql, " ORDER BY ");
 	stage_add_key(s, sql, "");
@@ -323,11 +327,12 @@ fold_segments(Stage *s, const char *name, Buf *sql, Err *err)
 bool
 fold_changes(Stage *s, char *name, size_t size, Err *err)
 {
-	bool whole = s->partial == 0 && s->moves == 0 && s->poisoned == 0;
+	bool whole = s->partial == 0 && s->poisoned == 0;
 	Buf sql;
 	bool ok;
 
-	if (whole && s->updates == 0 && s->deletes == 0 && s->truncates == 0)
+	if (whole && s->updates == 0 && s->deletes == 0 && s->moves == 0 &&
+		s->truncates == 0)
 	{
 		(void) snprintf(name, size, "%s", s->name); /* fits */
 		return true;
