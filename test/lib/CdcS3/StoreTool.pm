@@ -18,26 +18,28 @@ use File::Path qw(make_path);
 
 use CdcS3::Proc qw(capture spawn temp_folder);
 
-our @EXPORT_OK = qw(store_tool);
+our @EXPORT_OK = qw(store_tool build_tool);
 
 my $top = abs_path(dirname(__FILE__) . '/../../..');
-my $program;
+my %programs;
 
-# Built against the objects of the sidecar.
-sub program
+# A program of test/tools, built against the objects of the sidecar.
+sub build_tool
 {
-	return $program if $program;
-	return $program = $ENV{CDCS3_STORE_TOOL} if $ENV{CDCS3_STORE_TOOL};
-	my $file = temp_folder() . '/store_tool';
+	my ($name) = @_;
+	return $programs{$name} if $programs{$name};
+	my $file = temp_folder() . "/$name";
 	my $libs = 'libpq libcurl openssl libzstd zlib jansson inih';
 	my $build = "make -s -C uploader libcdc.a && "
 	  . "cc -O1 -g -std=c11 -D_GNU_SOURCE -pthread -Iuploader -o $file "
-	  . 'test/tools/store_tool.c uploader/libcdc.a '
+	  . "test/tools/$name.c uploader/libcdc.a "
 	  . "\$(pkg-config --libs $libs) -lm";
 	my $r = capture([ 'sh', '-c', $build ], cwd => $top);
-	croak "store_tool was not built:\n$r->{out}$r->{err}" if $r->{code};
-	return $program = $file;
+	croak "$name was not built:\n$r->{out}$r->{err}" if $r->{code};
+	return $programs{$name} = $file;
 }
+
+sub program { return $ENV{CDCS3_STORE_TOOL} || build_tool('store_tool') }
 
 # All but env are options of the tool.
 sub store_tool
