@@ -159,6 +159,7 @@ test_round_trip(void **state)
 	assert_false(put(s, "a/x=1", "x", false, &err)); /* a folder */
 	assert_int_equal(err.kind, ERR_STORE);
 	assert_false(put(s, "empty/x", "x", false, &err)); /* below a file */
+	assert_int_equal(err.kind, ERR_STORE);
 	assert_int_equal(count_files("/new/root/_cdc/tmp"), 0);
 
 	assert_true(store_del(s, "a/x=1/b", &err));

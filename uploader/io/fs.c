@@ -191,6 +191,17 @@ sync_folder(const char *folder, Err *err)
 	return ok;
 }
 
+/* That a folder cannot be made there is no "not found". */
+static void
+folder_error(Err *err, int errnum, const char *folder)
+{
+	fs_error(err, errnum, "create folder", folder);
+	if (err->kind == ERR_NOT_FOUND)
+		err->kind = ERR_STORE;
+	if (errnum == ENOTDIR)
+		err_hint(err, "A file stands where a folder is needed.");
+}
+
 bool
 fs_make_folders(const char *folder, FsSynced *synced, Err *err)
 {
@@ -207,14 +218,14 @@ fs_make_folders(const char *folder, FsSynced *synced, Err *err)
 		}
 		if (errno != ENOENT || !has_above)
 		{
-			fs_error(err, errno, "create folder", folder);
+			folder_error(err, errno, folder);
 			goto done;
 		}
 		if (!fs_make_folders(above, synced, err))
 			goto done;
 		if (mkdir(folder, 0777) != 0 && errno != EEXIST)
 		{
-			fs_error(err, errno, "create folder", folder);
+			folder_error(err, errno, folder);
 			goto done;
 		}
 	}

@@ -148,6 +148,9 @@ link_error(int errnum, const char *path, Err *err)
 		case ENOENT: /* the folder went away in between */
 			err->kind = ERR_BUSY;
 			return false;
+		case ENOTDIR:
+			err->kind = ERR_STORE;
+			return err_hint(err, "A file stands where a folder is needed.");
 		case EPERM:
 		case EOPNOTSUPP:
 		case ENOSYS:
