@@ -189,6 +189,7 @@ fast_values(CdcS3State *st, CdcS3Rel *rel, HeapTuple tuple,
 	HeapTupleHeader tup = tuple->t_data;
 	const bits8 *present = HeapTupleHasNulls(tuple) ? tup->t_bits : NULL;
 	const char *base = (const char *) tup + tup->t_hoff;
+	Size end = tuple->t_len - tup->t_hoff;
 	Size off = 0;
 	char *p = st->buf + st->len;
 
@@ -219,10 +220,16 @@ fast_values(CdcS3State *st, CdcS3Rel *rel, HeapTuple tuple,
 				n = VARSIZE_ANY(ptr);
 				if (VARATT_IS_SHORT(ptr))
 				{
-					/* at most 126 bytes: one byte holds their number */
-					*p++ = (char) (n - VARHDRSZ_SHORT);
-					memcpy(p, ptr + VARHDRSZ_SHORT, n - VARHDRSZ_SHORT);
-					p += n - VARHDRSZ_SHORT;
+					/*
+					 * At most 126 bytes: one byte holds their number.  Few
+					 * are copied as 16, where the tuple has those.
+					 */
+					*p = (char) (n - VARHDRSZ_SHORT);
+					if (n <= 17 && off + 17 <= end)
+						memcpy(p + 1, ptr + 1, 16);
+					else
+						memcpy(p + 1, ptr + 1, n - VARHDRSZ_SHORT);
+					p += n;
 					off += n;
 					continue;
 				}

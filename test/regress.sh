@@ -45,7 +45,7 @@ pg_regress=$regress/regress/pg_regress
 [ -x "$pg_regress" ] || fail "no pg_regress at $pg_regress"
 
 # Copies, since the build tree may be closed to that user.
-mkdir "$tmp/lib" "$tmp/out"
+mkdir "$tmp/lib"
 cp -r sql expected "$tmp/"
 cp "$plugin" "$tmp/lib/cdc_s3.so"
 for f in "$(dirname "$plugin")/test_decoding.so"; do
@@ -59,27 +59,56 @@ grep -v '^\\echo' plugin/cdc_s3--1.0.sql >"$tmp/cdc_s3.sql"
 chmod -R a+rX "$tmp"
 [ -z "$run" ] || chown -R "$user" "$tmp"
 
-cd "$tmp" || exit 1
-# The tests expect the C locale's messages and order, and UTF-8.
-env -u PGDATABASE -u PGUSER -u PGPORT -u PGHOST -u PGSERVICE -u PGOPTIONS \
-	LC_ALL=C TMPDIR="$tmp" CDC_S3_SQL="$tmp/cdc_s3.sql" $run "$pg_regress" --bindir="$bindir" --inputdir="$tmp" \
-	--outputdir="$tmp/out" --temp-instance="$tmp/server" \
-	--temp-config="$tmp/logical.conf" --dlpath="$tmp/lib" --encoding=UTF8 \
-	--no-locale $tests >"$tmp/log" 2>&1 &
-pid=$!
-code=0
-wait "$pid" || code=$?
-pid=
-cat "$tmp/log"
+# run_regress PROGRAM INPUT OUTPUT TEST...: adds to passed, sets code.
+run_regress()
+{
+	local program=$1 input=$2 output=$3 result=0
+	shift 3
+	mkdir -p "$output"
+	[ -z "$run" ] || chown "$user" "$output"
+	# The tests expect the C locale's messages and order, and UTF-8.
+	(cd "$tmp" && exec env -u PGDATABASE -u PGUSER -u PGPORT -u PGHOST \
+		-u PGSERVICE -u PGOPTIONS LC_ALL=C TMPDIR="$tmp" \
+		CDC_S3_SQL="$tmp/cdc_s3.sql" $run "$program" --bindir="$bindir" \
+		--inputdir="$input" --outputdir="$output" \
+		--temp-instance="$tmp/server" --temp-config="$tmp/logical.conf" \
+		--dlpath="$tmp/lib" --encoding=UTF8 --no-locale "$@") >"$tmp/log" 2>&1 &
+	pid=$!
+	wait "$pid" || result=$?
+	pid=
+	rm -rf "$tmp/server"
+	cat "$tmp/log"
+	# "ok 1 - name" from 16 on, "test name ... ok" before.
+	passed=$((passed + $(grep -cE '^(ok [0-9]|test .* \.\.\. ok)' "$tmp/log")))
+	[ "$result" = 0 ] || code=1
+}
 
-# "ok 1 - name" from 16 on, "test name ... ok" before.
-passed=$(grep -cE '^(ok [0-9]|test .* \.\.\. ok)' "$tmp/log")
+passed=0
+code=0
+run_regress "$pg_regress" "$tmp" "$tmp/out" $tests
 mkdir -p "$out"
-rm -rf "$out"/results "$out"/regression.diffs
+rm -rf "$out"/results "$out"/isolation "$out"/regression.diffs
 cp -r "$tmp/out/results" "$out/" 2>/dev/null
 cp "$tmp/out/regression.diffs" "$out/" 2>/dev/null
 cp "$tmp/out/log/postmaster.log" "$out/" 2>/dev/null
 [ "$code" = 0 ] || tail -n 5 "$tmp/out/log/"*.log 2>/dev/null
+
+# Sessions beside each other.
+if [ $# = 0 ]; then
+	specs=$(cd "$root/test/isolation/specs" && echo *.spec | sed 's/\.spec//g')
+	want=$((want + $(set -- $specs && echo $#)))
+	mkdir "$tmp/iso"
+	cp -r "$root/test/isolation/specs" "$root/test/isolation/expected" "$tmp/iso/"
+	for t in $specs; do
+		[ -f "$tmp/iso/expected/$t.out" ] || : >"$tmp/iso/expected/$t.out"
+	done
+	chmod -R a+rX "$tmp/iso"
+	[ -z "$run" ] || chown -R "$user" "$tmp/iso"
+	run_regress "$regress/isolation/pg_isolation_regress" "$tmp/iso" \
+		"$tmp/iso_out" $specs
+	cp -r "$tmp/iso_out/results" "$out/isolation" 2>/dev/null
+	cat "$tmp/iso_out/regression.diffs" >>"$out/regression.diffs" 2>/dev/null
+fi
 
 # The frames that the decoder is tested with are those that the plugin writes.
 if [ $# = 0 ]; then
