@@ -120,7 +120,7 @@ is($r->{code}, 0, 'output closed early') or diag $r->{err};
 is($r->{err}, '', 'output closed early: nothing to say');
 SKIP:
 {
-	skip 'no /dev/full', 2 unless -c '/dev/full';
+	skip 'no /dev/full', 3 unless -c '/dev/full';
 	$r = capture(
 		[
 			'bash', '-c',
@@ -129,6 +129,9 @@ SKIP:
 	is($r->{code}, 1, 'output full: exit code');
 	like($r->{err}, qr/could not write the output: No space/,
 		'output full: message');
+	$r = capture(
+		[ 'bash', '-c', "$bin ls --store.url=$cdc->{store}{url} > /dev/full" ]);
+	is($r->{code}, 1, 'output of ls full: exit code');
 }
 
 # Damage is named.
