@@ -16,7 +16,9 @@
 #include "codec/hash.h"
 
 #define MAX_COLUMNS 1664 /* the server's limit of a target list */
-#define MAX_STR 65535
+#define COLUMN_FLAGS                                                           \
+	(CDC_S3_COL_IDENTITY | CDC_S3_COL_KEY | CDC_S3_COL_NOT_NULL |              \
+	 CDC_S3_COL_GENERATED)
 
 typedef struct Cursor
 {
@@ -322,8 +324,8 @@ decode_column(Cursor *c, SchemaColumn *col)
 	col->name = take_name(c);
 	col->type_schema = take_name(c);
 	col->type_name = take_name(c);
-	return !c->bad && col->kind >= CDC_S3_KIND_BOOL &&
-		   col->kind <= CDC_S3_KIND_TEXT;
+	return !c->bad && !(flags & ~COLUMN_FLAGS) &&
+		   col->kind >= CDC_S3_KIND_BOOL && col->kind <= CDC_S3_KIND_TEXT;
 }
 
 static bool
@@ -508,6 +510,8 @@ decode_truncate(FrameReader *r, Cursor *c, FrameEvent *ev)
 		uint32_t version = take_u32(c);
 
 		r->trunc_flags[i] = take_u8(c);
+		if (r->trunc_flags[i] & ~CDC_S3_TRUNC_PARTIAL)
+			return false;
 		if (r->trunc_flags[i] & CDC_S3_TRUNC_PARTIAL)
 			(void) take_bytes(c, take_u32(c)); /* the bound */
 		r->trunc_rels[i] = c->bad ? NULL : find_relation(r, id, version);
