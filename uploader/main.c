@@ -18,6 +18,9 @@ main(int argc, char **argv)
 
 	/* a peer that closes is an error of the write, not our end */
 	(void) signal(SIGPIPE, SIG_IGN);
+	/* a wish that comes before run can grant it must not end the process */
+	(void) signal(SIGUSR1, SIG_IGN);
+	(void) signal(SIGHUP, SIG_IGN);
 	if (curl_global_init(CURL_GLOBAL_DEFAULT) != CURLE_OK)
 	{
 		(void) fputs("cdc-s3: could not initialise libcurl\n", stderr);

@@ -19,9 +19,26 @@
 #include "codec/hash.h"
 
 static const char *const reserved[] = {
-	"_op",  "_lsn",    "_seq",   "_xid",      "_ts",       "_unchanged",
-	"_key", "_before", "_nokey", "_withheld", "_jsonnull", "_partial",
-	"year", "month",   "day",    "hour",
+	"_op",
+	"_lsn",
+	"_seq",
+	"_xid",
+	"_ts",
+	"_unchanged",
+	"_key",
+	"_before",
+	"_nokey",
+	"_withheld",
+	"_jsonnull",
+	"_partial",
+	/* what replay adds */
+	"_schema",
+	"_table",
+	/* partition keys */
+	"year",
+	"month",
+	"day",
+	"hour",
 };
 
 static const char *const kind_names[] = {

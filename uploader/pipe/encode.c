@@ -206,10 +206,11 @@ static void
 checkpoint(Encoder *e)
 {
 	int64_t seq = e->cp->entry->seq;
-	Batch **all = xmalloc((size_t) (e->nopen ? e->nopen : 1) * sizeof(*all));
 	int n = e->nopen;
+	Batch **all = xmalloc((size_t) n * sizeof(*all));
 
-	memcpy(all, e->open, (size_t) n * sizeof(*all));
+	if (n > 0) /* sealing changes the array */
+		memcpy(all, e->open, (size_t) n * sizeof(*all));
 	for (int i = 0; i < n; i++)
 		seal(e, all[i], true);
 	free(all);

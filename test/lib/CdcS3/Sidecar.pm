@@ -179,7 +179,8 @@ sub wait_durable
 			if ($self->{run} && $tries++ % 10 == 0)
 			{
 				return unless $self->{run}->alive;
-				$self->{run}->signal('USR1');
+				# Only once it has logged: before, the signal would end it.
+				$self->{run}->signal('USR1') if length $self->{run}->errors;
 			}
 			return $source->psql($self->{db}, $query) eq 't';
 		},
