@@ -196,21 +196,32 @@ check_chain(const PlanRead *r, const Entry *prev, const Entry *e, Err *err)
 	return true;
 }
 
-/* At the end of the log: it must not go on behind a missing entry. */
+/*
+ * Reads entry seq; *out = NULL at the end of the log, which must not go on
+ * behind a missing entry.
+ */
 static bool
-check_end(const PlanRead *r, int64_t seq, Err *err)
+read_next(const PlanRead *r, int64_t seq, Entry **out, Err *err)
 {
-	Entry *e;
+	Entry *next;
 
-	if (commitlog_read(r->store, seq + 1, &e, err))
-	{
-		entry_free(e);
-		return err_set(err, ERR_GAP, 0,
-					   "entry %lld of the commit log is missing, but there is "
-					   "an entry %lld",
-					   (long long) seq, (long long) seq + 1);
-	}
-	return err->kind == ERR_NOT_FOUND;
+	*out = NULL;
+	if (commitlog_read(r->store, seq, out, err))
+		return true;
+	if (err->kind != ERR_NOT_FOUND)
+		return false;
+	if (!commitlog_read(r->store, seq + 1, &next, err))
+		return err->kind == ERR_NOT_FOUND;
+	entry_free(next);
+	/* both may have been written in the meantime */
+	if (commitlog_read(r->store, seq, out, err))
+		return true;
+	if (err->kind != ERR_NOT_FOUND)
+		return false;
+	return err_set(err, ERR_GAP, 0,
+				   "entry %lld of the commit log is missing, but there is an "
+				   "entry %lld",
+				   (long long) seq, (long long) seq + 1);
 }
 
 /* Sets *may_end where a range may end with e, *full where it must. */
@@ -268,16 +279,10 @@ read_forward(PlanRead *r, Err *err)
 	{
 		Entry *e;
 
-		if (stopped(r, err))
+		if (stopped(r, err) || !read_next(r, seq, &e, err))
 			return false;
-		if (!commitlog_read(r->store, seq, &e, err))
-		{
-			if (err->kind != ERR_NOT_FOUND)
-				return false;
-			if (!check_end(r, seq, err))
-				return false;
+		if (!e)
 			break;
-		}
 		log_append(p->log, e);
 		if (!check_chain(r, prev, e, err))
 			return false;

@@ -108,13 +108,23 @@ result_table(MergeResult *r, const char *schema, const char *table)
 	return r->ntables++;
 }
 
+/*
+ * Settings for the transaction.  A policy that hides rows must be an error,
+ * not a loss; sorts of a whole range want some memory.
+ */
+static const char settings_sql[] =
+	"SET LOCAL row_security = off;"
+	"SELECT set_config('work_mem', '64MB', true)"
+	" WHERE pg_size_bytes(current_setting('work_mem')) < 64 * 1024 * 1024";
+
 /* Triggers and foreign keys off, where this role may; no error if not. */
 static bool
 try_replica(MergeCx *cx, Err *err)
 {
 	Err ignored;
 
-	if (!sql_savepoint(cx, "cdc_s3_role", err))
+	if (!sql_run(cx, "prepare the transaction", settings_sql, NULL, err) ||
+		!sql_savepoint(cx, "cdc_s3_role", err))
 		return false;
 	cx->replica =
 		sql_run(cx, "switch triggers off",
