@@ -82,6 +82,23 @@ sub body
 	return;
 }
 
+# An object in parts, and what is left of one.
+sub parts
+{
+	my ($name, $s) = @_;
+	my $part = 5 * 1024 * 1024;
+	my $piece = join '', map { chr($_ * 11 % 251) } 0 .. 1023;
+	for my $size (0, 1000, $part, $part + 1, 3 * $part, 3 * $part + 5000)
+	{
+		my $big = substr $piece x ($size / 1024 + 1), 0, $size;
+		my $r = $s->run(\$big, write => "parts/$size", $part);
+		is($r->{code}, 0, "$name: $size bytes in parts") or diag $r->{err};
+		ok($s->ok(get => "parts/$size") eq $big, "$name: and they are right");
+	}
+	is($s->ok(uploads => 'parts/'), '', "$name: no upload is left open");
+	return;
+}
+
 # Sixteen writers of a key at once: one of them wins, each time.
 sub race
 {
@@ -138,6 +155,7 @@ my $folder = temp_folder();
 my $file = store_tool(url => "file://$folder/file/lake");
 body('file', $file);
 race('file', $file, 4);
+parts('file', $file);
 many('file', $file, 300);
 is_deeply([ glob("$folder/file/lake/_cdc/tmp/*") ],
 	[], 'file: nothing is left in the folder of temporary files');
@@ -160,6 +178,7 @@ SKIP:
 	my $s = tool_for($server);
 	body('versitygw', $s);
 	race('versitygw', $s, 6);
+	parts('versitygw', $s);
 	many('versitygw', $s, 1100);
 	mistakes('versitygw', $s, $server->bucket);
 	$s->ok(\'x', put => 'signed/for');
@@ -202,6 +221,7 @@ SKIP:
 	my $s = tool_for($server);
 	body('s3proxy', $s);
 	race('s3proxy', $s, 4);
+	parts('s3proxy', $s);
 	many('s3proxy', $s, $long ? 1100 : 50);
 	mistakes('s3proxy', $s, $server->bucket);
 	$server->stop;
@@ -212,6 +232,7 @@ SKIP:
 	my $server = start_moto() or skip CdcS3::S3Server->why, 1;
 	my $s = tool_for($server);
 	body('moto', $s);
+	parts('moto', $s);
 	many('moto', $s, $long ? 1100 : 50);
 	my $with = $s->with(
 		sse => 'aws:kms',

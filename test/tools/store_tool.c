@@ -8,6 +8,9 @@
  *											head KEY
  *											list PREFIX [max]
  *											del KEY
+ *											write KEY part_bytes <body
+ *											uploads PREFIX
+ *											abandon-all PREFIX
  *											race KEY writers
  *											session <commands
  *
@@ -29,6 +32,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "store/store.h"
+#include "store/writer.h"
 
 #define BODY_MAX ((size_t) 1 << 30)
 #define WRITERS_MAX 64
@@ -65,6 +69,53 @@ print_item(const StoreItem *item, void *arg)
 
 	printf("%s %" PRId64 "\n", item->key, item->bytes);
 	return --*left != 0;
+}
+
+/* The body in odd pieces, so that none ends with a part. */
+static bool
+write_pieces(Store *s, const char *key, Slice body, size_t part_bytes, Err *err)
+{
+	StoreWriter *w = store_writer_new(s, key, part_bytes);
+	bool ok = true;
+
+	while (ok && body.n > 0)
+	{
+		size_t n = body.n < 777777 ? body.n : 777777;
+
+		ok = store_writer_append(w, (Slice){ body.p, n }, err);
+		body.p += n;
+		body.n -= n;
+	}
+	ok = ok && store_writer_flush(w, err) && store_writer_commit(w, err);
+	if (ok)
+		printf("%" PRId64 " %08x\n", store_writer_bytes(w),
+			   store_writer_crc32c(w));
+	store_writer_free(w);
+	return ok;
+}
+
+static bool
+print_upload(const StoreUpload *upload, void *arg)
+{
+	(void) arg;
+	printf("%s\n", upload->key);
+	return true;
+}
+
+typedef struct Abandon
+{
+	Store *store;
+	bool ok;
+	Err err;
+} Abandon;
+
+static bool
+abandon_one(const StoreUpload *upload, void *arg)
+{
+	Abandon *a = arg;
+
+	a->ok = store_abandon(a->store, upload->key, upload->id, &a->err);
+	return a->ok;
 }
 
 /* Many writers of one key at once: how many believe they won? */
@@ -159,6 +210,22 @@ run(Store *s, const char *verb, const char *key, const char *arg)
 		ok = store_list(s, key, print_item, &left, &err);
 	else if (strcmp(verb, "del") == 0)
 		ok = store_del(s, key, &err);
+	else if (strcmp(verb, "write") == 0 && arg)
+	{
+		read_stdin(&body);
+		ok = write_pieces(s, key, buf_slice(&body), (size_t) left, &err);
+	}
+	else if (strcmp(verb, "uploads") == 0)
+		ok = store_list_uploads(s, key, print_upload, NULL, &err);
+	else if (strcmp(verb, "abandon-all") == 0)
+	{
+		Abandon a = { .store = s, .ok = true };
+
+		ok = store_list_uploads(s, key, abandon_one, &a, &err);
+		if (ok && !a.ok)
+			err = a.err;
+		ok = ok && a.ok;
+	}
 	else
 		err_set(&err, ERR_USAGE, 0, "no such command \"%s\"", verb);
 	buf_done(&body);

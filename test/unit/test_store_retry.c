@@ -124,8 +124,15 @@ plan_close(Store *s)
 	((PlanStore *) s)->closed = true;
 }
 
-static const StoreOps plan_ops = { "plan",    plan_put, plan_get,  plan_head,
-								   plan_list, plan_del, plan_close };
+static const StoreOps plan_ops = {
+	.name = "plan",
+	.put = plan_put,
+	.get = plan_get,
+	.head = plan_head,
+	.list = plan_list,
+	.del = plan_del,
+	.close = plan_close,
+};
 
 static void
 test_put(void **state)

@@ -172,6 +172,8 @@ set_connection(Http *h)
 	int connect_ms = o->connect_timeout_ms;
 	int silence_ms = o->silence_ms ? o->silence_ms : SILENCE_MS;
 
+	if (h->request->silence_ms)
+		silence_ms = h->request->silence_ms;
 	SET(h, CURLOPT_NOSIGNAL, 1L);
 	SET(h, CURLOPT_PROTOCOLS_STR, "http,https");
 	SET(h, CURLOPT_FOLLOWLOCATION, 0L);

@@ -44,6 +44,7 @@ typedef struct HttpRequest
 	const char *const *headers; /* "Name: value"; ends with NULL */
 	Slice body;                 /* sent with PUT and POST; borrowed */
 	Buf *out;                   /* body of a 2xx goes here, if not NULL */
+	int silence_ms;             /* 0: that of the options */
 } HttpRequest;
 
 typedef struct HttpResponse

@@ -70,3 +70,18 @@ store_list(Store *s, const char *prefix, StoreListFn fn, void *arg, Err *err)
 	buf_done(&cursor);
 	return ok;
 }
+
+bool
+store_list_uploads(Store *s, const char *prefix, StoreUploadFn fn, void *arg,
+				   Err *err)
+{
+	Buf cursor;
+	bool ok;
+
+	buf_init(&cursor, CURSOR_MAX);
+	do
+		ok = s->ops->list_uploads(s, prefix, &cursor, fn, arg, err);
+	while (ok && cursor.n > 0);
+	buf_done(&cursor);
+	return ok;
+}

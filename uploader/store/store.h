@@ -68,6 +68,27 @@ typedef struct StoreItem
 /* Returns false to end the listing early (that is no error). */
 typedef bool (*StoreListFn)(const StoreItem *item, void *arg);
 
+/* One part of a large object; all but the last have the same size. */
+typedef struct StorePart
+{
+	int64_t offset;
+	int64_t bytes;
+	uint32_t crc32c;
+	char *tag; /* what the store calls it; set by part(), the caller frees */
+} StorePart;
+
+#define STORE_PARTS_MAX 10000
+#define STORE_PART_MIN_BYTES ((size_t) 5 * 1024 * 1024)
+
+/* One upload that is neither finished nor abandoned. */
+typedef struct StoreUpload
+{
+	const char *key; /* as in StoreItem */
+	const char *id;
+} StoreUpload;
+
+typedef bool (*StoreUploadFn)(const StoreUpload *upload, void *arg);
+
 typedef struct StoreOps
 {
 	const char *name; /* "s3", "file" */
@@ -98,6 +119,23 @@ typedef struct StoreOps
 
 	/* True too when there was no such object. */
 	bool (*del)(Store *s, const char *key, Err *err);
+
+	/*
+	 * Large objects, in parts; see store/writer.h.  begin gives an upload's
+	 * id, which the caller frees.  part number n (from 0) may be sent again.
+	 * After finish the object is there, as put leaves it.  abandon frees what
+	 * the parts take; it is no error where nothing is left of them.
+	 */
+	bool (*begin)(Store *s, const char *key, char **out_id, Err *err);
+	bool (*part)(Store *s, const char *key, const char *id, int n, Slice body,
+				 StorePart *part, Err *err);
+	bool (*finish)(Store *s, const char *key, const char *id,
+				   const StorePart *parts, int nparts, Err *err);
+	bool (*abandon)(Store *s, const char *key, const char *id, Err *err);
+
+	/* A page of the uploads under prefix, as list. */
+	bool (*list_uploads)(Store *s, const char *prefix, Buf *cursor,
+						 StoreUploadFn fn, void *arg, Err *err);
 
 	void (*close)(Store *s);
 } StoreOps;
@@ -147,6 +185,16 @@ store_head(Store *s, const char *key, int64_t *out_bytes, Err *err)
  */
 bool store_list(Store *s, const char *prefix, StoreListFn fn, void *arg,
 				Err *err) MUST_CHECK;
+
+/* The same for uploads that were begun. */
+bool store_list_uploads(Store *s, const char *prefix, StoreUploadFn fn,
+						void *arg, Err *err) MUST_CHECK;
+
+static inline bool MUST_CHECK
+store_abandon(Store *s, const char *key, const char *id, Err *err)
+{
+	return s->ops->abandon(s, key, id, err);
+}
 
 static inline bool MUST_CHECK
 store_del(Store *s, const char *key, Err *err)

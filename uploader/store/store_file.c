@@ -33,7 +33,7 @@
 
 #define OWN_PREFIX "_cdc/"
 #define TMP_FOLDER "_cdc/tmp"
-#define TMP_OLD_US US_PER_HOUR /* older ones belong to nobody */
+#define TMP_OLD_US (24 * US_PER_HOUR) /* older ones belong to nobody */
 #define PATH_BYTES 4096
 
 typedef struct FileStore
@@ -104,22 +104,45 @@ sweep_tmp(const char *folder)
 	(void) closedir(dir); /* only read from */
 }
 
+static bool
+make_tmp_folder(FileStore *s, Err *err)
+{
+	char *folder = xasprintf("%s/" TMP_FOLDER, s->root);
+	bool ok = true;
+
+	if (!s->tmp_made)
+	{
+		ok = fs_make_folders(folder, &s->synced, err);
+		if (ok)
+			sweep_tmp(folder);
+		s->tmp_made = ok;
+	}
+	free(folder);
+	return ok;
+}
+
+static char *
+random_name(void)
+{
+	return xasprintf("%08" PRIx32 "%08" PRIx32, random_u32(), random_u32());
+}
+
+static char *
+tmp_path(const FileStore *s, const char *name)
+{
+	return xasprintf("%s/" TMP_FOLDER "/%s", s->root, name);
+}
+
 /* Writes body to a new file under _cdc/tmp; the caller frees and unlinks. */
 static bool
 write_tmp(FileStore *s, Slice body, char **out, Err *err)
 {
-	char *folder = xasprintf("%s/" TMP_FOLDER, s->root);
-	char *path = xasprintf("%s/%08" PRIx32 "%08" PRIx32, folder, random_u32(),
-						   random_u32());
+	char *name = random_name();
+	char *path = tmp_path(s, name);
 	bool ok = false;
 
-	if (!s->tmp_made)
-	{
-		if (!fs_make_folders(folder, &s->synced, err))
-			goto done;
-		sweep_tmp(folder);
-		s->tmp_made = true;
-	}
+	if (!make_tmp_folder(s, err))
+		goto done;
 	if (!fs_write_synced(path, body, err))
 	{
 		if (err->kind == ERR_NOT_FOUND) /* somebody removed the folder */
@@ -135,7 +158,7 @@ write_tmp(FileStore *s, Slice body, char **out, Err *err)
 
 done:
 	free(path);
-	free(folder);
+	free(name);
 	return ok;
 }
 
@@ -413,6 +436,142 @@ file_del(Store *store, const char *key, Err *err)
 	return ok;
 }
 
+/* ---- large objects: one file under _cdc/tmp, its name is the id ---- */
+
+static bool
+file_begin(Store *store, const char *key, char **out_id, Err *err)
+{
+	FileStore *s = (FileStore *) store;
+	char *path = NULL;
+
+	if (!key_path(s, key, &path, err))
+		return false;
+	free(path); /* only checked */
+	if (!make_tmp_folder(s, err))
+		return false;
+	*out_id = random_name();
+	return true;
+}
+
+static bool
+file_part(Store *store, const char *key, const char *id, int n, Slice body,
+		  StorePart *part, Err *err)
+{
+	char *path = tmp_path((FileStore *) store, id);
+	int fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0666);
+	bool ok = fd >= 0;
+	size_t done = 0;
+
+	(void) key, (void) n; /* the offset says it */
+	while (ok && done < body.n)
+	{
+		ssize_t m = pwrite(fd, body.p + done, body.n - done,
+						   (off_t) part->offset + (off_t) done);
+
+		ok = m >= 0 || errno == EINTR;
+		done += m > 0 ? (size_t) m : 0;
+	}
+	if (!ok)
+		fs_error(err, errno, "write file", path);
+	else
+		part->tag = xstrdup(id);
+	if (fd >= 0)
+		(void) close(fd); /* finish syncs, and finds what went wrong */
+	free(path);
+	return ok;
+}
+
+/*
+ * A failed fsync cannot be mended here, since the parts are gone: the whole
+ * upload has failed.
+ */
+static bool
+sync_upload(const char *path, int64_t bytes, Err *err)
+{
+	struct stat st;
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	bool ok = fd >= 0 && fstat(fd, &st) == 0;
+
+	if (!ok)
+		fs_error(err, errno, "open file", path);
+	else if (st.st_size != bytes)
+		ok = err_set(err, ERR_STORE, 0, "file \"%s\" has lost a part", path);
+	else if (fsync(fd) != 0)
+	{
+		ok = fs_error(err, errno, "fsync file", path);
+		err->kind = ERR_STORE;
+	}
+	if (fd >= 0)
+		(void) close(fd); /* only read from */
+	if (!ok && err->kind == ERR_NOT_FOUND)
+		err->kind = ERR_STORE;
+	return ok;
+}
+
+static bool
+is_same_file(const char *a, const char *b)
+{
+	struct stat x, y;
+
+	return stat(a, &x) == 0 && stat(b, &y) == 0 && x.st_ino == y.st_ino &&
+		   x.st_dev == y.st_dev;
+}
+
+static bool
+file_finish(Store *store, const char *key, const char *id,
+			const StorePart *parts, int nparts, Err *err)
+{
+	FileStore *s = (FileStore *) store;
+	const StorePart *last = &parts[nparts - 1];
+	char *tmp = tmp_path(s, id);
+	char *path = NULL;
+	char *folder = NULL;
+	bool ok = false;
+
+	if (!key_path(s, key, &path, err))
+		goto done;
+	folder = folder_of(path);
+	if (!sync_upload(tmp, last->offset + last->bytes, err) ||
+		!fs_make_folders(folder, &s->synced, err))
+		goto done;
+	if (link(tmp, path) != 0 && errno != EEXIST)
+		link_error(errno, path, err);
+	else if (!is_same_file(tmp, path))
+		err_set(err, ERR_STORE, EEXIST, "object \"%s\" is there already", key);
+	else
+		ok = fs_sync_folders(s->root, folder, &s->synced, err);
+	if (ok)
+		(void) unlink(tmp); /* swept later where this fails */
+
+done:
+	free(folder);
+	free(path);
+	free(tmp);
+	return ok;
+}
+
+static bool
+file_abandon(Store *store, const char *key, const char *id, Err *err)
+{
+	char *path = tmp_path((FileStore *) store, id);
+	bool ok = unlink(path) == 0 || errno == ENOENT || errno == ENOTDIR ||
+			  fs_error(err, errno, "remove file", path);
+
+	(void) key; /* the id is enough */
+	free(path);
+	return ok;
+}
+
+/* None: what is left of one is swept by its age. */
+static bool
+file_list_uploads(Store *store, const char *prefix, Buf *cursor,
+				  StoreUploadFn fn, void *arg, Err *err)
+{
+	(void) store, (void) prefix, (void) fn, (void) arg, (void) err;
+	buf_reset(cursor);
+	return true;
+}
+
 static void
 file_close(Store *store)
 {
@@ -429,6 +588,11 @@ static const StoreOps file_ops = {
 	.head = file_head,
 	.list = file_list,
 	.del = file_del,
+	.begin = file_begin,
+	.part = file_part,
+	.finish = file_finish,
+	.abandon = file_abandon,
+	.list_uploads = file_list_uploads,
 	.close = file_close,
 };
 

@@ -185,6 +185,74 @@ retry_del(Store *s, const char *key, Err *err)
 	return false;
 }
 
+static bool
+retry_begin(Store *s, const char *key, char **out_id, Err *err)
+{
+	Store *inner = ((RetryStore *) s)->inner;
+	Tries t = tries_begin(s, "begin upload", key);
+
+	do
+		if (inner->ops->begin(inner, key, out_id, err))
+			return true;
+	while (again(&t, err));
+	return false;
+}
+
+static bool
+retry_part(Store *s, const char *key, const char *id, int n, Slice body,
+		   StorePart *part, Err *err)
+{
+	Store *inner = ((RetryStore *) s)->inner;
+	Tries t = tries_begin(s, "put part", key);
+
+	do
+		if (inner->ops->part(inner, key, id, n, body, part, err))
+			return true;
+	while (again(&t, err));
+	return false;
+}
+
+static bool
+retry_finish(Store *s, const char *key, const char *id, const StorePart *parts,
+			 int nparts, Err *err)
+{
+	Store *inner = ((RetryStore *) s)->inner;
+	Tries t = tries_begin(s, "finish upload", key);
+
+	do
+		if (inner->ops->finish(inner, key, id, parts, nparts, err))
+			return true;
+	while (again(&t, err));
+	return false;
+}
+
+static bool
+retry_abandon(Store *s, const char *key, const char *id, Err *err)
+{
+	Store *inner = ((RetryStore *) s)->inner;
+	Tries t = tries_begin(s, "abandon upload", key);
+
+	do
+		if (inner->ops->abandon(inner, key, id, err))
+			return true;
+	while (again(&t, err));
+	return false;
+}
+
+static bool
+retry_list_uploads(Store *s, const char *key, Buf *cursor, StoreUploadFn fn,
+				   void *arg, Err *err)
+{
+	Store *inner = ((RetryStore *) s)->inner;
+	Tries t = tries_begin(s, "list uploads", key);
+
+	do
+		if (inner->ops->list_uploads(inner, key, cursor, fn, arg, err))
+			return true;
+	while (again(&t, err));
+	return false;
+}
+
 static void
 retry_close(Store *s)
 {
@@ -203,6 +271,11 @@ store_retry_new(Store *inner, int64_t retry_ms, const atomic_bool *stop)
 						 .head = retry_head,
 						 .list = retry_list,
 						 .del = retry_del,
+						 .begin = retry_begin,
+						 .part = retry_part,
+						 .finish = retry_finish,
+						 .abandon = retry_abandon,
+						 .list_uploads = retry_list_uploads,
 						 .close = retry_close };
 	s->base.ops = &s->ops;
 	s->inner = inner;

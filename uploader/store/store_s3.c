@@ -2,300 +2,28 @@
  * store_s3.c
  *	  A store in a bucket: s3://bucket/prefix, of AWS or any server alike.
  *
- * One call is one signed request.  It is sent again at once where the answer
- * says how to do better: with new credentials, with the server's clock, or
- * for the bucket's region; each at most once a call.  All other second tries
- * belong to store_retry.c.
- *
- * Invariants:
- *	(1) What is sent is what was signed: path, query and headers are built
- *		once and used for both.
- *	(2) No answer moves us to another host, but to another region of AWS.
- *	(3) A status of 200 is success only where the body is no error.
+ * s3_url.c knows where the bucket is, s3_call.c sends one signed request,
+ * s3_error.c knows what a refusal means, s3_upload.c writes in parts.
  *
  * Layer: store.
  *-------------------------------------------------------------------------
  */
-#include <assert.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/clock.h"
 #include "base/mem.h"
 #include "codec/hash.h"
-#include "codec/sigv4.h"
 #include "codec/xml.h"
-#include "io/http.h"
 #include "store/creds.h"
-#include "store/s3_error.h"
-#include "store/s3_url.h"
-#include "store/store.h"
-
-#define PATH_MAX_BYTES 8192
-#define PAGE_MAX ((size_t) 16 * 1024 * 1024)
-#define SKEW_MAX_US (24 * US_PER_HOUR)
-#define HEADERS_MAX 24
-
-typedef struct S3Store
-{
-	Store base;
-	S3Place place;
-	Http *http;
-	HttpResponse response;
-	SigV4Key key;
-	int64_t skew_us; /* the server's clock minus ours */
-	char *ca_file;   /* NULL: the system's */
-	char *proxy;     /* NULL: by environment */
-	const atomic_bool *stop;
-	bool checksum;
-	/* headers of every put, and of every request; values are owned */
-	SigV4Header put_headers[8];
-	int nput_headers;
-	SigV4Header all_headers[2];
-	int nall_headers;
-} S3Store;
-
-/* One request, before it is signed. */
-typedef struct S3Request
-{
-	const char *method;
-	S3Asked asked;
-	const char *key; /* relative to the prefix; NULL: the bucket */
-	const SigV4Param *params;
-	int nparams;
-	const SigV4Header *headers;
-	int nheaders;
-	Slice body;
-	const char *body_hash;
-	Buf *out; /* body of a 2xx */
-} S3Request;
+#include "store/s3_call.h"
+#include "store/s3_upload.h"
 
 static const char *
 set_or_null(const char *s)
 {
 	return s && *s ? s : NULL;
-}
-
-/* ---- one request ---- */
-
-static void
-add_header(SigV4Header *h, int *n, const char *name, const char *value)
-{
-	assert(*n < HEADERS_MAX);
-	h[(*n)++] = (SigV4Header){ name, value };
-}
-
-/* All that is signed; the values live as long as their owners. */
-static int
-collect_headers(const S3Store *s, const S3Request *r, const Creds *creds,
-				const char *host, const char *date, SigV4Header *h)
-{
-	int n = 0;
-
-	add_header(h, &n, "host", host);
-	add_header(h, &n, "x-amz-content-sha256", r->body_hash);
-	add_header(h, &n, "x-amz-date", date);
-	if (creds->session_token)
-		add_header(h, &n, "x-amz-security-token", creds->session_token);
-	for (int i = 0; i < s->nall_headers; i++)
-		add_header(h, &n, s->all_headers[i].name, s->all_headers[i].value);
-	for (int i = 0; i < r->nheaders; i++)
-		add_header(h, &n, r->headers[i].name, r->headers[i].value);
-	return n;
-}
-
-static bool
-transmit(S3Store *s, const S3Request *r, const char *url,
-		 const SigV4Header *headers, int nheaders, const char *authorization,
-		 Err *err)
-{
-	char *lines[HEADERS_MAX + 2];
-	int n = 0;
-	bool ok;
-
-	for (; n < nheaders; n++)
-		lines[n] = xasprintf("%s: %s", headers[n].name, headers[n].value);
-	lines[n++] = xasprintf("authorization: %s", authorization);
-	lines[n] = NULL;
-	ok = http_send(s->http,
-				   &(HttpRequest){ .method = r->method,
-								   .url = url,
-								   .headers = (const char *const *) lines,
-								   .body = r->body,
-								   .out = r->out },
-				   &s->response, err);
-	while (n-- > 0)
-	{
-		wipe(lines[n], strlen(lines[n]));
-		free(lines[n]);
-	}
-	return ok;
-}
-
-/* Signs the request and sends it: any status is success here. */
-static bool
-send_signed(S3Store *s, const S3Request *r, const Creds *creds, Err *err)
-{
-	SigV4Header headers[HEADERS_MAX];
-	char date[SIGV4_DATE_SIZE];
-	Buf host, path, query, url, authorization;
-	SigV4Scope scope = { creds->access_key_id, creds->secret, s->place.region,
-						 "s3" };
-	int n;
-	bool ok;
-
-	buf_init(&host, PATH_MAX_BYTES);
-	buf_init(&path, PATH_MAX_BYTES);
-	buf_init(&query, PATH_MAX_BYTES);
-	buf_init(&url, (size_t) 4 * PATH_MAX_BYTES);
-	buf_init(&authorization, PATH_MAX_BYTES);
-
-	sigv4_date(clock_unix_us() + s->skew_us, date);
-	s3_place_add_host(&s->place, &host);
-	s3_place_add_path(&s->place, r->key, &path);
-	sigv4_add_query(&query, r->params, r->nparams);
-	buf_printf(&url, "%s://%s%s%s%s", s->place.scheme, buf_cstr(&host),
-			   buf_cstr(&path), query.n ? "?" : "", buf_cstr(&query));
-	n = collect_headers(s, r, creds, buf_cstr(&host), date, headers);
-	sigv4_sign(&s->key, &scope,
-			   &(SigV4Request){ .method = r->method,
-								.path = buf_cstr(&path),
-								.query = buf_cstr(&query),
-								.headers = headers,
-								.nheaders = n,
-								.payload_hash = r->body_hash,
-								.date = date },
-			   &authorization);
-	if (host.overflow || path.overflow || query.overflow || url.overflow ||
-		authorization.overflow)
-		ok = err_set(err, ERR_LIMIT, 0, "the request line is too long");
-	else
-		ok = transmit(s, r, buf_cstr(&url), headers, n,
-					  buf_cstr(&authorization), err);
-	buf_done(&host);
-	buf_done(&path);
-	buf_done(&query);
-	buf_done(&url);
-	buf_done(&authorization);
-	return ok;
-}
-
-/* ---- one call: a request, and what its refusal teaches ---- */
-
-static bool
-learn_clock(S3Store *s)
-{
-	char date[64];
-	int64_t theirs;
-	int64_t skew;
-
-	if (!http_header(&s->response, "date", date, sizeof(date)) ||
-		!http_parse_date(date, &theirs))
-		return false;
-	skew = theirs - clock_unix_us();
-	if (skew > SKEW_MAX_US || skew < -SKEW_MAX_US)
-		return false;
-	s->skew_us = skew;
-	return true;
-}
-
-static bool
-apply_cure(S3Store *s, S3Cure cure, const S3Refusal *refusal,
-		   const char *access_key_id)
-{
-	switch (cure)
-	{
-		case S3_CURE_CREDENTIALS:
-			return creds_refused(access_key_id);
-		case S3_CURE_CLOCK:
-			return learn_clock(s);
-		case S3_CURE_REGION:
-			return s3_place_learn_region(&s->place, refusal->region);
-		default:
-			return false;
-	}
-}
-
-static bool
-is_success(const S3Store *s)
-{
-	const HttpResponse *r = &s->response;
-
-	return r->status >= 200 && r->status < 300 &&
-		   !xml_has_root(buf_slice(&r->body), "Error");
-}
-
-/* Prefixes what went wrong on the way there with what was being done. */
-static bool
-prefix_error(const S3Store *s, const S3Asked *a, Err *err)
-{
-	if (a->key)
-		return err_prefix(err,
-						  "could not %s object \"%s\" in bucket \"%s\" "
-						  "at %s://%s",
-						  a->doing, a->key, a->bucket, s->place.scheme,
-						  s->place.host);
-	return err_prefix(err, "could not %s bucket \"%s\" at %s://%s", a->doing,
-					  a->bucket, s->place.scheme, s->place.host);
-}
-
-/*
- * Sends the request; *out_refusal is filled where the server refused, and
- * its status is 0 where there was no answer.
- */
-static bool
-call(S3Store *s, const S3Request *r, S3Refusal *out_refusal, Err *err)
-{
-	CredsOptions creds_options = { s->place.region, s->ca_file, s->proxy,
-								   s->stop };
-	unsigned cured = 0;
-
-	out_refusal->status = 0;
-	for (;;)
-	{
-		Creds creds = { 0 };
-		S3Cure cure = S3_CURE_NONE;
-		bool again = false;
-		bool ok;
-
-		if (!creds_get(&creds_options, &creds, err))
-			return false;
-		ok = send_signed(s, r, &creds, err);
-		if (ok && !is_success(s))
-		{
-			s3_refusal_read(&s->response, out_refusal);
-			cure = s3_refusal_cure(out_refusal);
-			again = (cured & 1u << cure) == 0 &&
-					apply_cure(s, cure, out_refusal, creds.access_key_id);
-			cured |= 1u << cure;
-		}
-		creds_done(&creds);
-		if (!ok)
-			return prefix_error(s, &r->asked, err);
-		if (again)
-			continue;
-		return is_success(s) || s3_refusal_error(out_refusal, &r->asked, err);
-	}
-}
-
-/* The key with its prefix, as messages name it; the caller frees it. */
-static char *
-full_key(const S3Store *s, const char *key)
-{
-	return xasprintf("%s%s%s", s->place.prefix, *s->place.prefix ? "/" : "",
-					 key);
-}
-
-static S3Request
-object_request(const S3Store *s, const char *method, const char *doing,
-			   const char *permission, const char *key, const char *full)
-{
-	return (S3Request){ .method = method,
-						.asked = { doing, permission, s->place.bucket, full },
-						.key = key,
-						.body_hash = SIGV4_EMPTY_HASH };
 }
 
 /* ---- the operations ---- */
@@ -304,31 +32,32 @@ static bool
 s3_put(Store *store, const char *key, Slice body, bool only_if_absent, Err *err)
 {
 	S3Store *s = (S3Store *) store;
-	char *full = full_key(s, key);
-	S3Request r = object_request(s, "PUT", "write", "s3:PutObject", key, full);
+	char *full = s3_full_key(s, key);
+	S3Request r =
+		s3_object_request(s, "PUT", "write", "s3:PutObject", key, full);
 	S3Refusal refusal;
-	SigV4Header h[HEADERS_MAX];
+	SigV4Header h[S3_HEADERS_MAX];
 	char hash[SHA256_HEX_SIZE];
 	char crc[CRC32C_BASE64_SIZE];
 	int n = 0;
 	bool ok;
 
 	sha256_hex(body.p, body.n, hash);
-	add_header(h, &n, "content-type", "application/octet-stream");
+	s3_add_header(h, &n, "content-type", "application/octet-stream");
 	if (s->checksum)
 	{
 		crc32c_base64(crc32c(0, body.p, body.n), crc);
-		add_header(h, &n, "x-amz-checksum-crc32c", crc);
+		s3_add_header(h, &n, "x-amz-checksum-crc32c", crc);
 	}
 	if (only_if_absent)
-		add_header(h, &n, "if-none-match", "*");
+		s3_add_header(h, &n, "if-none-match", "*");
 	for (int i = 0; i < s->nput_headers; i++)
-		add_header(h, &n, s->put_headers[i].name, s->put_headers[i].value);
+		s3_add_header(h, &n, s->put_headers[i].name, s->put_headers[i].value);
 	r.headers = h;
 	r.nheaders = n;
 	r.body = body;
 	r.body_hash = hash;
-	ok = call(s, &r, &refusal, err);
+	ok = s3_call(s, &r, &refusal, err);
 	free(full);
 	return ok;
 }
@@ -357,8 +86,9 @@ static bool
 s3_get(Store *store, const char *key, Buf *out, Err *err)
 {
 	S3Store *s = (S3Store *) store;
-	char *full = full_key(s, key);
-	S3Request r = object_request(s, "GET", "read", "s3:GetObject", key, full);
+	char *full = s3_full_key(s, key);
+	S3Request r =
+		s3_object_request(s, "GET", "read", "s3:GetObject", key, full);
 	SigV4Header h = { "x-amz-checksum-mode", "ENABLED" };
 	S3Refusal refusal;
 	size_t start = out->n;
@@ -367,10 +97,10 @@ s3_get(Store *store, const char *key, Buf *out, Err *err)
 	r.headers = &h;
 	r.nheaders = s->checksum ? 1 : 0;
 	r.out = out;
-	ok = call(s, &r, &refusal, err);
+	ok = s3_call(s, &r, &refusal, err);
 	if (ok && !check_crc(s, (Slice){ out->p + start, out->n - start }, err))
 	{
-		ok = prefix_error(s, &r.asked, err);
+		ok = s3_prefix_error(s, &r.asked, err);
 		out->n = start;
 	}
 	free(full);
@@ -385,7 +115,8 @@ static bool
 head_by_get(S3Store *s, const char *key, const char *full, int64_t *out_bytes,
 			Err *err)
 {
-	S3Request r = object_request(s, "GET", "read", "s3:GetObject", key, full);
+	S3Request r =
+		s3_object_request(s, "GET", "read", "s3:GetObject", key, full);
 	SigV4Header h = { "range", "bytes=0-0" };
 	S3Refusal refusal;
 	char range[64];
@@ -397,7 +128,7 @@ head_by_get(S3Store *s, const char *key, const char *full, int64_t *out_bytes,
 	r.headers = &h;
 	r.nheaders = 1;
 	r.out = &ignored;
-	ok = call(s, &r, &refusal, err);
+	ok = s3_call(s, &r, &refusal, err);
 	if (!ok && refusal.status == 416) /* it is empty */
 	{
 		*out_bytes = 0;
@@ -422,11 +153,12 @@ static bool
 s3_head(Store *store, const char *key, int64_t *out_bytes, Err *err)
 {
 	S3Store *s = (S3Store *) store;
-	char *full = full_key(s, key);
-	S3Request r = object_request(s, "HEAD", "read", "s3:GetObject", key, full);
+	char *full = s3_full_key(s, key);
+	S3Request r =
+		s3_object_request(s, "HEAD", "read", "s3:GetObject", key, full);
 	S3Refusal refusal;
 	char length[32];
-	bool ok = call(s, &r, &refusal, err);
+	bool ok = s3_call(s, &r, &refusal, err);
 
 	if (ok &&
 		(!http_header(&s->response, "content-length", length, sizeof(length)) ||
@@ -442,11 +174,11 @@ static bool
 s3_del(Store *store, const char *key, Err *err)
 {
 	S3Store *s = (S3Store *) store;
-	char *full = full_key(s, key);
+	char *full = s3_full_key(s, key);
 	S3Request r =
-		object_request(s, "DELETE", "delete", "s3:DeleteObject", key, full);
+		s3_object_request(s, "DELETE", "delete", "s3:DeleteObject", key, full);
 	S3Refusal refusal;
-	bool ok = call(s, &r, &refusal, err) || err->kind == ERR_NOT_FOUND;
+	bool ok = s3_call(s, &r, &refusal, err) || err->kind == ERR_NOT_FOUND;
 
 	free(full);
 	return ok;
@@ -467,7 +199,7 @@ read_items(const S3Store *s, Slice doc, StoreListFn fn, void *arg,
 	Buf key;
 	bool ok = true;
 
-	buf_init(&key, PATH_MAX_BYTES);
+	buf_init(&key, S3_PATH_MAX);
 	if (skip)
 		skip++; /* its '/' */
 	*out_ended = false;
@@ -544,7 +276,7 @@ s3_list(Store *store, const char *prefix, Buf *cursor, StoreListFn fn,
 		void *arg, Err *err)
 {
 	S3Store *s = (S3Store *) store;
-	char *full = full_key(s, prefix);
+	char *full = s3_full_key(s, prefix);
 	SigV4Param params[] = { { "list-type", "2" },
 							{ "prefix", full },
 							{ "continuation-token", buf_cstr(cursor) } };
@@ -557,9 +289,9 @@ s3_list(Store *store, const char *prefix, Buf *cursor, StoreListFn fn,
 	Buf page;
 	bool ok;
 
-	buf_init(&page, PAGE_MAX);
+	buf_init(&page, S3_PAGE_MAX);
 	r.out = &page;
-	ok = call(s, &r, &refusal, err) &&
+	ok = s3_call(s, &r, &refusal, err) &&
 		 read_page(s, buf_slice(&page), cursor, fn, arg, err);
 	buf_done(&page);
 	free(full);
@@ -593,6 +325,11 @@ static const StoreOps s3_ops = {
 	.head = s3_head,
 	.list = s3_list,
 	.del = s3_del,
+	.begin = s3_upload_begin,
+	.part = s3_upload_part,
+	.finish = s3_upload_finish,
+	.abandon = s3_upload_abandon,
+	.list_uploads = s3_upload_list,
 	.close = s3_close,
 };
 

@@ -7,8 +7,8 @@
 #	… $fake->endpoint, $fake->env …
 #	$fake->requests;		# ["PUT /lake/a", …] since the last clear
 #
-#	It knows PUT (with If-None-Match: *), GET (Range too), HEAD, DELETE and
-#	lists of version 2 in path style, keep-alive and "Expect: 100-continue".
+#	It knows PUT (with If-None-Match: *), GET (Range too), HEAD, DELETE, lists
+#	of version 2 and multipart uploads in path style, keep-alive and "Expect: 100-continue".
 #	It checks bodies against their hash and CRC-32C, but no signatures.
 #
 #	A fault is for requests whose "METHOD /target" matches:
@@ -154,6 +154,8 @@ sub objects
 # ---- the server's side ----
 
 my %objects;
+my %uploads;    # id => { key, parts => { number => body } }
+my $last_upload = 0;
 my (@faults, @requests, %settings);
 my %connections;    # fileno => { socket, in, out => [[when, bytes]], … }
 my @crc_table;
@@ -422,7 +424,7 @@ sub control_reply
 	{
 		@faults = @requests = ();
 		%settings = ();
-		%objects = () if $data->{objects};
+		%objects = %uploads = () if $data->{objects};
 	}
 	elsif ($verb eq 'requests')
 	{
@@ -513,9 +515,12 @@ sub carry_out
 	my ($bucket, $key) = $path =~ m{^/([^/]+)(?:/(.*))?$}s;
 	return refusal(404, 'NoSuchBucket')
 	  if !defined $bucket || $bucket ne 'lake';
-	return list_objects($query // '') if !defined $key || $key eq '';
+	$query //= '';
+	return list_uploads() if ($key // '') eq '' && $query =~ /\buploads\b/;
+	return list_objects($query) if !defined $key || $key eq '';
 	$key = decode($key);
 	my $m = $r->{method};
+	return upload_call($r, $key, $query) if $query =~ /\bupload(?:s|Id)=/;
 	return put_object($r, $key) if $m eq 'PUT';
 	if ($m eq 'DELETE')
 	{
@@ -556,6 +561,64 @@ sub put_object
 	  && exists $objects{$key};
 	$objects{$key} = $r->{body};
 	return [ 200, { ETag => '"x"' }, '' ];
+}
+
+sub upload_call
+{
+	my ($r, $key, $query) = @_;
+	my $m = $r->{method};
+	if ($m eq 'POST' && $query =~ /uploads=/)
+	{
+		my $id = 'upload/' . ++$last_upload . '+=';
+		$uploads{$id} = { key => $key, parts => {} };
+		return [
+			200, {},
+			'<InitiateMultipartUploadResult><UploadId>'
+			  . "$id</UploadId></InitiateMultipartUploadResult>"
+		];
+	}
+	my ($id) = map { decode($_) } $query =~ /uploadId=([^&]*)/;
+	my $upload = $uploads{$id};
+	return refusal(404, 'NoSuchUpload') if !$upload || $upload->{key} ne $key;
+	if ($m eq 'PUT')
+	{
+		my ($number) = $query =~ /partNumber=(\d+)/;
+		$upload->{parts}{$number} = $r->{body};
+		return [ 200, { ETag => qq("part$number") }, '' ];
+	}
+	if ($m eq 'DELETE')
+	{
+		delete $uploads{$id};
+		return [ 204, {}, '' ];
+	}
+	my @numbers = $r->{body} =~ m{<PartNumber>(\d+)</PartNumber>}g;
+	my @tags = $r->{body} =~ m{<ETag>&quot;part(\d+)&quot;</ETag>}g;
+	return refusal(400, 'InvalidPart')
+	  if "@numbers" ne "@tags" || grep { !$upload->{parts}{$_} } @numbers;
+	return refusal(400, 'EntityTooSmall')
+	  if grep { length $upload->{parts}{$_} < 5 * 1024 * 1024 }
+	  @numbers[ 0 .. $#numbers - 1 ];
+	$objects{$key} = join '', map { $upload->{parts}{$_} } @numbers;
+	delete $uploads{$id};
+	return [
+		200, {},
+		"   <?xml version='1.0'?><CompleteMultipartUploadResult>"
+		  . '<ETag>&quot;x&quot;</ETag></CompleteMultipartUploadResult>'
+	];
+}
+
+sub list_uploads
+{
+	return [
+		200, {},
+		'<ListMultipartUploadsResult><IsTruncated>false</IsTruncated>'
+		  . join('',
+			map {
+				"<Upload><Key>$uploads{$_}{key}</Key><UploadId>$_</UploadId>"
+				  . '</Upload>'
+			} sort keys %uploads)
+		  . '</ListMultipartUploadsResult>'
+	];
 }
 
 sub list_objects

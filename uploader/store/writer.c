@@ -1,0 +1,153 @@
+/*-------------------------------------------------------------------------
+ * writer.c
+ *	  Writes an object piece by piece.
+ *
+ *		new --append--> one part held --append--> upload begun, parts sent
+ *		 |                    |                            |
+ *		 +----- commit: put --+             flush, commit: finish
+ *
+ * Layer: store.
+ *-------------------------------------------------------------------------
+ */
+#include "store/writer.h"
+
+#include <assert.h>
+#include <stdlib.h>
+
+#include "base/mem.h"
+#include "codec/hash.h"
+
+struct StoreWriter
+{
+	Store *store;
+	char *key;
+	size_t part_bytes;
+	Buf held;        /* the part at hand */
+	char *id;        /* of the upload; NULL before its first part */
+	int64_t sent;    /* bytes in parts */
+	uint32_t crc32c; /* of all */
+	StorePart *parts;
+	int nparts;
+	int cap;
+	bool flushed;
+	bool committed;
+};
+
+StoreWriter *
+store_writer_new(Store *store, const char *key, size_t part_bytes)
+{
+	StoreWriter *w = xcalloc(1, sizeof(*w));
+
+	assert(part_bytes >= STORE_PART_MIN_BYTES);
+	w->store = store;
+	w->key = xstrdup(key);
+	w->part_bytes = part_bytes;
+	buf_init(&w->held, part_bytes);
+	return w;
+}
+
+static bool
+send_part(StoreWriter *w, Err *err)
+{
+	StorePart part = { .offset = w->sent,
+					   .bytes = (int64_t) w->held.n,
+					   .crc32c = crc32c(0, w->held.p, w->held.n) };
+
+	if (w->nparts == STORE_PARTS_MAX)
+		return err_set(err, ERR_LIMIT, 0,
+					   "object \"%s\" has more than %d parts", w->key,
+					   STORE_PARTS_MAX);
+	if (w->id == NULL && !w->store->ops->begin(w->store, w->key, &w->id, err))
+		return false;
+	if (!w->store->ops->part(w->store, w->key, w->id, w->nparts,
+							 buf_slice(&w->held), &part, err))
+		return false;
+	if (w->nparts == w->cap)
+	{
+		w->cap = w->cap ? 2 * w->cap : 16;
+		w->parts = xrealloc(w->parts, (size_t) w->cap * sizeof(*w->parts));
+	}
+	w->parts[w->nparts++] = part;
+	w->sent += part.bytes;
+	buf_reset(&w->held);
+	return true;
+}
+
+bool
+store_writer_append(StoreWriter *w, Slice bytes, Err *err)
+{
+	assert(!w->flushed && !w->committed);
+	w->crc32c = crc32c(w->crc32c, bytes.p, bytes.n);
+	while (bytes.n > 0)
+	{
+		size_t room = w->part_bytes - w->held.n;
+		size_t n = bytes.n < room ? bytes.n : room;
+
+		/* Sent only once there is more: the last part is never empty. */
+		if (room == 0)
+		{
+			if (!send_part(w, err))
+				return false;
+			continue;
+		}
+		buf_add(&w->held, bytes.p, n);
+		bytes.p += n;
+		bytes.n -= n;
+	}
+	return true;
+}
+
+bool
+store_writer_flush(StoreWriter *w, Err *err)
+{
+	if (!w->flushed && w->id && !send_part(w, err))
+		return false;
+	w->flushed = true;
+	return true;
+}
+
+bool
+store_writer_commit(StoreWriter *w, Err *err)
+{
+	assert(!w->committed);
+	if (!store_writer_flush(w, err))
+		return false;
+	if (w->id == NULL)
+		w->committed =
+			store_put(w->store, w->key, buf_slice(&w->held), false, err);
+	else
+		w->committed = w->store->ops->finish(w->store, w->key, w->id, w->parts,
+											 w->nparts, err);
+	return w->committed;
+}
+
+int64_t
+store_writer_bytes(const StoreWriter *w)
+{
+	return w->sent + (int64_t) w->held.n;
+}
+
+uint32_t
+store_writer_crc32c(const StoreWriter *w)
+{
+	return w->crc32c;
+}
+
+void
+store_writer_free(StoreWriter *w)
+{
+	Err err;
+
+	if (w == NULL)
+		return;
+	/* Where this fails the sweep of old uploads finds it. */
+	if (w->id && !w->committed)
+		(void) !store_abandon(w->store, w->key, w->id, &err);
+	for (int i = 0; i < w->nparts; i++)
+		free(w->parts[i].tag);
+	free(w->parts);
+	free(w->id);
+	free(w->key);
+	buf_done(&w->held);
+	free(w);
+}
