@@ -48,7 +48,7 @@ bool buf_grow(Buf *b, size_t more); /* slow path of buf_room */
 static inline bool
 buf_room(Buf *b, size_t n)
 {
-	if (b->cap - b->n >= n && b->p != NULL)
+	if (b->cap - b->n >= n && b->p != NULL && !b->overflow)
 		return true;
 	return buf_grow(b, n);
 }

@@ -141,7 +141,7 @@ civil_from_unix_us(int64_t unix_us, CivilTime *out)
 	out->hour = tod / 3600;
 	out->minute = tod / 60 % 60;
 	out->second = tod % 60;
-	out->usec = (int) (unix_us - secs * US_PER_SEC);
+	out->usec = (int) ((unix_us % US_PER_SEC + US_PER_SEC) % US_PER_SEC);
 }
 
 int64_t

@@ -19,6 +19,7 @@
 
 #define RING 16
 #define LINE_MAX_BYTES 8192
+#define PAIR_MIN_BYTES 16 /* quotes, colon, one escape: what a pair needs */
 
 /* A reload may change them while others log. */
 static atomic_int min_level = LOG_INFO;
@@ -65,7 +66,7 @@ log_lsn(Lsn lsn)
 	return s;
 }
 
-/* The inside of a quoted string, for both forms of a line. */
+/* The inside of a quoted string, for both forms of a line; cut if too long. */
 static void
 add_escaped(Buf *b, const char *s)
 {
@@ -73,6 +74,8 @@ add_escaped(Buf *b, const char *s)
 	{
 		unsigned char c = (unsigned char) *s;
 
+		if ((c & 0xC0) != 0x80 && b->n + PAIR_MIN_BYTES / 2 > b->max)
+			break; /* between two characters */
 		if (c == '"' || c == '\\')
 			buf_byte(b, '\\');
 		if (c == '\n')
@@ -88,7 +91,13 @@ static void
 add_pair(Buf *b, bool json, const char *key, const char *value)
 {
 	bool plain = *value != '\0' && !json;
+	size_t head = strlen(key) + PAIR_MIN_BYTES;
 
+	if (b->n + head > b->max)
+		b->overflow = true; /* this pair and all that follow are left out */
+	if (b->overflow)
+		return;
+	plain = plain && strlen(value) <= b->max - b->n - head;
 	for (const char *s = value; plain && *s; s++)
 		plain = (unsigned char) *s > ' ' && *s != '"' && *s != '=' &&
 				*s != '\\' && *s != 0x7f;

@@ -22,13 +22,11 @@ cond_init(pthread_cond_t *c)
 	pthread_condattr_destroy(&attr);
 }
 
-bool
-cond_wait_ms(pthread_cond_t *c, pthread_mutex_t *m, int64_t timeout_ms)
+static struct timespec
+deadline(int64_t timeout_ms)
 {
 	struct timespec ts;
 
-	if (timeout_ms < 0)
-		return pthread_cond_wait(c, m) == 0;
 	clock_gettime(CLOCK_MONOTONIC, &ts);
 	ts.tv_sec += timeout_ms / 1000;
 	ts.tv_nsec += (timeout_ms % 1000) * 1000000;
@@ -37,7 +35,24 @@ cond_wait_ms(pthread_cond_t *c, pthread_mutex_t *m, int64_t timeout_ms)
 		ts.tv_sec++;
 		ts.tv_nsec -= 1000000000;
 	}
-	return pthread_cond_timedwait(c, m, &ts) != ETIMEDOUT;
+	return ts;
+}
+
+/* False once it is time; until is NULL for ever. */
+static bool
+wait_until(pthread_cond_t *c, pthread_mutex_t *m, const struct timespec *until)
+{
+	if (!until)
+		return pthread_cond_wait(c, m) == 0;
+	return pthread_cond_timedwait(c, m, until) != ETIMEDOUT;
+}
+
+bool
+cond_wait_ms(pthread_cond_t *c, pthread_mutex_t *m, int64_t timeout_ms)
+{
+	struct timespec until = deadline(timeout_ms < 0 ? 0 : timeout_ms);
+
+	return wait_until(c, m, timeout_ms < 0 ? NULL : &until);
 }
 
 void
@@ -73,12 +88,13 @@ queue_push(Queue *q, QueueItem *item)
 QueueItem *
 queue_pop(Queue *q, int64_t timeout_ms)
 {
+	struct timespec until = deadline(timeout_ms < 0 ? 0 : timeout_ms);
 	QueueItem *item;
 
 	pthread_mutex_lock(&q->lock);
 	while (!q->head && !q->closed)
 	{
-		if (!cond_wait_ms(&q->filled, &q->lock, timeout_ms))
+		if (!wait_until(&q->filled, &q->lock, timeout_ms < 0 ? NULL : &until))
 			break;
 	}
 	item = q->head;
@@ -144,10 +160,14 @@ bool
 budget_wait_below(Budget *b, int64_t bytes, int64_t timeout_ms)
 {
 	bool below;
+	struct timespec until = deadline(timeout_ms < 0 ? 0 : timeout_ms);
 
 	pthread_mutex_lock(&b->lock);
-	if (b->used > bytes && timeout_ms != 0)
-		(void) cond_wait_ms(&b->freed, &b->lock, timeout_ms); /* re-read */
+	while (b->used > bytes)
+	{
+		if (!wait_until(&b->freed, &b->lock, timeout_ms < 0 ? NULL : &until))
+			break;
+	}
 	below = b->used <= bytes;
 	pthread_mutex_unlock(&b->lock);
 	return below;
