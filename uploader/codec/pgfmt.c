@@ -205,12 +205,74 @@ next_up(char *e, double v)
 	return true;
 }
 
+/*
+ * Writes scaled / 10^places, 10^places being pow10, without trailing zeros.
+ */
+static size_t
+put_decimal(char *out, int64_t scaled, uint64_t pow10, int places)
+{
+	uint64_t abs =
+		scaled < 0 ? UINT64_C(0) - (uint64_t) scaled : (uint64_t) scaled;
+	uint64_t fraction = abs % pow10;
+	char *o = out;
+
+	if (scaled < 0)
+		*o++ = '-';
+	o += fmt_u64(o, abs / pow10);
+	if (fraction == 0)
+		return (size_t) (o - out);
+	*o++ = '.';
+	for (int i = places - 1; i >= 0; i--)
+	{
+		o[i] = (char) ('0' + fraction % 10);
+		fraction /= 10;
+	}
+	o += places;
+	while (o[-1] == '0')
+		o--;
+	return (size_t) (o - out);
+}
+
+/*
+ * Most doubles in tables are short decimals.  Below 10^15 both the scaled
+ * integer and the power of ten are exact, so that the quotient is what the
+ * text reads back as; and no other text of 15 digits does.  0: not one.
+ */
+static size_t
+put_short_float8(char *out, double v)
+{
+	double scaled = v * 1e6;
+	int64_t n;
+
+	if (!(fabs(scaled) < 1e15) || fabs(v) < 1e-4)
+		return 0;
+	n = (int64_t) (scaled < 0 ? scaled - 0.5 : scaled + 0.5);
+	return (double) n / 1e6 == v ? put_decimal(out, n, 1000000, 6) : 0;
+}
+
+/* The same of six digits. */
+static size_t
+put_short_float4(char *out, float v)
+{
+	double scaled = (double) v * 1e3;
+	int64_t n;
+
+	if (!(fabs(scaled) < 1e6) || fabsf(v) < 1e-3F)
+		return 0;
+	n = (int64_t) (scaled < 0 ? scaled - 0.5 : scaled + 0.5);
+	return (float) ((double) n / 1e3) == v ? put_decimal(out, n, 1000, 3) : 0;
+}
+
 size_t
 fmt_float8(char *out, double v)
 {
-	const char *special = float_special(v);
+	const char *special;
 	char e[PGFMT_MAX];
+	size_t n = put_short_float8(out, v);
 
+	if (n > 0)
+		return n;
+	special = float_special(v);
 	if (special)
 		return put_literal(out, special);
 	if (fabs(v) < 1e15 && v == (double) (int64_t) v && !(v == 0 && signbit(v)))
@@ -228,9 +290,13 @@ fmt_float8(char *out, double v)
 size_t
 fmt_float4(char *out, float v)
 {
-	const char *special = float_special((double) v);
+	const char *special;
 	char e[PGFMT_MAX];
+	size_t n = put_short_float4(out, v);
 
+	if (n > 0)
+		return n;
+	special = float_special((double) v);
 	if (special)
 		return put_literal(out, special);
 	for (int digits = fabsf(v) < FLT_MIN ? 1 : 6; digits <= 9; digits++)
