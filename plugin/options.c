@@ -72,14 +72,37 @@ option_names(void)
 	return s.data;
 }
 
+/* What an option may be, for a hint. */
+static const char *
+allowed(const Option *o)
+{
+	switch (o->type)
+	{
+		case OPT_BOOL:
+			return "on, off";
+		case OPT_ENUM:
+			return o->values;
+		case OPT_PROTO:
+			return psprintf("%d to %d", CDC_S3_PROTO_VERSION_MIN,
+							CDC_S3_PROTO_VERSION_MAX);
+		case OPT_PATTERNS:
+			return "patterns such as public.orders, sales.*, "
+				   "\"Sales\".\"Order *\" or *, separated by commas";
+		case OPT_NAMES:
+			return "names of publications, separated by commas";
+	}
+	return "";
+}
+
 static void
-bad_value(const Option *o, const char *value, const char *allowed)
+bad_value(const Option *o, const char *value, const char *why)
 {
 	ereport(ERROR, errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 			errmsg("invalid value \"%s\" for option \"%s\" of output plugin "
 				   "\"cdc_s3\"",
 				   value, o->name),
-			errhint("Allowed: %s.", allowed));
+			why ? errdetail("%s", why) : 0,
+			errhint("Allowed: %s.", allowed(o)));
 }
 
 /* The position of a value in a list such as "root, leaf", or -1. */
@@ -110,9 +133,7 @@ proto_version(const Option *o, const char *value)
 	errno = 0;
 	v = strtol(value, &end, 10);
 	if (errno != 0 || end == value || *end != '\0')
-		bad_value(o, value,
-				  psprintf("%d to %d", CDC_S3_PROTO_VERSION_MIN,
-						   CDC_S3_PROTO_VERSION_MAX));
+		bad_value(o, value, NULL);
 	if (v < CDC_S3_PROTO_VERSION_MIN || v > CDC_S3_PROTO_VERSION_MAX)
 		ereport(ERROR, errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
 				errmsg("client asks for protocol version %ld, but output "
@@ -132,13 +153,13 @@ option_set(CdcS3Options *opt, const Option *o, const char *value)
 	{
 		case OPT_BOOL:
 			if (!parse_bool(value, field))
-				bad_value(o, value, "on, off");
+				bad_value(o, value, NULL);
 			break;
 
 		case OPT_ENUM:
 			*(int *) field = enum_position(o->values, value);
 			if (*(int *) field < 0)
-				bad_value(o, value, o->values);
+				bad_value(o, value, NULL);
 			break;
 
 		case OPT_PROTO:
@@ -147,8 +168,7 @@ option_set(CdcS3Options *opt, const Option *o, const char *value)
 
 		case OPT_NAMES:
 			if (!SplitIdentifierString(pstrdup(value), ',', field))
-				bad_value(o, value,
-						  "names of publications, separated by commas");
+				bad_value(o, value, NULL);
 			break;
 
 		case OPT_PATTERNS:
@@ -156,14 +176,7 @@ option_set(CdcS3Options *opt, const Option *o, const char *value)
 			const char *why = NULL;
 
 			if (!cdc_s3_patterns_parse(value, field, &why))
-				ereport(ERROR, errcode(ERRCODE_INVALID_PARAMETER_VALUE),
-						errmsg("invalid value \"%s\" for option \"%s\" of "
-							   "output plugin \"cdc_s3\"",
-							   value, o->name),
-						errdetail("%s", why),
-						errhint("Allowed: patterns such as public.orders, "
-								"sales.*, \"Sales\".\"Order *\" or *, "
-								"separated by commas."));
+				bad_value(o, value, why);
 			break;
 		}
 	}
@@ -179,7 +192,8 @@ given_value(const Option *o, DefElem *def)
 		return "on";
 	ereport(ERROR, errcode(ERRCODE_INVALID_PARAMETER_VALUE),
 			errmsg("option \"%s\" of output plugin \"cdc_s3\" needs a value",
-				   o->name));
+				   o->name),
+			errhint("Allowed: %s.", allowed(o)));
 }
 
 /*

@@ -26,11 +26,13 @@ if [ "$(id -u)" = 0 ]; then
 	fi
 fi
 
-# The settings that make a server decode with the plugin from a folder.
+# The settings that make a server decode with the plugin from a folder, and
+# those of SERVER_SETTINGS, such as debug_discard_caches=1.
 server_conf()
 {
 	cat "$2/test/logical.conf.in"
 	echo "dynamic_library_path = '$1:\$libdir'"
+	echo "${SERVER_SETTINGS:-}"
 	if $run "$bindir/postgres" --describe-config |
 		grep -q '^output_plugin_libraries'; then
 		echo "output_plugin_libraries = 'pgoutput, test_decoding, cdc_s3'"
