@@ -417,6 +417,19 @@ is_initial(const PlanLog *log, int64_t seq)
 	return seq == 0 || !log_entry(log, seq - 1)->loaded;
 }
 
+/* A load given up for good: where the table goes on. */
+static void
+settle_give_up(PlanTable *t)
+{
+	if (!t->given_up)
+		return;
+	if (t->initial)
+		t->from = t->given_up_at + 1;
+	else if (t->since < t->from)
+		t->from = t->since;
+	t->given_up = t->initial = false;
+}
+
 static void
 open_load(PlanTable *t, const EntryLoad *l, int64_t seq, bool initial)
 {
@@ -424,7 +437,8 @@ open_load(PlanTable *t, const EntryLoad *l, int64_t seq, bool initial)
 
 	if (again)
 		t->given_up = false;
-	else if (!t->waiting)
+	settle_give_up(t);
+	if (!again && !t->waiting)
 	{
 		t->since = seq;
 		t->initial = initial;
@@ -439,8 +453,6 @@ give_up_load(PlanTable *t, const EntryLoad *l, int64_t seq)
 	if (!t->waiting || strcmp(t->waiting_load, l->id) != 0)
 		return;
 	t->waiting = false;
-	if (!t->given_up || t->since < t->resume)
-		t->resume = t->since;
 	t->given_up = true;
 	t->given_up_at = seq;
 }
@@ -470,12 +482,9 @@ take_load(PlanTable *t, const EntryLoad *l, int64_t seq, bool initial)
 static bool
 set_range(PlanRead *r, PlanTable *t, Err *err)
 {
+	settle_give_up(t);
 	if (t->waiting)
 		t->to = t->since - 1;
-	if (t->given_up && t->initial)
-		t->from = t->given_up_at + 1;
-	else if (t->given_up && t->resume < t->from)
-		t->from = t->resume;
 	if (!t->replace)
 		return true;
 	/* back to the first entry with changes behind the load's LSN */

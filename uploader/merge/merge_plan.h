@@ -43,9 +43,8 @@ typedef struct PlanTable
 	char *load;
 	Lsn load_lsn;
 	int64_t load_entry; /* that declared it done */
-	bool given_up;      /* a load was: go on from entry "resume" */
+	bool given_up;      /* its load was, in entry given_up_at */
 	int64_t given_up_at;
-	int64_t resume;
 	bool waiting; /* at the range's end, for this load, since … */
 	char *waiting_load;
 	int64_t since;
