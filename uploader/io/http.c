@@ -237,23 +237,33 @@ set_method(Http *h, const HttpRequest *r)
 	}
 }
 
+static void
+append(struct curl_slist **list, const char *line)
+{
+	struct curl_slist *grown = curl_slist_append(*list, line);
+
+	if (grown == NULL)
+		abort(); /* no memory */
+	*list = grown;
+}
+
 static struct curl_slist *
 make_headers(const Http *h, const HttpRequest *r)
 {
+	static const char type[] = "content-type:";
 	struct curl_slist *list = NULL;
-	struct curl_slist *grown;
+	bool has_type = false;
 
-	for (int i = -1; i < 0 || r->headers[i]; i++)
+	append(&list, h->asked_continue ? "Expect: 100-continue" : "Expect:");
+	for (int i = 0; r->headers[i]; i++)
 	{
-		const char *line =
-			i >= 0 ? r->headers[i]
-				   : (h->asked_continue ? "Expect: 100-continue" : "Expect:");
-
-		grown = curl_slist_append(list, line);
-		if (grown == NULL)
-			abort(); /* no memory */
-		list = grown;
+		append(&list, r->headers[i]);
+		if (strncasecmp(r->headers[i], type, strlen(type)) == 0)
+			has_type = true;
 	}
+	/* Else libcurl calls a body a form, and some servers read it as one. */
+	if (!has_type)
+		append(&list, "Content-Type:");
 	return list;
 }
 

@@ -80,7 +80,8 @@ s3_upload_part(Store *store, const char *key, const char *id, int n, Slice body,
 	char hash[SHA256_HEX_SIZE];
 	char crc[CRC32C_BASE64_SIZE];
 	char etag[256];
-	SigV4Header h = { "x-amz-checksum-crc32c", crc };
+	SigV4Header h[] = { { "content-type", "application/octet-stream" },
+						{ "x-amz-checksum-crc32c", crc } };
 	S3Refusal refusal;
 	bool ok;
 
@@ -89,8 +90,8 @@ s3_upload_part(Store *store, const char *key, const char *id, int n, Slice body,
 	crc32c_base64(part->crc32c, crc);
 	r.params = params;
 	r.nparams = 2;
-	r.headers = &h;
-	r.nheaders = s->checksum ? 1 : 0;
+	r.headers = h;
+	r.nheaders = s->checksum ? 2 : 1;
 	r.body = body;
 	r.body_hash = hash;
 	ok = s3_call(s, &r, &refusal, err);
