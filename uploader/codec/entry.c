@@ -374,6 +374,27 @@ get_time(json_t *obj, const char *name, bool *ok)
 	return us;
 }
 
+/* A list has to be there, be it empty. */
+static json_t *
+get_list(json_t *obj, const char *name, bool *ok)
+{
+	json_t *v = json_object_get(obj, name);
+
+	if (!json_is_array(v))
+		*ok = false;
+	return v;
+}
+
+static bool
+get_bool(json_t *obj, const char *name, bool *ok)
+{
+	json_t *v = json_object_get(obj, name);
+
+	if (!json_is_boolean(v))
+		*ok = false;
+	return json_is_true(v);
+}
+
 static void
 parse_object(json_t *obj, EntryObject *o, bool *ok)
 {
@@ -418,11 +439,11 @@ parse_members(json_t *doc, Entry *e, bool *ok)
 	size_t i;
 	json_t *m;
 
-	json_array_foreach(json_object_get(doc, "objects"), i, m)
+	json_array_foreach(get_list(doc, "objects", ok), i, m)
 		parse_object(m, entry_add_object(e), ok);
-	json_array_foreach(json_object_get(doc, "loads"), i, m)
+	json_array_foreach(get_list(doc, "loads", ok), i, m)
 		parse_load(m, entry_add_load(e), ok);
-	json_array_foreach(json_object_get(doc, "schemas"), i, m)
+	json_array_foreach(get_list(doc, "schemas", ok), i, m)
 	{
 		EntrySchema *s = entry_add_schema(e);
 
@@ -431,7 +452,7 @@ parse_members(json_t *doc, Entry *e, bool *ok)
 		get_string(m, "table", &s->table, ok);
 		s->lsn = get_lsn(m, "lsn", ok);
 	}
-	json_array_foreach(json_object_get(doc, "lists"), i, m)
+	json_array_foreach(get_list(doc, "lists", ok), i, m)
 	{
 		EntryList *l = entry_add_list(e);
 
@@ -455,7 +476,7 @@ parse_head(json_t *doc, Entry *e, bool *ok)
 	e->end = get_lsn(doc, "end_lsn", ok);
 	e->closed_until = get_time(doc, "closed_until", ok);
 	e->swept_until = get_time(doc, "swept_until", ok);
-	e->loaded = json_is_true(json_object_get(doc, "loaded"));
+	e->loaded = get_bool(doc, "loaded", ok);
 	e->loads_open = get_int(doc, "loads_open", ok);
 	e->loads_since = get_int(doc, "loads_since", ok);
 	get_string(doc, "writer", &e->writer, ok);
@@ -501,11 +522,11 @@ entry_parse_list(Slice json, Entry *e, Err *err)
 {
 	json_error_t jerr;
 	json_t *doc = json_loadb((const char *) json.p, json.n, 0, &jerr);
-	bool ok = doc != NULL;
+	bool ok = json_integer_value(json_object_get(doc, "version")) == 1;
 	size_t i;
 	json_t *m;
 
-	json_array_foreach(json_object_get(doc, "objects"), i, m)
+	json_array_foreach(get_list(doc, "objects", &ok), i, m)
 		parse_object(m, entry_add_object(e), &ok);
 	json_decref(doc);
 	if (!ok)

@@ -106,12 +106,27 @@ part_matches(const Part *part, const char *name)
 	return i == part->n;
 }
 
+/* One star or a run of them. */
+static bool
+is_star(const Part *part)
+{
+	for (size_t i = 0; i < part->n; i++)
+	{
+		if (part->c[i] != ANY)
+			return false;
+	}
+	return true;
+}
+
 bool
 pattern_list_matches(const char *list, const char *schema, const char *table)
 {
 	bool found = false;
+	const char *p = skip_space(list ? list : "");
 
-	for (const char *p = list; p && *skip_space(p);)
+	if (*p == '\0')
+		return false;
+	for (;; p++)
 	{
 		Part s;
 		Part t;
@@ -125,11 +140,13 @@ pattern_list_matches(const char *list, const char *schema, const char *table)
 			p = parse_part(p + 1, &t);
 		if (!p || (*p != ',' && *p != '\0'))
 			return false;
+		if (lone && !is_star(&s))
+			return false; /* a pattern without a schema */
 		if (lone)
-			found |= s.n == 1 && s.c[0] == ANY;
+			found = true;
 		else
 			found |= part_matches(&s, schema) && part_matches(&t, table);
-		p += *p == ',';
+		if (*p == '\0')
+			return found;
 	}
-	return found;
 }

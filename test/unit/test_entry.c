@@ -1,0 +1,498 @@
+/*-------------------------------------------------------------------------
+ * test_entry.c
+ *	  codec/entry: written, read, and written again are the same bytes; what
+ *	  is damaged or lacks a field is refused.
+ *-------------------------------------------------------------------------
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <jansson.h>
+#include <stdlib.h>
+
+#include "base/mem.h"
+#include "codec/entry.h"
+
+#define COUNT(a) (sizeof(a) / sizeof((a)[0]))
+
+/* Names with all that JSON escapes. */
+#define ODD "q\"u\\o\x01\n\t\x1f\x7f\xc3\xa9"
+
+static void
+add_object(Entry *e, const char *key, const char *load)
+{
+	EntryObject *o = entry_add_object(e);
+
+	entry_set(&o->key, key);
+	entry_set(&o->schema, "public");
+	entry_set(&o->table, ODD);
+	entry_set(&o->hash, "0123456789abcdef");
+	entry_set(&o->load, load);
+	o->rows = 3;
+	o->bytes = INT64_MAX;
+	o->first_lsn = 0x16B374D8;
+	o->first_seq = 1;
+	o->last_lsn = UINT64_MAX;
+	o->last_seq = INT64_C(1) << 40;
+	o->crc32c = 0x00c0ffee;
+}
+
+static Entry *
+full_entry(void)
+{
+	Entry *e = entry_new();
+	EntryLoad *l;
+	EntrySchema *s;
+	EntryList *list;
+
+	e->seq = 42;
+	e->timeline = 3;
+	e->prev_end = 0x16B36000;
+	e->end = 0x16B374D8;
+	e->closed_until = INT64_C(1795248000000000);
+	e->swept_until = INT64_C(1795244400000000);
+	e->loads_open = 1;
+	e->loads_since = 7;
+	e->loaded = true;
+	e->time = INT64_C(1795248847123456);
+	entry_set(&e->system_identifier, "7574000000000000001");
+	entry_set(&e->database, ODD);
+	entry_set(&e->slot, "cdc_s3");
+	entry_set(&e->writer, "0a0b0c0d");
+	for (int i = LOAD_OPEN; i <= LOAD_GIVEN_UP; i++)
+	{
+		l = entry_add_load(e);
+		entry_set(&l->id, "00000000000000aa");
+		entry_set(&l->schema, "public");
+		entry_set(&l->table, "t");
+		l->state = (LoadState) i;
+		l->lsn = i == LOAD_OPEN ? 0 : 0x1000;
+	}
+	s = entry_add_schema(e);
+	entry_set(&s->hash, "0123456789abcdef");
+	entry_set(&s->schema, ODD);
+	entry_set(&s->table, "t");
+	s->lsn = 0x16B36001;
+	list = entry_add_list(e);
+	entry_set(&list->key, "_cdc/list/1.json");
+	list->objects = 2;
+	list->crc32c = 0xdeadbeef;
+	/* the first two stand in the list */
+	add_object(e, "a", "");
+	add_object(e, "b", "");
+	add_object(e, "c", "00000000000000aa");
+	add_object(e, "d", "");
+	return e;
+}
+
+static char *
+encode(const Entry *e)
+{
+	Buf b;
+	char *s;
+
+	buf_init(&b, SIZE_MAX);
+	entry_encode(e, &b);
+	s = xstrdup(buf_cstr(&b));
+	buf_done(&b);
+	return s;
+}
+
+static Entry *
+parse(const char *json)
+{
+	Entry *e = NULL;
+	Err err;
+
+	if (!entry_parse(slice_cstr(json), &e, &err))
+		fail_msg("%s: %s", err.msg, json);
+	return e;
+}
+
+/* The form of doc/lake.md, to the byte. */
+static void
+test_bytes(void **state)
+{
+	Entry *e = entry_new();
+	char *got;
+
+	(void) state;
+	e->end = e->prev_end = 100;
+	e->time = INT64_C(1795248847123456);
+	entry_set(&e->slot, "s");
+	got = encode(e);
+	assert_string_equal(
+		got,
+		"{\"version\":1,\"entry\":0,\"source\":{\"system_identifier\":\"\","
+		"\"timeline\":0,\"database\":\"\",\"slot\":\"s\"},"
+		"\"prev_end_lsn\":\"0000000000000064\","
+		"\"end_lsn\":\"0000000000000064\",\"closed_until\":null,"
+		"\"swept_until\":null,\"loaded\":false,\"loads_open\":0,"
+		"\"loads_since\":0,\"writer\":\"\","
+		"\"time\":\"2026-11-21T08:14:07.123456Z\",\n"
+		"\"loads\":[],\n\"schemas\":[],\n\"lists\":[],\n"
+		"\"objects\":[]}\n");
+	free(got);
+	entry_free(e);
+
+	e = full_entry();
+	got = encode(e);
+	assert_non_null(
+		strstr(got, "\n{\"key\":\"c\",\"schema\":\"public\","
+					"\"table\":\"q\\\"u\\\\o\\u0001\\u000a\\u0009\\u001f\x7f"
+					"\xc3\xa9\",\"hash\":\"0123456789abcdef\","
+					"\"load\":\"00000000000000aa\",\"rows\":3,"
+					"\"bytes\":9223372036854775807,"
+					"\"first_lsn\":\"0000000016B374D8\",\"first_seq\":1,"
+					"\"last_lsn\":\"FFFFFFFFFFFFFFFF\","
+					"\"last_seq\":1099511627776,\"crc32c\":\"00c0ffee\"},\n"));
+	assert_non_null(strstr(got, "\"closed_until\":\"2026-11-21T08:00:00Z\""));
+	assert_non_null(strstr(got, "\"state\":\"open\"},\n"));
+	assert_non_null(strstr(got, "\"state\":\"done\"},\n"));
+	assert_non_null(strstr(got, "\"state\":\"given_up\"}]"));
+	/* what stands in a list does not stand here */
+	assert_null(strstr(got, "{\"key\":\"a\""));
+	assert_null(strstr(got, "{\"key\":\"b\""));
+	free(got);
+	entry_free(e);
+}
+
+static void
+test_identity(void **state)
+{
+	Entry *e = full_entry();
+	char *first = encode(e);
+	Entry *again = parse(first);
+	Buf list;
+	char *second;
+	EntryObject *o;
+	Err err;
+
+	(void) state;
+	assert_int_equal(again->seq, 42);
+	assert_int_equal(again->timeline, 3);
+	assert_true(again->prev_end == e->prev_end && again->end == e->end);
+	assert_true(again->closed_until == e->closed_until);
+	assert_true(again->swept_until == e->swept_until);
+	assert_true(again->time == e->time && again->loaded);
+	assert_int_equal(again->loads_open, 1);
+	assert_int_equal(again->loads_since, 7);
+	assert_string_equal(again->database, ODD);
+	assert_string_equal(again->writer, "0a0b0c0d");
+	assert_int_equal(again->nloads, 3);
+	for (int i = 0; i < 3; i++)
+		assert_int_equal(again->loads[i].state, i);
+	assert_string_equal(again->schemas[0].schema, ODD);
+	assert_true(again->schemas[0].lsn == 0x16B36001);
+	assert_int_equal(again->lists[0].crc32c, 0xdeadbeef);
+	assert_int_equal(again->lists[0].objects, 2);
+	assert_int_equal(again->nobjects, 2);
+	o = &again->objects[0];
+	assert_string_equal(o->key, "c");
+	assert_string_equal(o->load, "00000000000000aa");
+	assert_string_equal(o->table, ODD);
+	assert_true(o->bytes == INT64_MAX && o->rows == 3 && o->first_seq == 1);
+	assert_true(o->first_lsn == 0x16B374D8 && o->last_lsn == UINT64_MAX);
+	assert_true(o->last_seq == INT64_C(1) << 40);
+	assert_int_equal(o->crc32c, 0x00c0ffee);
+	assert_string_equal(again->objects[1].load, "");
+
+	/* with the list's objects before its own it is the same again */
+	buf_init(&list, SIZE_MAX);
+	entry_encode_list(e, 0, 2, &list);
+	entry_free(again);
+	again = parse(first);
+	o = again->objects;
+	again->objects = NULL;
+	again->nobjects = 0;
+	assert_true(entry_parse_list(buf_slice(&list), again, &err));
+	assert_int_equal(again->nobjects, 2);
+	assert_string_equal(again->objects[0].key, "a");
+	assert_string_equal(again->objects[1].key, "b");
+	for (int i = 0; i < 2; i++)
+	{
+		EntryObject *to = entry_add_object(again);
+
+		entry_set(&to->key, o[i].key);
+		entry_set(&to->schema, o[i].schema);
+		entry_set(&to->table, o[i].table);
+		entry_set(&to->hash, o[i].hash);
+		entry_set(&to->load, o[i].load);
+		to->rows = o[i].rows;
+		to->bytes = o[i].bytes;
+		to->first_lsn = o[i].first_lsn;
+		to->first_seq = o[i].first_seq;
+		to->last_lsn = o[i].last_lsn;
+		to->last_seq = o[i].last_seq;
+		to->crc32c = o[i].crc32c;
+		free(o[i].key);
+		free(o[i].schema);
+		free(o[i].table);
+		free(o[i].hash);
+		free(o[i].load);
+	}
+	free(o);
+	second = encode(again);
+	assert_string_equal(second, first);
+	free(first);
+	free(second);
+	buf_done(&list);
+	entry_free(e);
+	entry_free(again);
+}
+
+/* Every byte that may be cut off makes it no entry. */
+static void
+test_cut(void **state)
+{
+	Entry *e = full_entry();
+	char *json = encode(e);
+	size_t n = strlen(json);
+
+	(void) state;
+	for (size_t i = 0; i < n - 1; i++) /* the last is a line break */
+	{
+		Entry *out = NULL;
+		Err err;
+
+		assert_false(entry_parse((Slice){ (uint8_t *) json, i }, &out, &err));
+		assert_int_equal(err.kind, ERR_DATA);
+		assert_null(out);
+	}
+	free(json);
+	entry_free(e);
+}
+
+/* Dumps doc, and wants it refused. */
+static void
+refuse(json_t *doc, const char *what)
+{
+	char *text = json_dumps(doc, JSON_COMPACT);
+	Entry *out = NULL;
+	Err err;
+
+	if (entry_parse(slice_cstr(text), &out, &err))
+		fail_msg("%s: was taken", what);
+	assert_int_equal(err.kind, ERR_DATA);
+	assert_null(out);
+	free(text);
+}
+
+/* Each field of obj, taken away and then of a wrong type; "but" is optional. */
+static void
+spoil_fields(json_t *doc, json_t *obj, const char *but)
+{
+	json_t *fields = json_copy(obj);
+	const char *name;
+	json_t *value;
+
+	json_object_foreach(fields, name, value)
+	{
+		if (!but || strcmp(name, but) != 0)
+		{
+			json_object_del(obj, name);
+			if (!strstr(name, "_until") && strcmp(name, "time") != 0)
+				refuse(doc, name);
+		}
+		json_object_set_new(obj, name, json_real(1.5));
+		refuse(doc, name);
+		json_object_set_new(obj, name,
+							json_is_string(value) ? json_integer(7)
+												  : json_string("x"));
+		refuse(doc, name);
+		if (json_is_integer(value))
+		{
+			json_object_set_new(obj, name, json_integer(-1));
+			refuse(doc, name);
+		}
+		json_object_set(obj, name, value);
+	}
+	json_decref(fields);
+}
+
+static void
+test_fields(void **state)
+{
+	Entry *e = full_entry();
+	char *json = encode(e);
+	json_t *doc = json_loads(json, 0, NULL);
+
+	(void) state;
+	assert_non_null(doc);
+	spoil_fields(doc, doc, NULL);
+	spoil_fields(doc, json_object_get(doc, "source"), NULL);
+	spoil_fields(doc, json_array_get(json_object_get(doc, "loads"), 1), NULL);
+	spoil_fields(doc, json_array_get(json_object_get(doc, "schemas"), 0), NULL);
+	spoil_fields(doc, json_array_get(json_object_get(doc, "lists"), 0), NULL);
+	spoil_fields(doc, json_array_get(json_object_get(doc, "objects"), 0),
+				 "load");
+	json_decref(doc);
+	free(json);
+	entry_free(e);
+}
+
+/* Values that have the right type. */
+static void
+test_values(void **state)
+{
+	static const struct
+	{
+		const char *name;
+		const char *from, *to;
+	} rows[] = {
+		{ "version", "\"version\":1", "\"version\":2" },
+		{ "ends before it begins", "0000000016B374D8\",\"closed",
+		  "0000000000000001\",\"closed" },
+		{ "LSN", "\"end_lsn\":\"0000000016B374D8\"",
+		  "\"end_lsn\":\"16B374D8\"" },
+		{ "load state", "\"given_up\"", "\"gone\"" },
+		{ "CRC too short", "\"00c0ffee\"", "\"c0ffee\"" },
+		{ "CRC no hex", "\"00c0ffee\"", "\"00coffee\"" },
+		{ "time", "2026-11-21T08:00:00Z", "2026-11-21 08:00:00" },
+		{ "too large", "9223372036854775807", "9223372036854775808" },
+		{ "behind the end", "]}\n", "]}\n{}" },
+		{ "no UTF-8", "\xc3\xa9", "\xc3\x28" },
+		{ "raw control", "\\u0001", "\x01" },
+		{ "an object that is none", "\"objects\":[", "\"objects\":[1," },
+		{ "a list", "{\"version\"", "[{\"version\"" },
+	};
+	Entry *e = full_entry();
+	char *json = encode(e);
+
+	(void) state;
+	for (size_t i = 0; i < COUNT(rows); i++)
+	{
+		char *at = strstr(json, rows[i].from);
+		Entry *out = NULL;
+		Err err;
+		char *bad;
+
+		assert_non_null(at);
+		bad = xasprintf("%.*s%s%s", (int) (at - json), json, rows[i].to,
+						at + strlen(rows[i].from));
+		if (entry_parse(slice_cstr(bad), &out, &err))
+			fail_msg("%s was taken", rows[i].name);
+		assert_int_equal(err.kind, ERR_DATA);
+		assert_null(out);
+		free(bad);
+	}
+	free(json);
+	entry_free(e);
+}
+
+/* A later version may know more. */
+static void
+test_unknown_fields(void **state)
+{
+	Entry *e = full_entry();
+	char *json = encode(e);
+	char *more = xasprintf("{\"new\":[1],%s", json + 1);
+	Entry *again = parse(more);
+	char *second = encode(again);
+
+	(void) state;
+	assert_int_equal(again->nobjects, 2);
+	free(json);
+	free(more);
+	free(second);
+	entry_free(again);
+	entry_free(e);
+}
+
+static void
+test_lists(void **state)
+{
+	static const struct
+	{
+		const char *name;
+		const char *json;
+		int objects; /* -1: refused */
+	} rows[] = {
+		{ "empty", "{\"version\":1,\"objects\":[]}", 0 },
+		{ "one",
+		  "{\"version\":1,\"objects\":[{\"key\":\"k\",\"schema\":\"s\","
+		  "\"table\":\"t\",\"hash\":\"h\",\"rows\":1,\"bytes\":2,"
+		  "\"first_lsn\":\"0/1\",\"first_seq\":1,\"last_lsn\":\"0/2\","
+		  "\"last_seq\":2,\"crc32c\":\"00000001\"}]}",
+		  1 },
+		{ "no objects", "{\"version\":1}", -1 },
+		{ "objects is none", "{\"version\":1,\"objects\":{}}", -1 },
+		{ "no version", "{\"objects\":[]}", -1 },
+		{ "a later version", "{\"version\":2,\"objects\":[]}", -1 },
+		{ "half an object", "{\"version\":1,\"objects\":[{\"key\":\"k\"}]}",
+		  -1 },
+		{ "no JSON", "{\"version\":1,\"objects\":[", -1 },
+		{ "nothing", "", -1 },
+	};
+
+	(void) state;
+	for (size_t i = 0; i < COUNT(rows); i++)
+	{
+		Entry *e = entry_new();
+		Err err;
+		bool ok = entry_parse_list(slice_cstr(rows[i].json), e, &err);
+
+		if (ok != (rows[i].objects >= 0))
+			fail_msg("%s: %s", rows[i].name, ok ? "taken" : err.msg);
+		if (ok)
+			assert_int_equal(e->nobjects, rows[i].objects);
+		else
+			assert_int_equal(err.kind, ERR_DATA);
+		entry_free(e);
+	}
+}
+
+/* Arrays grow by doubling, and what is in them stays. */
+static void
+test_many(void **state)
+{
+	Entry *e = entry_new();
+	Entry *again;
+	char *json;
+
+	(void) state;
+	for (int i = 0; i < 1025; i++)
+	{
+		char *key = xasprintf("key-%d", i);
+
+		add_object(e, key, "");
+		entry_set(&entry_add_load(e)->id, key);
+		entry_set(&entry_add_schema(e)->hash, key);
+		entry_set(&entry_add_list(e)->key, key);
+		free(key);
+	}
+	json = encode(e);
+	again = parse(json);
+	assert_int_equal(again->nobjects, 1025);
+	for (int i = 0; i < 1025; i++)
+	{
+		char *key = xasprintf("key-%d", i);
+
+		assert_string_equal(again->objects[i].key, key);
+		assert_string_equal(again->loads[i].id, key);
+		assert_string_equal(again->schemas[i].hash, key);
+		assert_string_equal(again->lists[i].key, key);
+		free(key);
+	}
+	free(json);
+	entry_free(e);
+	entry_free(again);
+	entry_free(NULL);
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_bytes),  cmocka_unit_test(test_identity),
+		cmocka_unit_test(test_cut),    cmocka_unit_test(test_fields),
+		cmocka_unit_test(test_values), cmocka_unit_test(test_unknown_fields),
+		cmocka_unit_test(test_lists),  cmocka_unit_test(test_many),
+	};
+
+	return cmocka_run_group_tests_name("entry", tests, NULL, NULL);
+}
