@@ -1,3 +1,4 @@
+# shellcheck shell=bash disable=SC2034,SC2154
 # For the shell tests that start a server: sourced, after pg_config and tmp (a
 # folder of their own) are set.
 #

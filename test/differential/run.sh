@@ -7,7 +7,7 @@
 # PG_CONFIG says which server to use.  The last line is "N passed, N failed"; a
 # seed that failed leaves its SQL and both outputs in build/differential.
 set -u
-cd "$(dirname "$0")/../.."
+cd "$(dirname "$0")/../.." || exit 1
 
 pg_config=${PG_CONFIG:-pg_config}
 root=$PWD
