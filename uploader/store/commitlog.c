@@ -38,6 +38,7 @@ check_bytes(const char *key, const Buf *b, int64_t bytes, uint32_t crc,
 static bool
 read_list(Store *store, const EntryList *l, Entry *e, Err *err)
 {
+	int64_t before = e->nobjects;
 	Buf b;
 	bool ok;
 
@@ -46,6 +47,11 @@ read_list(Store *store, const EntryList *l, Entry *e, Err *err)
 		 check_bytes(l->key, &b, -1, l->crc32c, err) &&
 		 entry_parse_list(buf_slice(&b), e, err);
 	buf_done(&b);
+	if (ok && e->nobjects - before != l->objects)
+		ok = err_set(err, ERR_DATA, 0,
+					 "object list \"%s\" has %" PRId64
+					 " objects, the entry says %" PRId64,
+					 l->key, e->nobjects - before, l->objects);
 	if (!ok && err->kind == ERR_NOT_FOUND)
 		err->kind = ERR_DATA; /* the log names it: it must be there */
 	return ok;
@@ -233,6 +239,8 @@ drop_lists(Entry *e)
 {
 	for (int i = 0; i < e->nlists; i++)
 		free(e->lists[i].key);
+	free(e->lists);
+	e->lists = NULL;
 	e->nlists = 0;
 }
 

@@ -1,0 +1,745 @@
+/*-------------------------------------------------------------------------
+ * test_commitlog.c
+ *	  store/commitlog: finding the end, writing against lost answers and
+ *	  other writers, long object lists, and damage; over a store in memory
+ *	  that follows a script, and over a folder.
+ *-------------------------------------------------------------------------
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "base/mem.h"
+#include "codec/hash.h"
+#include "codec/key.h"
+#include "store/commitlog.h"
+
+#define COUNT(a) (sizeof(a) / sizeof((a)[0]))
+#define MAX_OBJECTS 100
+#define ENTRY_7 "_cdc/log/00000000000000000007.json"
+#define LIST_7 "_cdc/list/00000000000000000007-0-0a0b0c0d.json"
+
+/* What happens to a request. */
+typedef enum Fate
+{
+	FATE_WORK = 0,
+	FATE_LOSE_REQUEST, /* it never came */
+	FATE_LOSE_ANSWER   /* it was done, nobody was told */
+} Fate;
+
+typedef struct FakeStore
+{
+	Store base;
+	int n;
+	char *keys[MAX_OBJECTS];
+	Buf bodies[MAX_OBJECTS];
+	int puts, gets, heads;
+	const char *fate_key; /* the next put or get of this key … */
+	Fate put_fate;        /* … has this fate, once */
+	Fate get_fate;
+} FakeStore;
+
+static int
+fake_find(FakeStore *f, const char *key)
+{
+	for (int i = 0; i < f->n; i++)
+	{
+		if (strcmp(f->keys[i], key) == 0)
+			return i;
+	}
+	return -1;
+}
+
+static void
+fake_set(FakeStore *f, const char *key, Slice body)
+{
+	int i = fake_find(f, key);
+
+	if (i < 0)
+	{
+		assert_true(f->n < MAX_OBJECTS);
+		i = f->n++;
+		f->keys[i] = xstrdup(key);
+		buf_init(&f->bodies[i], SIZE_MAX);
+	}
+	buf_reset(&f->bodies[i]);
+	buf_add(&f->bodies[i], body.p, body.n);
+}
+
+static Fate
+take_fate(FakeStore *f, const char *key, Fate *fate)
+{
+	Fate now = *fate;
+
+	if (!f->fate_key || strcmp(f->fate_key, key) != 0)
+		return FATE_WORK;
+	*fate = FATE_WORK;
+	return now;
+}
+
+static bool
+fake_put(Store *s, const char *key, Slice body, bool only_if_absent, Err *err)
+{
+	FakeStore *f = (FakeStore *) s;
+	Fate fate = take_fate(f, key, &f->put_fate);
+
+	f->puts++;
+	assert_true(only_if_absent);
+	if (fate == FATE_LOSE_REQUEST)
+		return err_set(err, ERR_NET, 0, "timed out");
+	if (fake_find(f, key) >= 0)
+		return err_set(err, ERR_EXISTS, 412, "object \"%s\" is there", key);
+	fake_set(f, key, body);
+	if (fate == FATE_LOSE_ANSWER)
+		return err_set(err, ERR_NET, 0, "timed out");
+	return true;
+}
+
+static bool
+fake_get(Store *s, const char *key, Buf *out, Err *err)
+{
+	FakeStore *f = (FakeStore *) s;
+	int i = fake_find(f, key);
+
+	f->gets++;
+	if (take_fate(f, key, &f->get_fate) != FATE_WORK)
+		return err_set(err, ERR_NET, 0, "timed out");
+	if (i < 0)
+		return err_set(err, ERR_NOT_FOUND, 404, "no object \"%s\"", key);
+	buf_add(out, f->bodies[i].p, f->bodies[i].n);
+	if (out->overflow)
+		return err_set(err, ERR_LIMIT, 0, "object \"%s\" is too long", key);
+	return true;
+}
+
+static bool
+fake_head(Store *s, const char *key, int64_t *out_bytes, Err *err)
+{
+	FakeStore *f = (FakeStore *) s;
+	int i = fake_find(f, key);
+
+	f->heads++;
+	if (i < 0)
+		return err_set(err, ERR_NOT_FOUND, 404, "no object \"%s\"", key);
+	*out_bytes = (int64_t) f->bodies[i].n;
+	return true;
+}
+
+static const StoreOps fake_ops = {
+	.name = "fake", .put = fake_put, .get = fake_get, .head = fake_head
+};
+
+static FakeStore *
+fake_new(void)
+{
+	FakeStore *f = xcalloc(1, sizeof(*f));
+
+	f->base.ops = &fake_ops;
+	return f;
+}
+
+static void
+fake_free(FakeStore *f)
+{
+	for (int i = 0; i < f->n; i++)
+	{
+		free(f->keys[i]);
+		buf_done(&f->bodies[i]);
+	}
+	free(f);
+}
+
+static const char *
+fake_text(FakeStore *f, const char *key)
+{
+	int i = fake_find(f, key);
+
+	if (i < 0)
+		fail_msg("no object %s", key);
+	return buf_cstr(&f->bodies[i]);
+}
+
+static Entry *
+new_entry(int64_t seq, const char *writer)
+{
+	Entry *e = entry_new();
+
+	e->seq = seq;
+	e->prev_end = (Lsn) seq * 100;
+	e->end = (Lsn) (seq + 1) * 100;
+	e->timeline = 1;
+	e->time = INT64_C(1795248847123456);
+	entry_set(&e->writer, writer);
+	return e;
+}
+
+static void
+write_entry(Store *s, int64_t seq)
+{
+	Entry *e = new_entry(seq, "0a0b0c0d");
+	Err err;
+
+	if (!commitlog_write(s, e, &err))
+		fail_msg("%s", err.msg);
+	entry_free(e);
+}
+
+static int64_t
+last_seq(Store *s, int64_t hint)
+{
+	Entry *e = NULL;
+	int64_t seq;
+	Err err;
+
+	if (!commitlog_last(s, hint, &e, &err))
+		fail_msg("%s", err.msg);
+	seq = e ? e->seq : -1;
+	entry_free(e);
+	return seq;
+}
+
+/* Logs of 0 to 40 entries, each hint; and not a request more than needed. */
+static void
+check_last(Store *s, int *heads)
+{
+	for (int64_t n = 0; n <= 40; n++)
+	{
+		for (int64_t hint = 0; hint < n + 3; hint++)
+		{
+			int limit = 2; /* empty, or a hint that is wrong */
+
+			for (int64_t k = 1; k <= n; k *= 2)
+				limit += 2;
+			*heads = 0;
+			assert_int_equal(last_seq(s, hint), n - 1);
+			if (*heads > limit)
+				fail_msg("%d requests for %d entries", *heads, (int) n);
+		}
+		write_entry(s, n);
+	}
+}
+
+static void
+test_last(void **state)
+{
+	FakeStore *f = fake_new();
+
+	(void) state;
+	check_last(&f->base, &f->heads);
+	/* at the end already: one look back, one ahead */
+	f->heads = 0;
+	assert_int_equal(last_seq(&f->base, 40), 40);
+	assert_int_equal(f->heads, 2);
+	fake_free(f);
+}
+
+static bool
+fail_head(Store *s, const char *key, int64_t *out_bytes, Err *err)
+{
+	if (strcmp(key, ENTRY_7) == 0)
+		return err_set(err, ERR_BUSY, 503, "slow down");
+	return fake_head(s, key, out_bytes, err);
+}
+
+/* An error is no end of the log. */
+static void
+test_last_fails(void **state)
+{
+	StoreOps ops = fake_ops;
+	FakeStore *f = fake_new();
+	Entry *e = NULL;
+	Err err;
+
+	(void) state;
+	for (int i = 0; i < 12; i++)
+		write_entry(&f->base, i);
+	ops.head = fail_head;
+	f->base.ops = &ops;
+	/* where the search begins, where it steps, and where it halves */
+	for (int64_t hint = 0; hint < 8; hint++)
+	{
+		if (hint != 0 && hint != 4 && hint != 6 && hint != 7)
+			continue; /* its steps pass 7 by */
+		if (commitlog_last(&f->base, hint, &e, &err))
+			fail_msg("hint %d: entry %d", (int) hint, (int) e->seq);
+		assert_int_equal(err.kind, ERR_BUSY);
+		assert_null(e);
+	}
+	fake_free(f);
+}
+
+static void
+test_write_and_read(void **state)
+{
+	FakeStore *f = fake_new();
+	Entry *e = new_entry(7, "0a0b0c0d");
+	Entry *again = NULL;
+	EntryObject *o = entry_add_object(e);
+	Err err;
+
+	(void) state;
+	entry_set(&o->key, "s/t/part-7-0-0a0b0c0d.json");
+	o->rows = 5;
+	assert_true(commitlog_write(&f->base, e, &err));
+	assert_int_equal(f->puts, 1);
+	assert_int_equal(f->gets, 0);
+	assert_true(commitlog_read(&f->base, 7, &again, &err));
+	assert_int_equal(again->seq, 7);
+	assert_true(again->prev_end == 700 && again->end == 800);
+	assert_int_equal(again->nobjects, 1);
+	assert_string_equal(again->objects[0].key, "s/t/part-7-0-0a0b0c0d.json");
+	assert_int_equal(again->objects[0].rows, 5);
+	entry_free(again);
+	again = NULL;
+
+	/* the next one is not there */
+	assert_false(commitlog_read(&f->base, 8, &again, &err));
+	assert_int_equal(err.kind, ERR_NOT_FOUND);
+	assert_null(again);
+	entry_free(e);
+	fake_free(f);
+}
+
+/* Lost on the way there or back: the next try has the same bytes. */
+static void
+test_lost_answers(void **state)
+{
+	static const struct
+	{
+		const char *name;
+		Fate fate;
+	} rows[] = {
+		{ "request", FATE_LOSE_REQUEST },
+		{ "answer", FATE_LOSE_ANSWER },
+	};
+
+	(void) state;
+	for (size_t i = 0; i < COUNT(rows); i++)
+	{
+		FakeStore *f = fake_new();
+		Entry *e = new_entry(7, "0a0b0c0d");
+		char *first;
+		Err err;
+
+		f->fate_key = ENTRY_7;
+		f->put_fate = rows[i].fate;
+		assert_false(commitlog_write(&f->base, e, &err));
+		assert_int_equal(err.kind, ERR_NET);
+		if (!commitlog_write(&f->base, e, &err))
+			fail_msg("%s: %s", rows[i].name, err.msg);
+		assert_int_equal(f->puts, 2);
+		first = xstrdup(fake_text(f, ENTRY_7));
+		/* and a third time, for good measure */
+		assert_true(commitlog_write(&f->base, e, &err));
+		assert_string_equal(fake_text(f, ENTRY_7), first);
+		assert_int_equal(f->n, 1);
+		free(first);
+		entry_free(e);
+		fake_free(f);
+	}
+}
+
+/* Who comes second has lost, and changes nothing. */
+static void
+test_other_writer(void **state)
+{
+	FakeStore *f = fake_new();
+	Entry *mine = new_entry(7, "0a0b0c0d");
+	Entry *other = new_entry(7, "ffffffff");
+	char *before;
+	Err err;
+
+	(void) state;
+	assert_true(commitlog_write(&f->base, other, &err));
+	before = xstrdup(fake_text(f, ENTRY_7));
+	assert_false(commitlog_write(&f->base, mine, &err));
+	assert_int_equal(err.kind, ERR_LOST);
+	assert_int_equal(err_exit_code(err.kind), 75);
+	assert_non_null(strstr(err.msg, ENTRY_7));
+	assert_string_equal(fake_text(f, ENTRY_7), before);
+
+	/* taken, and not to be read: not known, so neither won nor lost */
+	f->fate_key = ENTRY_7;
+	f->get_fate = FATE_LOSE_ANSWER;
+	assert_false(commitlog_write(&f->base, mine, &err));
+	assert_int_equal(err.kind, ERR_NET);
+	assert_non_null(strstr(err.msg, "could not read back \"" ENTRY_7 "\""));
+	assert_false(commitlog_write(&f->base, mine, &err));
+	assert_int_equal(err.kind, ERR_LOST);
+
+	/* one that begins like ours is not ours */
+	fake_set(f, ENTRY_7, (Slice){ (const uint8_t *) before, 20 });
+	assert_false(commitlog_write(&f->base, other, &err));
+	assert_int_equal(err.kind, ERR_LOST);
+	fake_set(f, ENTRY_7, (Slice){ NULL, 0 });
+	assert_false(commitlog_write(&f->base, other, &err));
+	assert_int_equal(err.kind, ERR_LOST);
+	free(before);
+	entry_free(mine);
+	entry_free(other);
+	fake_free(f);
+}
+
+static void
+add_objects(Entry *e, int n)
+{
+	for (int i = 0; i < n; i++)
+	{
+		EntryObject *o = entry_add_object(e);
+		char key[64];
+
+		(void) snprintf(key, sizeof(key), "s/t/part-7-%d-0a0b0c0d.json", i);
+		entry_set(&o->key, key);
+		o->rows = i;
+	}
+}
+
+static void
+check_objects(const Entry *e, int n)
+{
+	assert_int_equal(e->nobjects, n);
+	for (int i = 0; i < n; i++)
+		assert_int_equal(e->objects[i].rows, i);
+}
+
+/* The size at which objects move to list files, and how many there are. */
+static void
+test_lists(void **state)
+{
+	static const struct
+	{
+		int objects;
+		int lists;
+	} rows[] = {
+		{ 0, 0 },     { 1000, 0 },  { 6000, 1 },
+		{ 20000, 1 }, { 21000, 1 }, { 30000, 2 },
+	};
+
+	(void) state;
+	for (size_t i = 0; i < COUNT(rows); i++)
+	{
+		FakeStore *f = fake_new();
+		Entry *e = new_entry(7, "0a0b0c0d");
+		Entry *again = NULL;
+		Err err;
+
+		add_objects(e, rows[i].objects);
+		if (!commitlog_write(&f->base, e, &err))
+			fail_msg("%s", err.msg);
+		assert_int_equal(f->n, 1 + rows[i].lists);
+		/* the entry comes last: what it names is there */
+		assert_string_equal(f->keys[f->n - 1], ENTRY_7);
+		assert_true(f->bodies[f->n - 1].n <= ENTRY_MAX_BYTES);
+		assert_int_equal(e->nlists, rows[i].lists);
+		for (int k = 0; k < rows[i].lists; k++)
+		{
+			char key[80];
+
+			(void) snprintf(key, sizeof(key),
+							"_cdc/list/00000000000000000007-%d-0a0b0c0d.json",
+							k);
+			assert_string_equal(f->keys[k], key);
+			assert_string_equal(e->lists[k].key, key);
+			assert_int_equal(e->lists[k].crc32c,
+							 crc32c(0, f->bodies[k].p, f->bodies[k].n));
+		}
+		check_objects(e, rows[i].objects);
+		if (!commitlog_read(&f->base, 7, &again, &err))
+			fail_msg("%s", err.msg);
+		check_objects(again, rows[i].objects);
+		entry_free(again);
+		/* again and again gives the same */
+		assert_true(commitlog_write(&f->base, e, &err));
+		assert_true(commitlog_write(&f->base, e, &err));
+		assert_int_equal(f->n, 1 + rows[i].lists);
+		check_objects(e, rows[i].objects);
+		entry_free(e);
+		fake_free(f);
+	}
+}
+
+static void
+test_lists_lost_answers(void **state)
+{
+	static const char *const keys[] = { LIST_7, ENTRY_7 };
+
+	(void) state;
+	for (size_t i = 0; i < COUNT(keys); i++)
+	{
+		for (Fate fate = FATE_LOSE_REQUEST; fate <= FATE_LOSE_ANSWER; fate++)
+		{
+			FakeStore *f = fake_new();
+			Entry *e = new_entry(7, "0a0b0c0d");
+			Entry *again = NULL;
+			Err err;
+
+			add_objects(e, 6000);
+			f->fate_key = keys[i];
+			f->put_fate = fate;
+			assert_false(commitlog_write(&f->base, e, &err));
+			assert_int_equal(err.kind, ERR_NET);
+			assert_true(commitlog_write(&f->base, e, &err));
+			assert_int_equal(f->n, 2);
+			assert_true(commitlog_read(&f->base, 7, &again, &err));
+			check_objects(again, 6000);
+			entry_free(again);
+			entry_free(e);
+			fake_free(f);
+		}
+	}
+}
+
+/* Reads entry 7, which must be refused so. */
+static void
+refuse_read(FakeStore *f, ErrKind kind, const char *message)
+{
+	Entry *e = NULL;
+	Err err;
+
+	if (commitlog_read(&f->base, 7, &e, &err))
+		fail_msg("taken, want \"%s\"", message);
+	if (err.kind != kind || !strstr(err.msg, message))
+		fail_msg("want \"%s\", got %s", message, err.msg);
+	assert_null(e);
+}
+
+static void
+test_damaged_list(void **state)
+{
+	FakeStore *f = fake_new();
+	Entry *e = new_entry(7, "0a0b0c0d");
+	char *at;
+	Err err;
+
+	(void) state;
+	add_objects(e, 6000);
+	assert_true(commitlog_write(&f->base, e, &err));
+	f->bodies[0].p[5000] ^= 1;
+	refuse_read(f, ERR_DATA, "its CRC32C is not the one in the log");
+	f->bodies[0].p[5000] ^= 1;
+	f->bodies[0].n--;
+	refuse_read(f, ERR_DATA, "its CRC32C is not the one in the log");
+	f->bodies[0].n++;
+
+	/* fewer than the entry says, though the bytes are right */
+	at = strstr((char *) f->bodies[1].p, "\"objects\":6000");
+	assert_non_null(at);
+	memcpy(at, "\"objects\":6001", 14);
+	refuse_read(f, ERR_DATA, "has 6000 objects, the entry says 6001");
+	memcpy(at, "\"objects\":6000", 14);
+
+	f->keys[0][0] = 'x'; /* gone, though the log names it */
+	refuse_read(f, ERR_DATA, "no object \"" LIST_7 "\"");
+	f->keys[0][0] = '_';
+	f->fate_key = LIST_7;
+	f->get_fate = FATE_LOSE_ANSWER; /* perhaps there */
+	refuse_read(f, ERR_NET, "timed out");
+	entry_free(e);
+	fake_free(f);
+}
+
+static void
+test_damaged_entry(void **state)
+{
+	FakeStore *f = fake_new();
+	char *text;
+
+	(void) state;
+	write_entry(&f->base, 7);
+	text = xstrdup(fake_text(f, ENTRY_7));
+	fake_set(f, ENTRY_7, (Slice){ (uint8_t *) text, strlen(text) / 2 });
+	refuse_read(f, ERR_DATA, "log entry \"" ENTRY_7 "\": not a log entry");
+	fake_set(f, ENTRY_7, (Slice){ NULL, 0 });
+	refuse_read(f, ERR_DATA, "log entry \"" ENTRY_7 "\"");
+	strstr(text, "\"entry\":7")[8] = '8';
+	fake_set(f, ENTRY_7, slice_cstr(text));
+	refuse_read(f, ERR_DATA, "it is entry 8");
+	free(text);
+	fake_free(f);
+}
+
+/* What does not fit an entry, and is no object, is refused. */
+static void
+test_too_long(void **state)
+{
+	FakeStore *f = fake_new();
+	Entry *e = new_entry(7, "0a0b0c0d");
+	Err err;
+
+	(void) state;
+	for (int i = 0; i < 20000; i++)
+		(void) entry_add_load(e);
+	add_objects(e, 10);
+	assert_false(commitlog_write(&f->base, e, &err));
+	assert_int_equal(err.kind, ERR_LIMIT);
+	assert_non_null(strstr(err.msg, "entry 7 passes 1 MB"));
+	assert_int_equal(fake_find(f, ENTRY_7), -1);
+	entry_free(e);
+	fake_free(f);
+}
+
+static void
+test_schema(void **state)
+{
+	FakeStore *f = fake_new();
+	Schema *s = schema_new("public", "_t", 0);
+	Schema *again = NULL;
+	Buf file;
+	Buf key;
+	Err err;
+
+	(void) state;
+	s->identity = 'd';
+	schema_finish(s);
+	buf_init(&file, SCHEMA_FILE_MAX);
+	buf_init(&key, 1024);
+	schema_encode(s, &file);
+	key_add_schema(&key, "public", "_t", s->hash);
+	fake_set(f, buf_cstr(&key), buf_slice(&file));
+	assert_true(
+		commitlog_schema(&f->base, "public", "_t", s->hash, &again, &err));
+	assert_string_equal(again->table, "_t");
+	assert_string_equal(again->hash, s->hash);
+	schema_free(again);
+	again = NULL;
+
+	/* under a name that is not its content's */
+	buf_reset(&key);
+	key_add_schema(&key, "public", "_t", "0123456789abcdef");
+	fake_set(f, buf_cstr(&key), buf_slice(&file));
+	assert_false(commitlog_schema(&f->base, "public", "_t", "0123456789abcdef",
+								  &again, &err));
+	assert_int_equal(err.kind, ERR_DATA);
+	assert_non_null(strstr(err.msg, s->hash));
+	assert_null(again);
+
+	fake_set(f, buf_cstr(&key), slice_cstr("{}"));
+	assert_false(commitlog_schema(&f->base, "public", "_t", "0123456789abcdef",
+								  &again, &err));
+	assert_int_equal(err.kind, ERR_DATA);
+	assert_false(commitlog_schema(&f->base, "public", "_t", "ffffffffffffffff",
+								  &again, &err));
+	assert_int_equal(err.kind, ERR_NOT_FOUND);
+	assert_non_null(
+		strstr(err.msg, "_cdc/schema/public/%5Ft/ffffffffffffffff.json"));
+	assert_null(again);
+	schema_free(s);
+	buf_done(&file);
+	buf_done(&key);
+	fake_free(f);
+}
+
+static void
+test_object(void **state)
+{
+	static const struct
+	{
+		const char *name;
+		const char *body; /* NULL: there is none */
+		ErrKind kind;
+		const char *message;
+	} rows[] = {
+		{ "right", "123456789", ERR_NONE, "" },
+		{ "too short", "12345678", ERR_DATA, "has 8 bytes, the log says 9" },
+		{ "too long", "1234567890", ERR_DATA, "has 10 bytes, the log says 9" },
+		{ "damaged", "123456780", ERR_DATA, "is damaged" },
+		{ "empty", "", ERR_DATA, "has 0 bytes, the log says 9" },
+		{ "gone", NULL, ERR_NOT_FOUND, "no object" },
+	};
+	EntryObject o = { .key = (char *) "k", .bytes = 9, .crc32c = 0xe3069283 };
+
+	(void) state;
+	for (size_t i = 0; i < COUNT(rows); i++)
+	{
+		FakeStore *f = fake_new();
+		bool ok;
+		Buf out;
+		Err err;
+
+		buf_init(&out, 1024);
+		err_clear(&err);
+		if (rows[i].body)
+			fake_set(f, "k", slice_cstr(rows[i].body));
+		ok = commitlog_object(&f->base, &o, &out, &err);
+		if (ok != (rows[i].kind == ERR_NONE) || err.kind != rows[i].kind ||
+			!strstr(err.msg, rows[i].message))
+			fail_msg("%s: %s", rows[i].name, ok ? "taken" : err.msg);
+		if (ok)
+			assert_string_equal(buf_cstr(&out), "123456789");
+		buf_done(&out);
+		fake_free(f);
+	}
+}
+
+/* The same over a folder. */
+static void
+test_folder(void **state)
+{
+	char folder[] = "/tmp/test_commitlog.XXXXXX";
+	char *url;
+	char *command;
+	StoreOptions options = { 0 };
+	Store *s = NULL;
+	Entry *other = new_entry(41, "ffffffff");
+	Entry *e = NULL;
+	int heads = 0;
+	Err err;
+
+	(void) state;
+	assert_non_null(mkdtemp(folder));
+	url = xasprintf("file://%s", folder);
+	options.url = url;
+	if (!store_open(&options, &s, &err))
+		fail_msg("%s", err.msg);
+	check_last(s, &heads);
+
+	assert_true(commitlog_write(s, other, &err));
+	assert_true(commitlog_write(s, other, &err));
+	entry_set(&other->writer, "0a0b0c0d");
+	assert_false(commitlog_write(s, other, &err));
+	assert_int_equal(err.kind, ERR_LOST);
+	entry_free(other);
+
+	other = new_entry(42, "0a0b0c0d");
+	add_objects(other, 6000);
+	assert_true(commitlog_write(s, other, &err));
+	assert_true(commitlog_last(s, 7, &e, &err));
+	assert_int_equal(e->seq, 42);
+	check_objects(e, 6000);
+	entry_free(e);
+	entry_free(other);
+	store_close(s);
+	command = xasprintf("rm -rf %s", folder);
+	assert_int_equal(system(command), 0);
+	free(command);
+	free(url);
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_last),
+		cmocka_unit_test(test_last_fails),
+		cmocka_unit_test(test_write_and_read),
+		cmocka_unit_test(test_lost_answers),
+		cmocka_unit_test(test_other_writer),
+		cmocka_unit_test(test_lists),
+		cmocka_unit_test(test_lists_lost_answers),
+		cmocka_unit_test(test_damaged_list),
+		cmocka_unit_test(test_damaged_entry),
+		cmocka_unit_test(test_too_long),
+		cmocka_unit_test(test_schema),
+		cmocka_unit_test(test_object),
+		cmocka_unit_test(test_folder),
+	};
+
+	return cmocka_run_group_tests_name("commitlog", tests, NULL, NULL);
+}
