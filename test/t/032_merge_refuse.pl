@@ -133,7 +133,6 @@ my $good = $folder;
 	refused(2, qr/no commit log.*init/, 'no lake');
 	$folder = $good;
 }
-refused(3, qr/belongs to slot "cdc_s3", but source\.slot is "x"/, 'another slot', '--source.slot=x');
 unlink "$good/_cdc/log/00000000000000000002.json";
 refused(3, qr/entry 2 /, 'the entry where the target stands is gone');
 

@@ -91,7 +91,6 @@ merge_once(const Config *cfg, const StoreOptions *so, Err *err)
 {
 	MergeOptions o = {
 		.conninfo = cfg->target_conninfo,
-		.slot = cfg->source_slot,
 		.until = cfg->merge_until,
 		.on_reject = cfg->merge_on_reject,
 		.map = cfg->merge_map,

@@ -30,7 +30,6 @@
 typedef struct MergeOptions
 {
 	const char *conninfo;    /* the target; "" = PG* variables */
-	const char *slot;        /* expected in the log; NULL or "": any */
 	const char *until;       /* "hour", "now", an LSN, or a UTC time */
 	const char *on_reject;   /* "stop" or "continue" */
 	const char *map;         /* "s.t=s2.t2,s.*=s3.*"; "" = same names */

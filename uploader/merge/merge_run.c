@@ -572,17 +572,6 @@ run_all(Run *run, Err *err)
 	return true;
 }
 
-static bool
-check_slot(const MergeOptions *o, const Entry *source, Err *err)
-{
-	if (!o->slot || !o->slot[0] || strcmp(o->slot, source->slot) == 0)
-		return true;
-	err_set(err, ERR_GAP, 0,
-			"the lake belongs to slot \"%s\", but source.slot is \"%s\"",
-			source->slot, o->slot);
-	return err_hint(err, "correct store.url or source.slot");
-}
-
 bool
 merge_run(Store *store, const MergeOptions *o, MergeResult *out, Err *err)
 {
@@ -597,8 +586,7 @@ merge_run(Store *store, const MergeOptions *o, MergeResult *out, Err *err)
 	run.cx.database = source->database;
 	run.cx.slot = source->slot;
 	run.cx.keep_going = strcmp(o->on_reject, "continue") == 0;
-	ok = check_slot(o, source, err) &&
-		 pg_connect(o->conninfo, PG_TARGET, &run.cx.conn, err) &&
+	ok = pg_connect(o->conninfo, PG_TARGET, &run.cx.conn, err) &&
 		 sql_run(&run.cx, "quiet notices", "SET client_min_messages = warning",
 				 NULL, err) &&
 		 run_all(&run, err);
