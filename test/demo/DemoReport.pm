@@ -28,8 +28,9 @@ sub _size
 
 sub _cut
 {
-	my ($text) = @_;
-	return length $text > $width ? substr($text, 0, $width - 1) . '…' : $text;
+	my ($text, $most) = @_;
+	$most //= $width;
+	return length $text > $most ? substr($text, 0, $most - 1) . '…' : $text;
 }
 
 # The lake as a tree; of many files in one folder the first ones.
@@ -50,18 +51,27 @@ sub _branch
 	my @files = grep { -f "$dir/$_" } @names;
 	for my $name (grep { -d "$dir/$_" } @names)
 	{
-		# Folders with one single folder in them share a line.
+		# What has one single thing in it shares a line with it; scratch
+		# folders are empty by now.
 		my $path = $name;
-		while (1)
+		my @inner = ($name);
+		while (-d "$dir/$path")
 		{
 			opendir my $sub, "$dir/$path" or last;
-			my @inner = grep { !/^\.\.?$/ } readdir $sub;
+			@inner = grep { !/^\.\.?$/ } readdir $sub;
 			closedir $sub;
-			last unless @inner == 1 && -d "$dir/$path/$inner[0]";
+			last unless @inner == 1;
 			$path .= "/$inner[0]";
 		}
-		print "$indent├─ $path/\n";
-		$self->_branch("$dir/$path", "$indent│  ");
+		if (-f "$dir/$path")
+		{
+			printf "%s├─ %s  %s\n", $indent, $path, _size(-s "$dir/$path");
+		}
+		elsif (@inner)
+		{
+			print "$indent├─ $path/\n";
+			$self->_branch("$dir/$path", "$indent│  ");
+		}
 	}
 	for my $i (0 .. $#files)
 	{
@@ -69,7 +79,7 @@ sub _branch
 		{
 			my $bytes = 0;
 			$bytes += -s "$dir/$_" for @files[ $i .. $#files ];
-			printf "%s└─ … and %d more, %s\n", $indent, @files - $i,
+			printf "%s├─ … and %d more, %s\n", $indent, @files - $i,
 			  _size($bytes);
 			last;
 		}
@@ -100,7 +110,7 @@ sub records
 			($found) = grep { $_ =~ $line } $self->_lines($object);
 			last if defined $found;
 		}
-		print '  ', _cut("$what: " . ($found // '(none)')), "\n";
+		print "  $what\n    ", _cut($found // '(none)', 2 * $width), "\n";
 	}
 	return;
 }

@@ -153,8 +153,8 @@ my $unequal = $report->compare($source, 'shop', $target, 'shop_copy', @tables);
 
 my $changes = $report->streamed_rows;
 step('figures');
-printf "  %d changes in %.1f s of streaming: %d changes/s\n", $changes,
-  $streaming, $changes / $streaming;
+printf "  %d changes in %.1f s of streaming: %d changes/s, all that was written\n",
+  $changes, $streaming, $changes / $streaming;
 printf "  from commit to durable: median %.2f s, longest %.2f s "
   . "(flush.interval=1s)\n", median(@lag), (sort { $b <=> $a } @lag)[0];
 

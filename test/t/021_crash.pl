@@ -68,8 +68,7 @@ sub look
 			"select lpad(upper(to_hex(pg_wal_lsn_diff(confirmed_flush_lsn, '0/0')"
 		  . "::bigint)), 16, '0') from pg_replication_slots "
 		  . "where slot_name = 'cdc_s3'");
-	my $last = ($cdc->entries)[-1];
-	$ahead++ if $confirmed gt $last->{end_lsn};
+	$ahead++ if $confirmed gt $cdc->last_entry->{end_lsn};
 	return;
 }
 
@@ -77,7 +76,7 @@ sub look_for
 {
 	my ($seconds) = @_;
 	my $until = time + $seconds;
-	do { look(); sleep 0.02; } while (time < $until);
+	do { look(); sleep 0.05; } while (time < $until);
 	return;
 }
 

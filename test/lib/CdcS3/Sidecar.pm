@@ -101,6 +101,13 @@ sub entries
 	return map { $json->decode(slurp($_)) } $self->entry_files;
 }
 
+sub last_entry
+{
+	my ($self) = @_;
+	my $last = ($self->entry_files)[-1] or return;
+	return JSON::PP->new->utf8->decode(slurp($last));
+}
+
 # The objects of one entry, those in its lists too.
 sub entry_objects
 {
@@ -197,8 +204,7 @@ sub wait_loaded
 sub loaded
 {
 	my ($self) = @_;
-	my $last = ($self->entry_files)[-1] or return;
-	my $e = JSON::PP->new->utf8->decode(slurp($last));
+	my $e = $self->last_entry or return;
 	return $e->{loaded} && !$e->{loads_open};
 }
 
