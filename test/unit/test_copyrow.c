@@ -1,0 +1,342 @@
+/*-------------------------------------------------------------------------
+ * test_copyrow.c
+ *	  pipe/copyrow: rows of a binary COPY become what the wire would have
+ *	  sent.  The bytes are those of PostgreSQL 15.
+ *-------------------------------------------------------------------------
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "cdc_s3_proto.h"
+#include "codec/hash.h"
+#include "codec/pgfmt.h"
+#include "pipe/copyrow.h"
+
+#define COUNT(a) (sizeof(a) / sizeof((a)[0]))
+#define HEADER "5047434f50590aff0d0a000000000000000000"
+
+/* A message of exactly its size. */
+static Slice
+message(const char *hex)
+{
+	size_t n = strlen(hex) / 2;
+	uint8_t *p = xmalloc(n);
+
+	assert_true(hex_decode(hex, n, p));
+	return (Slice){ p, n };
+}
+
+/* Feeds the message; tells whether there is a row, and whether it was taken. */
+static bool
+feed(CopyReader *r, const char *hex, RowView *row, bool *out_row, Slice *keep)
+{
+	Err err;
+	bool ok;
+
+	*keep = message(hex);
+	ok = copy_reader_row(r, *keep, row, out_row, &err);
+	if (!ok)
+	{
+		assert_int_equal(err.kind, ERR_DATA);
+		assert_false(*out_row);
+	}
+	return ok;
+}
+
+/* One value of each kind, and NULL, as COPY sent them in one row. */
+static const struct
+{
+	uint8_t kind;
+	const char *sent; /* length and bytes */
+	const char *want; /* the wire's; NULL: SQL's null */
+} values[] = {
+	{ CDC_S3_KIND_BOOL, "0000000101", "01" },
+	{ CDC_S3_KIND_INT2, "00000002fffe", "feff" },
+	{ CDC_S3_KIND_INT4, "0000000400000007", "07000000" },
+	{ CDC_S3_KIND_INT8, "000000088000000000000000", "0000000000000080" },
+	{ CDC_S3_KIND_OID, "00000004ee6b2800", "00286bee" },
+	{ CDC_S3_KIND_FLOAT4, "000000043fc00000", "0000c03f" },
+	{ CDC_S3_KIND_FLOAT8, "000000083fb999999999999a", "9a9999999999b93f" },
+	{ CDC_S3_KIND_DATE, "000000040000265d", "5d260000" },
+	{ CDC_S3_KIND_TIME, "00000008000000141dd76000", "0060d71d14000000" },
+	{ CDC_S3_KIND_TIMETZ, "0000000c0000000000000000ffffb004",
+	  "000000000000000004b0ffff" },
+	{ CDC_S3_KIND_TIMESTAMP, "00000008fffffffffff85ee0", "e05ef8ffffffffff" },
+	{ CDC_S3_KIND_TIMESTAMPTZ, "00000008000303c3b6991400", "001499b6c3030300" },
+	{ CDC_S3_KIND_INTERVAL,
+	  "00000010000000029255"
+	  "5340fffffffe00000001",
+	  "4053559202000000feffffff01000000" },
+	{ CDC_S3_KIND_UUID, "00000010a0eebc999c0b4ef8bb6d6bb9bd380a11",
+	  "a0eebc999c0b4ef8bb6d6bb9bd380a11" },
+	{ CDC_S3_KIND_NUMERIC, "0000000c0002000040000002005907d0",
+	  "024000005900d007" },
+	{ CDC_S3_KIND_STRING, "0000000474657874", "74657874" },
+	{ CDC_S3_KIND_BYTEA, "0000000200ff", "00ff" },
+	{ CDC_S3_KIND_JSON, "000000087b2261223a20317d", "7b2261223a20317d" },
+	{ CDC_S3_KIND_TEXT, "ffffffff", NULL },
+	{ CDC_S3_KIND_TEXT, "00000000", "" },
+};
+
+static void
+check_value(size_t i, const ColView *v)
+{
+	Slice want;
+
+	if (!values[i].want)
+	{
+		assert_int_equal(v->state, COL_NULL);
+		return;
+	}
+	want = message(values[i].want);
+	assert_int_equal(v->state, COL_VALUE);
+	assert_int_equal(v->n, want.n);
+	assert_memory_equal(v->p, want.p, want.n);
+	free((void *) want.p);
+}
+
+static void
+test_kinds(void **state)
+{
+	uint8_t kinds[COUNT(values)];
+	CopyReader r;
+	RowView row;
+	Slice keep;
+	bool has;
+	Buf hex;
+
+	(void) state;
+	buf_init(&hex, SIZE_MAX);
+	buf_printf(&hex, HEADER "%04zx", COUNT(values));
+	for (size_t i = 0; i < COUNT(values); i++)
+	{
+		kinds[i] = values[i].kind;
+		buf_str(&hex, values[i].sent);
+	}
+	copy_reader_init(&r, kinds, COUNT(values));
+	assert_true(feed(&r, buf_cstr(&hex), &row, &has, &keep));
+	assert_true(has);
+	assert_int_equal(row.ncols, COUNT(values));
+	for (size_t i = 0; i < COUNT(values); i++)
+		check_value(i, &row.cols[i]);
+	free((void *) keep.p);
+	/* the second row has no header, the end no row */
+	assert_true(feed(&r, buf_cstr(&hex) + strlen(HEADER), &row, &has, &keep));
+	assert_true(has);
+	for (size_t i = 0; i < COUNT(values); i++)
+		check_value(i, &row.cols[i]);
+	free((void *) keep.p);
+	assert_true(feed(&r, "ffff", &row, &has, &keep));
+	assert_false(has);
+	free((void *) keep.p);
+	copy_reader_done(&r);
+	buf_done(&hex);
+}
+
+/* What COPY sends of a numeric, and its text. */
+static void
+test_numerics(void **state)
+{
+	static const struct
+	{
+		const char *sent;
+		const char *lead;
+		int zeros;
+		const char *tail;
+	} rows[] = {
+		{ "0000000000000000", "0", 0, "" },
+		{ "0000000000000002", "0.00", 0, "" },
+		{ "00010000000000000001", "1", 0, "" },
+		{ "00010000400000000001", "-1", 0, "" },
+		{ "00010001000000000001", "1", 4, "" },
+		{ "0001ffff000000040001", "0.", 3, "1" },
+		{ "0001fffe000000080001", "0.", 7, "1" },
+		{ "0002000000000003007b11d0", "123.456", 0, "" },
+		{ "00000000c0000000", "NaN", 0, "" },
+		{ "00000000d0000020", "Infinity", 0, "" },
+		{ "00000000f0000020", "-Infinity", 0, "" },
+		{ "0001004b000000000001", "1", 300, "" },
+		{ "0001ffb54000012c0001", "-0.", 299, "1" },
+		{ "000600040000000104d2162e23340d801ed21388", "12345678901234567890.5",
+		  0, "" },
+		{ "00017fff0000000003e8", "1", 131071, "" },
+	};
+	static const uint8_t kind = CDC_S3_KIND_NUMERIC;
+	CopyReader r;
+
+	(void) state;
+	copy_reader_init(&r, &kind, 1);
+	r.begun = true;
+	for (size_t i = 0; i < COUNT(rows); i++)
+	{
+		char *hex =
+			xasprintf("0001%08zx%s", strlen(rows[i].sent) / 2, rows[i].sent);
+		bool special;
+		bool has;
+		RowView row;
+		Slice keep;
+		char *out;
+		Buf want;
+		size_t n;
+
+		assert_true(feed(&r, hex, &row, &has, &keep));
+		assert_true(has);
+		out = xmalloc(fmt_numeric_size(row.cols[0].p, row.cols[0].n));
+		n = fmt_numeric(out, row.cols[0].p, row.cols[0].n, &special);
+		buf_init(&want, SIZE_MAX);
+		buf_str(&want, rows[i].lead);
+		for (int k = 0; k < rows[i].zeros; k++)
+			buf_byte(&want, '0');
+		buf_str(&want, rows[i].tail);
+		assert_int_equal(n, want.n);
+		assert_memory_equal(out, want.p, n);
+		free(out);
+		free(hex);
+		free((void *) keep.p);
+		buf_done(&want);
+	}
+	copy_reader_done(&r);
+}
+
+static void
+test_header(void **state)
+{
+	static const struct
+	{
+		const char *name;
+		const char *hex;
+		bool ok, row;
+	} rows[] = {
+		{ "alone", HEADER, true, false },
+		{ "with the trailer", HEADER "ffff", true, false },
+		{ "with a row", HEADER "0000", true, true },
+		{ "nothing", "", false, false },
+		{ "cut off", "5047434f50590aff0d0a0000000000000000", false, false },
+		{ "line ends were changed", "5047434f50590aff0a0a000000000000000000",
+		  false, false },
+		{ "no header", "0000", false, false },
+	};
+
+	(void) state;
+	for (size_t i = 0; i < COUNT(rows); i++)
+	{
+		CopyReader r;
+		RowView row;
+		Slice keep;
+		bool has;
+
+		copy_reader_init(&r, NULL, 0);
+		if (feed(&r, rows[i].hex, &row, &has, &keep) != rows[i].ok ||
+			has != rows[i].row)
+			fail_msg("%s", rows[i].name);
+		if (has)
+			assert_int_equal(row.ncols, 0);
+		free((void *) keep.p);
+		copy_reader_done(&r);
+	}
+}
+
+static void
+test_damaged(void **state)
+{
+	static const struct
+	{
+		const char *name;
+		uint8_t kind;
+		const char *hex;
+	} rows[] = {
+		{ "nothing", CDC_S3_KIND_INT4, "" },
+		{ "half a count", CDC_S3_KIND_INT4, "00" },
+		{ "no column", CDC_S3_KIND_INT4, "0000" },
+		{ "two columns", CDC_S3_KIND_INT4, "0002000000040000000700000000" },
+		{ "length cut off", CDC_S3_KIND_INT4, "0001000000" },
+		{ "value cut off", CDC_S3_KIND_INT4, "000100000004000000" },
+		{ "value missing", CDC_S3_KIND_INT4, "000100000004" },
+		{ "more behind it", CDC_S3_KIND_INT4, "0001000000040000000700" },
+		{ "too short", CDC_S3_KIND_INT4, "0001000000020007" },
+		{ "too long", CDC_S3_KIND_INT4, "0001000000080000000000000007" },
+		{ "length of -2", CDC_S3_KIND_STRING, "0001fffffffe" },
+		{ "length of 2 GB", CDC_S3_KIND_STRING, "00017fffffff00" },
+		{ "bool of nothing", CDC_S3_KIND_BOOL, "000100000000" },
+		{ "uuid of 15", CDC_S3_KIND_UUID,
+		  "00010000000fa0eebc999c0b4ef8bb6d6bb9bd380a" },
+		{ "numeric of nothing", CDC_S3_KIND_NUMERIC, "000100000000" },
+		{ "numeric without scale", CDC_S3_KIND_NUMERIC,
+		  "000100000006000000000000" },
+		{ "numeric lacks a digit", CDC_S3_KIND_NUMERIC,
+		  "00010000000a00020000000000000001" },
+		{ "numeric has one more", CDC_S3_KIND_NUMERIC,
+		  "00010000000a00000000000000000001" },
+		{ "numeric has half of one more", CDC_S3_KIND_NUMERIC,
+		  "000100000009000000000000000001" },
+	};
+
+	(void) state;
+	for (size_t i = 0; i < COUNT(rows); i++)
+	{
+		CopyReader r;
+		RowView row;
+		Slice keep;
+		bool has;
+
+		copy_reader_init(&r, &rows[i].kind, 1);
+		r.begun = true;
+		if (feed(&r, rows[i].hex, &row, &has, &keep))
+			fail_msg("%s was taken", rows[i].name);
+		free((void *) keep.p);
+		copy_reader_done(&r);
+	}
+}
+
+/* A row with everything in it, cut off anywhere, is refused. */
+static void
+test_truncated(void **state)
+{
+	uint8_t kinds[COUNT(values)];
+	Buf hex;
+
+	(void) state;
+	buf_init(&hex, SIZE_MAX);
+	buf_printf(&hex, "%04zx", COUNT(values));
+	for (size_t i = 0; i < COUNT(values); i++)
+	{
+		kinds[i] = values[i].kind;
+		buf_str(&hex, values[i].sent);
+	}
+	for (size_t n = 0; n < hex.n; n += 2)
+	{
+		char *cut = xstrndup(buf_cstr(&hex), n);
+		CopyReader r;
+		RowView row;
+		Slice keep;
+		bool has;
+
+		copy_reader_init(&r, kinds, COUNT(values));
+		r.begun = true;
+		assert_false(feed(&r, cut, &row, &has, &keep));
+		free((void *) keep.p);
+		free(cut);
+		copy_reader_done(&r);
+	}
+	buf_done(&hex);
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_kinds),     cmocka_unit_test(test_numerics),
+		cmocka_unit_test(test_header),    cmocka_unit_test(test_damaged),
+		cmocka_unit_test(test_truncated),
+	};
+
+	return cmocka_run_group_tests_name("copyrow", tests, NULL, NULL);
+}

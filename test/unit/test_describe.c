@@ -1,0 +1,95 @@
+/*-------------------------------------------------------------------------
+ * test_describe.c
+ *	  pipe/describe: the COPY that loads a table, and load ids.  What the
+ *	  catalogs say is tested against a server in test/t.
+ *-------------------------------------------------------------------------
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "cdc_s3_proto.h"
+#include "pipe/describe.h"
+
+static void
+set_column(SchemaColumn *c, const char *name, uint8_t kind)
+{
+	c->name = xstrdup(name);
+	c->kind = kind;
+}
+
+/* Values of kind text as the output function prints them, others as stored. */
+static void
+test_copy(void **state)
+{
+	Schema *s = schema_new("pub\"lic", "a.b;--", 4);
+	Buf sql;
+
+	(void) state;
+	set_column(&s->cols[0], "id", CDC_S3_KIND_INT4);
+	set_column(&s->cols[1], "Or\"der", CDC_S3_KIND_TEXT);
+	set_column(&s->cols[2], "n", CDC_S3_KIND_NUMERIC);
+	set_column(&s->cols[3], "a", CDC_S3_KIND_TEXT);
+	buf_init(&sql, SIZE_MAX);
+	buf_str(&sql, "BEGIN; ");
+	describe_copy(s, &sql);
+	assert_string_equal(
+		buf_cstr(&sql),
+		"BEGIN; COPY (SELECT \"id\", "
+		"CASE WHEN pg_catalog.num_nulls(\"Or\"\"der\") = 0 "
+		"THEN pg_catalog.format('%s', \"Or\"\"der\") END, \"n\", "
+		"CASE WHEN pg_catalog.num_nulls(\"a\") = 0 "
+		"THEN pg_catalog.format('%s', \"a\") END"
+		" FROM \"pub\"\"lic\".\"a.b;--\") TO STDOUT (FORMAT binary)");
+	buf_done(&sql);
+	schema_free(s);
+}
+
+static void
+test_copy_no_columns(void **state)
+{
+	Schema *s = schema_new("public", "empty", 0);
+	Buf sql;
+
+	(void) state;
+	buf_init(&sql, SIZE_MAX);
+	describe_copy(s, &sql);
+	assert_string_equal(buf_cstr(&sql),
+						"COPY (SELECT  FROM \"public\".\"empty\")"
+						" TO STDOUT (FORMAT binary)");
+	buf_done(&sql);
+	schema_free(s);
+}
+
+static void
+test_load_id(void **state)
+{
+	char first[LOAD_ID_LEN + 1];
+	char second[LOAD_ID_LEN + 1];
+
+	(void) state;
+	load_id_new(first);
+	load_id_new(second);
+	assert_int_equal(strlen(first), LOAD_ID_LEN);
+	assert_int_equal(strspn(first, "0123456789abcdef"), LOAD_ID_LEN);
+	assert_string_not_equal(first, second);
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_copy),
+		cmocka_unit_test(test_copy_no_columns),
+		cmocka_unit_test(test_load_id),
+	};
+
+	return cmocka_run_group_tests_name("describe", tests, NULL, NULL);
+}
