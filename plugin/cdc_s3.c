@@ -122,8 +122,6 @@ cdc_s3_txn_enter(CdcS3State *st, ReorderBufferTXN *txn, CdcS3Txn *t)
 	st->xid = txn->xid;
 	st->pinned = false;
 	cdc_s3_rels_settings(st);
-	if (st->opt.format == FORMAT_TEXT)
-		cdc_s3_pin_settings(st);
 }
 
 static void

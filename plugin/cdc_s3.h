@@ -200,7 +200,8 @@ typedef struct CdcS3Rel
 	CdcS3Column *cols;
 	CdcS3Step *steps;     /* natts of them */
 	CdcS3Step *key_steps; /* up to the last key column */
-	char *name;           /* quoted, of the root where rows have its shape */
+	char *schema;         /* of the relation whose shape is sent */
+	char *name;
 
 	/* The relation frame's body; its version changes when it does. */
 	char *body;

@@ -4,10 +4,10 @@
  *	  and the server's encoding converted to UTF-8 without ever failing.
  *
  * Settings are pinned at the first text value of each transaction that is
- * decoded, with the effect of SET LOCAL in the (sub)transaction that the
- * server opens for it and rolls back at its end.  So a later SET, a reload of
- * the configuration or an error changes nothing, and a caller of the SQL
- * functions gets its own settings back.
+ * decoded, in the (sub)transaction that the server opens for it and rolls back
+ * at its end.  So a later SET, a reload of the configuration or an error
+ * changes nothing, and a caller of the SQL functions gets its own settings
+ * back.  Elsewhere they are pinned in a nest level of their own.
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"
@@ -28,7 +28,7 @@ static void
 pin(const char *name, const char *value)
 {
 	(void) set_config_option(name, value, PGC_USERSET, PGC_S_SESSION,
-							 GUC_ACTION_LOCAL, true, 0, false);
+							 GUC_ACTION_SAVE, true, 0, false);
 }
 
 /* Only what differs is set: it usually is a time zone and a search path. */

@@ -632,7 +632,6 @@ build_contents(CdcS3State *st, CdcS3Rel *rel, Relation relation)
 	CdcS3Published pub = { 0 };
 	Relation root;
 	Relation shape;
-	char *schema;
 
 	if (!relation_can_be_published(relation))
 		return;
@@ -642,10 +641,10 @@ build_contents(CdcS3State *st, CdcS3Rel *rel, Relation relation)
 	{
 		rel->as_root = shape != relation;
 		rel->rootid = RelationGetRelid(rel->as_root ? shape : root);
-		schema = get_namespace_name(RelationGetNamespace(shape));
-		rel->name = MemoryContextStrdup(
-			rel->cxt,
-			quote_qualified_identifier(schema, RelationGetRelationName(shape)));
+		rel->schema = MemoryContextStrdup(
+			rel->cxt, get_namespace_name(RelationGetNamespace(shape)));
+		rel->name =
+			MemoryContextStrdup(rel->cxt, RelationGetRelationName(shape));
 		build_columns(st, rel, relation, shape,
 					  pub.all_columns ? NULL : pub.columns);
 		build_identity(rel, relation, shape);

@@ -12,6 +12,7 @@
 #include "access/tupmacs.h"
 #include "mb/pg_wchar.h"
 #include "utils/builtins.h"
+#include "utils/guc.h"
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
 
@@ -293,7 +294,8 @@ show_change(CdcS3State *st, StringInfo out, Cursor *c, const char *verb,
 	}
 	appendStringInfoString(out, verb);
 	show_details(st, out, &d);
-	appendStringInfo(out, " %s:", rel->name);
+	appendStringInfo(
+		out, " %s:", quote_qualified_identifier(rel->schema, rel->name));
 	if (flags & (CDC_S3_OLD_KEY | CDC_S3_OLD_FULL))
 	{
 		bool key_only = (flags & CDC_S3_OLD_KEY) != 0;
@@ -331,7 +333,8 @@ show_truncate(CdcS3State *st, StringInfo out, Cursor *c, uint8 flags)
 	{
 		CdcS3Rel *rel = get_relation(st, c);
 
-		appendStringInfo(out, "%s %s", i > 0 ? "," : "", rel->name);
+		appendStringInfo(out, "%s %s", i > 0 ? "," : "",
+						 quote_qualified_identifier(rel->schema, rel->name));
 		if (get_u8(c) & CDC_S3_TRUNC_PARTIAL)
 		{
 			uint32 len = get_u32(c);
@@ -578,6 +581,8 @@ cdc_s3_text_frame(CdcS3State *st, const char *frame, Size len)
 {
 	uint8 type = (uint8) frame[0];
 	Cursor c = { frame + CDC_S3_FRAME_HEADER, frame + len };
+	bool pinned = st->pinned;
+	int nest_level;
 	MemoryContext old;
 
 	if (type == CDC_S3_HELLO ||
@@ -585,7 +590,11 @@ cdc_s3_text_frame(CdcS3State *st, const char *frame, Size len)
 		return;
 	OutputPluginPrepareWrite(st->ctx, true);
 	old = MemoryContextSwitchTo(st->scratch);
+	nest_level = NewGUCNestLevel();
+	cdc_s3_pin_settings(st);
 	show_frame(st, st->ctx->out, &c, type, (uint8) frame[1]);
+	AtEOXact_GUC(true, nest_level);
+	st->pinned = pinned;
 	MemoryContextSwitchTo(old);
 	OutputPluginWrite(st->ctx, true);
 }

@@ -32,8 +32,15 @@ SELECT position('\xff400d0300'::bytea || convert_to(repeat('é', 100000), 'UTF8'
 	in data) > 0 AS long FROM got OFFSET 1 LIMIT 1;
 -- The text format is in the database's own encoding.
 INSERT INTO public."Größe" VALUES (3, 'Äpfel', 'groß');
+SET timezone = 'Asia/Kathmandu';
+BEGIN;
 SELECT data FROM pg_logical_slot_get_changes('enc', NULL, NULL, 'format', 'text',
 	'tables', 'public."Größe"');
+-- Not even the caller's transaction keeps a setting of ours.
+SELECT count(*) FROM pg_logical_slot_get_binary_changes('enc', NULL, NULL);
+SHOW timezone;
+SHOW search_path;
+COMMIT;
 SELECT pg_drop_replication_slot('enc');
 \c eucjp
 SET client_encoding = 'UTF8';

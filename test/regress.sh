@@ -11,7 +11,7 @@ plugin=${PLUGIN:-$PWD/cdc_s3.so}
 root=$PWD
 out=$root/build/regress
 tests="init options filters types arrays text toolong toast identity truncate
-partition publication allowed ddl transactions stream aborted twophase messages origin
+partition publication allowed ddl virtual transactions stream aborted twophase messages origin
 settings notices errors binary encoding"
 [ $# = 0 ] || tests="init ${*//init/}"
 want=$(set -- $tests && echo $#)
