@@ -49,7 +49,7 @@ sub prepare_folder
 	$dir = $ENV{DEMO_DIR} || "$top/.demo";
 	make_path($dir);
 	$dir = abs_path($dir);
-	for my $part (qw(lake s3 log tmp))
+	for my $part (qw(lake s3 s3.notes log tmp))
 	{
 		remove_tree("$dir/$part", { error => \my $errors });
 		die "could not empty $dir/$part: is it another user's?\n" if @$errors;
