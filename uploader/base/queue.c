@@ -8,6 +8,7 @@
 #include "base/queue.h"
 
 #include <errno.h>
+#include <stdatomic.h>
 #include <stddef.h>
 #include <time.h>
 
@@ -143,6 +144,12 @@ budget_charge(Budget *b, int64_t bytes)
 	if (bytes < 0)
 		pthread_cond_broadcast(&b->freed);
 	pthread_mutex_unlock(&b->lock);
+}
+
+void
+budget_reserve(Budget *b, int64_t bytes)
+{
+	atomic_fetch_sub(&b->limit, bytes);
 }
 
 int64_t

@@ -57,12 +57,18 @@ typedef struct Budget
 	pthread_cond_t freed;
 	int64_t used;
 	int64_t peak;
-	int64_t limit;
+	_Atomic int64_t limit; /* less what is reserved */
 } Budget;
 
 void budget_init(Budget *b, int64_t limit);
 void budget_done(Budget *b);
 void budget_charge(Budget *b, int64_t bytes); /* < 0: gives back */
+
+/*
+ * Takes bytes off the limit: memory that is held as long as somebody works,
+ * whatever is in flight.  < 0: gives back.
+ */
+void budget_reserve(Budget *b, int64_t bytes);
 int64_t budget_used(Budget *b);
 
 /* Waits until used <= bytes, or timeout_ms passed; tells which. */

@@ -18,9 +18,10 @@
  *		after its commit.
  *	(3) A row never goes to an hour that is closed.
  *
- * Memory: open batches may take half of the budget.  Then the largest are
- * sealed; while all of the budget is on its way to the store, this thread
- * waits, the event queue fills, and the receiver stops reading.
+ * Memory: open batches may take half of the budget, a quarter while tables
+ * are loaded.  Then the largest are sealed; while all of the budget is on its
+ * way to the store, this thread waits, the event queue fills, and the
+ * receiver stops reading.
  * Layer: pipe.
  *-------------------------------------------------------------------------
  */
@@ -319,10 +320,11 @@ static bool
 make_room(Encoder *e, Batch *b)
 {
 	int64_t limit = e->p->budget.limit;
+	bool loading = atomic_load(&e->p->loads_active) > 0;
 
 	if ((int64_t) b->buf.n >= limit / 8)
 		ship_early(e, b);
-	while (e->nopen > 0 && e->open_bytes > limit / 2)
+	while (e->nopen > 0 && e->open_bytes > limit / (loading ? 4 : 2))
 		ship_early(e, largest(e));
 	while (!budget_wait_below(&e->p->budget, limit - limit / 8, 100))
 	{
@@ -603,7 +605,12 @@ static bool
 stop_now(Encoder *e)
 {
 	if (e->abandoned)
+	{
+		/* What is committed counts, or flapping sessions would never end. */
+		if (!e->early && e->cp_rows > 0)
+			checkpoint(e);
 		return true;
+	}
 	if (!e->stopping)
 		return false;
 	if (e->in_txn && clock_mono_ms() < e->stop_ms)

@@ -296,10 +296,12 @@ ship_batch(Loader *l, TableLoad *t)
 static bool
 make_room(Loader *l)
 {
-	int64_t limit = l->p->budget.limit;
-
-	/* The stream goes first: a load takes what is left of the budget. */
-	while (!budget_wait_below(&l->p->budget, limit / 2, STOP_POLL_MS))
+	/*
+	 * While a load runs the encoder's open batches take a quarter of the
+	 * budget, and the events another: there is always some left for it.
+	 */
+	while (!budget_wait_below(&l->p->budget, l->p->budget.limit / 8 * 5,
+							  STOP_POLL_MS))
 	{
 		if (stopped(l))
 			return err_set(&l->err, ERR_STOP, 0, "stopped");

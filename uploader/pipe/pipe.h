@@ -112,7 +112,7 @@ typedef enum EventType
 	EVENT_CHECKPOINT, /* asked for by a person */
 	EVENT_LOAD_DONE,  /* all objects of a table's load are durable */
 	EVENT_STOP,       /* finish and checkpoint by deadline_ms */
-	EVENT_ABANDON     /* end without a new checkpoint */
+	EVENT_ABANDON     /* end with what is committed by now */
 } EventType;
 
 typedef struct Event

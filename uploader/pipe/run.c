@@ -4,9 +4,9 @@
  *
  *	  session: start_session -> threads -> recv_run -> settle -> joined
  *
- * A session that ends without a stop settles what was sent (entries already
- * closed are written), throws away the rest, and a new one starts from the
- * log as if the process had been started anew.
+ * A session that ends without a stop settles what it has (rows that are
+ * committed get their entry), throws away the rest, and a new one starts from
+ * the log as if the process had been started anew.
  * Layer: pipe.
  *-------------------------------------------------------------------------
  */
@@ -140,7 +140,7 @@ start_threads(Pipe *p, Threads *t)
 	}
 }
 
-/* Tells the encoder to end without a new checkpoint. */
+/* Tells the encoder to end; what is committed may still be written. */
 static void
 abandon(Pipe *p)
 {

@@ -25,7 +25,8 @@ typedef struct Shipper
 	Store *store;
 	Compressor *compressor;
 	Buf out;
-	int64_t charged; /* for out and the compressor */
+	int64_t charged;  /* for out */
+	int64_t reserved; /* for the compressor, which keeps what it has */
 } Shipper;
 
 /* The object is durable: tell its checkpoint, or its load. */
@@ -47,10 +48,13 @@ report(Pipe *p, const Batch *b, int64_t bytes, uint32_t crc)
 static void
 charge(Shipper *s)
 {
-	int64_t size = (int64_t) (s->out.cap + compressor_memory(s->compressor));
+	int64_t size = (int64_t) s->out.cap;
+	int64_t kept = (int64_t) compressor_memory(s->compressor);
 
 	budget_charge(&s->p->budget, size - s->charged);
+	budget_reserve(&s->p->budget, kept - s->reserved);
 	s->charged = size;
+	s->reserved = kept;
 }
 
 static bool
