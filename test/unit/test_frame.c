@@ -611,6 +611,84 @@ test_golden_identity(void **state)
 	assert_true(changes > 40);
 }
 
+/*
+ * Streamed and prepared transactions are never asked for: their frames are
+ * refused.  The changes between them are read, with the xid they carry.
+ */
+static void
+test_golden_streams(void **state)
+{
+	static const char *const names[] = { "stream", "prepared" };
+	int refused = 0;
+	int changes = 0;
+
+	(void) state;
+	for (size_t k = 0; k < COUNT(names); k++)
+	{
+		FrameReader *r = frame_reader_new(MAX_FRAME, NULL, NULL);
+		Buf frame;
+		Buf packet;
+		Buf again;
+		Golden g;
+
+		read_golden(names[k], &g);
+		buf_init(&frame, SIZE_MAX);
+		buf_init(&packet, SIZE_MAX);
+		buf_init(&again, SIZE_MAX);
+		for (int i = 0; i < g.n; i++)
+		{
+			Slice rest = { g.packets[i].p + CDC_S3_PACKET_HEADER,
+						   g.packets[i].n - CDC_S3_PACKET_HEADER };
+
+			while (rest.n > 0)
+			{
+				uint8_t type;
+				uint8_t flags;
+				Slice body = cut_frame(&rest, &type, &flags);
+				FrameEvent ev;
+				Err err;
+
+				buf_reset(&frame);
+				buf_reset(&packet);
+				put_frame(&frame, type, flags, body);
+				put_packet(&packet, buf_slice(&frame));
+				if (strchr("SEApcr", type))
+				{
+					assert_false(swallow(r, buf_slice(&packet), &err));
+					assert_int_equal(err.kind, ERR_DATA);
+					refused++;
+					continue;
+				}
+				start(r, buf_slice(&packet));
+				assert_true(next(r, &ev));
+				if (k == 0 && strchr("IMT", type))
+				{
+					assert_int_equal(ev.flags & CDC_S3_CHANGE_XID,
+									 CDC_S3_CHANGE_XID);
+					assert_true(ev.xid > 0);
+				}
+				if (type == CDC_S3_INSERT)
+				{
+					buf_reset(&again);
+					put_change(&again, &ev, body);
+					assert_int_equal(again.n, body.n);
+					assert_memory_equal(again.p, body.p, body.n);
+					changes++;
+				}
+				if (type == CDC_S3_TRUNCATE)
+					assert_string_equal(ev.rels[0]->schema->table, "streamed");
+			}
+		}
+		buf_done(&frame);
+		buf_done(&packet);
+		buf_done(&again);
+		free_golden(&g);
+		frame_reader_free(r);
+	}
+	assert_true(refused > 8);
+	assert_true(changes >= 1202);
+}
+
 /* The packet's first n bytes in memory of that size, with a right CRC. */
 static uint8_t *
 cut_packet(Slice packet, size_t n)
@@ -1427,6 +1505,7 @@ main(void)
 		cmocka_unit_test(test_golden_withheld),
 		cmocka_unit_test(test_golden_hello),
 		cmocka_unit_test(test_golden_identity),
+		cmocka_unit_test(test_golden_streams),
 		cmocka_unit_test(test_truncated),
 		cmocka_unit_test(test_damaged_byte),
 		cmocka_unit_test(test_packet_header),
