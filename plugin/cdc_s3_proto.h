@@ -100,7 +100,8 @@ typedef enum CdcS3Frame
 	/*
 	 * Begin, sent with the first change of a transaction: uint32 xid; uint64
 	 * commit LSN; int64 commit time; and with CDC_S3_BEGIN_ORIGIN: str origin
-	 * name, uint64 origin LSN.
+	 * name, uint64 origin LSN.  Before a prepare: the end and the time of the
+	 * prepare record.
 	 */
 	CDC_S3_BEGIN = 'B',
 
@@ -132,7 +133,8 @@ typedef enum CdcS3Frame
 
 	/*
 	 * Message: uint64 LSN; uint64 ordinal; with CDC_S3_CHANGE_XID uint32 xid;
-	 * str prefix; uint32 length and bytes of the content.  A
+	 * str prefix; uint32 length and bytes of the content.  The xid is that of
+	 * the top-level transaction, as the server tells no other.  A
 	 * non-transactional message carries the end of its record as LSN and 0
 	 * as ordinal, and may arrive before the begin of its own transaction.
 	 */
@@ -193,7 +195,7 @@ typedef enum CdcS3Frame
 	0x02 /* in the key by which rows are found: the                            \
 		  * replica identity, or the primary key                               \
 		  * where the identity is full and the table                           \
-		  * has one */
+		  * has one; else, with identity full, all columns */
 #define CDC_S3_COL_NOT_NULL 0x04
 #define CDC_S3_COL_GENERATED 0x08 /* generated always as (…) stored */
 
