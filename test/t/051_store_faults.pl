@@ -105,7 +105,9 @@ for my $call (@calls)
 			my $r = $sub->($short, $key);
 			$errors .= $r->{err};
 			is($r->{code}, 75, "$name: exit code") or diag $r->{err};
-			like($r->{err}, qr/^$kind: gave up after \d+ tries in \d+ ms/,
+			# A loaded machine may not come to a second try.
+			like($r->{err},
+				qr/^$kind: (?:gave up after \d+ tries in \d+ ms: )?could not/,
 				"$name: message");
 			is_deeply([ $fake->keys_stored ],
 				['p/there'], "$name: nothing was made");
