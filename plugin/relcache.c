@@ -16,11 +16,11 @@
 #include "postgres.h"
 
 #include "access/htup_details.h"
-#include "access/sysattr.h"
 #include "catalog/catalog.h"
 #include "catalog/namespace.h"
 #include "catalog/partition.h"
 #include "catalog/pg_class.h"
+#include "catalog/pg_index.h"
 #include "catalog/pg_namespace.h"
 #include "catalog/pg_type.h"
 #include "common/hashfn.h"
@@ -288,67 +288,91 @@ build_columns(CdcS3State *st, CdcS3Rel *rel, Relation relation, Relation shape,
 /* ---- identity and key ---- */
 
 /*
+ * The key columns of an index, INCLUDE columns not among them, as attribute
+ * numbers; returns how many.  The catalog row is enough, and unlike the index
+ * it can be read whatever is happening to the index.
+ */
+static int
+index_key(Oid index, AttrNumber *key)
+{
+	HeapTuple tup = SearchSysCache1(INDEXRELID, ObjectIdGetDatum(index));
+	Form_pg_index form;
+	int n;
+
+	if (!HeapTupleIsValid(tup))
+		return 0;
+	form = (Form_pg_index) GETSTRUCT(tup);
+	n = form->indnkeyatts;
+	for (int k = 0; k < n; k++)
+		key[k] = form->indkey.values[k];
+	ReleaseSysCache(tup);
+	return n;
+}
+
+/*
  * Fill in positions in the primary key: that of the relation whose shape is
  * sent.  False if it has none that is valid and immediate.
  */
 static bool
 build_primary_key(CdcS3Rel *rel, Relation shape)
 {
-	Oid index_oid;
-	Relation index;
+	AttrNumber key[INDEX_MAX_KEYS];
+	Oid index;
+	int n;
 
 	/* What relation_primary_key() returns is known once this was called. */
 	list_free(RelationGetIndexList(shape));
-	index_oid = relation_primary_key(shape);
-	if (!OidIsValid(index_oid))
-		return false;
-	index = RelationIdGetRelation(index_oid);
-	if (!RelationIsValid(index))
-		return false;
-	for (int k = 0; k < IndexRelationGetNumberOfKeyAttributes(index); k++)
-	{
-		AttrNumber attnum = index->rd_index->indkey.values[k];
-
+	index = relation_primary_key(shape);
+	n = OidIsValid(index) ? index_key(index, key) : 0;
+	for (int k = 0; k < n; k++)
 		for (int c = 0; c < rel->ncols; c++)
-			if (rel->cols[c].attnum == attnum)
+			if (rel->cols[c].attnum == key[k])
 				rel->cols[c].pk_position = k + 1;
-	}
-	RelationClose(index);
-	return true;
+	return n > 0;
+}
+
+/*
+ * Flag the columns of the index by which the server logs the old key.  False
+ * if there is none, or if a column list of a publication lacks a part of it.
+ */
+static bool
+build_index_identity(CdcS3Rel *rel, Relation relation)
+{
+	AttrNumber key[INDEX_MAX_KEYS];
+	Oid index = RelationGetReplicaIndex(relation);
+	int n = OidIsValid(index) ? index_key(index, key) : 0;
+	int found = 0;
+
+	for (int k = 0; k < n; k++)
+		for (int c = 0; c < rel->ncols; c++)
+		{
+			if (rel->cols[c].source != key[k])
+				continue;
+			rel->cols[c].flags |= CDC_S3_COL_IDENTITY | CDC_S3_COL_KEY;
+			found++;
+		}
+	return n > 0 && found == n;
 }
 
 static void
 build_identity(CdcS3Rel *rel, Relation relation, Relation shape)
 {
-	bool full;
-	bool has_pk;
-	Bitmapset *key = NULL;
-	int nkey = 0;
+	bool has_pk = build_primary_key(rel, shape);
 
 	rel->identity = relation->rd_rel->relreplident;
-	full = rel->identity == REPLICA_IDENTITY_FULL;
-	has_pk = build_primary_key(rel, shape);
-	if (!full)
-		key = RelationGetIdentityKeyBitmap(relation);
-	rel->key_is_all = full && !has_pk;
-
+	if (rel->identity != REPLICA_IDENTITY_FULL)
+	{
+		rel->has_identity = build_index_identity(rel, relation);
+		return;
+	}
+	rel->has_identity = true;
+	rel->key_is_all = !has_pk;
 	for (int c = 0; c < rel->ncols; c++)
 	{
-		CdcS3Column *col = &rel->cols[c];
-		int bit = col->source - FirstLowInvalidHeapAttributeNumber;
-
-		nkey += bms_is_member(bit, key);
-
-		if (full)
-			col->flags |= CDC_S3_COL_IDENTITY;
-		else if (bms_is_member(bit, key))
-			col->flags |= CDC_S3_COL_IDENTITY | CDC_S3_COL_KEY;
-		if (full && (!has_pk || col->pk_position > 0))
-			col->flags |= CDC_S3_COL_KEY;
+		rel->cols[c].flags |= CDC_S3_COL_IDENTITY;
+		if (!has_pk || rel->cols[c].pk_position > 0)
+			rel->cols[c].flags |= CDC_S3_COL_KEY;
 	}
-	/* A column list of a publication may lack a part of the key. */
-	rel->has_identity = full || (key && nkey == bms_num_members(key));
-	bms_free(key);
 }
 
 /* ---- the walk over a tuple ---- */
