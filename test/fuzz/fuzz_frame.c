@@ -151,7 +151,8 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 				 ev.type == CDC_S3_DELETE)
 			check_change(second, &ev, &body, &scratch);
 	}
-	require(end || err.kind == ERR_DATA || err.kind == ERR_LIMIT,
+	require(end || err.kind == ERR_DATA || err.kind == ERR_LIMIT ||
+				err.kind == ERR_USAGE,
 			"what is refused is told so");
 	frame_reader_reset(first);
 	frame_reader_reset(second);

@@ -585,6 +585,25 @@ test_too_long(void **state)
 	fake_free(f);
 }
 
+/* No entry that no start could read again. */
+static void
+test_names(void **state)
+{
+	FakeStore *f = fake_new();
+	Entry *e = new_entry(7, "0a0b0c0d");
+	Err err;
+
+	(void) state;
+	entry_set(&entry_add_load(e)->table, "caf\xe9");
+	assert_false(commitlog_write(&f->base, e, &err));
+	assert_int_equal(err.kind, ERR_USAGE);
+	assert_int_equal(f->puts, 0);
+	entry_set(&e->loads[0].table, "caf\xc3\xa9");
+	assert_true(commitlog_write(&f->base, e, &err));
+	entry_free(e);
+	fake_free(f);
+}
+
 static void
 test_schema(void **state)
 {
@@ -736,6 +755,7 @@ main(void)
 		cmocka_unit_test(test_damaged_list),
 		cmocka_unit_test(test_damaged_entry),
 		cmocka_unit_test(test_too_long),
+		cmocka_unit_test(test_names),
 		cmocka_unit_test(test_schema),
 		cmocka_unit_test(test_object),
 		cmocka_unit_test(test_folder),

@@ -1146,6 +1146,30 @@ test_broken_relations(void **state)
 	lab_done(&l);
 }
 
+/*
+ * Names of a SQL_ASCII server may be no UTF-8: the lake's files, being JSON,
+ * cannot hold them.
+ */
+static void
+test_names(void **state)
+{
+	Lab l;
+
+	(void) state;
+	lab_init(&l, MAX_FRAME);
+	lab_relation(&l, 1, 1, "caf\xc3\xa9");
+	lab_taken(&l);
+	lab_relation(&l, 1, 2, "caf\xe9");
+	lab_refused(&l, ERR_USAGE, "table \"public/caf%E9/\"");
+	lab_relation(&l, 1, 3, "t");
+	assert_memory_equal(l.frames.p + 6 + 57, "id", 2);
+	l.frames.p[6 + 57] = 0xff;
+	lab_refused(&l, ERR_USAGE, "table \"public/t/\", or a column of it");
+	lab_insert(&l, 1, 1); /* as it was */
+	lab_taken(&l);
+	lab_done(&l);
+}
+
 static void
 lab_part(Lab *l, char type, uint8_t frame_flags, uint32_t number,
 		 uint8_t part_flags, const void *p, size_t n)
@@ -1514,6 +1538,7 @@ main(void)
 		cmocka_unit_test(test_longer_bodies),
 		cmocka_unit_test(test_broken_bodies),
 		cmocka_unit_test(test_broken_relations),
+		cmocka_unit_test(test_names),
 		cmocka_unit_test(test_parts),
 		cmocka_unit_test(test_parts_out_of_order),
 		cmocka_unit_test(test_parts_limit),

@@ -14,6 +14,8 @@
 
 #include "base/mem.h"
 #include "codec/hash.h"
+#include "codec/json.h"
+#include "codec/key.h"
 
 #define MAX_COLUMNS 1664 /* the server's limit of a target list */
 #define COLUMN_FLAGS                                                           \
@@ -328,8 +330,25 @@ decode_column(Cursor *c, SchemaColumn *col)
 		   col->kind >= CDC_S3_KIND_BOOL && col->kind <= CDC_S3_KIND_TEXT;
 }
 
+/* The table is told as its folder in the lake is named, which is ASCII. */
 static bool
-decode_relation(FrameReader *r, Cursor *c, FrameEvent *ev)
+refuse_names(const Schema *s, Err *err)
+{
+	Buf b;
+
+	buf_init(&b, 2048);
+	key_add_table(&b, s->schema, s->table);
+	(void) err_set(err, ERR_USAGE, 0,
+				   "table \"%s\", or a column of it, has a name that is not "
+				   "UTF-8; rename it or exclude the table",
+				   buf_cstr(&b));
+	buf_done(&b);
+	return false;
+}
+
+/* err is filled only where there is more to say than that it is refused. */
+static bool
+decode_relation(FrameReader *r, Cursor *c, FrameEvent *ev, Err *err)
 {
 	FrameRelation *rel = xcalloc(1, sizeof(*rel));
 	uint32_t root_id;
@@ -360,6 +379,8 @@ decode_relation(FrameReader *r, Cursor *c, FrameEvent *ev)
 		ok = decode_column(c, &rel->schema->cols[i]);
 	for (int i = 0; i < 4; i++)
 		free(names[i]);
+	if (ok && !c->bad && !json_names_valid(rel->schema))
+		ok = refuse_names(rel->schema, err);
 	if (!ok || c->bad)
 	{
 		schema_free(rel->schema);
@@ -565,7 +586,7 @@ known_flags(uint8_t type)
 }
 
 static bool
-decode_body(FrameReader *r, Cursor *c, FrameEvent *ev)
+decode_body(FrameReader *r, Cursor *c, FrameEvent *ev, Err *err)
 {
 	if (ev->flags & ~known_flags(ev->type))
 		return false;
@@ -574,7 +595,7 @@ decode_body(FrameReader *r, Cursor *c, FrameEvent *ev)
 		case CDC_S3_HELLO:
 			return decode_hello(c, ev);
 		case CDC_S3_RELATION:
-			return decode_relation(r, c, ev);
+			return decode_relation(r, c, ev, err);
 		case CDC_S3_BEGIN:
 		case CDC_S3_STREAM_COMMIT:
 			return decode_begin(c, ev);
@@ -670,10 +691,13 @@ frame_next(FrameReader *r, FrameEvent *ev, bool *out_end, Err *err)
 						   "a frame came between the parts of another");
 		if (!whole || ev->type & 0x80)
 			continue;
-		if (!decode_body(r, &body, ev))
-			return err_set(err, ERR_DATA, 0,
-						   "a frame of type '%c' breaks the wire contract",
-						   ev->type >= ' ' && ev->type < 0x7f ? ev->type : '?');
-		return true;
+		err_clear(err);
+		if (decode_body(r, &body, ev, err))
+			return true;
+		if (err->kind != ERR_NONE)
+			return false;
+		return err_set(err, ERR_DATA, 0,
+					   "a frame of type '%c' breaks the wire contract",
+					   ev->type >= ' ' && ev->type < 0x7f ? ev->type : '?');
 	}
 }

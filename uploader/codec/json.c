@@ -186,6 +186,24 @@ utf8_valid(const uint8_t *p, size_t n)
 	return true;
 }
 
+static bool
+name_valid(const char *s)
+{
+	return utf8_valid((const uint8_t *) s, strlen(s));
+}
+
+bool
+json_names_valid(const Schema *s)
+{
+	bool ok = name_valid(s->schema) && name_valid(s->table);
+
+	for (int i = 0; ok && i < s->ncols; i++)
+		ok = name_valid(s->cols[i].name) &&
+			 name_valid(s->cols[i].type_schema) &&
+			 name_valid(s->cols[i].type_name);
+	return ok;
+}
+
 /*
  * Values
  */

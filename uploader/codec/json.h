@@ -71,4 +71,11 @@ void json_add_escaped(Buf *out, const uint8_t *p, size_t n);
 /* True where the bytes are UTF-8 without surrogates. */
 bool utf8_valid(const uint8_t *p, size_t n);
 
+/*
+ * True where the names of a table and its columns can stand in JSON.  Those
+ * of a SQL_ASCII server may be anything, and a log with such bytes could
+ * never be read again.
+ */
+bool json_names_valid(const Schema *s);
+
 #endif

@@ -68,6 +68,25 @@ static const char tables_sql[] =
 	"  AND p.schemaname = n.nspname AND p.tablename = c.relname)) "
 	"ORDER BY 1, 2";
 
+/* See json_names_valid(). */
+static bool
+names_valid(const char *schema, const char *table, Err *err)
+{
+	Buf b;
+
+	if (utf8_valid((const uint8_t *) schema, strlen(schema)) &&
+		utf8_valid((const uint8_t *) table, strlen(table)))
+		return true;
+	buf_init(&b, 2048);
+	key_add_table(&b, schema, table);
+	(void) err_set(err, ERR_USAGE, 0,
+				   "table \"%s\" has a name that is not UTF-8; rename it or "
+				   "exclude the table",
+				   buf_cstr(&b));
+	buf_done(&b);
+	return false;
+}
+
 bool
 describe_tables(PGconn *conn, const RunOptions *o, Entry *list, Err *err)
 {
@@ -89,6 +108,11 @@ describe_tables(PGconn *conn, const RunOptions *o, Entry *list, Err *err)
 			continue;
 		if (pattern_list_matches(o->exclude, schema, table))
 			continue;
+		if (!names_valid(schema, table, err))
+		{
+			PQclear(res);
+			return false;
+		}
 		load_id_new(id);
 		l = entry_add_load(list);
 		entry_set(&l->id, id);
@@ -215,6 +239,14 @@ describe_table(PGconn *conn, const char *schema, const char *table,
 	for (int i = 0; i < s->ncols; i++)
 		fill_column(res, i, &s->cols[i]);
 	PQclear(res);
+	if (!json_names_valid(s))
+	{
+		schema_free(s);
+		return err_set(err, ERR_USAGE, 0,
+					   "a column of table \"%s.%s\" has a name that is not "
+					   "UTF-8; rename it or exclude the table",
+					   schema, table);
+	}
 	schema_finish(s);
 	*out = s;
 	return true;

@@ -13,6 +13,7 @@
 
 #include "base/mem.h"
 #include "codec/hash.h"
+#include "codec/json.h"
 #include "codec/key.h"
 
 #define KEY_MAX_BYTES 1024
@@ -203,6 +204,12 @@ settle(Store *store, const char *key, Slice body, Err *err)
 static bool
 put_once(Store *store, const char *key, Slice body, Err *err)
 {
+	/* Better no entry than one that nobody can ever read. */
+	if (!utf8_valid(body.p, body.n))
+		return err_set(err, ERR_USAGE, 0,
+					   "a name that \"%s\" would hold is not UTF-8; rename "
+					   "what has it, or exclude the table",
+					   key);
 	if (store_put(store, key, body, true, err))
 		return true;
 	if (err->kind != ERR_EXISTS)
