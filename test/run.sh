@@ -27,7 +27,7 @@ stage()
 		f=1
 		tail -n 60 "$logs/$name.log"
 	fi
-	grep -iE '^(not )?ok.*# *skip' "$logs/$name.log" || true
+	grep -iE '^(not )?ok.*# *skip|skipped: ' "$logs/$name.log" || true
 	if [ "$f" != 0 ]; then
 		grep -nE '^not ok| \.\.\. FAILED' "$logs/$name.log" |
 			grep -viE '# *skip' || true
