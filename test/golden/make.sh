@@ -67,8 +67,8 @@ for sql in *.sql; do
 	name=${sql%.sql}
 	encoding=$(sed -n 's/^-- encoding //p' "$sql")
 	options=$(sed -n "s/^-- options //p" "$sql")
-	path="$tmp/lib"
-	[ "$name" != parts ] || path="$tmp/lib/parts"
+	path="$tmp/lib:\$libdir"
+	[ "$name" != parts ] || path="$tmp/lib/parts:\$libdir"
 	"$bindir/psql" -XAtq -v ON_ERROR_STOP=1 -d postgres -c "CREATE DATABASE $name
 		ENCODING '${encoding:-UTF8}' TEMPLATE template0" \
 		-c "ALTER DATABASE $name SET dynamic_library_path = '$path'"
