@@ -36,13 +36,13 @@ BEGIN
 	END IF;
 END $$;
 CREATE TABLE bin (id int PRIMARY KEY, t text);
+SELECT 'x' FROM pg_logical_emit_message(false, 'p', 'm');
 BEGIN;
 INSERT INTO bin VALUES (1, 'one'), (2, NULL);
 UPDATE bin SET id = 3 WHERE id = 2;
 DELETE FROM bin WHERE id = 1;
 TRUNCATE bin;
 COMMIT;
-SELECT 'x' FROM pg_logical_emit_message(false, 'p', 'm');
 CREATE TEMP TABLE got AS SELECT row_number() OVER () AS packet, data
 	FROM packets('tables', 'public.*') data;
 SELECT packet, encode(substr(data, 1, 4), 'hex') AS magic,
