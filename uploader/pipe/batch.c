@@ -86,6 +86,7 @@ batch_split(Pipe *p, Batch *b, uint64_t txn)
 	charge(p, tail);
 
 	b->buf.n = b->mark_n;
+	b->buf.p[b->mark_n] = 0; /* a Buf ends with a zero */
 	b->rows = b->mark_rows;
 	b->last = b->mark_last;
 	return tail;

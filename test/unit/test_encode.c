@@ -1,0 +1,607 @@
+/*-------------------------------------------------------------------------
+ * test_encode.c
+ *	  The encoder's thread function on events made by hand: where checkpoints
+ *	  end, what they hold, and what is left behind.
+ *-------------------------------------------------------------------------
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "cdc_s3_proto.h"
+#include "codec/hash.h"
+#include "pipe/checkpoint.h"
+#include "pipe/encode.h"
+
+#define START 1000 /* end of the log when the session starts */
+#define XLOGDATA 25
+#define HOUR INT64_C(498680)
+
+typedef struct Lab
+{
+	Pipe pipe;
+	RunOptions options;
+	RunControl control;
+	Entry start;
+	Buf packet; /* being built: frames only */
+	Err err;
+} Lab;
+
+static void
+lab_init(Lab *l)
+{
+	*l = (Lab){ .start = { .end = START, .seq = 4 } };
+	log_init(LOG_ERROR, false);
+	l->control.wake_fd = eventfd(0, EFD_NONBLOCK);
+	atomic_store(&l->control.flush_interval_ms, 3600 * 1000);
+	atomic_store(&l->control.flush_bytes, INT64_MAX);
+	l->options.control = &l->control;
+	l->options.compression = COMPRESS_NONE;
+	l->pipe.options = &l->options;
+	l->pipe.start = &l->start;
+	l->pipe.loads = entry_new();
+	memcpy(l->pipe.writer, "0a0b0c0d", 9);
+	queue_init(&l->pipe.events);
+	queue_init(&l->pipe.batches);
+	queue_init(&l->pipe.checkpoints);
+	budget_init(&l->pipe.budget, 4 << 20); /* nobody ships: never used up */
+	pthread_mutex_init(&l->pipe.lock, NULL);
+	cond_init(&l->pipe.changed);
+	buf_init(&l->packet, 1 << 24);
+}
+
+static void
+lab_done(Lab *l)
+{
+	QueueItem *item;
+
+	while ((item = queue_pop(&l->pipe.batches, 0)) != NULL)
+		batch_free(&l->pipe, (Batch *) item);
+	while ((item = queue_pop(&l->pipe.checkpoints, 0)) != NULL)
+		checkpoint_free((Checkpoint *) item);
+	for (int i = 0; i < PIPE_BUCKETS; i++)
+	{
+		while (l->pipe.tables[i])
+		{
+			Table *t = l->pipe.tables[i];
+
+			l->pipe.tables[i] = t->next;
+			table_free(t);
+		}
+	}
+	assert_int_equal(budget_used(&l->pipe.budget), 0);
+	entry_free(l->pipe.loads);
+	queue_done(&l->pipe.events);
+	queue_done(&l->pipe.batches);
+	queue_done(&l->pipe.checkpoints);
+	budget_done(&l->pipe.budget);
+	buf_done(&l->packet);
+	close(l->control.wake_fd);
+}
+
+/*
+ * Frames and events
+ */
+static void
+put(Buf *b, uint64_t v, int bytes)
+{
+	for (int i = 0; i < bytes; i++)
+		buf_byte(b, (uint8_t) (v >> (8 * i)));
+}
+
+static void
+put_str(Buf *b, const char *s)
+{
+	put(b, strlen(s), 2);
+	buf_str(b, s);
+}
+
+static void
+frame(Lab *l, uint8_t type, uint8_t flags, const Buf *body)
+{
+	buf_byte(&l->packet, type);
+	buf_byte(&l->packet, flags);
+	put(&l->packet, body->n, 4);
+	buf_add(&l->packet, body->p, body->n);
+}
+
+/* A table of one text column "v", which is its key. */
+static void
+relation(Lab *l, uint32_t id, const char *name)
+{
+	Buf b;
+
+	buf_init(&b, 4096);
+	put(&b, id, 4);
+	put(&b, 1, 4);
+	put(&b, id, 4);
+	buf_byte(&b, 'd');
+	for (int i = 0; i < 2; i++)
+	{
+		put_str(&b, "public");
+		put_str(&b, name);
+	}
+	put(&b, 1, 2);
+	buf_byte(&b, CDC_S3_KIND_STRING);
+	buf_byte(&b, CDC_S3_COL_IDENTITY | CDC_S3_COL_KEY);
+	put(&b, 1, 2);
+	put(&b, 1, 2);
+	put(&b, 25, 4);
+	put(&b, 25, 4);
+	put(&b, UINT32_MAX, 4);
+	put_str(&b, "v");
+	put_str(&b, "pg_catalog");
+	put_str(&b, "text");
+	frame(l, CDC_S3_RELATION, 0, &b);
+	buf_done(&b);
+}
+
+/* hour: of the commit time */
+static void
+begin(Lab *l, Lsn lsn, int64_t hour)
+{
+	Buf b;
+
+	buf_init(&b, 64);
+	put(&b, 7, 4);
+	put(&b, lsn, 8);
+	put(&b, (uint64_t) (hour * US_PER_HOUR - PG_EPOCH_UNIX_US), 8);
+	frame(l, CDC_S3_BEGIN, 0, &b);
+	buf_done(&b);
+}
+
+static void
+insert(Lab *l, uint32_t id, uint64_t ordinal, const char *value, size_t n)
+{
+	Buf b;
+
+	buf_init(&b, 1 << 20);
+	put(&b, id, 4);
+	put(&b, 1, 4);
+	put(&b, 1, 8);
+	put(&b, ordinal, 8);
+	buf_byte(&b, 0);
+	buf_byte(&b, CDC_S3_BLOB_LONG);
+	put(&b, n, 4);
+	buf_add(&b, value, n);
+	frame(l, CDC_S3_INSERT, 0, &b);
+	buf_done(&b);
+}
+
+static void
+commit(Lab *l, Lsn lsn)
+{
+	Buf b;
+
+	buf_init(&b, 64);
+	put(&b, lsn, 8);
+	put(&b, 0, 8);
+	put(&b, 0, 8);
+	frame(l, CDC_S3_COMMIT, 0, &b);
+	buf_done(&b);
+}
+
+static Event *
+push(Lab *l, EventType type, Lsn lsn)
+{
+	Event *ev = xcalloc(1, sizeof(*ev));
+
+	ev->type = type;
+	ev->lsn = lsn;
+	queue_push(&l->pipe.events, &ev->link);
+	return ev;
+}
+
+/* The frames so far become one packet. */
+static void
+flush(Lab *l)
+{
+	Buf *f = &l->packet;
+	size_t n = XLOGDATA + CDC_S3_PACKET_HEADER + f->n;
+	char *data = xcalloc(1, n);
+	uint8_t *p = (uint8_t *) data + XLOGDATA;
+	uint32_t crc = crc32c(0, f->p, f->n);
+	Event *ev = xcalloc(1, sizeof(*ev));
+
+	p[0] = CDC_S3_MAGIC_0;
+	p[1] = CDC_S3_MAGIC_1;
+	p[2] = CDC_S3_PROTO_VERSION;
+	for (int i = 0; i < 4; i++)
+		p[4 + i] = (uint8_t) (crc >> (8 * i));
+	memcpy(p + CDC_S3_PACKET_HEADER, f->p, f->n);
+	ev->type = EVENT_PACKET;
+	ev->data = data;
+	ev->n = (int) n;
+	budget_charge(&l->pipe.budget, ev->n);
+	atomic_fetch_add(&l->pipe.queued_bytes, ev->n);
+	queue_push(&l->pipe.events, &ev->link);
+	buf_reset(f);
+}
+
+/* One whole transaction of one row. */
+static void
+transaction(Lab *l, uint32_t id, Lsn lsn, const char *value)
+{
+	begin(l, lsn, HOUR);
+	insert(l, id, 1, value, strlen(value));
+	commit(l, lsn);
+}
+
+static void
+stop(Lab *l)
+{
+	push(l, EVENT_STOP, 0)->deadline_ms = 0; /* at once */
+	assert_null(encode_main(&l->pipe));
+	l->err = l->pipe.error;
+}
+
+static Checkpoint *
+next_checkpoint(Lab *l)
+{
+	return (Checkpoint *) queue_pop(&l->pipe.checkpoints, 0);
+}
+
+static int64_t
+rows(const Checkpoint *c)
+{
+	int64_t n = 0;
+
+	for (int i = 0; i < c->entry->nobjects; i++)
+		n += c->entry->objects[i].rows;
+	return n;
+}
+
+/*
+ * Tests
+ */
+static void
+test_commit_and_stop(void **state)
+{
+	Lab l;
+	Checkpoint *c;
+
+	(void) state;
+	lab_init(&l);
+	relation(&l, 1, "t");
+	transaction(&l, 1, 2000, "a");
+	transaction(&l, 1, 3000, "b");
+	flush(&l);
+	stop(&l);
+	assert_int_equal(l.err.kind, ERR_NONE);
+	c = next_checkpoint(&l);
+	assert_non_null(c);
+	assert_int_equal(c->entry->seq, 5);
+	assert_int_equal(c->entry->end, 3000);
+	assert_int_equal(c->entry->nobjects, 1);
+	assert_int_equal(rows(c), 2);
+	assert_int_equal(c->entry->nschemas, 1);
+	assert_string_equal(c->entry->objects[0].key,
+						"public/t/year=2026/month=11/day=21/hour=08/"
+						"part-000000000005-0000-0a0b0c0d.json");
+	checkpoint_free(c);
+	assert_null(next_checkpoint(&l));
+	lab_done(&l);
+}
+
+/* What the log covers is sent again after a crash, and dropped. */
+static void
+test_covered(void **state)
+{
+	Lab l;
+	Checkpoint *c;
+
+	(void) state;
+	lab_init(&l);
+	relation(&l, 1, "t");
+	transaction(&l, 1, START, "covered: it ends where the log ends");
+	transaction(&l, 1, START + 1, "new");
+	flush(&l);
+	stop(&l);
+	c = next_checkpoint(&l);
+	assert_non_null(c);
+	assert_int_equal(rows(c), 1);
+	assert_int_equal(c->entry->objects[0].first_lsn, START + 1);
+	checkpoint_free(c);
+	lab_done(&l);
+}
+
+/* A transaction that is open at the stop is left behind, row by row. */
+static void
+test_open_transaction(void **state)
+{
+	Lab l;
+	Checkpoint *c;
+	Batch *b;
+
+	(void) state;
+	lab_init(&l);
+	relation(&l, 1, "t");
+	transaction(&l, 1, 2000, "whole");
+	begin(&l, 3000, HOUR);
+	insert(&l, 1, 1, "half", 4);
+	flush(&l);
+	push(&l, EVENT_KEEPALIVE, 2900); /* in mid-transaction: says nothing */
+	stop(&l);
+	c = next_checkpoint(&l);
+	assert_non_null(c);
+	assert_int_equal(c->entry->end, 2000);
+	assert_int_equal(rows(c), 1);
+	b = (Batch *) queue_pop(&l.pipe.batches, 0);
+	assert_non_null(b);
+	assert_non_null(strstr(buf_cstr(&b->buf), "whole"));
+	assert_null(strstr(buf_cstr(&b->buf), "half"));
+	batch_free(&l.pipe, b);
+	checkpoint_free(c);
+	assert_null(next_checkpoint(&l));
+	lab_done(&l);
+}
+
+/* A person's wish in mid-transaction ends at the commit before it. */
+static void
+test_split(void **state)
+{
+	Lab l;
+	Checkpoint *c;
+
+	(void) state;
+	lab_init(&l);
+	relation(&l, 1, "t");
+	transaction(&l, 1, 2000, "a");
+	begin(&l, 3000, HOUR);
+	insert(&l, 1, 1, "b", 1);
+	flush(&l);
+	push(&l, EVENT_CHECKPOINT, 0);
+	insert(&l, 1, 2, "c", 1);
+	commit(&l, 3000);
+	flush(&l);
+	stop(&l);
+	c = next_checkpoint(&l);
+	assert_int_equal(c->entry->end, 2000);
+	assert_int_equal(rows(c), 1);
+	checkpoint_free(c);
+	c = next_checkpoint(&l);
+	assert_non_null(c);
+	assert_int_equal(c->entry->seq, 6);
+	assert_int_equal(c->entry->end, 3000);
+	assert_int_equal(rows(c), 2);
+	assert_int_equal(c->entry->objects[0].first_seq, 1);
+	assert_int_equal(c->entry->objects[0].last_seq, 2);
+	checkpoint_free(c);
+	lab_done(&l);
+}
+
+/* A keepalive moves the position while nothing is open. */
+static void
+test_keepalive(void **state)
+{
+	Lab l;
+	Checkpoint *c;
+
+	(void) state;
+	lab_init(&l);
+	push(&l, EVENT_KEEPALIVE, 5000);
+	push(&l, EVENT_KEEPALIVE, 4000); /* a lower one is ignored */
+	stop(&l);
+	c = next_checkpoint(&l);
+	assert_non_null(c);
+	assert_int_equal(c->entry->end, 5000);
+	assert_int_equal(c->entry->nobjects, 0);
+	checkpoint_free(c);
+	lab_done(&l);
+}
+
+/* Nothing new: no entry. */
+static void
+test_nothing(void **state)
+{
+	Lab l;
+
+	(void) state;
+	lab_init(&l);
+	push(&l, EVENT_KEEPALIVE, START);
+	push(&l, EVENT_CHECKPOINT, 0);
+	stop(&l);
+	assert_null(next_checkpoint(&l));
+	lab_done(&l);
+}
+
+/*
+ * A transaction larger than the budget: an entry for all before it, then its
+ * rows are shipped while it arrives, in one entry.
+ */
+static void
+test_large_transaction(void **state)
+{
+	static char value[60000];
+	Lab l;
+	Checkpoint *c;
+
+	(void) state;
+	lab_init(&l);
+	memset(value, 'x', sizeof(value));
+	relation(&l, 1, "t");
+	transaction(&l, 1, 2000, "small");
+	begin(&l, 3000, HOUR);
+	for (uint64_t i = 1; i <= 12; i++)
+		insert(&l, 1, i, value, sizeof(value));
+	commit(&l, 3000);
+	transaction(&l, 1, 4000, "after");
+	flush(&l);
+	stop(&l);
+	assert_int_equal(l.err.kind, ERR_NONE);
+	c = next_checkpoint(&l);
+	assert_int_equal(c->entry->end, 2000);
+	assert_int_equal(rows(c), 1);
+	checkpoint_free(c);
+	c = next_checkpoint(&l);
+	assert_non_null(c);
+	assert_int_equal(c->entry->end, 4000);
+	assert_int_equal(rows(c), 13);
+	assert_true(c->entry->nobjects > 1);
+	checkpoint_free(c);
+	assert_null(next_checkpoint(&l));
+	lab_done(&l);
+}
+
+/* An hour is closed by an entry that covers the position asked for. */
+static void
+test_close_hour(void **state)
+{
+	Lab l;
+	Checkpoint *c;
+
+	(void) state;
+	lab_init(&l);
+	push(&l, EVENT_CLOSE_HOUR, 2500)->time = (HOUR + 1) * US_PER_HOUR;
+	relation(&l, 1, "t");
+	transaction(&l, 1, 2000, "before");
+	flush(&l);
+	push(&l, EVENT_CHECKPOINT, 0);
+	transaction(&l, 1, 2600, "covers it");
+	transaction(&l, 1, 2700, "of an hour that is closed by now");
+	flush(&l);
+	stop(&l);
+	c = next_checkpoint(&l);
+	assert_int_equal(c->entry->end, 2000);
+	assert_int_equal(c->entry->closed_until, 0);
+	checkpoint_free(c);
+	c = next_checkpoint(&l);
+	assert_non_null(c);
+	assert_int_equal(c->entry->closed_until, (HOUR + 1) * US_PER_HOUR);
+	checkpoint_free(c);
+	lab_done(&l);
+}
+
+/* A row whose hour is closed goes to the oldest open one; _ts stays. */
+static void
+test_late_row(void **state)
+{
+	Lab l;
+	Checkpoint *c;
+	Batch *b;
+
+	(void) state;
+	lab_init(&l);
+	l.start.closed_until = (HOUR + 3) * US_PER_HOUR;
+	relation(&l, 1, "t");
+	transaction(&l, 1, 2000, "late");
+	flush(&l);
+	stop(&l);
+	c = next_checkpoint(&l);
+	assert_non_null(c);
+	assert_non_null(strstr(c->entry->objects[0].key, "/hour=11/"));
+	b = (Batch *) queue_pop(&l.pipe.batches, 0);
+	assert_non_null(
+		strstr(buf_cstr(&b->buf), "\"_ts\":\"2026-11-21T08:00:00.000000Z\""));
+	batch_free(&l.pipe, b);
+	checkpoint_free(c);
+	lab_done(&l);
+}
+
+/* A load counts in an entry that ends at its consistent point or behind it. */
+static void
+test_load_done(void **state)
+{
+	LoadTable load = { .id = "00000000000000aa",
+					   .schema = xstrdup("public"),
+					   .name = xstrdup("t"),
+					   .lsn = 2500,
+					   .gone = true,
+					   .list = entry_new() };
+	Lab l;
+	Checkpoint *c;
+
+	(void) state;
+	lab_init(&l);
+	push(&l, EVENT_LOAD_DONE, 0)->load = &load;
+	push(&l, EVENT_KEEPALIVE, 2499);
+	push(&l, EVENT_CHECKPOINT, 0);
+	push(&l, EVENT_KEEPALIVE, 2500);
+	stop(&l);
+	c = next_checkpoint(&l);
+	assert_int_equal(c->entry->end, 2499);
+	assert_int_equal(c->entry->nloads, 0);
+	checkpoint_free(c);
+	c = next_checkpoint(&l);
+	assert_non_null(c);
+	assert_int_equal(c->entry->end, 2500);
+	assert_int_equal(c->entry->nloads, 1);
+	assert_int_equal(c->entry->loads[0].state, LOAD_GIVEN_UP);
+	checkpoint_free(c);
+	entry_free(load.list);
+	free(load.schema);
+	free(load.name);
+	lab_done(&l);
+}
+
+static void
+test_damaged_packet(void **state)
+{
+	Lab l;
+
+	(void) state;
+	lab_init(&l);
+	relation(&l, 1, "t");
+	transaction(&l, 1, 2000, "a");
+	flush(&l);
+	insert(&l, 1, 1, "outside", 7);
+	flush(&l);
+	stop(&l);
+	assert_int_equal(l.err.kind, ERR_DATA);
+	assert_true(atomic_load(&l.pipe.stop));
+	assert_null(next_checkpoint(&l));
+	lab_done(&l);
+}
+
+/* A session that breaks still writes what is committed. */
+static void
+test_abandoned(void **state)
+{
+	Lab l;
+	Checkpoint *c;
+
+	(void) state;
+	lab_init(&l);
+	relation(&l, 1, "t");
+	transaction(&l, 1, 2000, "a");
+	begin(&l, 3000, HOUR);
+	insert(&l, 1, 1, "lost", 4);
+	flush(&l);
+	push(&l, EVENT_ABANDON, 0);
+	assert_null(encode_main(&l.pipe));
+	c = next_checkpoint(&l);
+	assert_non_null(c);
+	assert_int_equal(c->entry->end, 2000);
+	assert_int_equal(rows(c), 1);
+	checkpoint_free(c);
+	lab_done(&l);
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_commit_and_stop),
+		cmocka_unit_test(test_covered),
+		cmocka_unit_test(test_open_transaction),
+		cmocka_unit_test(test_split),
+		cmocka_unit_test(test_keepalive),
+		cmocka_unit_test(test_nothing),
+		cmocka_unit_test(test_large_transaction),
+		cmocka_unit_test(test_close_hour),
+		cmocka_unit_test(test_late_row),
+		cmocka_unit_test(test_load_done),
+		cmocka_unit_test(test_damaged_packet),
+		cmocka_unit_test(test_abandoned),
+	};
+
+	return cmocka_run_group_tests_name("encode", tests, NULL, NULL);
+}
