@@ -3,7 +3,7 @@
 #   make            builds both                    make install      installs both
 #   make demo       the whole way, on this machine make test         everything that is tested
 #   make bench      one table of figures           make deps         what the targets need
-#   make lint, unit, regress, tap                  parts of "make test"
+#   make lint, unit, fuzz-smoke, regress, tap      parts of "make test"
 #
 # PG_CONFIG=…  the server to build for     WERROR=1  warnings are errors
 # SANITIZE=address,undefined  for the sidecar
@@ -90,6 +90,10 @@ readme: sidecar
 unit:
 	@bash test/unit/run.sh
 
+# Mutated packets against the decoder, for some seconds.
+fuzz-smoke:
+	@bash test/fuzz/run.sh
+
 tap: all
 	@bash test/tap.sh
 
@@ -101,4 +105,4 @@ test:
 
 .PHONY: default all sidecar install install-sidecar uninstall \
 	uninstall-sidecar clean clean-sidecar deps demo bench installcheck \
-	regress lint readme unit tap test check
+	regress lint readme unit fuzz-smoke tap test check

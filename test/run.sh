@@ -60,6 +60,7 @@ stage lint bash test/lint/lint.sh
 stage unit bash test/unit/run.sh
 stage unit-asan bash test/unit/run.sh address,undefined
 stage unit-tsan bash test/unit/run.sh thread
+stage fuzz bash test/fuzz/run.sh
 stage regress bash test/regress.sh
 stage tap bash test/tap.sh
 
