@@ -10,7 +10,7 @@
 #define CHECK_H
 
 #include "cmd/config.h"
-#include "cmd/source.h"
+#include "io/source.h"
 #include "codec/entry.h"
 #include "store/store.h"
 

@@ -20,7 +20,7 @@
 #include "cmd/args.h"
 #include "cmd/cmd.h"
 #include "cmd/probe.h"
-#include "cmd/source.h"
+#include "io/source.h"
 #include "store/commitlog.h"
 
 typedef struct Init

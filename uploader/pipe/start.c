@@ -17,14 +17,15 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "io/pgconn.h"
+#include "io/source.h"
 #include "store/commitlog.h"
 
 #define MAX_STATUS_MS 10000
 
 #define WAYS_OUT                                                               \
-	"either give up what is missing: drop the slot (cdc-s3 drop), take a new " \
-	"store.url, run cdc-s3 init and load again; or bring back the server or "  \
-	"the lake that belong together"
+	"bring back the server or the lake that belong together; or give up what " \
+	"is missing: drop the slot with pg_drop_replication_slot(), take a new "   \
+	"store.url or slot, run cdc-s3 init, and load again"
 
 static bool gap(Err *err, const char *fmt, ...) PRINTF(2, 3);
 
@@ -140,34 +141,27 @@ add_option(Buf *sql, const char *name, const char *value)
 	buf_byte(sql, '\'');
 }
 
-/* What the server says when it does not let the slot start, with the mend. */
+/* Adds the mend to what the server said when it did not start the slot. */
 static bool
-explain_start(const RunOptions *o, const char *state, Err *err)
+explain_start(PGconn *control, const RunOptions *o, const char *state, Err *err)
 {
-	if (strstr(err->msg, "may not be used as an output plugin"))
-		return err_hint(
-			err,
-			"add it on the server: ALTER SYSTEM SET output_plugin_libraries = "
-			"pgoutput, test_decoding, cdc_s3; SELECT pg_reload_conf(); (keep "
-			"what SHOW output_plugin_libraries lists already)");
-	if (strstr(err->msg, "could not access file"))
-		return err_hint(err, "install the plugin on the server: make install");
-	if (state && strcmp(state, "42704") == 0)
+	if (strcmp(state, "42704") == 0)
 		return gap(err, "the slot \"%s\" does not exist any more", o->slot);
-	if (state && strcmp(state, "55006") == 0)
+	if (strcmp(state, "55006") == 0)
 	{
 		err->kind = ERR_BUSY; /* worth waiting for, at the first start too */
 		return err_hint(err, "another process streams from this slot; stop "
 							 "it, or wait until the server notices it is gone");
 	}
-	if (state && strcmp(state, "55000") == 0)
-		return gap(err, "the slot \"%s\" cannot be used any more (%s)", o->slot,
-				   err->msg);
-	return false;
+	(void) source_explain_refusal(control, state, err); /* the mend only */
+	if (err->hint[0] || strcmp(state, "55000") != 0)
+		return false;
+	return gap(err, "the slot \"%s\" cannot be used any more (%s)", o->slot,
+			   err->msg);
 }
 
 static bool
-start_replication(PGconn *repl, const RunOptions *o, Lsn from, Err *err)
+start_replication(Connections *c, const RunOptions *o, Lsn from, Err *err)
 {
 	Buf sql;
 	PGresult *res;
@@ -176,18 +170,21 @@ start_replication(PGconn *repl, const RunOptions *o, Lsn from, Err *err)
 	buf_init(&sql, 1024 * 1024);
 	buf_str(&sql, "START_REPLICATION SLOT ");
 	pg_add_ident(&sql, o->slot);
-	buf_printf(&sql, " LOGICAL " LSN_FMT " (proto_version '1'", LSN_ARGS(from));
+	buf_printf(&sql, " LOGICAL " LSN_FMT " (proto_version '1', messages 'off'",
+			   LSN_ARGS(from));
 	add_option(&sql, "tables", o->tables);
 	add_option(&sql, "exclude", o->exclude);
 	add_option(&sql, "publication_names", o->publication);
 	buf_byte(&sql, ')');
-	res = PQexec(repl, buf_cstr(&sql));
+	res = PQexec(c->repl, buf_cstr(&sql));
 	buf_done(&sql);
 	ok = PQresultStatus(res) == PGRES_COPY_BOTH;
 	if (!ok)
 	{
-		pg_error(repl, res, PG_SOURCE_REPLICATION, "start the slot", err);
-		(void) explain_start(o, PQresultErrorField(res, PG_DIAG_SQLSTATE), err);
+		const char *state = PQresultErrorField(res, PG_DIAG_SQLSTATE);
+
+		pg_error(c->repl, res, PG_SOURCE_REPLICATION, "start the slot", err);
+		(void) explain_start(c->control, o, state ? state : "", err);
 	}
 	PQclear(res);
 	return ok;
@@ -296,7 +293,7 @@ start(Pipe *p, Store *store, Connections *c, Err *err)
 		   pg_connect(o->conninfo, PG_SOURCE_REPLICATION, &c->repl, err) &&
 		   read_log(p, store, err) && read_settings(p, c, err) &&
 		   check_system(c->repl, p->start, err) &&
-		   start_replication(c->repl, o, p->start->end, err) &&
+		   start_replication(c, o, p->start->end, err) &&
 		   check_slot(c->control, o, p->start, err);
 }
 

@@ -1,9 +1,9 @@
 /*-------------------------------------------------------------------------
  * source.h
- *	  What init and check ask the source server, and what its refusals mean.
+ *	  What is asked of the source server, and what its refusals mean.
  *
  * Names of at most NAME_SIZE - 1 bytes fit: the server's own limit is 63.
- * Layer: cmd.
+ * Layer: io.
  *-------------------------------------------------------------------------
  */
 #ifndef SOURCE_H
@@ -68,6 +68,14 @@ bool source_create_slot(PGconn *conn, PGconn *replication, const char *name,
  */
 bool source_try_plugin(PGconn *conn, PGconn *replication, int64_t max_ms,
 					   bool *out_in_time, Err *err) MUST_CHECK;
+
+/*
+ * Adds the mend of a slot that was refused with this SQLSTATE ("" where there
+ * is none) to err, which holds the server's words.  Decides by SQLSTATE and
+ * by what the server says of itself, not by words that may be translated.
+ * Returns false.
+ */
+bool source_explain_refusal(PGconn *conn, const char *state, Err *err);
 
 bool source_drop_slot(PGconn *replication, const char *name,
 					  Err *err) MUST_CHECK;

@@ -1,13 +1,13 @@
 /*-------------------------------------------------------------------------
  * source.c
- *	  What init and check ask the source server, and what its refusals mean.
+ *	  What is asked of the source server, and what its refusals mean.
  *
  * A refusal is told by its SQLSTATE and by what the server's settings say,
  * not by the words of the message: those may be in any language.
- * Layer: cmd.
+ * Layer: io.
  *-------------------------------------------------------------------------
  */
-#include "cmd/source.h"
+#include "io/source.h"
 
 #include <poll.h>
 #include <stdio.h>
@@ -201,9 +201,8 @@ list_is_why(PGconn *conn, const char *state, Buf *mend)
 		   (list == PLUGIN_LIST_HIDDEN && strcmp(state, "42501") == 0);
 }
 
-/* Adds the mend of a refused slot to err, which holds the server's words. */
-static bool
-explain_refusal(PGconn *conn, const char *state, Err *err)
+bool
+source_explain_refusal(PGconn *conn, const char *state, Err *err)
 {
 	Err ignored;
 	Buf text;
@@ -321,7 +320,7 @@ slot_refused(PGconn *conn, PGconn *replication, const PGresult *res,
 
 	(void) snprintf(doing, sizeof(doing), "create slot \"%s\"", name);
 	pg_error(replication, res, PG_SOURCE_REPLICATION, doing, err);
-	return state ? explain_refusal(conn, state, err) : false;
+	return state ? source_explain_refusal(conn, state, err) : false;
 }
 
 bool
