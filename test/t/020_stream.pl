@@ -121,8 +121,7 @@ for my $line (@lines)
 	my $key = sprintf '%s/%020d', $at, $seq;
 	if ($op eq 'r')
 	{
-		my ($table) = $line =~ /^\{("_schema":.*?"_table":".*?")/ or die $line;
-		$twice++ if $seen{"$table/$key"}++;
+		$twice++ if $seen{$key}++;
 	}
 	else
 	{

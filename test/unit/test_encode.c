@@ -67,6 +67,13 @@ lab_done(Lab *l)
 		batch_free(&l->pipe, (Batch *) item);
 	while ((item = queue_pop(&l->pipe.checkpoints, 0)) != NULL)
 		checkpoint_free((Checkpoint *) item);
+	while (l->pipe.dropped)
+	{
+		Checkpoint *c = l->pipe.dropped;
+
+		l->pipe.dropped = c->next_dropped;
+		checkpoint_free(c);
+	}
 	for (int i = 0; i < PIPE_BUCKETS; i++)
 	{
 		while (l->pipe.tables[i])

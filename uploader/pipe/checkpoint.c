@@ -37,6 +37,15 @@ checkpoint_free(Checkpoint *c)
 }
 
 void
+checkpoint_drop(Pipe *p, Checkpoint *c)
+{
+	pthread_mutex_lock(&p->lock);
+	c->next_dropped = p->dropped;
+	p->dropped = c;
+	pthread_mutex_unlock(&p->lock);
+}
+
+void
 checkpoint_add_table(Checkpoint *c, Table *t, Lsn lsn)
 {
 	EntrySchema *s = entry_add_schema(c->entry);
@@ -221,12 +230,15 @@ checkpoint_main(void *arg)
 			c->entry = NULL;
 		}
 		atomic_fetch_sub(&p->pending_checkpoints, 1);
-		checkpoint_free(c);
+		if (ok)
+			checkpoint_free(c);
+		else
+			checkpoint_drop(p, c);
 	}
 	if (!ok)
 		pipe_fail(p, &err);
 	while ((item = queue_pop(&p->checkpoints, 0)) != NULL)
-		checkpoint_free((Checkpoint *) item);
+		checkpoint_drop(p, (Checkpoint *) item);
 	if (before != p->start)
 		entry_free(before);
 	store_close(store);

@@ -29,10 +29,17 @@ struct Checkpoint
 	int next_object; /* n in the object's name */
 	Table **tables;  /* whose schema files go before the entry; borrowed */
 	int ntables;
+	Checkpoint *next_dropped;
 };
 
 Checkpoint *checkpoint_new(int64_t seq);
 void checkpoint_free(Checkpoint *c);
+
+/*
+ * Takes c, which will not be written.  It lives on until the session ends,
+ * since shippers may still report to it.
+ */
+void checkpoint_drop(Pipe *p, Checkpoint *c);
 
 /* The entry will name this table's schema, from lsn on. */
 void checkpoint_add_table(Checkpoint *c, Table *t, Lsn lsn);

@@ -658,7 +658,7 @@ encoder_done(Encoder *e)
 	}
 	while ((item = queue_pop(&e->p->events, 0)) != NULL)
 		event_free(e->p, (Event *) item);
-	checkpoint_free(e->cp);
+	checkpoint_drop(e->p, e->cp);
 	frame_reader_free(e->reader);
 	free(e->open);
 	free(e->loads);

@@ -39,6 +39,7 @@ typedef struct Loader
 	PGconn *data;
 	Lsn lsn;      /* S */
 	int64_t time; /* of the snapshot, microseconds since 2000 */
+	int64_t rows; /* of all tables: they share S, so they share the numbers */
 	int done;     /* tables */
 	int total;
 	Err err;
@@ -313,7 +314,7 @@ static bool
 add_row(Loader *l, TableLoad *t, const RowView *row)
 {
 	JsonChange change = { .op = 'r',
-						  .seq = LOAD_FIRST_SEQ + t->load->rows,
+						  .seq = LOAD_FIRST_SEQ + l->rows++,
 						  .row = row };
 
 	if (!t->batch)

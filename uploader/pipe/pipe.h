@@ -177,6 +177,8 @@ typedef struct Pipe
 	pthread_cond_t changed;
 	Err error; /* the first; kind ERR_NONE while all is well */
 
+	Checkpoint *dropped; /* will not be written, but shippers may still report
+						  * to them; guarded by lock */
 	LoadTable *load_tables; /* what the loader loads; its own while it runs */
 	int nload_tables;
 

@@ -88,6 +88,13 @@ pipe_done(Pipe *p)
 			table_free(t);
 		}
 	}
+	while (p->dropped)
+	{
+		Checkpoint *c = p->dropped;
+
+		p->dropped = c->next_dropped;
+		checkpoint_free(c);
+	}
 	free_loads(p);
 	entry_free(p->start);
 	entry_free(p->loads);
