@@ -106,7 +106,7 @@ is_deeply([ grep { !exists $listed{$_} } $cdc->objects ],
 	[], 'no object is there that is not listed');
 
 # Records: one line each, none twice; changes in order.  Loaded rows come where
-# their load is done, and are numbered by table.
+# their load is done.
 my $json = JSON::PP->new->utf8->allow_bignum;
 my @lines = split /\n/, $cdc->replay;
 my ($rows, $disorder, $twice, $last) = (0, 0, 0, '');
