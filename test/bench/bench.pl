@@ -67,6 +67,38 @@ sub build
 	return;
 }
 
+# What one row of nine columns costs in each stage of the sidecar (stages.c).
+sub stages
+{
+	my ($source) = @_;
+	my $stages = "$top/build/bench/stages";
+	my $hex = temp_folder() . '/packets.hex';
+	my $libs = run_or_die(
+		[qw(pkg-config --libs libpq libcurl openssl libzstd zlib jansson inih)]);
+	run_or_die(
+		[
+			'cc', '-std=c11', '-O2', '-D_GNU_SOURCE', "-I$top/uploader",
+			"-I$top/plugin", '-o', $stages, "$top/test/bench/stages.c",
+			"$top/uploader/libcdc.a", split(' ', $libs), '-lm', '-pthread'
+		]);
+	$source->psql('bench', <<'SQL');
+create table nine (id bigint primary key, a text, b integer, c numeric(12,2),
+	d timestamptz, e text, f double precision, g date, h boolean);
+select pg_create_logical_replication_slot('stages', 'cdc_s3');
+insert into nine select i, 'customer ' || i, i % 1000, i * 0.01, now(),
+	'some longer text value for row ' || i, i * 0.37, current_date, true
+from generate_series(1, 50000) i;
+SQL
+	open my $f, '>', $hex or die "$hex: $!";
+	print {$f} $source->psql('bench',
+		"select encode(data, 'hex') from pg_logical_slot_get_binary_changes("
+		  . "'stages', null, null, 'tables', 'public.nine')"),
+	  "\n";
+	close $f or die "$hex: $!";
+	$source->psql('bench', "select pg_drop_replication_slot('stages')");
+	return run_or_die([ $stages, $hex ]);
+}
+
 # Mixed changes: large and small transactions; numbers, texts, times, jsonb.
 sub write_changes
 {
@@ -277,3 +309,4 @@ printf "%-34s %12.1f\n", 'lake, bytes/row',
 printf "%-34s %12.2f\n", 'ratio to decoding by the null plugin',
   $s / median(@{ $null->{socket}{seconds} })
   if $null;
+print "\nCPU of the sidecar's stages, one thread\n\n", stages($source);

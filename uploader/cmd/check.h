@@ -10,8 +10,8 @@
 #define CHECK_H
 
 #include "cmd/config.h"
-#include "io/source.h"
 #include "codec/entry.h"
+#include "io/source.h"
 #include "store/store.h"
 
 typedef enum CheckLevel
