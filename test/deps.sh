@@ -52,7 +52,7 @@ for purpose in "${@:-build}"; do
 	esac
 	wanted="$wanted gcc libc6-dev make pkg-config libpq-dev \
 libcurl4-openssl-dev libssl-dev libzstd-dev zlib1g-dev libjansson-dev \
-libinih-dev $more"
+$more"
 done
 
 if ! command -v dpkg-query >/dev/null 2>&1; then

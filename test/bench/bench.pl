@@ -74,7 +74,7 @@ sub stages
 	my $stages = "$top/build/bench/stages";
 	my $hex = temp_folder() . '/packets.hex';
 	my $libs = run_or_die(
-		[qw(pkg-config --libs libpq libcurl openssl libzstd zlib jansson inih)]);
+		[qw(pkg-config --libs libpq libcurl openssl libzstd zlib jansson)]);
 	run_or_die(
 		[
 			'cc', '-std=c11', '-O2', '-D_GNU_SOURCE', "-I$top/uploader",

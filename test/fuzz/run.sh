@@ -26,7 +26,7 @@ build()
 		-fno-sanitize-recover=all -fno-omit-frame-pointer \
 		-Iuploader -Iplugin -Itest/fuzz -o "$out/fuzz_frame" \
 		test/fuzz/fuzz_frame.c "$lib/libcdc.a" \
-		$(pkg-config --libs libpq libcurl openssl libzstd zlib jansson inih) \
+		$(pkg-config --libs libpq libcurl openssl libzstd zlib jansson) \
 		-lm -pthread
 }
 

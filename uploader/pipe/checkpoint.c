@@ -150,10 +150,8 @@ fill_entry(Pipe *p, Entry *e, const Entry *before)
 		e->closed_until = before->closed_until;
 	e->swept_until = atomic_load(&p->swept_until);
 	e->time = clock_unix_us();
-	if (!before->loaded && !p->options->load_initial)
-		e->loaded = true;
 	count_loads(e, before);
-	if (p->start->loaded == false && p->options->load_initial)
+	if (p->options->load_initial)
 		e->loaded = true; /* the first entry of the session announced it */
 }
 

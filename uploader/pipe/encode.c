@@ -339,13 +339,6 @@ make_room(Encoder *e, Batch *b)
 /*
  * Frames
  */
-static void
-relation_done(FrameRelation *rel, void *arg)
-{
-	(void) rel; /* its Table stays: batches point to it */
-	(void) arg;
-}
-
 static Table *
 table_of(Encoder *e, FrameRelation *rel)
 {
@@ -671,7 +664,7 @@ encode_main(void *arg)
 	Encoder *e = xcalloc(1, sizeof(*e));
 
 	e->p = p;
-	e->reader = frame_reader_new(MAX_FRAME_BYTES, relation_done, NULL);
+	e->reader = frame_reader_new(MAX_FRAME_BYTES, NULL, NULL);
 	e->position = e->closed_end = p->start->end;
 	e->closed_until = p->start->closed_until;
 	open_checkpoint(e, p->start->seq + 1);
