@@ -6,8 +6,8 @@
  *	(1) A transaction without a change that is wanted sends nothing, but its
  *		progress is reported.
  *	(2) Before a callback returns that ends a transaction, a stream block or
- *		a non-transactional message, the packet is sent.  So a keepalive never
- *		passes frames that still lie in the buffer.
+ *		a non-transactional message, the packet is handed to the server.  So a
+ *		keepalive never passes frames that still lie in the buffer.
  *	(3) Every callback that some server version may call is there, also where
  *		streaming and two-phase were not asked for: PostgreSQL 18 calls
  *		stream_abort without them.
@@ -88,7 +88,10 @@ startup_cb(LogicalDecodingContext *ctx, OutputPluginOptions *opt, bool is_init)
 	cdc_s3_convert_init(st);
 	cdc_s3_rels_init(st);
 	if (!is_init)
+	{
 		startup_lookups(st);
+		cdc_s3_gather_init(st);
+	}
 	ctx->output_plugin_private = st;
 
 	/* The server turns both on because the callbacks are there. */
@@ -129,6 +132,7 @@ begin_cb(LogicalDecodingContext *ctx, ReorderBufferTXN *txn)
 {
 	CdcS3State *st = cdc_s3_state(ctx);
 
+	cdc_s3_gather_begin(txn);
 	cdc_s3_stream_leave(st);
 	memset(&st->plain, 0, sizeof(st->plain));
 	st->prepared = false;

@@ -352,6 +352,11 @@ extern void cdc_s3_put_message(CdcS3State *st, XLogRecPtr lsn,
 							   bool transactional, const char *prefix,
 							   Size size, const char *message);
 
+/* ---- small transactions (gather.c) ---- */
+
+extern void cdc_s3_gather_init(CdcS3State *st);
+extern void cdc_s3_gather_begin(ReorderBufferTXN *txn);
+
 /* ---- truncates (truncate.c) ---- */
 
 extern void cdc_s3_put_truncate(CdcS3State *st, int nrelations,

@@ -568,6 +568,26 @@ test_damaged_packet(void **state)
 	lab_done(&l);
 }
 
+/* What a keepalive passed could be confirmed before it is durable. */
+static void
+test_commit_behind_keepalive(void **state)
+{
+	Lab l;
+
+	(void) state;
+	lab_init(&l);
+	relation(&l, 1, "t");
+	transaction(&l, 1, 2000, "a");
+	flush(&l);
+	push(&l, EVENT_KEEPALIVE, 3000);
+	transaction(&l, 1, 3000, "b");
+	flush(&l);
+	stop(&l);
+	assert_int_equal(l.err.kind, ERR_DATA);
+	assert_non_null(strstr(l.err.msg, "0/BB8"));
+	lab_done(&l);
+}
+
 /* A session that breaks still writes what is committed. */
 static void
 test_abandoned(void **state)
@@ -597,6 +617,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_commit_and_stop),
+		cmocka_unit_test(test_commit_behind_keepalive),
 		cmocka_unit_test(test_covered),
 		cmocka_unit_test(test_open_transaction),
 		cmocka_unit_test(test_split),

@@ -452,6 +452,11 @@ on_commit(Encoder *e, const FrameEvent *ev)
 	if (!e->in_txn || ev->lsn != e->txn_lsn)
 		return err_set(&e->err, ERR_DATA, 0,
 					   "a commit came that does not fit its begin");
+	if (!e->skip && ev->lsn <= e->position)
+		return err_set(&e->err, ERR_DATA, 0,
+					   "a commit came behind position " LSN_FMT
+					   " that the server had reported",
+					   LSN_ARGS(e->position));
 	e->in_txn = false;
 	e->early = false;
 	if (!e->skip)

@@ -1,0 +1,162 @@
+/*-------------------------------------------------------------------------
+ * gather.c
+ *	  Lets a walsender that has WAL to read send the packets of many small
+ *	  transactions at once.
+ *
+ * The plugin hands a packet to the server at each commit, and a walsender
+ * calls send() for each message and again after each WAL record: at one row a
+ * transaction that system call costs more than decoding the row.  The
+ * server's own switch for the way messages take, PqCommMethods, is where this
+ * file sits: a flush is passed over while packets of ours, less than
+ * GATHER_BYTES of them, are all that waits, and the walsender comes back soon.
+ *
+ * Nothing changes for who reads the stream:
+ *	(1) Messages stay in the server's one output buffer, in the order in which
+ *		they were made: a keepalive cannot pass a packet.
+ *	(2) Whatever the walsender says on its own account, keepalives above all,
+ *		goes out at once, with all that is before it.
+ *	(3) A walsender that is about to wait flushes first, and does so without
+ *		having read a record since it last flushed.  That flush is never passed
+ *		over: at the end of the WAL a commit goes out as fast as without this
+ *		file.  Nor is one after GATHER_WAL bytes of WAL, or before a
+ *		transaction that was that long in the making is replayed.
+ *
+ * One walsender decodes one slot, so the state is one static variable.  A
+ * callback of the decoding context puts the server's own methods back.
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+/*
+ * libpq.h would ask for the headers of the libraries that the server was built
+ * with, for the members of a structure that is not used here.
+ */
+#undef ENABLE_GSS
+#undef ENABLE_SSPI
+#undef USE_OPENSSL
+
+#include "access/xact.h"
+#include "libpq/libpq.h"
+#include "replication/walsender.h"
+#include "utils/memutils.h"
+
+#include "cdc_s3.h"
+
+/* What a socket takes in one go. */
+#define GATHER_BYTES CDC_S3_PACKET_TARGET
+
+/* Some milliseconds' worth. */
+#define GATHER_WAL (512 * 1024)
+
+typedef struct Gather
+{
+	const PQcommMethods *server; /* NULL: not in place */
+	PQcommMethods methods;
+	LogicalDecodingContext *ctx;
+	bool fresh;       /* a packet was put: its own flush comes next */
+	bool passed_over; /* what waits is what we let wait */
+	bool at_once;     /* something else than packets waits too */
+	Size held;        /* bytes of packets since the last flush */
+	XLogRecPtr since; /* position of the reader at the first of them */
+	XLogRecPtr seen;  /* and when the walsender last wanted to flush */
+} Gather;
+
+static Gather gather;
+
+/* Whether the walsender will be back here before it waits. */
+static bool
+may_pass_over(void)
+{
+	XLogRecPtr at = gather.ctx->reader->EndRecPtr;
+
+	if (gather.held == 0 || gather.held >= GATHER_BYTES || gather.at_once ||
+		at - gather.since >= GATHER_WAL)
+		return false;
+	if (gather.fresh)
+	{
+		gather.fresh = false;
+		return true; /* the walsender flushes after each record too */
+	}
+	if (at == gather.seen)
+		return false; /* it read none: it may be about to wait */
+	gather.seen = at;
+	return true;
+}
+
+static int
+gather_flush_if_writable(void)
+{
+	gather.passed_over = may_pass_over();
+	if (gather.passed_over)
+		return 0;
+	gather.held = 0;
+	gather.fresh = false;
+	gather.at_once = false;
+	return gather.server->flush_if_writable();
+}
+
+/* A walsender that has something pending reads no WAL. */
+static bool
+gather_is_send_pending(void)
+{
+	return !gather.passed_over && gather.server->is_send_pending();
+}
+
+static void
+gather_putmessage_noblock(char msgtype, const char *s, size_t len)
+{
+	gather.server->putmessage_noblock(msgtype, s, len);
+	if (msgtype != 'd' || len == 0 || s[0] != 'w')
+	{
+		gather.at_once = true;
+		return;
+	}
+	if (gather.held == 0)
+		gather.since = gather.ctx->reader->EndRecPtr;
+	gather.held += len;
+	gather.fresh = true;
+}
+
+static void
+gather_leave(void *arg)
+{
+	if (PqCommMethods == &gather.methods)
+		PqCommMethods = gather.server;
+	memset(&gather, 0, sizeof(gather));
+}
+
+/*
+ * Only where a walsender streams: it is in no transaction then, and is in one
+ * where a client calls the SQL functions over such a connection.
+ */
+void
+cdc_s3_gather_init(CdcS3State *st)
+{
+	MemoryContextCallback *leave;
+
+	if (!am_walsender || IsTransactionState() || gather.server)
+		return;
+	leave = MemoryContextAllocZero(st->cxt, sizeof(*leave));
+	leave->func = gather_leave;
+	MemoryContextRegisterResetCallback(st->cxt, leave);
+
+	gather.ctx = st->ctx;
+	gather.server = PqCommMethods;
+	gather.methods = *gather.server;
+	gather.methods.flush_if_writable = gather_flush_if_writable;
+	gather.methods.is_send_pending = gather_is_send_pending;
+	gather.methods.putmessage_noblock = gather_putmessage_noblock;
+	PqCommMethods = &gather.methods;
+}
+
+/* A transaction is to be replayed: what waits must not wait for a long one. */
+void
+cdc_s3_gather_begin(ReorderBufferTXN *txn)
+{
+	if (gather.passed_over &&
+		gather.ctx->reader->EndRecPtr - txn->first_lsn >= GATHER_WAL)
+	{
+		gather.at_once = true;
+		(void) gather_flush_if_writable();
+	}
+}
