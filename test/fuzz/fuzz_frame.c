@@ -11,18 +11,21 @@
  *
  * With libFuzzer: clang -fsanitize=fuzzer,address -DFUZZ_LIBFUZZER.  Else:
  *
- *	fuzz_frame [-n MUTATIONS] [-s SEED] [-o FILE] CORPUS...
+ *	fuzz_frame [-n MUTATIONS | -t SECONDS] [-s SEED] [-o FILE] CORPUS...
  *
  * runs each file of the corpus (*.hex: packets, one a line; others: frames)
- * and so many mutations of them.  FILE holds the input that is being run, and
- * is removed at the end: what is left there has failed.
+ * and so many mutations of them, or as many as the time allows.  What reaches
+ * new code (where the objects are built with -fsanitize-coverage=trace-pc) is
+ * mutated further.  FILE gets the input that failed, or took HANG_SECONDS.
  *-------------------------------------------------------------------------
  */
+#include <signal.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/mem.h"
@@ -165,12 +168,45 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
 #ifndef FUZZ_LIBFUZZER
 
-#define MAX_SEEDS 256
+#define MAX_SEEDS 8192
 #define MAX_INPUT ((size_t) 1 << 18)
+#define MAX_FOUND ((size_t) 1 << 14) /* longer ones are slow to mutate */
+#define MAX_FRAMES 4096
+#define HANG_SECONDS 30
 
 static Buf seeds[MAX_SEEDS];
 static size_t nseeds;
 static uint64_t random_state;
+
+/* The input that is being run, and where it goes if it fails. */
+static const Buf *running;
+static const char *keep;
+
+/* Pairs of places that were passed one after the other. */
+static uint8_t passed[1 << 16];
+static uintptr_t last_place;
+static bool passed_new;
+
+void __sanitizer_cov_trace_pc(void);
+void __sanitizer_set_death_callback(void (*callback)(void))
+	__attribute__((weak));
+
+void
+__sanitizer_cov_trace_pc(void)
+{
+	/* From the program's own start, so that a seed means the same again. */
+	uintptr_t place = (uintptr_t) __builtin_return_address(0) -
+					  (uintptr_t) &LLVMFuzzerTestOneInput;
+	uintptr_t pair = (place ^ (last_place << 5)) * 0x9e3779b1U;
+
+	last_place = place;
+	pair = (pair >> 8) % sizeof(passed);
+	if (passed[pair] == 0)
+	{
+		passed[pair] = 1;
+		passed_new = true;
+	}
+}
 
 static uint64_t
 random_next(uint64_t below)
@@ -210,8 +246,21 @@ read_seed(const char *path, Buf *out)
 	return true;
 }
 
+/* Puts n bytes in the place of old_n bytes at an offset. */
+static bool
+splice(Buf *b, size_t at, size_t old_n, const uint8_t *p, size_t n)
+{
+	if (n > old_n && !buf_room(b, n - old_n))
+		return false;
+	memmove(b->p + at + n, b->p + at + old_n, b->n - at - old_n);
+	b->n = b->n + n - old_n;
+	if (n > 0)
+		memcpy(b->p + at, p, n);
+	return true;
+}
+
 static void
-mutate_once(Buf *b)
+mutate_bytes(Buf *b)
 {
 	static const uint32_t odd[] = {
 		0,     1,      0x7f,    0x80,       0xfe,       0xff,
@@ -220,6 +269,7 @@ mutate_once(Buf *b)
 	size_t at = random_next(b->n);
 	size_t n = 1 + random_next(b->n - at < 32 ? b->n - at : 32);
 	uint32_t v = odd[random_next(sizeof(odd) / sizeof(odd[0]))];
+	uint8_t copy[32];
 	const Buf *other;
 	size_t from;
 
@@ -236,17 +286,14 @@ mutate_once(Buf *b)
 				b->p[at + i] = (uint8_t) (v >> (8 * i));
 			break;
 		case 3: /* take out */
-			memmove(b->p + at, b->p + at + n, b->n - at - n);
-			b->n -= n;
+			(void) splice(b, at, n, NULL, 0);
 			break;
 		case 4: /* cut off */
 			b->n = at;
 			break;
 		case 5: /* twice */
-			if (!buf_room(b, n))
-				break;
-			memmove(b->p + at + n, b->p + at, b->n - at);
-			b->n += n;
+			memcpy(copy, b->p + at, n);
+			(void) splice(b, at, 0, copy, n);
 			break;
 		default: /* from another seed */
 			other = &seeds[random_next(nseeds)];
@@ -258,50 +305,175 @@ mutate_once(Buf *b)
 	}
 }
 
-static void
-run_one(const Buf *b, const char *keep)
+/* Offsets of the whole frames of an input, and of the end of the last one. */
+static size_t
+find_frames(const Buf *b, size_t offsets[MAX_FRAMES + 1])
 {
-	FILE *f = keep ? fopen(keep, "w") : NULL;
+	size_t n = 0;
+	size_t at = 0;
 
-	if (f)
+	while (n < MAX_FRAMES && b->n - at >= CDC_S3_FRAME_HEADER)
 	{
-		(void) fwrite(b->p, 1, b->n, f); /* only to look at */
-		(void) fclose(f);
+		const uint8_t *p = b->p + at + 2;
+		size_t body = p[0] | (size_t) p[1] << 8 | (size_t) p[2] << 16 |
+					  (size_t) p[3] << 24;
+
+		if (body > b->n - at - CDC_S3_FRAME_HEADER)
+			break;
+		offsets[n++] = at;
+		at += CDC_S3_FRAME_HEADER + body;
 	}
-	(void) LLVMFuzzerTestOneInput(b->p, b->n);
+	offsets[n] = at;
+	return n;
+}
+
+/* Changes one frame so that its length stays right, or moves whole ones. */
+static void
+mutate_frames(Buf *b)
+{
+	static size_t offsets[MAX_FRAMES + 1];
+	static size_t others[MAX_FRAMES + 1];
+	size_t count = find_frames(b, offsets);
+	const Buf *other = &seeds[random_next(nseeds)];
+	size_t from;
+	size_t pick;
+	size_t n;
+	Buf body;
+
+	if (count == 0)
+	{
+		mutate_bytes(b);
+		return;
+	}
+	pick = random_next(count);
+	n = offsets[pick + 1] - offsets[pick];
+	buf_init(&body, MAX_INPUT);
+	switch (random_next(6))
+	{
+		case 0: /* take out */
+			(void) splice(b, offsets[pick], n, NULL, 0);
+			break;
+		case 1: /* say again, somewhere */
+			buf_add(&body, b->p + offsets[pick], n);
+			(void) splice(b, offsets[random_next(count + 1)], 0, body.p, n);
+			break;
+		case 2: /* from another seed */
+			count = find_frames(other, others);
+			if (count == 0)
+				break;
+			from = random_next(count);
+			(void) splice(b, offsets[pick], 0, other->p + others[from],
+						  others[from + 1] - others[from]);
+			break;
+		default:
+			buf_add(&body, b->p + offsets[pick] + CDC_S3_FRAME_HEADER,
+					n - CDC_S3_FRAME_HEADER);
+			if (body.n == 0)
+				break;
+			mutate_bytes(&body);
+			if (!splice(b, offsets[pick] + CDC_S3_FRAME_HEADER,
+						n - CDC_S3_FRAME_HEADER, body.p, body.n))
+				break;
+			for (int i = 0; i < 4; i++)
+				b->p[offsets[pick] + 2 + (size_t) i] =
+					(uint8_t) (body.n >> (8 * i));
+			break;
+	}
+	buf_done(&body);
+}
+
+/* The program ends because of the input: keep it. */
+static void
+keep_input(void)
+{
+	FILE *f = keep && running ? fopen(keep, "w") : NULL;
+
+	if (!f)
+		return;
+	(void) fwrite(running->p, 1, running->n, f);
+	(void) fclose(f);
+	running = NULL;
 }
 
 static void
-run_mutations(long n, const char *keep)
+on_signal(int sig)
 {
+	keep_input();
+	(void) signal(sig, SIG_DFL);
+	(void) raise(sig);
+}
+
+static void
+run_one(const Buf *b)
+{
+	static unsigned count;
+
+	if (count++ % 256 == 0)
+		(void) alarm(HANG_SECONDS);
+	running = b;
+	last_place = 0;
+	passed_new = false;
+	(void) LLVMFuzzerTestOneInput(b->p, b->n);
+	running = NULL;
+}
+
+static time_t
+seconds_now(void)
+{
+	struct timespec ts;
+
+	(void) clock_gettime(CLOCK_MONOTONIC, &ts);
+	return ts.tv_sec;
+}
+
+/* So many mutations, or, with seconds, as many as they allow. */
+static long
+run_mutations(long n, long seconds)
+{
+	time_t end = seconds_now() + seconds;
+	long i;
 	Buf b;
 
 	buf_init(&b, MAX_INPUT);
-	for (long i = 0; i < n; i++)
+	for (i = 0; seconds > 0 ? i % 256 != 0 || seconds_now() < end : i < n; i++)
 	{
 		const Buf *seed = &seeds[random_next(nseeds)];
 
 		buf_reset(&b);
 		buf_add(&b, seed->p, seed->n);
 		for (uint64_t k = 1 + random_next(6); k > 0 && b.n > 0; k--)
-			mutate_once(&b);
-		run_one(&b, keep);
+		{
+			if (random_next(3) == 0)
+				mutate_bytes(&b);
+			else
+				mutate_frames(&b);
+		}
+		run_one(&b);
+		if (passed_new && nseeds < MAX_SEEDS && b.n > 0 && b.n <= MAX_FOUND)
+		{
+			buf_init(&seeds[nseeds], MAX_INPUT);
+			buf_add(&seeds[nseeds++], b.p, b.n);
+		}
 	}
 	buf_done(&b);
+	return i;
 }
 
 int
 main(int argc, char **argv)
 {
 	long mutations = 0;
-	const char *keep = NULL;
+	long seconds = 0;
+	size_t given;
 	int opt;
 
 	random_state = 1;
-	while ((opt = getopt(argc, argv, "n:s:o:")) != -1)
+	while ((opt = getopt(argc, argv, "n:t:s:o:")) != -1)
 	{
 		if (opt == 'n')
 			mutations = strtol(optarg, NULL, 10);
+		else if (opt == 't')
+			seconds = strtol(optarg, NULL, 10);
 		else if (opt == 's')
 			random_state = strtoull(optarg, NULL, 10);
 		else if (opt == 'o')
@@ -311,27 +483,33 @@ main(int argc, char **argv)
 	}
 	if (random_state == 0)
 		random_state = 1; /* of zero comes nothing but zeros */
-	for (; optind < argc && nseeds < MAX_SEEDS; optind++)
+	if (__sanitizer_set_death_callback)
+		__sanitizer_set_death_callback(keep_input);
+	(void) signal(SIGABRT, on_signal);
+	(void) signal(SIGALRM, on_signal);
+	for (; optind < argc; optind++)
 	{
-		buf_init(&seeds[nseeds], MAX_INPUT);
-		if (!read_seed(argv[optind], &seeds[nseeds]))
+		Buf seed;
+
+		buf_init(&seed, MAX_INPUT);
+		if (!read_seed(argv[optind], &seed))
 		{
 			(void) fprintf(stderr, "could not read \"%s\"\n", argv[optind]);
 			return 2;
 		}
-		run_one(&seeds[nseeds], keep);
-		if (seeds[nseeds].n > 0)
-			nseeds++;
+		run_one(&seed);
+		if (seed.n > 0 && nseeds < MAX_SEEDS)
+			seeds[nseeds++] = seed;
 		else
-			buf_done(&seeds[nseeds]);
+			buf_done(&seed);
 	}
+	given = nseeds;
 	if (nseeds > 0)
-		run_mutations(mutations, keep);
-	(void) printf("%zu seeds, %ld mutations\n", nseeds, mutations);
+		mutations = run_mutations(mutations, seconds);
+	(void) printf("%zu seeds, %ld mutations, %zu reached new code\n", given,
+				  mutations, nseeds - given);
 	for (size_t i = 0; i < nseeds; i++)
 		buf_done(&seeds[i]);
-	if (keep)
-		(void) unlink(keep);
 	return 0;
 }
 

@@ -1,31 +1,38 @@
 #!/bin/bash
-# Runs the fuzz targets for a moment: the golden packets, test/fuzz/corpus,
-# and mutations of both, under AddressSanitizer.  Output is TAP.
+# Runs the fuzz targets: the golden packets, test/fuzz/corpus, and mutations of
+# both, under AddressSanitizer and UBSan.  Output is TAP.
 #
-#	test/fuzz/run.sh [MUTATIONS [SEED]]
+#	test/fuzz/run.sh [SECONDS [SEED]]
 #
-# An input that fails stays in build/fuzz/frame.input; put it into
-# test/fuzz/corpus/ once it is mended.
+# Without SECONDS it is a moment of so many MUTATIONS (20000).  An input that
+# fails stays in build/fuzz/frame.input; put it into test/fuzz/corpus/ once it
+# is mended.
 set -eu
 cd "$(dirname "$0")/../.."
 
-mutations=${1:-20000}
+seconds=${1:-}
 seed=${2:-$RANDOM$RANDOM}
 sanitize=address,undefined
-lib=build/unit-${sanitize//,/-}
 out=build/fuzz
-mkdir -p "$lib" "$out"
+objects=$out/objects
+mkdir -p "$out"
 
 build()
 {
-	# The same objects as of the unit tests with these sanitizers.
-	make -s -j"$(nproc)" -C uploader "../$lib/libcdc.a" O="../$lib" \
-		SANITIZE=$sanitize CFLAGS="-O1 -g" || return 1
+	local c modules=()
+	# The code under test tells which of its places it passes.
+	for c in uploader/base/*.c uploader/codec/*.c; do
+		modules+=("../$objects/${c#uploader/}")
+	done
+	make -s -j"$(nproc)" -C uploader "${modules[@]/%.c/.o}" O="../$objects" \
+		SANITIZE=$sanitize CFLAGS="-O1 -g -fsanitize-coverage=trace-pc" ||
+		return 1
+	modules=("${modules[@]#../}")
 	# shellcheck disable=SC2046
 	${CC:-cc} -D_GNU_SOURCE -std=c11 -O1 -g -Wall -Wextra -fsanitize=$sanitize \
 		-fno-sanitize-recover=all -fno-omit-frame-pointer \
 		-Iuploader -Iplugin -Itest/fuzz -o "$out/fuzz_frame" \
-		test/fuzz/fuzz_frame.c "$lib/libcdc.a" \
+		test/fuzz/fuzz_frame.c "${modules[@]/%.c/.o}" \
 		$(pkg-config --libs libpq libcurl openssl libzstd zlib jansson) \
 		-lm -pthread
 }
@@ -35,10 +42,17 @@ if ! build >"$out/build.log" 2>&1; then
 	echo "not ok - fuzz: targets build"
 	exit 1
 fi
+if [ -n "$seconds" ]; then
+	amount=(-t "$seconds")
+else
+	amount=(-n "${MUTATIONS:-20000}")
+fi
 export ASAN_OPTIONS=detect_leaks=1
 shopt -s nullglob
+rm -f "$out/frame.input"
 rc=0
-timeout 600 "$out/fuzz_frame" -n "$mutations" -s "$seed" \
+echo "# seed $seed"
+timeout $((600 + ${seconds:-0})) "$out/fuzz_frame" "${amount[@]}" -s "$seed" \
 	-o "$out/frame.input" test/golden/*.hex test/fuzz/corpus/frame-* \
 	>"$out/frame.log" 2>&1 || rc=$?
 sed 's/^/# /' "$out/frame.log" | head -n 80
