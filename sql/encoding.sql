@@ -63,14 +63,49 @@ SELECT encode(substr(data, position('\x040602000000'::bytea in data), 50), 'hex'
 -- A long one: 100002 bytes stored, and sent.
 SELECT position('\x0504020300000001a286010000000000'::bytea in data) > 0
 	AS withheld, length(data) > 100002 AS bytes FROM got OFFSET 2 LIMIT 1;
+-- Names cannot be withheld: such bytes are spelled out.
+SET client_encoding = 'EUC_JP';
+DO $$ BEGIN EXECUTE E'CREATE TABLE "n\xa9\xa1" (t text, "c\xa9\xa1" int)'; END $$;
+DO $$ BEGIN EXECUTE E'INSERT INTO "n\xa9\xa1" VALUES (NULL, 1)'; END $$;
+SET client_encoding = 'UTF8';
+SELECT position('\x6e5c7861395c786131'::bytea in data) > 0 AS relation,
+	position('\x635c7861395c786131'::bytea in data) > 0 AS attribute
+FROM pg_logical_slot_get_binary_changes('enc', NULL, NULL);
 SELECT pg_drop_replication_slot('enc');
 \c win1252
 SET client_encoding = 'UTF8';
 SELECT slot_name FROM pg_create_logical_replication_slot('enc', 'cdc_s3');
-CREATE TABLE t (id int PRIMARY KEY, t text);
-INSERT INTO t VALUES (1, '€ „x“');
-SELECT position(convert_to('€ „x“', 'UTF8') in data) > 0 AS text
-	FROM pg_logical_slot_get_binary_changes('enc', NULL, NULL);
+CREATE TABLE t (id text PRIMARY KEY, t text, v varchar(9), c char(5), n name,
+	j json, a text[]);
+INSERT INTO t VALUES ('ä', '€ „x“', 'ž', 'ƒ', 'Œ', '"€"', '{™}');
+SELECT position('\x0b'::bytea || convert_to('€ „x“', 'UTF8') in data) > 0 AS text,
+	position('\x02'::bytea || convert_to('ž', 'UTF8') in data) > 0 AS varchar,
+	position('\x06'::bytea || convert_to('ƒ    ', 'UTF8') in data) > 0 AS char,
+	position('\x02'::bytea || convert_to('Œ', 'UTF8') in data) > 0 AS name,
+	position('\x05'::bytea || convert_to('"€"', 'UTF8') in data) > 0 AS json,
+	position('\x05'::bytea || convert_to('{™}', 'UTF8') in data) > 0 AS array
+FROM pg_logical_slot_get_binary_changes('enc', NULL, NULL);
+-- The five bytes that this encoding leaves open have no UTF-8 form, wherever
+-- they are: reason 1, the size, the CRC and the bytes.
+SET client_encoding = 'WIN1252';
+DO $$ BEGIN
+	EXECUTE E'INSERT INTO t VALUES (\'k\x81\', \'a\x81b\', \'\x8d\', \'\x8f\',
+		\'\x90\', \'"\x9d"\', \'{\x81}\')';
+	EXECUTE E'UPDATE t SET t = \'fine\' WHERE id = \'k\x81\'';
+	EXECUTE E'DELETE FROM t WHERE id = \'k\x81\'';
+END $$;
+SET client_encoding = 'UTF8';
+CREATE TEMP TABLE got AS SELECT data FROM
+	pg_logical_slot_get_binary_changes('enc', NULL, NULL);
+SELECT count(*) AS packets, bool_and(position('\x010200000000000000'::bytea in data) > 0)
+	AS key FROM got;
+SELECT position('\x03618162'::bytea in data) > 0 AS text,
+	position('\x018d'::bytea in data) > 0 AS varchar,
+	position('\x058f20202020'::bytea in data) > 0 AS char,
+	position('\x0190'::bytea in data) > 0 AS name,
+	position('\x03229d22'::bytea in data) > 0 AS json,
+	position('\x037b817d'::bytea in data) > 0 AS array
+FROM got;
 SELECT pg_drop_replication_slot('enc');
 \c ascii
 SET client_encoding = 'SQL_ASCII';
@@ -80,6 +115,20 @@ INSERT INTO t VALUES (1, E'ok\xff\xc3');
 SELECT get_byte(data, 8 + 6 + 12) AS raw,
 	position('\x046f6bffc3'::bytea in data) > 0 AS verbatim
 	FROM pg_logical_slot_get_binary_changes('enc', NULL, NULL);
+-- Names, labels and elements too.
+DO $$ BEGIN
+	EXECUTE E'CREATE TYPE e AS ENUM (\'l\xe9\')';
+	EXECUTE E'CREATE TABLE "n\xe9" (id int PRIMARY KEY, "c\xe9" e, a text[])';
+	EXECUTE E'INSERT INTO "n\xe9" VALUES (1, \'l\xe9\', \'{\xff}\')';
+END $$;
+SELECT position('\x02006ee9'::bytea in data) > 0 AS relation,
+	position('\x020063e9'::bytea in data) > 0 AS attribute,
+	position('\x026ce9'::bytea in data) > 0 AS label,
+	position('\x037bff7d'::bytea in data) > 0 AS array
+	FROM pg_logical_slot_get_binary_changes('enc', NULL, NULL);
+DO $$ BEGIN EXECUTE E'DELETE FROM "n\xe9"'; END $$;
+SELECT convert_to(data, 'SQL_ASCII') FROM
+	pg_logical_slot_peek_changes('enc', NULL, NULL, 'format', 'text');
 SELECT pg_drop_replication_slot('enc');
 \c regression
 DROP DATABASE latin1;

@@ -22,6 +22,14 @@ SELECT * FROM peeked('old', '');
 SELECT * FROM peeked('old', 'full, key');
 SELECT * FROM peeked('origin', 'some');
 SELECT * FROM peeked('include_lsn', '2');
+SELECT * FROM peeked('streaming', 'parallel');
+SELECT * FROM peeked('two_phase', '');
+SELECT * FROM peeked('include_xid', 'yess');
+SELECT * FROM peeked('include_time', '-1');
+SELECT * FROM peeked('include_relation', 'root');
+SELECT * FROM peeked('publication_names', 'a,,b');
+SELECT * FROM peeked('publication_names', 'a b');
+SELECT * FROM peeked('publication_names', 'a', 'partition', 'leaf');
 SELECT * FROM peeked('tables', 'orders');
 SELECT * FROM peeked('tables', 'a.b.c');
 SELECT * FROM peeked('tables', 'a.b,,c.d');
@@ -32,6 +40,9 @@ SELECT * FROM peeked('exclude', 'a.');
 SELECT * FROM peeked('exclude', NULL);
 SELECT * FROM peeked('tables', repeat('x', 300) || '.y');
 SELECT * FROM peeked('tables', '  ');
+-- Case matters in the names of options, and not in words.
+SELECT * FROM peeked('Messages', 'off');
+SELECT * FROM peeked('messages', 'OFF', 'old', 'FULL');
 -- What is shown.
 CREATE TABLE shown (id int PRIMARY KEY, note text);
 INSERT INTO shown VALUES (1, 'a');

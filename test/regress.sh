@@ -12,7 +12,7 @@ root=$PWD
 out=$root/build/regress
 tests="init options filters types arrays text toolong toast identity truncate
 partition publication allowed ddl virtual transactions stream aborted twophase messages origin
-settings notices errors binary encoding"
+settings notices errors contrib binary encoding"
 [ $# = 0 ] || tests="init ${*//init/}"
 want=$(set -- $tests && echo $#)
 
@@ -58,6 +58,9 @@ chmod -R a+rX "$tmp"
 
 # run_regress PROGRAM INPUT OUTPUT TEST...: adds to passed, sets code.
 run_regress()
+# A library that a test may move away.
+cp "$("$pg_config" --pkglibdir)/hstore.so" "$tmp/lib/late.so" ||
+	fail "no hstore: install the server's contrib modules"
 {
 	local program=$1 input=$2 output=$3 result=0
 	shift 3
@@ -66,7 +69,7 @@ run_regress()
 	# The tests expect the C locale's messages and order, and UTF-8.
 	(cd "$tmp" && exec env -u PGDATABASE -u PGUSER -u PGPORT -u PGHOST \
 		-u PGSERVICE -u PGOPTIONS LC_ALL=C TMPDIR="$tmp" \
-		CDC_S3_SQL="$tmp/cdc_s3.sql" $run "$program" --bindir="$bindir" \
+		CDC_S3_SQL="$tmp/cdc_s3.sql" CDC_S3_LIB="$tmp/lib" $run "$program" --bindir="$bindir" \
 		--inputdir="$input" --outputdir="$output" \
 		--temp-instance="$tmp/server" --temp-config="$tmp/logical.conf" \
 		--dlpath="$tmp/lib" --encoding=UTF8 --no-locale "$@") >"$tmp/log" 2>&1 &
