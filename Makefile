@@ -3,12 +3,15 @@
 #   make            builds both                    make install      installs both
 #   make demo       the whole way, on this machine make test         everything that is tested
 #   make bench      one table of figures           make deps         what the targets need
+#   make test-all   that, and the core of it on the other majors, with one sum
 #   make lint, unit, fuzz-smoke, regress, tap      parts of "make test"
 #
 # PG_CONFIG=…  the server to build for     WERROR=1  warnings are errors
+# PG_MAJOR=18  "make test" with that server, which is built into the cache
 # SANITIZE=address,undefined  for the sidecar
 
 PG_CONFIG ?= pg_config
+PG_MAJORS ?= 17 18
 SIDECAR = uploader/cdc-s3
 
 MODULE_big = cdc_s3
@@ -29,7 +32,11 @@ default: all
 PGXS := $(shell $(PG_CONFIG) --pgxs 2>/dev/null)
 ifneq ($(and $(PGXS),$(wildcard $(PGXS))),)
 include $(PGXS)
-$(OBJS): $(wildcard plugin/*.h) Makefile
+# Objects of one server are of no use to another.
+built_for := $(shell mkdir -p build && \
+	$(PG_CONFIG) --version --includedir-server >build/server.new && \
+	cmp -s build/server build/server.new || mv build/server.new build/server)
+$(OBJS): $(wildcard plugin/*.h) Makefile build/server
 else
 all install uninstall:
 	@echo 'no server headers found by "$(PG_CONFIG)": run "make deps" or set PG_CONFIG' >&2
@@ -101,8 +108,13 @@ tap: all
 test:
 	@sh test/deps.sh test
 	@sh test/deps-s3.sh >/dev/null || echo 'no S3 server: its tests are skipped'
-	@bash test/run.sh
+	@bash test/run.sh $(PG_MAJOR)
+
+test-all:
+	@sh test/deps.sh test
+	@sh test/deps-s3.sh >/dev/null || echo 'no S3 server: its tests are skipped'
+	@bash test/run.sh default $(PG_MAJORS)
 
 .PHONY: default all sidecar install install-sidecar uninstall \
 	uninstall-sidecar clean clean-sidecar deps demo bench installcheck \
-	regress lint readme unit fuzz-smoke tap test check
+	regress lint readme unit fuzz-smoke tap test test-all check

@@ -1,81 +1,119 @@
 #!/bin/bash
-# Builds a PostgreSQL server with assertions from Debian's source package into
-# the cache, unless it is there, and prints the path of its pg_config.
+# Builds a PostgreSQL server from a distribution's source package into the
+# cache, unless it is there, and prints the path of its pg_config.
 #
-#	test/build-pg.sh MAJOR		(17 or 18)
+#	test/build-pg.sh MAJOR [VARIANT]
 #
-# Needs a compiler, bison, flex, liblz4-dev and libzstd-dev, but no root.
-# JOBS says how many compilers run at once.
+# MAJOR is 16, 17 or 18.  Without a VARIANT the server has assertions; with
+# "noassert" it has none, and with "valgrind" it has them and tells valgrind
+# about its memory contexts.
+#
+# What it needs test/deps.sh installs, where it may.  JOBS says how many
+# compilers run at once.
 set -eu
+cd "$(dirname "$0")/.."
 
 major=${1:-}
+variant=${2:-assert}
+deps=server
 case $major in
-	17) suite=trixie ;;
-	18) suite=forky ;;
-	*)
-		echo "usage: $0 17|18" >&2
-		exit 2
-		;;
+	16 | 17 | 18) ;;
+	*) major= ;;
 esac
+options=(--enable-cassert)
+flags=
+case $variant in
+	assert) ;;
+	noassert) options=() ;;
+	valgrind)
+		flags=-DUSE_VALGRIND
+		deps="server valgrind"
+		;;
+	*) major= ;;
+esac
+if [ -z "$major" ]; then
+	echo "usage: $0 16|17|18 [noassert|valgrind]" >&2
+	exit 2
+fi
 
 cache=${XDG_CACHE_HOME:-$HOME/.cache}/cdc_s3
-prefix=$cache/pg$major
+name=pg$major
+[ "$variant" = assert ] || name=$name-$variant
+prefix=$cache/$name
 pg_config=$prefix/bin/pg_config
 if [ -e "$prefix/complete" ]; then
 	echo "$pg_config"
 	exit 0
 fi
 
-for tool in gcc make bison flex perl xz apt-get; do
-	command -v "$tool" >/dev/null || {
-		echo "building PostgreSQL $major needs \"$tool\"" >&2
-		exit 1
-	}
-done
+# shellcheck disable=SC2086
+sh test/deps.sh $deps >&2
 
 mkdir -p "$cache"
-exec 9>"$cache/pg$major.lock"
+exec 9>"$cache/$name.lock"
 flock 9 # another build may be at it
 if [ -e "$prefix/complete" ]; then
 	echo "$pg_config"
 	exit 0
 fi
+echo "building PostgreSQL $major ($variant) in $cache (some minutes)" >&2
 
 work=$(mktemp -d "$cache/build$major.XXXXXX")
 trap 'rm -rf "$work"' EXIT
 trap 'exit 130' INT TERM
+mkdir "$work/source"
 
-# The mirror that this machine uses already.
-mirror=${DEBIAN_MIRROR:-$(cat /etc/apt/sources.list \
-	/etc/apt/sources.list.d/* 2>/dev/null |
-	grep -oE 'https?://[^ ]+/debian/?( |$)' | head -n 1 | tr -d ' ')}
-mirror=${mirror:-http://deb.debian.org/debian}
-mkdir -p "$work/lists/partial" "$work/cache/archives/partial" "$work/source"
-echo "deb-src $mirror $suite main" >"$work/sources.list"
-apt="apt-get -q -o Dir::Etc::sourcelist=$work/sources.list
-	-o Dir::Etc::sourceparts=/dev/null -o Dir::State::lists=$work/lists
-	-o Dir::Cache=$work/cache -o APT::Sandbox::User=$(id -un)
-	-o Acquire::Languages=none"
+# The source package of a Debian release, from the mirror that this machine
+# uses already.
+from_debian()
 {
+	local mirror apt
+	mirror=${DEBIAN_MIRROR:-$(cat /etc/apt/sources.list \
+		/etc/apt/sources.list.d/* 2>/dev/null |
+		grep -oE 'https?://[^ ]+/debian/?( |$)' | head -n 1 | tr -d ' ')}
+	mirror=${mirror:-http://deb.debian.org/debian}
+	mkdir -p "$work/lists/partial" "$work/cache/archives/partial"
+	echo "deb-src $mirror $1 main" >"$work/sources.list"
+	apt="apt-get -q -o Dir::Etc::sourcelist=$work/sources.list
+		-o Dir::Etc::sourceparts=/dev/null -o Dir::State::lists=$work/lists
+		-o Dir::Cache=$work/cache -o APT::Sandbox::User=$(id -un)
+		-o Acquire::Languages=none"
 	$apt update
-	cd "$work/source"
 	$apt source --download-only "postgresql-$major"
+}
+
+# No release of Debian has 16: Ubuntu's has, and its tarball is upstream's.
+from_ubuntu()
+{
+	curl -fsS --retry 3 -O \
+		"${UBUNTU_MIRROR:-http://archive.ubuntu.com/ubuntu}/pool/main/p/postgresql-16/$1"
+	echo "$2  $1" | sha256sum -c
+}
+
+{
+	cd "$work/source"
+	case $major in
+		16) from_ubuntu postgresql-16_16.2.orig.tar.bz2 \
+			446e88294dbc2c9085ab4b7061a646fa604b4bec03521d5ea671c2e5ad9b2952 ;;
+		17) from_debian trixie ;;
+		18) from_debian forky ;;
+	esac
 	tar xf postgresql-"$major"_*.orig.tar.*
 	cd postgresql-"$major"*/
-	./configure --prefix="$prefix" --enable-cassert --enable-debug \
+	./configure --prefix="$prefix" "${options[@]}" --enable-debug \
 		--without-icu --without-readline --with-lz4 --with-zstd \
-		CFLAGS="-O1 -g"
-	nice -n 19 make -s -j"${JOBS:-1}"
+		CFLAGS="-O1 -g" CPPFLAGS="$flags"
+	nice -n 19 make -s -j"${JOBS:-$(nproc)}"
 	make -s install
 	for dir in contrib/test_decoding contrib/hstore contrib/citext \
 		src/test/regress src/test/isolation; do
-		nice -n 19 make -s -C "$dir" -j"${JOBS:-1}"
+		nice -n 19 make -s -C "$dir" -j"${JOBS:-$(nproc)}"
 		make -s -C "$dir" install
 	done
 	touch "$prefix/complete"
-} >"$cache/pg$major.log" 2>&1 9>&- || {
-	tail -n 20 "$cache/pg$major.log" >&2
-	echo "PostgreSQL $major was not built; see $cache/pg$major.log" >&2
+} >"$cache/$name.log" 2>&1 9>&- || {
+	tail -n 20 "$cache/$name.log" >&2
+	echo "PostgreSQL $major was not built; see $cache/$name.log" >&2
 	exit 1
 }
 echo "$pg_config"

@@ -1,7 +1,9 @@
 #!/bin/sh
 # Installs what the given purposes need, with Debian's package manager.
 #
-#   test/deps.sh build|demo|test|bench ...
+#   test/deps.sh build|demo|test|bench|server|valgrind ...
+#
+# "server" is what test/build-pg.sh builds a PostgreSQL server with.
 #
 # Does nothing, and quickly, when all is there.  Without root (or a sudo that
 # asks no password) and with something missing it stops with one line that
@@ -30,8 +32,18 @@ server_packages()
 }
 
 wanted=
+needs_server=
 for purpose in "${@:-build}"; do
 	case $purpose in
+	server)
+		wanted="$wanted gcc libc6-dev make perl bison flex bzip2 xz-utils curl \
+pkg-config liblz4-dev libzstd-dev zlib1g-dev"
+		continue
+		;;
+	valgrind)
+		wanted="$wanted valgrind"
+		continue
+		;;
 	build)
 		more=
 		;;
@@ -50,6 +62,7 @@ for purpose in "${@:-build}"; do
 		exit 2
 		;;
 	esac
+	needs_server=yes
 	wanted="$wanted gcc libc6-dev make pkg-config libpq-dev \
 libcurl4-openssl-dev libssl-dev libzstd-dev zlib1g-dev libjansson-dev \
 $more"
@@ -65,7 +78,7 @@ missing=$(for p in $wanted; do
 	status=$(dpkg-query -W -f '${db:Status-Status}' "$p" 2>/dev/null || true)
 	[ "$status" = installed ] || echo "$p"
 done | sort -u | tr '\n' ' ')
-have_server || missing="$missing$(server_packages)"
+[ -z "$needs_server" ] || have_server || missing="$missing$(server_packages)"
 missing=${missing% }
 
 # The benchmark compares with wal2json where the distribution has it.
@@ -103,7 +116,8 @@ install_missing()
 # Lists may be old or not there at all: bring them once, then try again.
 if ! install_missing; then
 	$as_root apt-get update -q </dev/null >"$log" 2>&1 || true
-	if ! have_server; then # the name depends on the lists
+	if [ -n "$needs_server" ] && ! have_server; then
+		# the name depends on the lists
 		missing=$(for p in $missing; do
 			case $p in postgresql-*) ;; *) echo "$p" ;; esac
 		done | tr '\n' ' ')$(server_packages)

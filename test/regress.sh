@@ -26,6 +26,16 @@ fail()
 "$pg_config" --version >/dev/null || fail "no pg_config"
 [ -f "$plugin" ] || fail "no plugin at $plugin: run make"
 
+# From 18 on a server with assertions stops itself at a call of its own in that
+# test, whatever the plugin does.
+if [ $# = 0 ] && [ "$("$pg_config" --version | grep -oE '[0-9]+' | head -n 1)" -ge 18 ] &&
+	grep -q '^#define USE_ASSERT_CHECKING 1' \
+		"$("$pg_config" --includedir-server)/pg_config.h"; then
+	tests=${tests/ aborted/}
+	want=$((want - 1))
+	echo "left out: aborted, which needs a server without assertions from 18 on"
+fi
+
 tmp=$(mktemp -d "${TMPDIR:-/tmp}/cdc_s3_regress.XXXXXX") || exit 1
 pid=
 cleanup()
@@ -48,6 +58,9 @@ pg_regress=$regress/regress/pg_regress
 mkdir "$tmp/lib"
 cp -r sql expected "$tmp/"
 cp "$plugin" "$tmp/lib/cdc_s3.so"
+# A library that a test may move away.
+cp "$("$pg_config" --pkglibdir)/hstore.so" "$tmp/lib/late.so" ||
+	fail "no hstore: install the server's contrib modules"
 for t in $tests; do # without one pg_regress would stop
 	[ -f "expected/$t.out" ] || : >"$tmp/expected/$t.out"
 done
@@ -58,9 +71,6 @@ chmod -R a+rX "$tmp"
 
 # run_regress PROGRAM INPUT OUTPUT TEST...: adds to passed, sets code.
 run_regress()
-# A library that a test may move away.
-cp "$("$pg_config" --pkglibdir)/hstore.so" "$tmp/lib/late.so" ||
-	fail "no hstore: install the server's contrib modules"
 {
 	local program=$1 input=$2 output=$3 result=0
 	shift 3

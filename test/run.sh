@@ -2,7 +2,12 @@
 # Everything that is tested.  The last line is "N passed, N failed"; the exit
 # code is 1 when anything failed.  Logs lie in build/test/.
 #
-#	test/run.sh [stage ...]
+#	test/run.sh [server ...] [stage ...]
+#
+# A server is "default", the one of PG_CONFIG, or a major version, which is
+# built into the cache.  On the first one everything is run, on those behind it
+# the plugin's tests and a core of the tests of whole programs; their stages
+# end in the version, as in "regress-18".
 set -eu
 cd "$(dirname "$0")/.."
 
@@ -12,6 +17,12 @@ mkdir -p "$logs"
 passed=0
 failed=0
 skipped=0
+
+# Of the tests of whole programs those that touch what differs from server to
+# server: the slot, the stream, types, a merge.
+core="test/t/020_stream.pl test/t/021_crash.pl test/t/022_large_txn.pl
+	test/t/024_gap.pl test/t/026_plugin_refused.pl test/t/027_types.pl
+	test/t/030_merge.pl test/t/070_install.pl"
 
 # stage NAME COMMAND...: runs it, shows what is worth seeing, and counts.
 stage()
@@ -27,7 +38,7 @@ stage()
 		f=1
 		tail -n 60 "$logs/$name.log"
 	fi
-	grep -iE '^(not )?ok.*# *skip|skipped: ' "$logs/$name.log" || true
+	grep -iE '^(not )?ok.*# *skip|skipped: |^(# )?left out: ' "$logs/$name.log" || true
 	if [ "$f" != 0 ]; then
 		grep -nE '^not ok| \.\.\. FAILED' "$logs/$name.log" |
 			grep -viE '# *skip' || true
@@ -43,10 +54,12 @@ stage()
 show_failure()
 {
 	grep -vE '^ok' "$logs/$1.log" | tail -n 150
-	for diff in results/regression.diffs regression.diffs \
-		build/regress/regression.diffs; do
-		[ "$1" != regress ] || [ ! -s "$diff" ] || head -n 200 "$diff"
-	done
+	case $1 in
+	regress* | aborted*)
+		[ ! -s build/regress/regression.diffs ] ||
+			head -n 200 build/regress/regression.diffs
+		;;
+	esac
 }
 
 build()
@@ -54,15 +67,67 @@ build()
 	make -j"$(nproc)" all && echo "ok 1 - builds without a warning"
 }
 
-wanted=("$@")
+# use_server NAME [VARIANT]: the tests are to run on that server.
+use_server()
+{
+	unset PLUGIN
+	[ "$1" != default ] || return 0
+	PG_CONFIG=$(bash test/build-pg.sh "$@") || return 1
+	export PG_CONFIG
+	PLUGIN=$PWD/build/plugin/pg$1${2:+-$2}/cdc_s3.so
+	export PLUGIN
+}
+
+build_plugin()
+{
+	[ -n "${PG_CONFIG:-}" ] && bash test/build-plugin.sh "$1" &&
+		echo "ok 1 - builds without a warning"
+}
+
+# What a server with assertions cannot do, on the same without.
+aborted()
+(
+	use_server "$1" noassert && build_plugin "pg$1-noassert" &&
+		bash test/regress.sh aborted
+)
+
+# server_stages NAME SUFFIX [TAP FILE...]
+server_stages()
+{
+	local name=$1 suffix=$2
+	shift 2
+	if [ "$name" != default ]; then
+		use_server "$name" || PG_CONFIG=
+		stage "plugin$suffix" build_plugin "pg$name"
+	fi
+	stage "regress$suffix" bash test/regress.sh
+	stage "differential$suffix" bash test/differential/run.sh
+	[ "$name" = default ] || [ "$name" -lt 18 ] ||
+		stage "aborted$suffix" aborted "$name"
+	stage "tap$suffix" bash test/tap.sh "$@"
+}
+
+servers=()
+wanted=()
+for word; do
+	case $word in
+	default | [0-9]*) servers+=("$word") ;;
+	*) wanted+=("$word") ;;
+	esac
+done
+[ ${#servers[@]} != 0 ] || servers=(default)
+
 stage build build
 stage lint bash test/lint/lint.sh
 stage unit bash test/unit/run.sh
 stage unit-asan bash test/unit/run.sh address,undefined
 stage unit-tsan bash test/unit/run.sh thread
 stage fuzz bash test/fuzz/run.sh
-stage regress bash test/regress.sh
-stage tap bash test/tap.sh
+server_stages "${servers[0]}" ""
+for major in "${servers[@]:1}"; do
+	# shellcheck disable=SC2086
+	server_stages "$major" "-$major" $core
+done
 
 [ "$skipped" = 0 ] || echo "$skipped skipped"
 echo "$passed passed, $failed failed"

@@ -109,6 +109,11 @@ my @values = (
 	[ '_timestamptz', '["-0043-03-15T12:00:00Z"]', '{"0044-03-15 12:00:00+00 BC"}' ],
 	[ 'point', '"(1,2.5)"', '(1,2.5)' ],
 	[ 'xml', '"<a>1</a>"', '<a>1</a>' ]);
+if ($target->try_psql('postgres', q(select '<a/>'::xml))->{code})
+{
+	note 'left out: xml, which this server is built without';
+	pop @values;
+}
 my $wide = $lake->table(
 	'public.wide',
 	key => ['id'],

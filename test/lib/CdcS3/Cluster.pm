@@ -3,7 +3,8 @@
 #	A throwaway PostgreSQL cluster that listens on a Unix socket in a folder of
 #	its own, and on 127.0.0.1 where asked, with our plugin from the build tree.
 #
-#	PG_CONFIG tells which server.
+#	PG_CONFIG tells which server, and PLUGIN where the plugin for it lies if not
+#	in the top folder.
 #-------------------------------------------------------------------------
 package CdcS3::Cluster;
 use strict;
@@ -16,10 +17,11 @@ use File::Copy qw(copy);
 use File::Path qw(make_path remove_tree);
 
 use CdcS3::Proc qw(capture spawn give_to_server_user temp_folder poll slurp
-  free_port server_user);
+  free_port server_user as_server_user);
 
 my $top = abs_path(dirname(__FILE__) . '/../../..');
-my (%pg_config, $plugin_folder);
+my (%pg_config, $bindir, $plugin_folder);
+my %server_env;
 
 # What pg_config says, e.g. pg_config('bindir').
 sub pg_config
@@ -35,22 +37,47 @@ sub pg_config
 	};
 }
 
-sub program { return pg_config('bindir') . "/$_[0]" }
+# The server's programs.  One below a home that is closed to the server's user is
+# copied, which PostgreSQL allows: its programs find each other by their place.
+sub bindir
+{
+	return $bindir if $bindir;
+	$bindir = pg_config('bindir');
+	return $bindir
+	  if !server_user()
+	  || !system as_server_user(), 'test', '-r', "$bindir/postgres";
+	my $copy = temp_folder() . '/pg';
+	system('cp', '-r', dirname($bindir), $copy) == 0
+	  && system('chmod', '-R', 'a+rX', $copy) == 0
+	  or croak "could not copy $bindir";
+	$server_env{LD_LIBRARY_PATH} = "$copy/lib";
+	return $bindir = "$copy/bin";
+}
+
+sub program { return bindir() . "/$_[0]" }
 
 # Whether this minor release has the list of allowed plugins.
 sub knows_plugin_list
 {
-	my $r =
-	  capture([ program('postgres'), '--describe-config' ], server => 1);
+	my $r = capture([ program('postgres'), '--describe-config' ],
+		server => 1, env => \%server_env);
 	croak "postgres --describe-config: $r->{err}" if $r->{code};
 	return $r->{out} =~ /^output_plugin_libraries\t/m ? 1 : 0;
+}
+
+# From now on PG_CONFIG names another server.
+sub forget_server
+{
+	%pg_config = %server_env = ();
+	undef $bindir;
+	return;
 }
 
 # A folder with a copy of the plugin that the server's user can read.
 sub plugin_folder
 {
 	return $plugin_folder if $plugin_folder;
-	my $so = "$top/cdc_s3.so";
+	my $so = $ENV{PLUGIN} || "$top/cdc_s3.so";
 	croak "$so is missing: run make" unless -e $so;
 	$plugin_folder = temp_folder() . '/lib';
 	mkdir $plugin_folder or croak "$plugin_folder: $!";
@@ -84,7 +111,8 @@ sub new
 			'-A', 'trust', '-E', 'UTF8', '--locale=C', '--no-sync',
 			@{ $o{initdb} // [] }
 		],
-		server => 1);
+		server => 1,
+		env => \%server_env);
 	croak "initdb failed: $r->{out}$r->{err}" if $r->{code};
 	$self->{port} = $o{tcp} ? free_port() : 5432;
 
@@ -130,6 +158,7 @@ sub start
 		cmd => [ program('postgres'), '-D', $self->{data} ],
 		log => $self->{log},
 		server => 1,
+		env => \%server_env,
 		pdeathsig => 'INT');
 	$self->{proc}{end_signal} = 'QUIT';
 	poll(
