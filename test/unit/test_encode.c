@@ -20,9 +20,9 @@
 #include "codec/hash.h"
 #include "pipe/checkpoint.h"
 #include "pipe/encode.h"
+#include "pipe/event.h"
 
 #define START 1000 /* end of the log when the session starts */
-#define XLOGDATA 25
 #define HOUR INT64_C(498680)
 
 typedef struct Lab
@@ -199,11 +199,10 @@ commit(Lab *l, Lsn lsn)
 static Event *
 push(Lab *l, EventType type, Lsn lsn)
 {
-	Event *ev = xcalloc(1, sizeof(*ev));
+	Event *ev = event_new(type);
 
-	ev->type = type;
 	ev->lsn = lsn;
-	queue_push(&l->pipe.events, &ev->link);
+	event_push(&l->pipe, ev);
 	return ev;
 }
 
@@ -212,11 +211,10 @@ static void
 flush(Lab *l)
 {
 	Buf *f = &l->packet;
-	size_t n = XLOGDATA + CDC_S3_PACKET_HEADER + f->n;
-	char *data = xcalloc(1, n);
-	uint8_t *p = (uint8_t *) data + XLOGDATA;
+	size_t n = CDC_S3_PACKET_HEADER + f->n;
+	uint8_t *p = xcalloc(1, n);
 	uint32_t crc = crc32c(0, f->p, f->n);
-	Event *ev = xcalloc(1, sizeof(*ev));
+	Event *ev = event_new(EVENT_PACKETS);
 
 	p[0] = CDC_S3_MAGIC_0;
 	p[1] = CDC_S3_MAGIC_1;
@@ -224,12 +222,17 @@ flush(Lab *l)
 	for (int i = 0; i < 4; i++)
 		p[4 + i] = (uint8_t) (crc >> (8 * i));
 	memcpy(p + CDC_S3_PACKET_HEADER, f->p, f->n);
-	ev->type = EVENT_PACKET;
-	ev->data = data;
-	ev->n = (int) n;
-	budget_charge(&l->pipe.budget, ev->n);
-	atomic_fetch_add(&l->pipe.queued_bytes, ev->n);
-	queue_push(&l->pipe.events, &ev->link);
+	if (event_add_packet(ev, (Slice){ p, n }))
+	{
+		event_push(&l->pipe, ev);
+		free(p);
+	}
+	else
+	{
+		free(ev->data);
+		free(ev);
+		event_push(&l->pipe, event_of_message((char *) p, n, 0));
+	}
 	buf_reset(f);
 }
 

@@ -34,8 +34,8 @@
 #include "base/mem.h"
 #include "codec/frame.h"
 #include "pipe/checkpoint.h"
+#include "pipe/event.h"
 
-#define XLOGDATA_HEADER 25 /* 'w', start, end, time; its LSNs are ignored */
 #define MAX_FRAME_BYTES ((size_t) 2 << 30)
 #define EMPTY_ENTRY_BYTES (16 << 20) /* so far a position may run ahead */
 #define TICK_MS 20
@@ -492,14 +492,12 @@ on_frame(Encoder *e, const FrameEvent *ev)
 }
 
 static bool
-on_packet(Encoder *e, const Event *ev)
+on_packet(Encoder *e, Slice packet)
 {
-	Slice payload = { (const uint8_t *) ev->data + XLOGDATA_HEADER,
-					  (size_t) (ev->n - XLOGDATA_HEADER) };
 	FrameEvent frame;
 	bool end = false;
 
-	if (!frame_reader_packet(e->reader, payload, &e->err))
+	if (!frame_reader_packet(e->reader, packet, &e->err))
 		return false;
 	for (;;)
 	{
@@ -510,6 +508,19 @@ on_packet(Encoder *e, const Event *ev)
 		if (!on_frame(e, &frame))
 			return false;
 	}
+}
+
+static bool
+on_packets(Encoder *e, Event *ev)
+{
+	Slice packet;
+
+	while (event_packet(ev, &packet))
+	{
+		if (!on_packet(e, packet))
+			return false;
+	}
+	return true;
 }
 
 static void
@@ -535,8 +546,8 @@ on_event(Encoder *e, Event *ev)
 {
 	switch (ev->type)
 	{
-		case EVENT_PACKET:
-			return on_packet(e, ev);
+		case EVENT_PACKETS:
+			return on_packets(e, ev);
 		case EVENT_KEEPALIVE:
 			on_keepalive(e, ev);
 			return true;
@@ -559,20 +570,6 @@ on_event(Encoder *e, Event *ev)
 			return true;
 	}
 	return true;
-}
-
-static void
-event_free(Pipe *p, Event *ev)
-{
-	if (ev->data)
-	{
-		budget_charge(&p->budget, -(int64_t) ev->n);
-		atomic_fetch_sub(&p->queued_bytes, ev->n);
-		PQfreemem(ev->data);
-		if (atomic_load(&p->paused))
-			pipe_wake(p);
-	}
-	free(ev);
 }
 
 /*

@@ -26,6 +26,7 @@
 #include "pipe/batch.h"
 #include "pipe/copyrow.h"
 #include "pipe/describe.h"
+#include "pipe/event.h"
 #include "store/commitlog.h"
 
 #define SQL_MAX ((size_t) 1 << 20)
@@ -436,11 +437,10 @@ copy_table(Loader *l, TableLoad *t, const Schema *schema)
 static void
 tell_encoder(Loader *l, LoadTable *load)
 {
-	Event *ev = xcalloc(1, sizeof(*ev));
+	Event *ev = event_new(EVENT_LOAD_DONE);
 
-	ev->type = EVENT_LOAD_DONE;
 	ev->load = load;
-	queue_push(&l->p->events, &ev->link);
+	event_push(l->p, ev);
 	pipe_wake(l->p);
 	log_info("table loaded", "schema", load->schema, "table", load->name,
 			 "rows", log_int(load->rows), "lsn", log_lsn(l->lsn), "tables_done",

@@ -103,31 +103,6 @@ typedef struct Table
 
 #define PIPE_BUCKETS 1024
 
-/* What the encoder reads. */
-typedef enum EventType
-{
-	EVENT_PACKET,
-	EVENT_KEEPALIVE,
-	EVENT_CLOSE_HOUR, /* hour (unix us) may be closed once lsn is covered */
-	EVENT_CHECKPOINT, /* asked for by a person */
-	EVENT_LOAD_DONE,  /* all objects of a table's load are durable */
-	EVENT_STOP,       /* finish and checkpoint by deadline_ms */
-	EVENT_ABANDON     /* end with what is committed by now */
-} EventType;
-
-typedef struct Event
-{
-	QueueItem link;
-	EventType type;
-	char *data; /* packet: libpq's buffer, owned; the payload is at +25 */
-	int n;      /* bytes of data */
-	Lsn lsn;
-	int64_t time; /* close hour */
-	bool reply;   /* keepalive: the server wants an answer */
-	LoadTable *load;
-	int64_t deadline_ms; /* on the monotonic clock */
-} Event;
-
 /* A load of one table, owned by the loader until the session ends. */
 struct LoadTable
 {
@@ -156,7 +131,7 @@ typedef struct Pipe
 	Queue batches;     /* to the shippers */
 	Queue checkpoints; /* to the committer */
 	Budget budget;
-	atomic_long queued_bytes; /* of packets in events */
+	atomic_long queued_bytes; /* memory of packets in events */
 	atomic_bool paused;       /* the receiver waits for room in events */
 
 	atomic_bool stop;   /* everybody ends as soon as possible */

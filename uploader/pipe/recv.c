@@ -34,6 +34,8 @@
 
 #define KEEPALIVE_BYTES 18
 #define XLOGDATA_HEADER 25
+#define DIRECT_BYTES 16384 /* a packet of this size is not copied */
+#define READS_PER_STEP 16  /* of the socket, before it is polled again */
 #define ANSWER_EVERY_MS 1000
 #define ASK_EVERY_MS 5000
 #define LOADING_STATUS_MS 1000
@@ -53,15 +55,6 @@ put_be64(char *p, uint64_t v)
 	v = htobe64(v);
 	memcpy(p, &v, 8);
 	return p + 8;
-}
-
-static Event *
-new_event(EventType type)
-{
-	Event *ev = xcalloc(1, sizeof(*ev));
-
-	ev->type = type;
-	return ev;
 }
 
 /*
@@ -108,37 +101,71 @@ status_is_due(const Receiver *r, int64_t now_ms)
 /*
  * Receiving
  */
+
+/* Hands on what packets there are. */
+static void
+push_block(Receiver *r)
+{
+	if (r->block)
+		event_push(r->p, r->block);
+	r->block = NULL;
+}
+
+/* Takes data, the message of a packet. */
+static void
+on_packet(Receiver *r, char *data, int n)
+{
+	Slice packet = { (const uint8_t *) data + XLOGDATA_HEADER,
+					 (size_t) (n - XLOGDATA_HEADER) };
+
+	if (packet.n >= DIRECT_BYTES)
+	{
+		push_block(r);
+		event_push(r->p, event_of_message(data, (size_t) n, XLOGDATA_HEADER));
+		return;
+	}
+	if (!r->block)
+		r->block = event_new(EVENT_PACKETS);
+	while (!event_add_packet(r->block, packet))
+	{
+		push_block(r);
+		r->block = event_new(EVENT_PACKETS);
+	}
+	PQfreemem(data);
+}
+
+static void
+on_keepalive(Receiver *r, const char *data)
+{
+	Event *ev = event_new(EVENT_KEEPALIVE);
+
+	ev->lsn = read_be64(data + 1);
+	ev->reply = data[17];
+	if (ev->lsn > r->received)
+		r->received = ev->lsn;
+	r->owes_answer |= ev->reply;
+	push_block(r);
+	event_push(r->p, ev);
+}
+
+/* Takes data. */
 static bool
 on_message(Receiver *r, char *data, int n, Err *err)
 {
-	Event *ev;
+	bool ok = true;
 
 	if (data[0] == 'w' && n > XLOGDATA_HEADER)
 	{
-		ev = new_event(EVENT_PACKET);
-		ev->data = data;
-		ev->n = n;
-		budget_charge(&r->p->budget, n);
-		atomic_fetch_add(&r->p->queued_bytes, n);
-		queue_push(&r->p->events, &ev->link);
+		on_packet(r, data, n);
 		return true;
 	}
 	if (data[0] == 'k' && n >= KEEPALIVE_BYTES)
-	{
-		ev = new_event(EVENT_KEEPALIVE);
-		ev->lsn = read_be64(data + 1);
-		ev->reply = data[17];
-		if (ev->lsn > r->received)
-			r->received = ev->lsn;
-		r->owes_answer |= ev->reply;
-		queue_push(&r->p->events, &ev->link);
-		PQfreemem(data);
-		return true;
-	}
-	err_set(err, ERR_DATA, 0, "the server sent a message of unknown type %d",
-			data[0]);
+		on_keepalive(r, data);
+	else
+		ok = err_set(err, ERR_DATA, 0,
+					 "the server sent a message of unknown type %d", data[0]);
 	PQfreemem(data);
-	return false;
+	return ok;
 }
 
 /* The stream ended or broke. */
@@ -154,18 +181,22 @@ has_room(const Receiver *r)
 	return atomic_load(&r->p->queued_bytes) < r->p->budget.limit / 4;
 }
 
-/* Hands on all that has arrived; *out_paused: there is no room for more. */
+/*
+ * Takes out all that has arrived; *out_paused: there is no room for more.
+ * *out_n: how many messages.
+ */
 static bool
-drain(Receiver *r, bool *out_paused, Err *err)
+take_messages(Receiver *r, bool *out_paused, int *out_n, Err *err)
 {
 	*out_paused = false;
-	for (;;)
+	for (*out_n = 0;; ++*out_n)
 	{
 		char *data = NULL;
 		int n;
 
 		if (!has_room(r))
 		{
+			push_block(r);
 			atomic_store(&r->p->paused, true);
 			if (!has_room(r)) /* it may just have been made */
 			{
@@ -173,7 +204,8 @@ drain(Receiver *r, bool *out_paused, Err *err)
 				return true;
 			}
 		}
-		atomic_store(&r->p->paused, false);
+		if (atomic_load(&r->p->paused))
+			atomic_store(&r->p->paused, false);
 		n = r->stream->ops->next(r->stream, &data);
 		if (n == 0)
 			return true;
@@ -182,6 +214,39 @@ drain(Receiver *r, bool *out_paused, Err *err)
 		if (!on_message(r, data, n, err))
 			return false;
 	}
+}
+
+/* The same, and hands it on. */
+static bool
+drain(Receiver *r, bool *out_paused, int *out_n, Err *err)
+{
+	bool ok = take_messages(r, out_paused, out_n, err);
+
+	push_block(r);
+	return ok;
+}
+
+/*
+ * Reads while there is something to read, and room for it: libpq's buffer
+ * grows with what is not taken out.
+ */
+static bool
+read_stream(Receiver *r, bool *out_paused, Err *err)
+{
+	int n;
+
+	if (!drain(r, out_paused, &n, err))
+		return false;
+	for (int i = 0; i < READS_PER_STEP && !*out_paused; i++)
+	{
+		if (!r->stream->ops->read(r->stream))
+			return stream_ended(r, err);
+		if (!drain(r, out_paused, &n, err))
+			return false;
+		if (n == 0)
+			break;
+	}
+	return true;
 }
 
 /*
@@ -224,22 +289,19 @@ on_clock(Receiver *r, int64_t unix_us, Lsn lsn)
 	if (hour <= atomic_load(&r->p->closed_until))
 		return;
 	r->closing = hour;
-	ev = new_event(EVENT_CLOSE_HOUR);
+	ev = event_new(EVENT_CLOSE_HOUR);
 	ev->time = hour;
 	ev->lsn = lsn;
-	queue_push(&r->p->events, &ev->link);
+	event_push(r->p, ev);
 	r->status_at_ms = 0; /* the answer tells the position we need */
 }
 
 static void
 server_goes_down(Receiver *r, int64_t now_ms)
 {
-	Event *ev;
-
 	log_warn("the source server is going down", NULL);
 	r->going_ms = now_ms + atomic_load(&r->p->options->control->shutdown_ms);
-	ev = new_event(EVENT_CHECKPOINT);
-	queue_push(&r->p->events, &ev->link);
+	event_push(r->p, event_new(EVENT_CHECKPOINT));
 	r->status_at_ms = 0;
 }
 
@@ -275,16 +337,15 @@ read_control_flags(Receiver *r, int64_t now_ms)
 	if (checkpoints != r->checkpoints)
 	{
 		r->checkpoints = checkpoints;
-		ev = new_event(EVENT_CHECKPOINT);
-		queue_push(&r->p->events, &ev->link);
+		event_push(r->p, event_new(EVENT_CHECKPOINT));
 	}
 	if (atomic_load(&c->stop) && !r->stopping)
 	{
 		r->stopping = true;
 		r->stop_ms = now_ms + shutdown_ms;
-		ev = new_event(EVENT_STOP);
+		ev = event_new(EVENT_STOP);
 		ev->deadline_ms = now_ms + shutdown_ms / 2;
-		queue_push(&r->p->events, &ev->link);
+		event_push(r->p, ev);
 	}
 }
 
@@ -316,8 +377,10 @@ wait_for_something(Receiver *r, bool paused, int64_t now_ms)
 
 	if (timeout > 1000)
 		timeout = 1000; /* hours and deadlines are looked at in between */
+	r->control_waits = false;
 	if (poll(fds, 3, timeout < 0 ? 0 : (int) timeout) <= 0)
 		return;
+	r->control_waits = fds[2].revents != 0;
 	if (fds[0].revents & POLLIN)
 	{
 		/* Only the wake-up counts, not how many there were. */
@@ -358,14 +421,10 @@ step(Receiver *r, bool *out_done, Err *err)
 	if (session_error(r, err))
 		return false;
 	read_control_flags(r, now_ms);
-	if (!drain(r, &paused, err))
+	if (!read_stream(r, &paused, err))
 		return false;
-	/* libpq's buffer grows with what is not taken out: read for room only */
-	if (!paused && !r->stream->ops->read(r->stream))
-		return stream_ended(r, err);
-	if (!paused && !drain(r, &paused, err))
-		return false;
-	read_control(r, now_ms);
+	if (r->control_waits)
+		read_control(r, now_ms);
 	ask_clock(r, now_ms);
 	if (status_is_due(r, now_ms) && !send_status(r, now_ms, err))
 		return false;

@@ -10,7 +10,7 @@
 #define RECV_H
 
 #include "io/stream.h"
-#include "pipe/pipe.h"
+#include "pipe/event.h"
 
 /* Fill the first three, the rest is zero. */
 typedef struct Receiver
@@ -30,6 +30,8 @@ typedef struct Receiver
 	int64_t going_ms;  /* the server goes down: give up at this time */
 	bool stopping;
 	int64_t stop_ms;
+	Event *block;       /* packets that were received and not handed on */
+	bool control_waits; /* the control connection has something to say */
 } Receiver;
 
 /*

@@ -21,6 +21,7 @@
 #include "io/pgconn.h"
 #include "pipe/checkpoint.h"
 #include "pipe/encode.h"
+#include "pipe/event.h"
 #include "pipe/load.h"
 #include "pipe/recv.h"
 #include "pipe/ship.h"
@@ -74,10 +75,7 @@ pipe_done(Pipe *p)
 	QueueItem *item;
 
 	while ((item = queue_pop(&p->events, 0)) != NULL)
-	{
-		PQfreemem(((Event *) item)->data);
-		free(item);
-	}
+		event_free(p, (Event *) item);
 	for (int i = 0; i < PIPE_BUCKETS; i++)
 	{
 		while (p->tables[i])
@@ -151,10 +149,7 @@ start_threads(Pipe *p, Threads *t)
 static void
 abandon(Pipe *p)
 {
-	Event *ev = xcalloc(1, sizeof(*ev));
-
-	ev->type = EVENT_ABANDON;
-	queue_push(&p->events, &ev->link);
+	event_push(p, event_new(EVENT_ABANDON));
 }
 
 /*
