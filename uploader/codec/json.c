@@ -49,6 +49,7 @@ typedef struct JsonColumn
 	bool numeric_string;
 	char *head; /* "name": with a comma before it */
 	size_t head_n;
+	size_t head_room; /* rounded up to HEAD_STEP, and head is as long */
 } JsonColumn;
 
 struct JsonTable
@@ -69,6 +70,7 @@ struct JsonTable
 #define ESCAPE_CHUNK 4096
 #define SCRATCH_MAX ((size_t) 1 << 31)
 #define HEAD_MAX ((size_t) 1 << 19) /* a str of the wire, escaped */
+#define HEAD_STEP 16
 
 static const char hex_digits[] = "0123456789abcdef";
 
@@ -87,34 +89,70 @@ static const char escapes[256] = {
 	[28] = 'u',   [29] = 'u',    [30] = 'u',   [31] = 'u',   [127] = 'u',
 };
 
+/*
+ * Whether none of eight bytes needs an escape: a zero byte, or one below
+ * 0x20, borrows into its highest bit.  May say no where it is so.
+ */
+static bool
+all_plain(uint64_t w)
+{
+	const uint64_t ones = UINT64_C(0x0101010101010101);
+	uint64_t quote = w ^ ones * '"';
+	uint64_t backslash = w ^ ones * '\\';
+	uint64_t del = w ^ ones * 0x7f;
+	uint64_t borrows = ((w - ones * 0x20) & ~w) | ((quote - ones) & ~quote) |
+					   ((backslash - ones) & ~backslash) |
+					   ((del - ones) & ~del);
+
+	return (borrows & ones * 0x80) == 0;
+}
+
+static uint8_t *
+escape_byte(uint8_t *o, uint8_t c)
+{
+	char e = escapes[c];
+
+	if (e == 0)
+	{
+		*o = c;
+		return o + 1;
+	}
+	*o++ = '\\';
+	*o++ = (uint8_t) e;
+	if (e == 'u')
+	{
+		*o++ = '0';
+		*o++ = '0';
+		*o++ = (uint8_t) hex_digits[c >> 4];
+		*o++ = (uint8_t) hex_digits[c & 15];
+	}
+	return o;
+}
+
 /* At most ESCAPE_CHUNK bytes; the room is made here. */
 static void
 escape_chunk(Buf *out, const uint8_t *p, size_t n)
 {
+	const uint8_t *end = p + n;
 	uint8_t *o;
 
 	if (!buf_room(out, 6 * n))
 		return;
 	o = out->p + out->n;
-	for (size_t i = 0; i < n; i++)
+	while (p < end)
 	{
-		uint8_t c = p[i];
-		char e = escapes[c];
+		const uint8_t *stop = end - p > 8 ? p + 8 : end;
+		uint64_t w;
 
-		if (e == 0)
+		if (end - p >= 8 && (memcpy(&w, p, 8), all_plain(w)))
 		{
-			*o++ = c;
+			memcpy(o, &w, 8);
+			o += 8;
+			p += 8;
 			continue;
 		}
-		*o++ = '\\';
-		*o++ = (uint8_t) e;
-		if (e == 'u')
-		{
-			*o++ = '0';
-			*o++ = '0';
-			*o++ = (uint8_t) hex_digits[c >> 4];
-			*o++ = (uint8_t) hex_digits[c & 15];
-		}
+		while (p < stop)
+			o = escape_byte(o, *p++);
 	}
 	out->n = (size_t) (o - out->p);
 	*o = 0;
@@ -525,8 +563,10 @@ column_init(JsonColumn *c, const SchemaColumn *s, const JsonOptions *o)
 	buf_str(&b, ",");
 	add_string(&b, (const uint8_t *) s->json_name, strlen(s->json_name));
 	buf_str(&b, ":");
-	c->head = xstrndup(buf_cstr(&b), b.n);
 	c->head_n = b.n;
+	c->head_room = (b.n + HEAD_STEP - 1) / HEAD_STEP * HEAD_STEP;
+	c->head = xcalloc(1, c->head_room);
+	memcpy(c->head, buf_cstr(&b), b.n);
 	buf_done(&b);
 }
 
@@ -642,6 +682,21 @@ note_withheld(JsonTable *t, const JsonColumn *c, int i, ColView *v)
 	return true;
 }
 
+/* In steps of a fixed size: most names take one. */
+static void
+add_head(Buf *out, const JsonColumn *c)
+{
+	uint8_t *o;
+
+	if (!buf_room(out, c->head_room))
+		return;
+	o = out->p + out->n;
+	for (size_t i = 0; i < c->head_room; i += HEAD_STEP)
+		memcpy(o + i, c->head + i, HEAD_STEP);
+	out->n += c->head_n;
+	out->p[out->n] = 0;
+}
+
 static void
 add_column(JsonTable *t, Buf *out, int i, ColView *v)
 {
@@ -651,13 +706,13 @@ add_column(JsonTable *t, Buf *out, int i, ColView *v)
 		return;
 	if (v->state == COL_NULL)
 	{
-		buf_add(out, c->head, c->head_n);
+		add_head(out, c);
 		buf_add(out, "null", 4);
 		return;
 	}
 	if (note_withheld(t, c, i, v))
 		return;
-	buf_add(out, c->head, c->head_n);
+	add_head(out, c);
 	if (c->form == FORM_JSON && is_json_null(v))
 		t->jsonnull[t->njsonnull++] = i;
 	add_value(t, out, c, v);

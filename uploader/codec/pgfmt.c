@@ -48,12 +48,21 @@ put2(char *out, unsigned v)
 	return out + 2;
 }
 
+static size_t
+count_digits(uint64_t v)
+{
+	size_t n = 1;
+
+	for (; v >= 10000; v /= 10000)
+		n += 4;
+	return n + (v >= 10) + (v >= 100) + (v >= 1000);
+}
+
 size_t
 fmt_u64(char *out, uint64_t v)
 {
-	char tmp[20];
-	char *p = tmp + sizeof(tmp);
-	size_t n;
+	size_t n = count_digits(v);
+	char *p = out + n;
 
 	while (v >= 100)
 	{
@@ -62,14 +71,9 @@ fmt_u64(char *out, uint64_t v)
 		v /= 100;
 	}
 	if (v >= 10)
-	{
-		p -= 2;
-		memcpy(p, digit_pairs + 2 * v, 2);
-	}
+		memcpy(out, digit_pairs + 2 * v, 2);
 	else
-		*--p = (char) ('0' + v);
-	n = (size_t) (tmp + sizeof(tmp) - p);
-	memcpy(out, p, n);
+		*out = (char) ('0' + v);
 	return n;
 }
 
@@ -312,7 +316,7 @@ fmt_float4(char *out, float v)
  * Dates and times
  */
 static char *
-put_date(char *p, int64_t days)
+compute_date(char *p, int64_t days)
 {
 	int64_t z = days + DAYS_2000;
 	int64_t era = (z >= 0 ? z : z - DAYS_PER_ERA + 1) / DAYS_PER_ERA;
@@ -340,6 +344,29 @@ put_date(char *p, int64_t days)
 	p = put2(p, month);
 	*p++ = '-';
 	return put2(p, day);
+}
+
+/* Dates of one table repeat; the last one is kept. */
+static char *
+put_date(char *p, int64_t days)
+{
+	static _Thread_local int64_t last = INT64_MIN;
+	static _Thread_local char text[16];
+	static _Thread_local size_t n;
+
+	if (days != last)
+	{
+		char *end = compute_date(p, days);
+
+		if ((size_t) (end - p) > sizeof(text))
+			return end;
+		last = days;
+		n = (size_t) (end - p);
+		memcpy(text, p, n);
+		return end;
+	}
+	memcpy(p, text, sizeof(text)); /* PGFMT_MAX leaves room */
+	return p + n;
 }
 
 /* ".123456", less trailing zeros unless all are wanted; nothing for 0. */
