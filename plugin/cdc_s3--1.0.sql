@@ -11,7 +11,12 @@
  *
  * "resync" is true where rows changed, came or went without a change event,
  * so that a copy has to be loaded again: a table was rewritten with other
- * values, became logged or unlogged, or a partition was attached or detached.
+ * values, became logged or unlogged, or a partition was attached, detached or
+ * dropped.
+ *
+ * What a command did is found by looking before and after it, and not by its
+ * words, which may stand in a function.  What was seen before waits in
+ * settings of the transaction, cdc_s3_ddl.*: they need no table.
  */
 \echo Use "CREATE EXTENSION cdc_s3" to load this file. \quit
 
@@ -25,17 +30,76 @@ LANGUAGE sql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
 		'action', action, 'resync', resync)::text)
 $$;
 
+/* All partitions, each as "its OID, that of its parent". */
+CREATE FUNCTION cdc_s3.partitions() RETURNS text
+LANGUAGE sql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
+	SELECT 'seen' || coalesce(string_agg(format(',%s %s', i.inhrelid,
+		i.inhparent), ''), '')
+	FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid
+	WHERE c.relispartition
+$$;
+
 /*
- * At the end of a command: what was created or altered.  Which partition came
- * or went is not told to event triggers, so the words of the command are looked
- * at; a false alarm costs a load, a missed one would cost rows.
+ * Tables that got or lost partitions since the command began, and partitions
+ * that are tables of their own now.  Empty where nobody looked before.
+ */
+CREATE FUNCTION cdc_s3.moved() RETURNS oid[]
+LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
+DECLARE
+	seen text[] := string_to_array(
+		current_setting('cdc_s3_ddl.partitions', true), ',');
+	now text[];
+BEGIN
+	PERFORM set_config('cdc_s3_ddl.partitions', '', true);
+	IF seen IS NULL OR cardinality(seen) = 0 THEN
+		RETURN '{}';
+	END IF;
+	now := string_to_array(cdc_s3.partitions(), ',');
+	RETURN ARRAY(
+		SELECT DISTINCT c.oid
+		FROM (SELECT unnest(seen) EXCEPT SELECT unnest(now)
+			UNION ALL (SELECT unnest(now) EXCEPT SELECT unnest(seen))) AS e(pair)
+			JOIN pg_class c ON c.oid = split_part(pair, ' ', 2)::oid OR
+				(c.oid = split_part(pair, ' ', 1)::oid AND NOT c.relispartition)
+		WHERE c.relpersistence = 'p'
+		ORDER BY c.oid);
+END $$;
+
+CREATE FUNCTION cdc_s3.emit_moved(tag text, tables oid[]) RETURNS void
+LANGUAGE sql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
+	SELECT cdc_s3.emit_ddl(tag, c.oid::regclass, n.nspname, c.relname,
+		'partition', true)
+	FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+	WHERE c.oid = ANY (tables) ORDER BY c.oid
+$$;
+
+/* Before a command that may move partitions. */
+CREATE FUNCTION cdc_s3.on_ddl_start() RETURNS event_trigger
+LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
+BEGIN
+	PERFORM set_config('cdc_s3_ddl.partitions', cdc_s3.partitions(), true);
+	PERFORM set_config('cdc_s3_ddl.logged', '', true);
+EXCEPTION WHEN OTHERS THEN
+	RAISE WARNING 'schema change was not noted for cdc_s3: %', SQLERRM;
+END $$;
+
+/*
+ * At the end of a command: what was created or altered.  DETACH … CONCURRENTLY
+ * ends in another transaction than it began in, so its words have to do.
  */
 CREATE FUNCTION cdc_s3.on_ddl_end() RETURNS event_trigger
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
 	cmd record;
-	moved boolean;
+	logged text[] := string_to_array(
+		current_setting('cdc_s3_ddl.logged', true), ' ');
+	tables oid[] := '{}';
+	is_moved boolean;
+	is_logged boolean;
 BEGIN
+	IF tg_tag = 'ALTER TABLE' THEN
+		tables := cdc_s3.moved();
+	END IF;
 	FOR cmd IN
 		SELECT DISTINCT c.command_tag, c.objid, n.nspname, r.relname, r.relkind
 		FROM pg_event_trigger_ddl_commands() c
@@ -44,18 +108,24 @@ BEGIN
 		WHERE c.classid = 'pg_class'::regclass AND r.relkind IN ('r', 'p')
 			AND r.relpersistence = 'p'
 	LOOP
-		moved := cmd.command_tag = 'ALTER TABLE' AND cmd.relkind = 'p' AND
-			current_query() ~* '\m(attach|detach|merge|split)\M';
+		is_moved := cmd.objid = ANY (tables) OR
+			(cmd.command_tag = 'ALTER TABLE' AND cmd.relkind = 'p' AND
+			current_query() ~* '\mdetach\M.*\mconcurrently\M');
+		is_logged := coalesce(cmd.objid::text = ANY (logged), false);
+		tables := array_remove(tables, cmd.objid);
 		PERFORM cdc_s3.emit_ddl(cmd.command_tag, cmd.objid::regclass,
 			cmd.nspname, cmd.relname,
-			CASE WHEN moved THEN 'partition'
+			CASE WHEN is_moved THEN 'partition'
+				WHEN is_logged THEN 'rewrite'
 				WHEN cmd.command_tag ~ '^(CREATE|SELECT INTO)' THEN 'create'
-				ELSE 'alter' END, moved);
+				ELSE 'alter' END, is_moved OR is_logged);
 	END LOOP;
+	PERFORM cdc_s3.emit_moved(tg_tag, tables);
 EXCEPTION WHEN OTHERS THEN
 	RAISE WARNING 'schema change was not noted for cdc_s3: %', SQLERRM;
 END $$;
 
+/* A partition that is dropped takes rows out of its root. */
 CREATE FUNCTION cdc_s3.on_drop() RETURNS event_trigger
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
@@ -70,21 +140,32 @@ BEGIN
 		PERFORM cdc_s3.emit_ddl(obj.tag, obj.objid::regclass, obj.schema_name,
 			obj.object_name, 'drop', false);
 	END LOOP;
+	IF tg_tag <> 'ALTER TABLE' THEN
+		PERFORM cdc_s3.emit_moved(tg_tag, cdc_s3.moved());
+	END IF;
 EXCEPTION WHEN OTHERS THEN
 	RAISE WARNING 'schema change was not noted for cdc_s3: %', SQLERRM;
 END $$;
 
-/* Another type, a volatile default, SET LOGGED: all rows, and no event. */
+/*
+ * Another type, a volatile default, SET LOGGED: all rows, and no event.  A
+ * table that becomes logged is not yet, so its notice comes at the end.
+ */
 CREATE FUNCTION cdc_s3.on_rewrite() RETURNS event_trigger
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
 	tab regclass := pg_event_trigger_table_rewrite_oid();
+	persistence CONSTANT int := 1; /* AT_REWRITE_ALTER_PERSISTENCE */
 	schema_name text;
 	table_name text;
 BEGIN
+	IF pg_event_trigger_table_rewrite_reason() & persistence <> 0 THEN
+		PERFORM set_config('cdc_s3_ddl.logged', concat_ws(' ',
+			current_setting('cdc_s3_ddl.logged', true), tab::oid), true);
+	END IF;
 	SELECT n.nspname, r.relname INTO schema_name, table_name
 	FROM pg_class r JOIN pg_namespace n ON n.oid = r.relnamespace
-	WHERE r.oid = tab AND r.relpersistence <> 't';
+	WHERE r.oid = tab AND r.relpersistence = 'p';
 	IF FOUND THEN
 		PERFORM cdc_s3.emit_ddl(tg_tag, tab, schema_name, table_name, 'rewrite',
 			true);
@@ -93,6 +174,10 @@ EXCEPTION WHEN OTHERS THEN
 	RAISE WARNING 'schema change was not noted for cdc_s3: %', SQLERRM;
 END $$;
 
+CREATE EVENT TRIGGER cdc_s3_ddl_start ON ddl_command_start
+	WHEN TAG IN ('ALTER TABLE', 'DROP TABLE', 'DROP SCHEMA', 'DROP OWNED',
+		'DROP EXTENSION', 'DROP TYPE')
+	EXECUTE FUNCTION cdc_s3.on_ddl_start();
 CREATE EVENT TRIGGER cdc_s3_ddl_end ON ddl_command_end
 	EXECUTE FUNCTION cdc_s3.on_ddl_end();
 CREATE EVENT TRIGGER cdc_s3_drop ON sql_drop

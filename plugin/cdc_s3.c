@@ -208,12 +208,25 @@ message_cb(LogicalDecodingContext *ctx, ReorderBufferTXN *txn,
 		   Size message_size, const char *message)
 {
 	CdcS3State *st = cdc_s3_state(ctx);
+	CdcS3Rel *rel = NULL;
 	MemoryContext old;
 
 	keep_alive(st);
-	if (!st->opt.messages)
+	if (st->opt.messages == MESSAGES_OFF)
 		return;
+	if (st->opt.messages == MESSAGES_DDL)
+	{
+		rel =
+			cdc_s3_notice_rel(st, transactional, prefix, message_size, message);
+		if (!rel)
+			return;
+	}
 	old = MemoryContextSwitchTo(st->scratch);
+	if (rel)
+	{
+		cdc_s3_txn_open(st);
+		cdc_s3_put_relation(st, rel);
+	}
 	cdc_s3_put_message(st, message_lsn, transactional, prefix, message_size,
 					   message);
 	if (!transactional)

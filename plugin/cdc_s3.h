@@ -54,6 +54,13 @@ typedef enum CdcS3Origin
 	ORIGIN_NONE
 } CdcS3Origin;
 
+typedef enum CdcS3Messages
+{
+	MESSAGES_OFF,
+	MESSAGES_DDL, /* notices of schema changes, of wanted tables */
+	MESSAGES_ON
+} CdcS3Messages;
+
 /* One option as the plugin understood it, for the hello frame. */
 typedef struct CdcS3OptionText
 {
@@ -68,7 +75,7 @@ typedef struct CdcS3Options
 	int partition; /* CdcS3Partition */
 	int old;       /* CdcS3Old */
 	int origin;    /* CdcS3Origin */
-	bool messages;
+	int messages;  /* CdcS3Messages */
 	bool streaming;
 	bool two_phase;
 	bool include_lsn;
@@ -356,6 +363,12 @@ extern void cdc_s3_put_message(CdcS3State *st, XLogRecPtr lsn,
 
 extern void cdc_s3_gather_init(CdcS3State *st);
 extern void cdc_s3_gather_begin(ReorderBufferTXN *txn);
+
+/* ---- notices of schema changes (notice.c) ---- */
+
+extern CdcS3Rel *cdc_s3_notice_rel(CdcS3State *st, bool transactional,
+								   const char *prefix, Size size,
+								   const char *message);
 
 /* ---- truncates (truncate.c) ---- */
 

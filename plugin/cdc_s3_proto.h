@@ -137,6 +137,9 @@ typedef enum CdcS3Frame
 	 * the top-level transaction, as the server tells no other.  A
 	 * non-transactional message carries the end of its record as LSN and 0
 	 * as ordinal, and may arrive before the begin of its own transaction.
+	 * With option messages = ddl only those of prefix "cdc_s3.ddl" come, of
+	 * tables that are wanted, and before each of them, where it is not known
+	 * yet, the relation frame of the table that "oid" in its content names.
 	 */
 	CDC_S3_MESSAGE = 'M',
 

@@ -35,6 +35,49 @@ ALTER TABLE note RENAME TO renamed;
 ROLLBACK;
 DROP TABLE note, noted, made, unlogged;
 SELECT * FROM notices();
+-- What stands in a function, and what goes with something else.
+CREATE TABLE stem (id int, at date) PARTITION BY RANGE (at);
+CREATE TABLE stem_1 PARTITION OF stem FOR VALUES FROM ('2026-01-01')
+	TO ('2026-02-01');
+CREATE SCHEMA twigs;
+CREATE TABLE twigs.stem_2 PARTITION OF stem FOR VALUES FROM ('2026-02-01')
+	TO ('2026-03-01');
+CREATE UNLOGGED TABLE quick (id int);
+CREATE TABLE attach (id int DEFAULT 1);
+SELECT count(*) >= 0 AS consumed FROM decoded();
+DO $$ BEGIN
+	EXECUTE 'ALTER TABLE stem ' || reverse('1_mets NOITITRAP HCATED');
+END $$;
+ALTER TABLE attach ALTER id SET DEFAULT 2;
+DROP SCHEMA twigs CASCADE;
+ALTER TABLE quick SET LOGGED;
+BEGIN;
+DROP TABLE stem_1;
+ALTER TABLE stem ADD COLUMN more int;
+COMMIT;
+SELECT * FROM notices();
+-- A client that asks for nothing else gets those of tables it wants, each
+-- behind what the table is.
+CREATE TABLE known (id int PRIMARY KEY, n int);
+CREATE TABLE other (id int PRIMARY KEY, n int);
+BEGIN;
+INSERT INTO known VALUES (1, 1);
+ALTER TABLE known ALTER n TYPE bigint;
+ALTER TABLE other ALTER n TYPE bigint;
+SELECT 'x' FROM pg_logical_emit_message(true, 'app', 'not asked for');
+SELECT 'x' FROM pg_logical_emit_message(false, 'cdc_s3.ddl', '"oid" : 1259');
+COMMIT;
+SELECT count(pg_logical_emit_message(true, 'cdc_s3.ddl', m))
+	FROM unnest(ARRAY['', '"oid" : ', '{"oid" : 1259}', '{"oid" : 99999999999}',
+		'{"oid" : -1}', '{"oid" : ' || 'known_pkey'::regclass::oid || '}',
+		'no "oid" : 0']) m;
+SELECT regexp_replace(regexp_replace(l, '"oid" : \d+', '"oid" : N'), '"tag".*"n',
+	'..."n') FROM peeked('messages', 'ddl', 'tables', 'public.known',
+	'include_relation', 'on') l;
+SELECT count(*) FROM peeked('messages', 'ddl', 'tables', 'public.nothing');
+SELECT count(*) >= 0 AS consumed FROM decoded();
+DROP TABLE stem, known, other, quick, attach;
+SELECT count(*) >= 0 AS consumed FROM decoded();
 -- Any role can.
 CREATE ROLE noter;
 CREATE SCHEMA noters AUTHORIZATION noter;

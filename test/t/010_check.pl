@@ -117,6 +117,16 @@ unlike($columns, qr/"_Op"/, 'names differ by case: no clash');
 like($columns, qr/public\.good: "Amount" and "amount" differ by case only/,
 	'names that differ by case only');
 
+# DDL without row events is seen with the extension's event triggers only.
+sub notices { return (found(check(), 'ok', 'ddl notices'))[0]{what} }
+like(notices(), qr/goes unseen .*CREATE EXTENSION cdc_s3/, 'no event triggers');
+my $script = slurp(top_folder() . '/plugin/cdc_s3--1.0.sql') =~ s/^\\echo.*$//mr;
+$source->psql('postgres', "create schema cdc_s3; $script");
+like(notices(), qr/is noted/, 'event triggers are there');
+$source->psql('postgres', 'alter event trigger cdc_s3_rewrite disable');
+like(notices(), qr/goes unseen/, 'one of them is off');
+$source->psql('postgres', 'drop schema cdc_s3 cascade');
+
 # Each mend is what it says: done, it is quiet.
 $source->psql('postgres', (split / or give/, $_)[0]) for values %mends;
 is_deeply([ found(check(), 'warning', 'identity') ],

@@ -183,6 +183,37 @@ insert(Lab *l, uint32_t id, uint64_t ordinal, const char *value, size_t n)
 	buf_done(&b);
 }
 
+/* A delete of a table that has no identity. */
+static void
+delete_blindly(Lab *l, uint32_t id, uint64_t ordinal)
+{
+	Buf b;
+
+	buf_init(&b, 64);
+	put(&b, id, 4);
+	put(&b, 1, 4);
+	put(&b, 1, 8);
+	put(&b, ordinal, 8);
+	frame(l, CDC_S3_DELETE, CDC_S3_NO_IDENTITY, &b);
+	buf_done(&b);
+}
+
+static void
+message(Lab *l, const char *prefix, uint8_t flags, uint64_t ordinal,
+		const char *content)
+{
+	Buf b;
+
+	buf_init(&b, 4096);
+	put(&b, 1, 8);
+	put(&b, ordinal, 8);
+	put_str(&b, prefix);
+	put(&b, strlen(content), 4);
+	buf_str(&b, content);
+	frame(l, CDC_S3_MESSAGE, flags, &b);
+	buf_done(&b);
+}
+
 static void
 commit(Lab *l, Lsn lsn)
 {
@@ -319,6 +350,101 @@ test_covered(void **state)
 	assert_non_null(c);
 	assert_int_equal(rows(c), 1);
 	assert_int_equal(c->entry->objects[0].first_lsn, START + 1);
+	checkpoint_free(c);
+	lab_done(&l);
+}
+
+/*
+ * A notice that asks for it becomes a record of the table that it names;
+ * others, whoever wrote them, are nothing.
+ */
+static void
+test_notice(void **state)
+{
+	static const char *const ignored[] = {
+		"",
+		"{}",
+		"{\"oid\":1}",
+		"{\"oid\":1,\"resync\":false}",
+		"{\"oid\":1,\"resync\":\"true\"}",
+		"{\"oid\":2,\"resync\":true}",
+		"{\"oid\":-1,\"resync\":true}",
+		"{\"oid\":4294967297,\"resync\":true}",
+		"{\"oid\":\"1\",\"resync\":true}",
+		"{\"resync\":true}",
+		"{\"oid\":1,\"resync\":true",
+		"[1,true]",
+	};
+	Lab l;
+	Checkpoint *c;
+	Batch *b;
+
+	(void) state;
+	lab_init(&l);
+	relation(&l, 1, "t");
+	begin(&l, 2000, HOUR);
+	for (size_t i = 0; i < sizeof(ignored) / sizeof(ignored[0]); i++)
+		message(&l, "cdc_s3.ddl", CDC_S3_MSG_TRANSACTIONAL, i + 1, ignored[i]);
+	message(&l, "cdc_s3.dd", CDC_S3_MSG_TRANSACTIONAL, 20,
+			"{\"oid\":1,\"resync\":true}");
+	message(&l, "cdc_s3.ddl", 0, 0, "{\"oid\":1,\"resync\":true}");
+	message(&l, "cdc_s3.ddl", CDC_S3_MSG_TRANSACTIONAL, 21,
+			"{\"oid\" : 1, \"action\" : \"rewrite\", \"resync\" : true}");
+	message(&l, "cdc_s3.ddl", CDC_S3_MSG_TRANSACTIONAL, 22,
+			"{\"oid\":1,\"action\":\"\\\"x\",\"resync\":true}");
+	commit(&l, 2000);
+	flush(&l);
+	stop(&l);
+	assert_int_equal(l.err.kind, ERR_NONE);
+	c = next_checkpoint(&l);
+	assert_non_null(c);
+	assert_int_equal(rows(c), 2);
+	b = (Batch *) queue_pop(&l.pipe.batches, 0);
+	assert_non_null(b);
+	assert_non_null(strstr(buf_cstr(&b->buf), "{\"_op\":\"s\","));
+	assert_non_null(strstr(buf_cstr(&b->buf), ",\"_reason\":\"rewrite\"}\n"));
+	assert_non_null(strstr(buf_cstr(&b->buf), ",\"_reason\":\"other\"}\n"));
+	batch_free(&l.pipe, b);
+	checkpoint_free(c);
+	lab_done(&l);
+
+	lab_init(&l);
+	relation(&l, 1, "t");
+	message(&l, "cdc_s3.ddl", CDC_S3_MSG_TRANSACTIONAL, 1,
+			"{\"oid\":1,\"resync\":true}");
+	flush(&l);
+	stop(&l);
+	assert_int_equal(l.err.kind, ERR_DATA);
+	lab_done(&l);
+}
+
+/* What names no row is counted with the rows that are committed. */
+static void
+test_no_key(void **state)
+{
+	Lab l;
+	Checkpoint *c;
+
+	(void) state;
+	lab_init(&l);
+	log_init(LOG_ERROR, false);
+	relation(&l, 1, "t");
+	begin(&l, START, HOUR); /* covered by the log */
+	delete_blindly(&l, 1, 1);
+	commit(&l, START);
+	begin(&l, 2000, HOUR);
+	delete_blindly(&l, 1, 1);
+	insert(&l, 1, 2, "a", 1);
+	delete_blindly(&l, 1, 3);
+	commit(&l, 2000);
+	begin(&l, 3000, HOUR); /* never ends */
+	delete_blindly(&l, 1, 1);
+	flush(&l);
+	stop(&l);
+	c = next_checkpoint(&l);
+	assert_non_null(c);
+	assert_int_equal(rows(c), 3);
+	assert_int_equal(c->no_key, 2);
 	checkpoint_free(c);
 	lab_done(&l);
 }
@@ -622,6 +748,8 @@ main(void)
 		cmocka_unit_test(test_commit_and_stop),
 		cmocka_unit_test(test_commit_behind_keepalive),
 		cmocka_unit_test(test_covered),
+		cmocka_unit_test(test_notice),
+		cmocka_unit_test(test_no_key),
 		cmocka_unit_test(test_open_transaction),
 		cmocka_unit_test(test_split),
 		cmocka_unit_test(test_keepalive),

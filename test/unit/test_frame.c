@@ -318,7 +318,10 @@ show_truncate(Buf *out, const FrameEvent *ev)
 
 		buf_printf(out, "%s%s.%s", i ? ", " : "", s->schema, s->table);
 		if (ev->rel_flags[i] & CDC_S3_TRUNC_PARTIAL)
-			buf_str(out, " where \1");
+		{
+			buf_str(out, " where ");
+			buf_add(out, ev->rel_bounds[i].p, ev->rel_bounds[i].n);
+		}
 	}
 	if (ev->flags & CDC_S3_TRUNC_CASCADE)
 		buf_str(out, " (cascade)");

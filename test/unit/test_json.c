@@ -563,6 +563,11 @@ test_lines(void **state)
 	static const RowView rn = { 4, old_null };
 	static const RowView rw = { 4, withheld };
 	static const RowView none = { 0, NULL };
+	static const JsonPartial parts[] = {
+		{ "public", "p\"1", { (const uint8_t *) "(id = 'a\\'::text)", 17 } },
+		{ "s", "not \xff UTF-8", { (const uint8_t *) "(\xff)", 3 } },
+		{ "s", "p", { NULL, 0 } },
+	};
 	static const struct
 	{
 		const char *name;
@@ -644,11 +649,20 @@ test_lines(void **state)
 		  { .op = 'd', .row = &none, .no_identity = true },
 		  META("d") ",\"_nokey\":true}" },
 		{ "truncate", 'd', true, { .op = 't' }, META("t") "}" },
-		{ "truncate of a partition",
+		{ "truncate of partitions",
 		  'd',
 		  false,
-		  { .op = 't', .partial = true },
-		  META("t") ",\"_partial\":true}" },
+		  { .op = 't', .partial = parts, .npartial = COUNT(parts) },
+		  META("t") ",\"_partial\":["
+					"{\"schema\":\"public\",\"table\":\"p\\\"1\","
+					"\"bound\":\"(id = 'a\\\\'::text)\"},"
+					"{\"schema\":\"s\",\"table\":null,\"bound\":null},"
+					"{\"schema\":\"s\",\"table\":\"p\",\"bound\":null}]}" },
+		{ "resync",
+		  'd',
+		  false,
+		  { .op = 's', .reason = "rewrite" },
+		  META("s") ",\"_reason\":\"rewrite\"}" },
 		{ "two withheld and a null",
 		  'd',
 		  false,

@@ -273,6 +273,31 @@ check_rows(Check *c, const PGresult *res)
 				 wanted, no_identity, unreadable);
 }
 
+static const char notices_sql[] =
+	"SELECT count(*) FROM pg_catalog.pg_event_trigger WHERE evtname IN"
+	" ('cdc_s3_ddl_start', 'cdc_s3_ddl_end', 'cdc_s3_drop', 'cdc_s3_rewrite')"
+	" AND evtenabled <> 'D'";
+
+/* It tells what happens, either way. */
+static void
+check_notices(Check *c)
+{
+	Buf n;
+	bool ok;
+
+	buf_init(&n, TEXT_MAX_BYTES);
+	ok = check_text(c, "ddl notices", notices_sql, &n);
+	if (ok && strcmp(buf_cstr(&n), "4") == 0)
+		check_ok(c, "ddl notices",
+				 "DDL that changes rows without row events is noted");
+	else if (ok)
+		check_ok(c, "ddl notices",
+				 "DDL that changes rows without row events goes unseen (SET "
+				 "LOGGED, a volatile default, another type, ATTACH, DETACH, "
+				 "DROP of partitions) unless CREATE EXTENSION cdc_s3 is run");
+	buf_done(&n);
+}
+
 void
 check_tables(Check *c)
 {
@@ -290,6 +315,7 @@ check_tables(Check *c)
 	}
 	check_rows(c, res);
 	PQclear(res);
+	check_notices(c);
 }
 
 /* Does the lake have to call a column by another name? */

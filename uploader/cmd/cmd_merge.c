@@ -59,6 +59,24 @@ print_name(const char *name)
 }
 
 static void
+print_resync(const MergeResult *r)
+{
+	for (int i = 0; i < r->nresync; i++)
+	{
+		const MergeResync *t = &r->resync[i];
+
+		print_name(t->schema);
+		(void) putchar('.');
+		print_name(t->table);
+		printf(": load it anew, rows changed at LSN " LSN_FMT
+			   " without change events (",
+			   LSN_ARGS(t->lsn));
+		print_name(t->reason);
+		printf(")\n");
+	}
+}
+
+static void
 print_result(const MergeResult *r)
 {
 	for (int i = 0; r->entries > 0 && i < r->ntables; i++)
@@ -73,6 +91,7 @@ print_result(const MergeResult *r)
 			   (long long) t->deleted, (long long) t->rejected,
 			   t->replaced ? ", loaded" : "");
 	}
+	print_resync(r);
 	if (r->entries > 0)
 		printf("merged %lld entries (%lld to %lld), target is at LSN " LSN_FMT
 			   "\n",

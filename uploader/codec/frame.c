@@ -46,6 +46,7 @@ struct FrameReader
 	ColView *cols; /* MAX_COLUMNS for the new, as many for the old row */
 	FrameRelation **trunc_rels;
 	uint8_t *trunc_flags;
+	Slice *trunc_bounds;
 	FrameRelationDoneFn done;
 	void *arg;
 };
@@ -175,6 +176,8 @@ relation_free(FrameReader *r, FrameRelation *rel)
 	if (r->done)
 		r->done(rel, r->arg);
 	schema_free(rel->schema);
+	free(rel->leaf_schema);
+	free(rel->leaf_table);
 	free(rel);
 }
 
@@ -224,6 +227,12 @@ find_relation(FrameReader *r, uint32_t id, uint32_t version)
 	return rel;
 }
 
+FrameRelation *
+frame_reader_relation(const FrameReader *r, uint32_t id)
+{
+	return r->nslots ? r->slots[slot_of(r, id)] : NULL;
+}
+
 FrameReader *
 frame_reader_new(size_t max_frame, FrameRelationDoneFn done, void *arg)
 {
@@ -233,6 +242,7 @@ frame_reader_new(size_t max_frame, FrameRelationDoneFn done, void *arg)
 	r->cols = xcalloc(2 * MAX_COLUMNS, sizeof(*r->cols));
 	r->trunc_rels = xcalloc(UINT16_MAX, sizeof(FrameRelation *));
 	r->trunc_flags = xcalloc(UINT16_MAX, 1);
+	r->trunc_bounds = xcalloc(UINT16_MAX, sizeof(Slice));
 	r->done = done;
 	r->arg = arg;
 	return r;
@@ -261,6 +271,7 @@ frame_reader_free(FrameReader *r)
 	free(r->cols);
 	free(r->trunc_rels);
 	free(r->trunc_flags);
+	free(r->trunc_bounds);
 	free(r);
 }
 
@@ -377,13 +388,17 @@ decode_relation(FrameReader *r, Cursor *c, FrameEvent *ev, Err *err)
 		identity >= 'a' && identity <= 'z' ? (char) identity : 'd';
 	for (int i = 0; ok && i < ncols; i++)
 		ok = decode_column(c, &rel->schema->cols[i]);
-	for (int i = 0; i < 4; i++)
-		free(names[i]);
+	rel->leaf_schema = names[0];
+	rel->leaf_table = names[1];
+	free(names[2]);
+	free(names[3]);
 	if (ok && !c->bad && !json_names_valid(rel->schema))
 		ok = refuse_names(rel->schema, err);
 	if (!ok || c->bad)
 	{
 		schema_free(rel->schema);
+		free(rel->leaf_schema);
+		free(rel->leaf_table);
 		free(rel);
 		return false;
 	}
@@ -525,6 +540,7 @@ decode_truncate(FrameReader *r, Cursor *c, FrameEvent *ev)
 	ev->nrels = take_u16(c);
 	ev->rels = r->trunc_rels;
 	ev->rel_flags = r->trunc_flags;
+	ev->rel_bounds = r->trunc_bounds;
 	for (int i = 0; i < ev->nrels && !c->bad; i++)
 	{
 		uint32_t id = take_u32(c);
@@ -533,8 +549,9 @@ decode_truncate(FrameReader *r, Cursor *c, FrameEvent *ev)
 		r->trunc_flags[i] = take_u8(c);
 		if (r->trunc_flags[i] & ~CDC_S3_TRUNC_PARTIAL)
 			return false;
+		r->trunc_bounds[i] = (Slice){ NULL, 0 };
 		if (r->trunc_flags[i] & CDC_S3_TRUNC_PARTIAL)
-			(void) take_bytes(c, take_u32(c)); /* the bound */
+			r->trunc_bounds[i] = take_bytes(c, take_u32(c));
 		r->trunc_rels[i] = c->bad ? NULL : find_relation(r, id, version);
 		if (!r->trunc_rels[i])
 			return false;

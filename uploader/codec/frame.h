@@ -29,8 +29,10 @@ typedef struct FrameRelation
 {
 	uint32_t id;
 	uint32_t version;
-	Schema *schema; /* owned; under the root's name with AS_ROOT */
-	void *user;     /* the reader's user may hang something here … */
+	Schema *schema;    /* owned; under the root's name with AS_ROOT */
+	char *leaf_schema; /* the relation's own name; owned */
+	char *leaf_table;
+	void *user; /* the reader's user may hang something here … */
 } FrameRelation;
 
 /* … and is told when the relation goes. */
@@ -60,6 +62,7 @@ typedef struct FrameEvent
 	int nrels;
 	FrameRelation **rels;
 	const uint8_t *rel_flags;
+	const Slice *rel_bounds; /* of a partial one, as SQL; empty: not known */
 	/* message */
 	Slice prefix;
 	Slice content;
@@ -75,6 +78,9 @@ void frame_reader_free(FrameReader *r);
 
 /* A new connection: forgets relations and half a frame. */
 void frame_reader_reset(FrameReader *r);
+
+/* The last version that came of a relation; NULL: none did. */
+FrameRelation *frame_reader_relation(const FrameReader *r, uint32_t id);
 
 /* Starts a packet; borrowed until it is at its end. */
 bool frame_reader_packet(FrameReader *r, Slice packet, Err *err) MUST_CHECK;

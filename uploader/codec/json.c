@@ -772,6 +772,38 @@ add_withheld(const JsonTable *t, Buf *out, const RowView *row)
 }
 
 static void
+add_text_or_null(Buf *out, const char *name, const uint8_t *p, size_t n)
+{
+	buf_printf(out, "\"%s\":", name);
+	if (n > 0 && utf8_valid(p, n))
+		add_string(out, p, n);
+	else
+		buf_str(out, "null");
+}
+
+/* ,"_partial":[{"schema":…,"table":…,"bound":…}] */
+static void
+add_partial(Buf *out, const JsonPartial *parts, int n)
+{
+	buf_str(out, ",\"_partial\":[");
+	for (int i = 0; i < n; i++)
+	{
+		const JsonPartial *p = &parts[i];
+
+		buf_str(out, i > 0 ? ",{" : "{");
+		add_text_or_null(out, "schema", (const uint8_t *) p->schema,
+						 strlen(p->schema));
+		buf_byte(out, ',');
+		add_text_or_null(out, "table", (const uint8_t *) p->table,
+						 strlen(p->table));
+		buf_byte(out, ',');
+		add_text_or_null(out, "bound", p->bound.p, p->bound.n);
+		buf_byte(out, '}');
+	}
+	buf_byte(out, ']');
+}
+
+static void
 add_meta(const JsonTxn *txn, const JsonChange *change, Buf *out)
 {
 	char *o;
@@ -803,8 +835,10 @@ json_write(JsonTable *t, const JsonTxn *txn, const JsonChange *change, Buf *out)
 	add_meta(txn, change, out);
 	if (change->no_identity)
 		buf_str(out, ",\"_nokey\":true");
-	if (change->partial)
-		buf_str(out, ",\"_partial\":true");
+	if (change->npartial > 0)
+		add_partial(out, change->partial, change->npartial);
+	if (change->reason)
+		buf_printf(out, ",\"_reason\":\"%s\"", change->reason);
 	if (change->op == 'u')
 	{
 		add_unchanged(t, out, row);

@@ -50,13 +50,23 @@ typedef struct JsonTxn
 /* time: microseconds since 2000-01-01; xid 0: leave it out (a load). */
 void json_txn_set(JsonTxn *txn, Lsn lsn, uint32_t xid, int64_t time);
 
+/* A partition that was emptied without its root. */
+typedef struct JsonPartial
+{
+	const char *schema;
+	const char *table;
+	Slice bound; /* the condition its rows fulfil, as SQL; empty: not known */
+} JsonPartial;
+
 typedef struct JsonChange
 {
-	char op; /* 'r', 'i', 'u', 'd', 't' */
+	char op; /* 'r', 'i', 'u', 'd', 't', 's' */
 	int64_t seq;
-	bool key_changed;   /* old_row has another key */
-	bool no_identity;   /* nobody can tell which row it was */
-	bool partial;       /* truncate of one partition */
+	bool key_changed;           /* old_row has another key */
+	bool no_identity;           /* nobody can tell which row it was */
+	const JsonPartial *partial; /* truncate: of these partitions only */
+	int npartial;
+	const char *reason; /* resync: why; a plain word */
 	const RowView *row; /* new row, or of a delete the old one; or NULL */
 	const RowView *old; /* of an update, or NULL */
 } JsonChange;

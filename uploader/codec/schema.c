@@ -31,6 +31,7 @@ static const char *const reserved[] = {
 	"_withheld",
 	"_jsonnull",
 	"_partial",
+	"_reason",
 	/* what replay adds */
 	"_schema",
 	"_table",

@@ -14,6 +14,7 @@
  * merge_fold	  many changes of a key to its last state
  * merge_apply	  the last states to the table
  * merge_bag	  tables without a key
+ * merge_bound	  bounds of partitions, for truncates
  *
  * Layer: merge.
  *-------------------------------------------------------------------------
@@ -50,6 +51,15 @@ typedef struct MergeTable
 	bool waiting;  /* its changes wait for a load */
 } MergeTable;
 
+/* A table whose rows changed at the source and no record tells how. */
+typedef struct MergeResync
+{
+	char *schema; /* at the source */
+	char *table;
+	char *reason;
+	Lsn lsn; /* the last place where they did */
+} MergeResync;
+
 typedef struct MergeResult
 {
 	int64_t entries;     /* applied */
@@ -59,6 +69,8 @@ typedef struct MergeResult
 	int64_t log_entries; /* in the log behind it, not (yet) asked for */
 	int ntables;
 	MergeTable *tables;
+	int nresync; /* all that wait for a load, also from earlier merges */
+	MergeResync *resync;
 } MergeResult;
 
 /*

@@ -654,17 +654,91 @@ apply_rows(Apply *a, Err *err)
 	return !refused || write_anew(a, err);
 }
 
-bool
-apply_drop(Stage *stage, Err *err)
+/* All but the stage itself. */
+static bool
+drop_work(Stage *stage, Err *err)
 {
 	const char *n = apply_number(stage);
 	char sql[400];
 
 	(void) snprintf(sql, sizeof(sql),
-					"DROP TABLE IF EXISTS %s, pg_temp.cdc_s3_last_%s,"
+					"DROP TABLE IF EXISTS pg_temp.cdc_s3_last_%s,"
 					" pg_temp.cdc_s3_ev_%s, pg_temp.cdc_s3_sg_%s,"
 					" pg_temp.cdc_s3_bag_%s, pg_temp.cdc_s3_hit_%s,"
 					" pg_temp.cdc_s3_old_%s",
-					stage->name, n, n, n, n, n, n); /* fits */
+					n, n, n, n, n, n); /* fits */
 	return sql_run(stage->cx, "drop a staging table", sql, NULL, err);
+}
+
+bool
+apply_drop(Stage *stage, Err *err)
+{
+	char sql[80];
+
+	(void) snprintf(sql, sizeof(sql), "DROP TABLE IF EXISTS %s",
+					stage->name); /* fits */
+	return drop_work(stage, err) &&
+		   sql_run(stage->cx, "drop a staging table", sql, NULL, err);
+}
+
+/*
+ * Deletes the rows that a cut names.  Where the target cannot compare them
+ * (its column holds what is no date), nobody knows which they are.
+ */
+static bool
+delete_cut(Stage *s, const StageCut *cut, MergeTable *out, Err *err)
+{
+	Buf sql;
+	int64_t rows = 0;
+	bool ok;
+
+	if (!sql_savepoint(s->cx, "cdc_s3_cut", err))
+		return false;
+	buf_init(&sql, SQL_MAX);
+	buf_printf(&sql, "DELETE FROM %s WHERE %s", s->target->name,
+			   cut->condition);
+	ok = run(s, "delete the rows of truncated partitions", &sql, &rows, err);
+	buf_done(&sql);
+	if (ok)
+	{
+		out->deleted += rows;
+		return sql_release(s->cx, "cdc_s3_cut", err);
+	}
+	if (!sql_state_is_data(s->cx))
+		return false;
+	stage_note_resync(s, cut->pos, "truncate");
+	return sql_rollback_to(s->cx, "cdc_s3_cut", err);
+}
+
+static bool
+apply_step(Stage *s, const StageCut *cut, MergeTable *out, Err *err)
+{
+	Apply apply;
+	bool ok;
+
+	s->until = cut->pos;
+	s->until_set = true;
+	if (s->target->has_key)
+		ok = apply_open(&apply, s, out, err) && apply_deletes(&apply, err) &&
+			 apply_rows(&apply, err);
+	else
+		ok = apply_bag(s, out, err);
+	s->until_set = false;
+	if (!ok || !drop_work(s, err) || !delete_cut(s, cut, out, err))
+		return false;
+	s->barrier = cut->pos;
+	s->barrier_set = true;
+	s->empty_base = false;
+	return true;
+}
+
+bool
+apply_steps(Stage *stage, MergeTable *out, Err *err)
+{
+	for (int i = 0; i < stage->ncuts; i++)
+	{
+		if (!apply_step(stage, &stage->cuts[i], out, err))
+			return false;
+	}
+	return true;
 }

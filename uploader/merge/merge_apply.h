@@ -33,6 +33,12 @@ bool apply_rows(Apply *a, Err *err) MUST_CHECK;
 /* The same, all of it, for a table without a key. */
 bool apply_bag(Stage *stage, MergeTable *out, Err *err) MUST_CHECK;
 
+/*
+ * Where partitions were truncated: applies all before the last cut, and
+ * deletes at each what it names.  What lies behind the last is left.
+ */
+bool apply_steps(Stage *stage, MergeTable *out, Err *err) MUST_CHECK;
+
 /* Drops the temporary tables of a stage. */
 bool apply_drop(Stage *stage, Err *err) MUST_CHECK;
 

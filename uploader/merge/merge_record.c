@@ -62,6 +62,8 @@ record_reset(Record *r, const Schema *schema)
 	r->pos = (RecordPos){ 0, -1 };
 	r->no_key = r->partial = r->has_key = r->has_before = false;
 	r->nwithheld = 0;
+	r->parts = (JsonValue){ .kind = JSON_NULL };
+	memcpy(r->reason, "other", sizeof("other"));
 }
 
 /* The column of that name, looked for from "from" on; -1: none. */
@@ -113,7 +115,7 @@ take_metadata(Record *r, const JsonMember *m, Later *later, bool *known,
 	if (strcmp(name, "_op") == 0)
 	{
 		if (!copy_string(v, text, sizeof(text)) || strlen(text) != 1 ||
-			!strchr("riudt", text[0]))
+			!strchr("riudts", text[0]))
 			return err_set(err, ERR_DATA, 0, "record with unknown _op");
 		r->op = text[0];
 	}
@@ -131,7 +133,12 @@ take_metadata(Record *r, const JsonMember *m, Later *later, bool *known,
 	else if (strcmp(name, "_nokey") == 0)
 		r->no_key = v->kind == JSON_TRUE;
 	else if (strcmp(name, "_partial") == 0)
+	{
 		r->partial = v->kind != JSON_FALSE && v->kind != JSON_NULL;
+		r->parts = *v;
+	}
+	else if (strcmp(name, "_reason") == 0)
+		(void) copy_string(v, r->reason, sizeof(r->reason)); /* or "other" */
 	else if (strcmp(name, "_unchanged") == 0)
 		later->unchanged = *v;
 	else if (strcmp(name, "_withheld") == 0)
@@ -263,7 +270,7 @@ take_row(const Schema *s, const JsonValue *v, RecordField *row, bool *has,
 static bool
 check_complete(const Record *r, Err *err)
 {
-	if (r->op == 't')
+	if (r->op == 't' || r->op == 's')
 		return true;
 	for (int i = 0; i < r->schema->ncols; i++)
 	{

@@ -29,6 +29,8 @@ record_pos_after(RecordPos a, RecordPos b)
 	return a.lsn > b.lsn || (a.lsn == b.lsn && a.seq > b.seq);
 }
 
+#define RECORD_REASON_MAX 32
+
 typedef enum FieldState
 {
 	FIELD_ABSENT,
@@ -46,12 +48,14 @@ typedef struct RecordField
 
 typedef struct Record
 {
-	char op; /* 'r', 'i', 'u', 'd', 't' */
+	char op; /* 'r', 'i', 'u', 'd', 't', 's' */
 	RecordPos pos;
 	bool no_key;     /* the source could not tell which row it was */
-	bool partial;    /* a truncate of some partitions only */
-	bool has_key;    /* "_key" is there */
-	bool has_before; /* "_before" is there */
+	bool partial;    /* a truncate of some partitions only: */
+	JsonValue parts; /* an array of them, each with its "bound" */
+	char reason[RECORD_REASON_MAX]; /* of a resync */
+	bool has_key;                   /* "_key" is there */
+	bool has_before;                /* "_before" is there */
 	int nwithheld;
 	const Schema *schema; /* borrowed */
 	RecordField *row;     /* one per column of the schema */

@@ -85,6 +85,13 @@ merge_result_done(MergeResult *r)
 		free(r->tables[i].table);
 	}
 	free(r->tables);
+	for (int i = 0; i < r->nresync; i++)
+	{
+		free(r->resync[i].schema);
+		free(r->resync[i].table);
+		free(r->resync[i].reason);
+	}
+	free(r->resync);
 	memset(r, 0, sizeof(*r));
 	r->to_entry = -1;
 }
@@ -244,6 +251,14 @@ fail:
 }
 
 static void
+add_changes(MergeTable *to, const MergeTable *from)
+{
+	to->inserted += from->inserted;
+	to->updated += from->updated;
+	to->deleted += from->deleted;
+}
+
+static void
 add_counts(MergeTable *t, const Stage *s, bool replaced)
 {
 	t->records += s->records;
@@ -259,6 +274,16 @@ keep_pending(Run *run, Stage *s, Target *t, const Apply *apply, int result)
 											  sizeof(*run->pending));
 	run->pending[run->npending++] =
 		(Pending){ .stage = s, .target = t, .apply = *apply, .result = result };
+}
+
+/* Does the table have to be loaded anew, or not any more? */
+static bool
+note_resync(Run *run, const Stage *s, Err *err)
+{
+	if (s->whole_base && !state_resync_over(&run->cx, s->table, err))
+		return false;
+	return !s->resync_set ||
+		   state_resync(&run->cx, s->table, s->resync, s->resync_reason, err);
 }
 
 /*
@@ -279,7 +304,8 @@ run_group(Run *run, const Group *g, Err *err)
 					 &target, err))
 		return false;
 	result = result_table(run->out, target->schema, target->table);
-	ok = stage_group(run, g, target, &s, err);
+	ok = stage_group(run, g, target, &s, err) && apply_steps(s, &counts, err) &&
+		 note_resync(run, s, err);
 	if (ok && !target->has_key)
 		ok = apply_bag(s, &counts, err);
 	else if (ok)
@@ -288,6 +314,7 @@ run_group(Run *run, const Group *g, Err *err)
 		if (ok && !run->cx.replica && g->last)
 		{
 			keep_pending(run, s, target, &apply, result);
+			add_changes(&run->out->tables[result], &counts);
 			return true;
 		}
 		ok = ok && apply_deletes(&apply, err) && apply_rows(&apply, err);
@@ -296,9 +323,7 @@ run_group(Run *run, const Group *g, Err *err)
 	{
 		MergeTable *to = &run->out->tables[result];
 
-		to->inserted += counts.inserted;
-		to->updated += counts.updated;
-		to->deleted += counts.deleted;
+		add_changes(to, &counts);
 		add_counts(to, s, g->replace);
 		ok = apply_drop(s, err);
 	}
@@ -356,7 +381,7 @@ run_table(Run *run, PlanTable *t, Err *err)
 		g.last = true;
 		ok = run_group(run, &g, err);
 	}
-	else if (ok && t->replace)
+	else if (ok && t->replace && (ok = state_resync_over(&run->cx, t, err)))
 		log_warn("load of an empty table whose columns are not known", "schema",
 				 t->schema, "table", t->table, NULL);
 	group_done(&g);
@@ -589,7 +614,7 @@ merge_run(Store *store, const MergeOptions *o, MergeResult *out, Err *err)
 	ok = pg_connect(o->conninfo, PG_TARGET, &run.cx.conn, err) &&
 		 sql_run(&run.cx, "quiet notices", "SET client_min_messages = warning",
 				 NULL, err) &&
-		 run_all(&run, err);
+		 run_all(&run, err) && state_resync_list(&run.cx, &result, err);
 	if (!ok && err->kind == ERR_TARGET &&
 		(strncmp(run.cx.state, "40", 2) == 0 ||
 		 strncmp(run.cx.state, "53", 2) == 0 ||

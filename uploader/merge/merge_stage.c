@@ -15,6 +15,7 @@
 
 #include "base/mem.h"
 #include "codec/compress.h"
+#include "merge/merge_bound.h"
 #include "merge/merge_state.h"
 #include "merge/merge_value.h"
 
@@ -144,6 +145,9 @@ stage_free(Stage *s)
 	for (int i = 0; i < s->nversions; i++)
 		free(s->versions[i].columns);
 	free(s->versions);
+	for (int i = 0; i < s->ncuts; i++)
+		free(s->cuts[i].condition);
+	free(s->cuts);
 	free(s->unknown);
 	buf_done(&s->piece->rows);
 	buf_done(&s->piece->lines);
@@ -158,10 +162,18 @@ stage_free(Stage *s)
 void
 stage_add_condition(const Stage *s, Buf *sql)
 {
+	const char *word = " WHERE";
+
 	if (s->barrier_set)
+	{
 		buf_printf(sql,
 				   " WHERE (lsn, seq) > ('" LSN_FMT "'::pg_lsn, %lld::int8)",
 				   LSN_ARGS(s->barrier.lsn), (long long) s->barrier.seq);
+		word = " AND";
+	}
+	if (s->until_set)
+		buf_printf(sql, "%s (lsn, seq) < ('" LSN_FMT "'::pg_lsn, %lld::int8)",
+				   word, LSN_ARGS(s->until.lsn), (long long) s->until.seq);
 }
 
 void
@@ -471,6 +483,110 @@ counts(const Stage *s, const Record *r)
 	return !s->barrier_set || record_pos_after(r->pos, s->barrier);
 }
 
+void
+stage_note_resync(Stage *s, RecordPos pos, const char *reason)
+{
+	if (s->resync_set && !record_pos_after(pos, s->resync))
+		return;
+	s->resync_set = true;
+	s->resync = pos;
+	(void) snprintf(s->resync_reason, sizeof(s->resync_reason), "%s",
+					reason); /* fits */
+}
+
+/* " OR (condition)"; *known false where the partition's bound is not. */
+static bool
+add_bound(const Schema *schema, Slice part, Buf *sql, Buf *text, bool *known,
+		  Err *err)
+{
+	JsonCursor c;
+	JsonMember m;
+
+	if (!json_open_object(&c, part, err))
+		return false;
+	buf_reset(text);
+	for (;;)
+	{
+		if (!json_next_member(&c, &m, err))
+			return false;
+		if (c.done)
+			break;
+		if (json_equals(m.name, m.escaped, "bound") &&
+			m.value.kind == JSON_STRING &&
+			!json_unescape(json_inner(&m.value), text, err))
+			return false;
+	}
+	buf_str(sql, sql->n > 0 ? " OR (" : "(");
+	*known = *known && bound_to_sql(buf_slice(text), schema, sql);
+	buf_byte(sql, ')');
+	return true;
+}
+
+/* Some partitions were truncated: a cut, or nobody knows which rows went. */
+static bool
+take_cut(Stage *s, const StageVersion *v, const Record *r, Err *err)
+{
+	bool known = r->parts.kind == JSON_ARRAY;
+	JsonCursor c;
+	JsonValue item;
+	Buf sql;
+	Buf text;
+	bool ok = !known || json_open_array(&c, r->parts.text, err);
+
+	buf_init(&sql, SQL_MAX);
+	buf_init(&text, SQL_MAX);
+	while (ok && known)
+	{
+		ok = json_next_item(&c, &item, err);
+		if (!ok || c.done)
+			break;
+		ok = add_bound(v->schema, item.text, &sql, &text, &known, err);
+	}
+	if (ok && known && sql.n > 0 && !sql.overflow)
+	{
+		s->cuts = xrealloc(s->cuts, ((size_t) s->ncuts + 1) * sizeof(*s->cuts));
+		s->cuts[s->ncuts++] = (StageCut){ r->pos, xstrdup(buf_cstr(&sql)) };
+		s->truncates++;
+	}
+	else if (ok)
+		stage_note_resync(s, r->pos, "truncate");
+	buf_done(&sql);
+	buf_done(&text);
+	return ok;
+}
+
+static int
+compare_cuts(const void *a, const void *b)
+{
+	const StageCut *x = a;
+	const StageCut *y = b;
+
+	return record_pos_after(x->pos, y->pos)   ? 1
+		   : record_pos_after(y->pos, x->pos) ? -1
+											  : 0;
+}
+
+/* What lies before the barrier, which may have come later, is over. */
+static void
+settle_cuts(Stage *s)
+{
+	int kept = 0;
+
+	for (int i = 0; i < s->ncuts; i++)
+	{
+		if (s->barrier_set && !record_pos_after(s->cuts[i].pos, s->barrier))
+			free(s->cuts[i].condition);
+		else
+			s->cuts[kept++] = s->cuts[i];
+	}
+	s->ncuts = kept;
+	if (kept > 1)
+		qsort(s->cuts, (size_t) kept, sizeof(*s->cuts), compare_cuts);
+	s->whole_base = s->barrier_set;
+	if (s->barrier_set && !record_pos_after(s->resync, s->barrier))
+		s->resync_set = false;
+}
+
 /* A record that does not reach the staging table. */
 static bool
 refuse_line(Stage *s, PieceItem item, Slice line, Err *err)
@@ -503,11 +619,11 @@ stage_line(Stage *s, const StageVersion *v, Slice line, Err *err)
 		return true;
 	}
 	if (r->op == 't')
+		return take_cut(s, v, r, err);
+	if (r->op == 's')
 	{
-		err_set(err, ERR_DATA, 0,
-				"some partitions of the table were "
-				"truncated");
-		return refuse_line(s, item, line, err);
+		stage_note_resync(s, r->pos, r->reason);
+		return true;
 	}
 	if (!add_rows(s, v, r, err))
 	{
@@ -604,6 +720,7 @@ stage_finish(Stage *s, Err *err)
 
 	if (!flush(s, err))
 		return false;
+	settle_cuts(s);
 	buf_init(&sql, SQL_MAX);
 	buf_printf(&sql, "ANALYZE %s (rn, lsn, seq, op", s->name);
 	if (s->target->has_key)

@@ -17,7 +17,9 @@
  *
  * Of a table without a key an update is a 'd' of the old row and an 'i'.
  * What lies at or before the barrier (a truncate, the LSN of a load) does not
- * count; a query must leave it out (stage_add_condition).
+ * count; a query must leave it out (stage_add_condition).  Where partitions
+ * were truncated the stage is applied in steps (apply_steps): up to each cut,
+ * then the rows that it names are deleted, and it is the barrier.
  *
  * Memory: one compressed object, one line, and a piece of rows.
  * Ownership: stage_free() frees; plan table and target are borrowed.
@@ -42,6 +44,13 @@ typedef struct StageVersion
 	int *columns; /* per target column: index in the schema, -1: not there */
 } StageVersion;
 
+/* A truncate of some partitions: rows before it that fulfil this are gone. */
+typedef struct StageCut
+{
+	RecordPos pos;
+	char *condition; /* SQL on the target's columns */
+} StageCut;
+
 typedef struct StagePiece StagePiece;
 
 typedef struct Stage
@@ -55,6 +64,16 @@ typedef struct Stage
 	bool empty_base; /* the target's rows do not count any more */
 	bool barrier_set;
 	RecordPos barrier;
+	bool whole_base; /* by the barrier all rows of the table are known */
+	bool until_set;  /* what lies behind it does not count yet */
+	RecordPos until;
+	StageCut *cuts; /* those behind the barrier, in order, by stage_finish */
+	int ncuts;
+
+	/* Rows changed that no record tells; the last such place. */
+	bool resync_set;
+	RecordPos resync;
+	char resync_reason[RECORD_REASON_MAX];
 	bool *unknown; /* per target column: some row does not tell it */
 
 	/* counts of records staged */
@@ -86,6 +105,9 @@ bool stage_object(Stage *s, const EntryObject *o, Err *err) MUST_CHECK;
 
 /* Behind the last object: the rest of the rows, and statistics. */
 bool stage_finish(Stage *s, Err *err) MUST_CHECK;
+
+/* Rows changed at pos that no record tells of; the last such place counts. */
+void stage_note_resync(Stage *s, RecordPos pos, const char *reason);
 
 /* " WHERE …" that leaves out what the barrier ends; nothing without one. */
 void stage_add_condition(const Stage *s, Buf *sql);

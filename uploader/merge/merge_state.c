@@ -50,7 +50,19 @@ static const char create_sql[] =
 	" op text NOT NULL,"
 	" \"row\" text,"
 	" sqlstate text NOT NULL,"
-	" reason text NOT NULL);";
+	" reason text NOT NULL);"
+	"CREATE TABLE IF NOT EXISTS cdc_s3.resync ("
+	" system_identifier text NOT NULL,"
+	" database text NOT NULL,"
+	" slot text NOT NULL,"
+	" source_schema text NOT NULL,"
+	" source_table text NOT NULL,"
+	" lsn pg_lsn NOT NULL,"
+	" seq bigint NOT NULL,"
+	" reason text NOT NULL,"
+	" since timestamptz NOT NULL DEFAULT now(),"
+	" PRIMARY KEY (system_identifier, database, slot,"
+	" source_schema, source_table));";
 
 bool
 state_create(MergeCx *cx, Err *err)
@@ -63,7 +75,8 @@ state_create(MergeCx *cx, Err *err)
 				   "SELECT to_regnamespace('cdc_s3') IS NOT NULL,"
 				   " to_regclass('cdc_s3.position') IS NOT NULL"
 				   " AND to_regclass('cdc_s3.waiting') IS NOT NULL"
-				   " AND to_regclass('cdc_s3.rejected') IS NOT NULL",
+				   " AND to_regclass('cdc_s3.rejected') IS NOT NULL"
+				   " AND to_regclass('cdc_s3.resync') IS NOT NULL",
 				   &res, err))
 		return false;
 	have_schema = PQgetvalue(res, 0, 0)[0] == 't';
@@ -274,6 +287,77 @@ state_store(MergeCx *cx, const Plan *plan, Err *err)
 						8, values, NULL, err))
 			return false;
 	}
+	return true;
+}
+
+bool
+state_resync(MergeCx *cx, const PlanTable *t, RecordPos pos, const char *reason,
+			 Err *err)
+{
+	char lsn[NUMBER_MAX];
+	char seq[NUMBER_MAX];
+	const char *values[] = { cx->system_identifier,
+							 cx->database,
+							 cx->slot,
+							 t->schema,
+							 t->table,
+							 lsn,
+							 seq,
+							 reason };
+
+	/* both fit */
+	(void) snprintf(lsn, sizeof(lsn), LSN_FMT, LSN_ARGS(pos.lsn));
+	(void) snprintf(seq, sizeof(seq), "%lld", (long long) pos.seq);
+	log_warn("rows of a table changed at the source without change events",
+			 "schema", t->schema, "table", t->table, "lsn", lsn, "reason",
+			 reason, "hint", "load the table anew", NULL);
+	return sql_params(cx, "mark a table that is to be loaded anew",
+					  "INSERT INTO cdc_s3.resync (system_identifier, database,"
+					  " slot, source_schema, source_table, lsn, seq, reason)"
+					  " VALUES ($1, $2, $3, $4, $5, $6, $7, $8)"
+					  " ON CONFLICT (system_identifier, database, slot,"
+					  " source_schema, source_table) DO UPDATE SET"
+					  " lsn = EXCLUDED.lsn, seq = EXCLUDED.seq,"
+					  " reason = EXCLUDED.reason",
+					  8, values, NULL, err);
+}
+
+bool
+state_resync_over(MergeCx *cx, const PlanTable *t, Err *err)
+{
+	const char *values[] = { cx->system_identifier, cx->database, cx->slot,
+							 t->schema, t->table };
+
+	return sql_params(cx, "unmark a table that is whole again",
+					  "DELETE FROM cdc_s3.resync"
+					  " WHERE (system_identifier, database, slot,"
+					  " source_schema, source_table) = ($1, $2, $3, $4, $5)",
+					  5, values, NULL, err);
+}
+
+bool
+state_resync_list(MergeCx *cx, MergeResult *out, Err *err)
+{
+	const char *values[] = { cx->system_identifier, cx->database, cx->slot };
+	PGresult *res;
+
+	if (!sql_params(cx, "read which tables are to be loaded anew",
+					"SELECT source_schema, source_table, reason,"
+					" lsn - '0/0'::pg_lsn FROM cdc_s3.resync"
+					" WHERE (system_identifier, database, slot)"
+					" = ($1, $2, $3) ORDER BY 1, 2",
+					3, values, &res, err))
+		return false;
+	out->nresync = PQntuples(res);
+	out->resync = xcalloc((size_t) out->nresync + 1, sizeof(*out->resync));
+	for (int i = 0; i < out->nresync; i++)
+		out->resync[i] = (MergeResync){
+			.schema = xstrdup(PQgetvalue(res, i, 0)),
+			.table = xstrdup(PQgetvalue(res, i, 1)),
+			.reason = xstrdup(PQgetvalue(res, i, 2)),
+			.lsn = strtoull(PQgetvalue(res, i, 3), NULL, 10),
+		};
+	PQclear(res);
 	return true;
 }
 

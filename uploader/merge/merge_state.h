@@ -5,6 +5,7 @@
  *	  position	how far each source was merged: entry and LSN
  *	  waiting	tables whose changes wait for a load
  *	  rejected	rows that the target refused
+ *	  resync	tables whose rows changed at the source and no record tells how
  *
  * Layer: merge.
  *-------------------------------------------------------------------------
@@ -41,6 +42,17 @@ void state_done(MergeState *s);
 
 /* Compare-and-set of the position, and the tables that wait now. */
 bool state_store(MergeCx *cx, const Plan *plan, Err *err) MUST_CHECK;
+
+/*
+ * The table has to be loaded anew: its rows changed at pos and no record
+ * tells how.  And the mark is taken back, once all its rows are known again.
+ */
+bool state_resync(MergeCx *cx, const PlanTable *t, RecordPos pos,
+				  const char *reason, Err *err) MUST_CHECK;
+bool state_resync_over(MergeCx *cx, const PlanTable *t, Err *err) MUST_CHECK;
+
+/* All tables that are marked; the caller frees (merge_result_done). */
+bool state_resync_list(MergeCx *cx, MergeResult *out, Err *err) MUST_CHECK;
 
 /* A row that was refused. */
 typedef struct Reject

@@ -171,7 +171,7 @@ write_entry(Pipe *p, Store *store, Checkpoint *c, Err *err)
 }
 
 static void
-log_entry(const Entry *e)
+log_entry(const Entry *e, int64_t no_key)
 {
 	int64_t rows = 0;
 	int64_t bytes = 0;
@@ -184,17 +184,20 @@ log_entry(const Entry *e)
 	log_event(e->nobjects ? LOG_INFO : LOG_DEBUG, "entry written", "entry",
 			  log_int(e->seq), "lsn", log_lsn(e->end), "objects",
 			  log_int(e->nobjects), "rows", log_int(rows), "bytes",
-			  log_int(bytes), NULL);
+			  log_int(bytes), no_key > 0 ? "without_key" : NULL,
+			  log_int(no_key), NULL);
 }
 
 /* The entry is durable: from here on its end may be confirmed. */
 static void
-publish(Pipe *p, const Entry *e)
+publish(Pipe *p, const Checkpoint *c)
 {
+	const Entry *e = c->entry;
+
 	atomic_store(&p->closed_until, e->closed_until);
 	atomic_store(&p->log_seq, e->seq);
 	atomic_store(&p->log_end, e->end);
-	log_entry(e);
+	log_entry(e, c->no_key);
 	pipe_wake(p);
 }
 
@@ -221,7 +224,7 @@ checkpoint_main(void *arg)
 		}
 		if (ok)
 		{
-			publish(p, c->entry);
+			publish(p, c);
 			if (before != p->start)
 				entry_free(before);
 			before = c->entry;

@@ -29,6 +29,7 @@ struct Checkpoint
 	int next_object; /* n in the object's name */
 	Table **tables;  /* whose schema files go before the entry; borrowed */
 	int ntables;
+	int64_t no_key; /* updates and deletes in it that name no row */
 	Checkpoint *next_dropped;
 };
 

@@ -33,6 +33,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "codec/frame.h"
+#include "codec/notice.h"
 #include "pipe/checkpoint.h"
 #include "pipe/event.h"
 
@@ -49,6 +50,7 @@ typedef struct Encoder
 
 	Checkpoint *cp;       /* the one that gathers */
 	int64_t cp_rows;      /* in it, of transactions that are committed */
+	int64_t cp_no_key;    /* of these, updates and deletes that name no row */
 	int64_t cp_bytes;     /* of lines, since the last checkpoint */
 	int64_t cp_since_ms;  /* when its first row arrived */
 	Lsn closed_end;       /* end of the last checkpoint closed */
@@ -65,6 +67,7 @@ typedef struct Encoder
 	uint64_t txn; /* counts transactions of this session */
 	Lsn txn_lsn;  /* its commit LSN */
 	int64_t txn_rows;
+	int64_t txn_no_key; /* of these, rows that name no row */
 	int64_t txn_hour;
 
 	Lsn position;
@@ -160,6 +163,7 @@ open_checkpoint(Encoder *e, int64_t seq)
 {
 	e->cp = checkpoint_new(seq);
 	e->cp_rows = 0;
+	e->cp_no_key = 0;
 	e->cp_bytes = 0;
 	e->cp_since_ms = 0;
 }
@@ -222,6 +226,7 @@ checkpoint(Encoder *e)
 		e->close_hour = 0;
 	}
 	e->closed_end = e->position;
+	e->cp->no_key = e->cp_no_key;
 	checkpoint_close(e->p, e->cp, e->position, e->closed_until);
 	open_checkpoint(e, seq + 1);
 	e->asked = false;
@@ -376,6 +381,7 @@ on_begin(Encoder *e, const FrameEvent *ev)
 	e->in_txn = true;
 	e->txn++;
 	e->txn_rows = 0;
+	e->txn_no_key = 0;
 	e->txn_lsn = ev->lsn;
 	e->skip = ev->lsn <= e->p->start->end;
 	e->txn_hour = hour < oldest ? oldest : hour;
@@ -405,6 +411,39 @@ add_row(Encoder *e, FrameRelation *rel, const JsonChange *change)
 	return make_room(e, b);
 }
 
+/* Has the session said so of an earlier version of this table? */
+static bool
+was_told(Encoder *e, const Table *t)
+{
+	for (int i = 0; i < PIPE_BUCKETS; i++)
+	{
+		for (const Table *o = e->p->tables[i]; o; o = o->next)
+		{
+			if (o->no_key > 0 && strcmp(o->name, t->name) == 0 &&
+				strcmp(o->schema, t->schema) == 0)
+				return true;
+		}
+	}
+	return false;
+}
+
+/* A change that nobody can apply: counted, and told once a table. */
+static void
+count_no_key(Encoder *e, Table *t)
+{
+	if (e->skip)
+		return;
+	e->txn_no_key++;
+	if (t->no_key == 0 && !was_told(e, t))
+		log_warn("updates and deletes of a table do not say which row they "
+				 "change",
+				 "schema", t->schema, "table", t->name, "hint",
+				 "a merge cannot apply them: give the table a primary key, or "
+				 "ALTER TABLE ... REPLICA IDENTITY FULL or USING INDEX",
+				 NULL);
+	t->no_key++;
+}
+
 static bool
 on_change(Encoder *e, const FrameEvent *ev)
 {
@@ -423,27 +462,79 @@ on_change(Encoder *e, const FrameEvent *ev)
 											: 'd';
 	if (ev->type == CDC_S3_DELETE)
 		change.row = change.old;
+	if (change.no_identity)
+		count_no_key(e, table_of(e, ev->rel));
 	return add_row(e, ev->rel, &change);
+}
+
+/* The partitions of t that a truncate names; 0: it is of the whole table. */
+static int
+truncated_parts(Encoder *e, const FrameEvent *ev, const Table *t,
+				JsonPartial *out)
+{
+	int n = 0;
+
+	for (int i = 0; i < ev->nrels; i++)
+	{
+		const FrameRelation *rel = ev->rels[i];
+
+		if (table_of(e, ev->rels[i]) != t)
+			continue;
+		if (!(ev->rel_flags[i] & CDC_S3_TRUNC_PARTIAL))
+			return 0;
+		out[n++] = (JsonPartial){ rel->leaf_schema, rel->leaf_table,
+								  ev->rel_bounds[i] };
+	}
+	return n;
 }
 
 /* One record a table; its partitions come in the same frame. */
 static bool
 on_truncate(Encoder *e, const FrameEvent *ev)
 {
-	for (int i = 0; i < ev->nrels; i++)
+	JsonPartial *parts = xmalloc((size_t) ev->nrels * sizeof(*parts) + 1);
+	bool ok = true;
+
+	for (int i = 0; ok && i < ev->nrels; i++)
 	{
+		Table *t = table_of(e, ev->rels[i]);
 		JsonChange change = { .op = 't',
 							  .seq = (int64_t) ev->ordinal,
-							  .partial =
-								  ev->rel_flags[i] & CDC_S3_TRUNC_PARTIAL };
+							  .partial = parts };
 		bool again = false;
 
 		for (int k = 0; k < i; k++)
-			again |= table_of(e, ev->rels[k]) == table_of(e, ev->rels[i]);
-		if (!again && !add_row(e, ev->rels[i], &change))
-			return false;
+			again |= table_of(e, ev->rels[k]) == t;
+		if (again)
+			continue;
+		change.npartial = truncated_parts(e, ev, t, parts);
+		ok = add_row(e, ev->rels[i], &change);
 	}
-	return true;
+	free(parts);
+	return ok;
+}
+
+/* A notice of rows that changed without change events becomes a record. */
+static bool
+on_message(Encoder *e, const FrameEvent *ev)
+{
+	JsonChange change = { .op = 's', .seq = (int64_t) ev->ordinal };
+	FrameRelation *rel;
+	Notice notice;
+
+	if (!(ev->flags & CDC_S3_MSG_TRANSACTIONAL) ||
+		ev->prefix.n != sizeof(NOTICE_PREFIX) - 1 ||
+		memcmp(ev->prefix.p, NOTICE_PREFIX, ev->prefix.n) != 0 ||
+		!notice_parse(ev->content, &notice) || !notice.resync)
+		return true;
+	if (!e->in_txn)
+		return err_set(&e->err, ERR_DATA, 0,
+					   "a message came outside of its transaction");
+	rel = frame_reader_relation(e->reader, notice.relation_id);
+	if (!rel)
+		return true; /* not wanted */
+	change.reason = notice.reason;
+	return add_row(e, rel, &change);
 }
 
 static bool
@@ -462,6 +553,7 @@ on_commit(Encoder *e, const FrameEvent *ev)
 	if (!e->skip)
 	{
 		e->cp_rows += e->txn_rows;
+		e->cp_no_key += e->txn_no_key;
 		atomic_fetch_add(&e->p->rows, e->txn_rows);
 		if (ev->lsn > e->position)
 			e->position = ev->lsn;
@@ -486,8 +578,10 @@ on_frame(Encoder *e, const FrameEvent *ev)
 			return on_truncate(e, ev);
 		case CDC_S3_COMMIT:
 			return on_commit(e, ev);
+		case CDC_S3_MESSAGE:
+			return on_message(e, ev);
 		default:
-			return true; /* hello, relation, message */
+			return true; /* hello, relation */
 	}
 }
 
@@ -640,9 +734,26 @@ loop(Encoder *e)
 }
 
 static void
+tell_no_key(Encoder *e)
+{
+	for (int i = 0; i < PIPE_BUCKETS; i++)
+	{
+		for (const Table *t = e->p->tables[i]; t; t = t->next)
+		{
+			if (t->no_key > 0)
+				log_info("changes of this session that do not say which row",
+						 "schema", t->schema, "table", t->name, "changes",
+						 log_int(t->no_key), NULL);
+		}
+	}
+}
+
+static void
 encoder_done(Encoder *e)
 {
 	QueueItem *item;
+
+	tell_no_key(e);
 
 	while (e->nopen > 0)
 	{

@@ -86,8 +86,8 @@ typedef struct LoadTable LoadTable;
 
 /*
  * One version of one table, as one thread writes it: the encoder's live in
- * its registry, the loader has its own.  Immutable but for "open" and
- * "file_known", which are the encoder's.
+ * its registry, the loader has its own.  Immutable but for "open",
+ * "file_known" and "no_key", which are the encoder's.
  */
 typedef struct Table
 {
@@ -98,7 +98,8 @@ typedef struct Table
 	Slice file;      /* bytes of the schema file, owned */
 	bool file_known; /* a checkpoint of this session names it */
 	JsonTable *json;
-	Batch *open; /* batches that still grow, one a partition */
+	Batch *open;    /* batches that still grow, one a partition */
+	int64_t no_key; /* updates and deletes that name no row, this session */
 } Table;
 
 #define PIPE_BUCKETS 1024

@@ -170,7 +170,7 @@ start_replication(Connections *c, const RunOptions *o, Lsn from, Err *err)
 	buf_init(&sql, 1024 * 1024);
 	buf_str(&sql, "START_REPLICATION SLOT ");
 	pg_add_ident(&sql, o->slot);
-	buf_printf(&sql, " LOGICAL " LSN_FMT " (proto_version '1', messages 'off'",
+	buf_printf(&sql, " LOGICAL " LSN_FMT " (proto_version '1', messages 'ddl'",
 			   LSN_ARGS(from));
 	add_option(&sql, "tables", o->tables);
 	add_option(&sql, "exclude", o->exclude);
