@@ -11,6 +11,7 @@
 
 #include "catalog/partition.h"
 #include "catalog/pg_class.h"
+#include "miscadmin.h"
 #include "nodes/makefuncs.h"
 #include "storage/lmgr.h"
 #include "utils/memutils.h"
@@ -18,6 +19,9 @@
 #include "utils/ruleutils.h"
 
 #include "cdc_s3.h"
+
+#define LOCK_TRIES 50
+#define LOCK_PAUSE_US 5000L
 
 typedef struct Truncated
 {
@@ -28,35 +32,58 @@ typedef struct Truncated
 } Truncated;
 
 /*
+ * A lock that is not waited for: its holder may be waiting for us, as a commit
+ * under synchronous replication does.  Else the truncate itself lets it go a
+ * moment after its commit can be read, so it is tried for a moment.
+ */
+static bool
+lock_ancestor(Oid relid)
+{
+	for (int i = 0; i < LOCK_TRIES; i++)
+	{
+		if (ConditionalLockRelationOid(relid, AccessShareLock))
+			return true;
+		CHECK_FOR_INTERRUPTS();
+		pg_usleep(LOCK_PAUSE_US);
+	}
+	return false;
+}
+
+/*
  * The partition's bound as a condition on the columns of its root, or an
- * empty string.  Reading it takes locks on the partition and its ancestors;
- * a lock that is not free at once is not waited for, since its holder may be
- * waiting for us.
+ * empty string.  Reading it takes locks on the ancestors, not on the
+ * partition, which the truncate may hold still.
  */
 static const char *
 partition_condition(CdcS3State *st, Relation relation)
 {
-	Oid relid = RelationGetRelid(relation);
+	List *ancestors = get_partition_ancestors(RelationGetRelid(relation));
+	Relation root;
 	List *quals;
 	ListCell *lc;
 	Expr *condition;
+	const char *text;
 
-	if (!ConditionalLockRelationOid(relid, AccessShareLock))
-		return "";
-	foreach (lc, get_partition_ancestors(relid))
-		if (!ConditionalLockRelationOid(lfirst_oid(lc), AccessShareLock))
+	foreach (lc, ancestors)
+		if (!lock_ancestor(lfirst_oid(lc)))
 			return "";
 	quals = RelationGetPartitionQual(relation);
 	if (quals == NIL)
 		return "";
+	root = RelationIdGetRelation(llast_oid(ancestors));
+	if (!RelationIsValid(root))
+		return "";
 	if (!st->pinned)
 		cdc_s3_pin_settings(st);
+	quals = map_partition_varattnos(quals, 1, root, relation);
 	condition = list_length(quals) > 1 ? makeBoolExpr(AND_EXPR, quals, -1)
 									   : (Expr *) linitial(quals);
-	return deparse_expression(
-		(Node *) condition,
-		deparse_context_for(RelationGetRelationName(relation), relid), false,
-		false);
+	text = deparse_expression((Node *) condition,
+							  deparse_context_for(RelationGetRelationName(root),
+												  RelationGetRelid(root)),
+							  false, false);
+	RelationClose(root);
+	return text;
 }
 
 static bool
