@@ -6,18 +6,26 @@
 #
 #	BENCH_CHANGES=about how many changes (default 1000000)
 #	BENCH_RUNS=runs of which the median counts (default 3)
+#	BENCH_CASES=which cases, by name (default: all)
 #
-# All plugins decode the same WAL: their slots are copies of one slot, all are
-# read by the same receiver (drain.c), and none is advanced.  Runs of the
-# plugins alternate, so that a slow minute of the machine meets all of them.
+# Each case has a server of its own.  All plugins decode the same WAL: their
+# slots are copies of one slot, all are read by the same receiver (drain.c),
+# and none is advanced.  Runs of the plugins and of the sidecar alternate, so
+# that a slow minute of the machine meets all of them.
+#
+# Both are timed from the start of the stream: the plugin until its last byte
+# is read, the sidecar until an entry of the log that covers all is durable.
+# It is asked for that checkpoint as soon as the server has sent everything,
+# since what is left to wait of flush.interval is no work.
 #-------------------------------------------------------------------------
 use strict;
 use warnings;
 
 use Cwd qw(abs_path);
 use File::Basename qw(dirname);
-use File::Path qw(make_path);
-use Time::HiRes qw(time);
+use File::Path qw(make_path remove_tree);
+use IPC::Open2 qw(open2);
+use Time::HiRes qw(time sleep);
 
 my $top;
 
@@ -29,7 +37,7 @@ BEGIN
 use CdcS3::Proc qw(capture temp_folder slurp poll);
 use CdcS3::Cluster;
 use CdcS3::Sidecar;
-use CdcS3::Test qw(file_store);
+use CdcS3::Test qw(file_store s3_store have_s3 s3_missing);
 
 my $wanted = $ENV{BENCH_CHANGES} || 1_000_000;
 my $runs = $ENV{BENCH_RUNS} || 3;
@@ -82,8 +90,6 @@ sub stages
 			"$top/uploader/libcdc.a", split(' ', $libs), '-lm', '-pthread'
 		]);
 	$source->psql('bench', <<'SQL');
-create table nine (id bigint primary key, a text, b integer, c numeric(12,2),
-	d timestamptz, e text, f double precision, g date, h boolean);
 select pg_create_logical_replication_slot('stages', 'cdc_s3');
 insert into nine select i, 'customer ' || i, i % 1000, i * 0.01, now(),
 	'some longer text value for row ' || i, i * 0.37, current_date, true
@@ -100,9 +106,10 @@ SQL
 }
 
 # Mixed changes: large and small transactions; numbers, texts, times, jsonb.
-sub write_changes
+sub write_mixed
 {
 	my ($source) = @_;
+	$source->pgbench('bench', '-i', '-q', '-s', 5);
 	my $inserts = int($wanted * 0.4);
 	my $step = 10_000;
 	for (my $from = 1; $from <= $inserts; $from += $step)
@@ -129,8 +136,123 @@ SQL
 	$source->psql('bench', "delete from orders where order_id <= $deletes");
 	my $transactions = int($wanted * 0.25 / 4 / 2) || 1;
 	$source->pgbench('bench', '-c', 2, '-j', 2, '-t', $transactions);
-	return $source->psql('bench', 'select pg_current_wal_flush_lsn()');
+	return;
 }
+
+my $nine_values = "'customer ' || i, i % 1000, i * 0.01, now(), "
+  . "'some longer text value for row ' || i, i * 0.37, current_date, true";
+
+sub write_bulk
+{
+	my ($source) = @_;
+	my $step = 20_000;
+	for (my $from = 1; $from <= $wanted; $from += $step)
+	{
+		$source->psql('bench',
+				"insert into nine select i, $nine_values "
+			  . "from generate_series($from, $from + $step - 1) i");
+	}
+	return;
+}
+
+sub write_single
+{
+	my ($source) = @_;
+	my $n = int($wanted / 2);
+	$source->psql('bench', <<"SQL");
+create procedure singles() language plpgsql as \$\$
+begin
+	for i in 1 .. $n loop
+		insert into nine select i, $nine_values;
+		commit;
+	end loop;
+end \$\$;
+set synchronous_commit = off;
+call singles();
+SQL
+	return;
+}
+
+# 600 columns, every tenth a text, a third null.
+sub write_wide
+{
+	my ($source) = @_;
+	my $rows = int($wanted / 20);
+	my @cols = map { $_ % 10 == 0 ? "c$_ text" : "c$_ integer" } 1 .. 600;
+	my @values = map {
+			$_ % 3 == 0    ? 'null'
+		  : $_ % 10 == 0 ? "'text ' || i"
+		  :                "i + $_"
+	} 1 .. 600;
+	local $" = ', ';
+	$source->psql('bench', "create table wide (id bigint primary key, @cols)");
+	for (my $from = 1; $from <= $rows; $from += 1000)
+	{
+		$source->psql('bench',
+				"insert into wide select i, @values "
+			  . "from generate_series($from, $from + 999) i");
+	}
+	return;
+}
+
+# 10,000 tables that are written in turn.
+sub write_many
+{
+	my ($source) = @_;
+	my $rounds = int($wanted / 100_000) || 1;
+	(my $values = $nine_values) =~ s/'/''/g;
+	$source->psql('bench', <<"SQL");
+create procedure many() language plpgsql as \$\$
+begin
+	for r in 1 .. $rounds loop
+		for i in 1 .. 10000 loop
+			execute format('insert into many_%s select i, $values '
+				|| 'from generate_series(%s, %s) i', i, r * 10, r * 10 + 9);
+			if i % 100 = 0 then commit; end if;
+		end loop;
+	end loop;
+end \$\$;
+SQL
+	$source->psql('bench', 'call many()');
+	return;
+}
+
+sub create_many
+{
+	my ($source) = @_;
+	for my $k (0 .. 99)
+	{
+		$source->psql('bench',
+			join "\n", map { "create table many_$_ (like nine including all);" }
+			  map { $k * 100 + $_ } 1 .. 100);
+	}
+	return;
+}
+
+my @cases = (
+	{
+		name => 'mixed',
+		says => 'inserts, updates, deletes in large transactions, and pgbench',
+		write => \&write_mixed,
+		s3 => 1
+	},
+	{
+		name => 'bulk',
+		says => 'rows of nine columns, 20,000 a transaction',
+		write => \&write_bulk
+	},
+	{
+		name => 'single',
+		says => 'the same rows, one a transaction',
+		write => \&write_single
+	},
+	{ name => 'wide', says => 'rows of 600 columns', write => \&write_wide },
+	{
+		name => 'many',
+		says => '10,000 tables',
+		before => \&create_many,
+		write => \&write_many
+	});
 
 # One read of a slot by drain: { seconds, cpu, messages, bytes }.
 sub drain_once
@@ -153,160 +275,294 @@ sub usage
 	return (($f[11] + $f[12]) / 100, $peak);
 }
 
-# From start to the moment when all is durable.
+# A connection that stays: starting psql would take what is to be measured.
+sub connection
+{
+	my ($source) = @_;
+	my $pid = open2(my $out, my $in, CdcS3::Cluster::program('psql'),
+		'-X', '-q', '-A', '-t', '-d', $source->conninfo('bench'));
+	my $ask = sub {
+		print {$in} "$_[0];\n";
+		$in->flush;
+		chomp(my $line = <$out> // die "psql ended\n");
+		return $line;
+	};
+	my $close = sub { close $in; close $out; waitpid $pid, 0; };
+	return ($ask, $close);
+}
+
+# Waits until an entry in the log of run covers lsn.
+sub wait_covered
+{
+	my ($run, $lsn) = @_;
+	my $number = sub { my ($h, $l) = $_[0] =~ m{(\w+)/(\w+)}; hex($h) * 2**32 + hex $l };
+	my $target = $number->($lsn);
+	my $deadline = time + 900;
+	while (time < $deadline)
+	{
+		my ($last) = slurp($run->{err_path}) =~ /.*event="entry written".*? lsn=(\S+)/s;
+		return if $last && $number->($last) >= $target;
+		die "run ended:\n" . $run->errors unless $run->alive;
+		sleep 0.005;
+	}
+	die "run did not come to the end:\n" . $run->errors;
+}
+
+# From the start of the stream to the moment when all is durable.
 sub sidecar_once
 {
 	my ($source, $cdc, $lsn) = @_;
-	my $query = "select confirmed_flush_lsn >= '$lsn' from "
-	  . "pg_replication_slots where slot_name = '$cdc->{slot}'";
-	my $start = time;
+	my ($ask, $close) = connection($source);
 	my $run = $cdc->start;
 	poll(
 		sub {
 			die "run ended:\n" . $run->errors unless $run->alive;
-			return $source->psql('bench', $query) eq 't';
+			return -e $run->{err_path} && $run->errors =~ /event=streaming/;
 		},
-		900) or die "run did not come to the end:\n" . $run->errors;
-	my $seconds = time - $start;
+		60) or die "run does not stream:\n" . $run->errors;
+	my ($stamp) = $run->errors =~ /time=\S+T(\S+)Z level=info event=streaming/;
+	while ($ask->("select count(*) from pg_stat_replication "
+			  . "where sent_lsn >= '$lsn'") == 0)
+	{
+		die "run ended:\n" . $run->errors unless $run->alive;
+		sleep 0.01;
+	}
+	$run->signal('USR1');
+	wait_covered($run, $lsn);
 	my ($cpu, $peak) = usage($run->pid);
+	my ($end) = $run->errors =~ /.*time=\S+T(\S+)Z \S+ event="entry written"/s;
+	$close->();
 	my $code = $run->stop('TERM', 60);
 	die "run: exit code $code:\n" . $run->errors if $code;
 
-	my $rows = 0;
+	my $of_day = sub { my ($h, $m, $s) = split /:/, $_[0]; $h * 3600 + $m * 60 + $s };
+	my $seconds = $of_day->($end) - $of_day->($stamp);
+	$seconds += 86400 if $seconds < 0;
+	my ($rows, $bytes, $objects) = (0, 0, 0);
 	for my $entry ($cdc->entries)
 	{
-		$rows += $_->{rows} for $cdc->entry_objects($entry);
+		for ($cdc->entry_objects($entry))
+		{
+			$rows += $_->{rows};
+			$bytes += $_->{bytes};
+			$objects++;
+		}
 	}
-	my $bytes = 0;
-	$bytes += -s "$cdc->{store}{folder}/$_" for $cdc->objects;
 	return {
 		seconds => $seconds,
 		cpu => $cpu,
 		peak => $peak,
 		rows => $rows,
-		bytes => $bytes
+		bytes => $bytes,
+		objects => $objects
 	};
 }
 
-build();
-my $source = CdcS3::Cluster->new(
-	'bench',
-	tcp => 1,
-	conf => [
-		'shared_buffers = 512MB', 'max_wal_size = 16GB',
-		'checkpoint_timeout = 1h', 'autovacuum = off',
-		'max_replication_slots = 20', 'wal_sender_timeout = 5min',
-		'logical_decoding_work_mem = 64MB'
-	])->start;
-$source->psql('postgres', 'create database bench');
-$source->pgbench('bench', '-i', '-q', '-s', 5);
-$source->psql('bench', <<'SQL');
+# A plugin that the server does not have is left out, and said so.
+sub plugins
+{
+	return (
+		{ name => 'null plugin', plugin => $null_plugin, options => [] },
+		{
+			name => 'cdc_s3',
+			plugin => 'cdc_s3',
+			options => ['proto_version=1']
+		},
+		{
+			name => 'pgoutput',
+			plugin => 'pgoutput',
+			options => [ 'proto_version=1', 'publication_names=bench' ]
+		},
+		{
+			name => 'pgoutput, binary',
+			plugin => 'pgoutput',
+			options =>
+			  [ 'proto_version=1', 'publication_names=bench', 'binary=true' ]
+		},
+		{
+			name => 'test_decoding',
+			plugin => 'test_decoding',
+			options => ['skip-empty-xacts=1']
+		},
+		{
+			name => 'wal2json',
+			plugin => 'wal2json',
+			options => ['format-version=2']
+		});
+}
+
+sub new_source
+{
+	my $source = CdcS3::Cluster->new(
+		'bench',
+		tcp => 1,
+		conf => [
+			'shared_buffers = 512MB', 'max_wal_size = 16GB',
+			'checkpoint_timeout = 1h', 'autovacuum = off',
+			'max_replication_slots = 30', 'wal_sender_timeout = 5min',
+			'logical_decoding_work_mem = 64MB',
+			'max_locks_per_transaction = 1000'
+		])->start;
+	$source->psql('postgres', 'create database bench');
+	$source->psql('bench', <<'SQL');
 create table orders (
 	order_id bigint primary key, customer_id integer not null, isin text,
 	quantity numeric(18, 4), price numeric, currency char(3), urgent boolean,
 	traded_at timestamptz, settles_on date, note text, details jsonb);
+create table nine (id bigint primary key, a text, b integer, c numeric(12,2),
+	d timestamptz, e text, f double precision, g date, h boolean);
 create publication bench for all tables;
 SQL
-
-# A plugin that the server does not have is left out, and said so.
-my @plugins = (
-	{ name => 'null plugin', plugin => $null_plugin, options => [] },
-	{
-		name => 'cdc_s3',
-		plugin => 'cdc_s3',
-		options => ['proto_version=1']
-	},
-	{
-		name => 'pgoutput',
-		plugin => 'pgoutput',
-		options => [ 'proto_version=1', 'publication_names=bench' ]
-	},
-	{
-		name => 'pgoutput, binary',
-		plugin => 'pgoutput',
-		options => [ 'proto_version=1', 'publication_names=bench', 'binary=true' ]
-	},
-	{
-		name => 'test_decoding',
-		plugin => 'test_decoding',
-		options => ['skip-empty-xacts=1']
-	},
-	{
-		name => 'wal2json',
-		plugin => 'wal2json',
-		options => ['format-version=2']
-	});
-my (@found, @left_out);
-$source->psql('bench',
-	"select pg_create_logical_replication_slot('origin', 'test_decoding')");
-for my $p (@plugins)
-{
-	$p->{slot} = 's' . @found;
-	my $r = $source->try_psql('bench',
-			"select pg_copy_logical_replication_slot('origin', '$p->{slot}', "
-		  . "false, '$p->{plugin}')");
-	if ($r->{code}) { push @left_out, $p->{name}; }
-	else { push @found, $p; }
+	return $source;
 }
-my @sidecars = map {
-	CdcS3::Sidecar->new(
-		$source, 'bench', file_store(),
-		slot => "sidecar_$_",
-		flags => [ '--load.mode=never', '--flush.interval=2s' ])
-} 1 .. $runs;
-$_->ok('init') for @sidecars;
 
-print "writing about $wanted changes … ";
-my $wal_start = $source->psql('bench', 'select pg_current_wal_lsn()');
-my $start = time;
-my $lsn = write_changes($source);
-my $wal = $source->psql('bench', "select pg_wal_lsn_diff('$lsn', '$wal_start')");
-printf "%.1f s, %d MB of WAL\n", time - $start, $wal / 1e6;
-
-my %way = (
-	socket => $source->conninfo('bench'),
-	tcp => $source->conninfo('bench', tcp => 1));
-for my $n (1 .. $runs)
+# Slots for all plugins at one position: (found, names of those left out).
+sub make_slots
 {
-	for my $p (@found)
+	my ($source) = @_;
+	my (@found, @left_out);
+	$source->psql('bench',
+		"select pg_create_logical_replication_slot('origin', 'test_decoding')");
+	for my $p (plugins())
 	{
-		for my $way (sort keys %way)
-		{
-			my $f = drain_once($way{$way}, $p, $lsn);
-			push @{ $p->{$way}{$_} }, $f->{$_} for keys %$f;
-		}
+		$p->{slot} = 's' . @found;
+		my $r = $source->try_psql('bench',
+				"select pg_copy_logical_replication_slot('origin', "
+			  . "'$p->{slot}', false, '$p->{plugin}')");
+		if ($r->{code}) { push @left_out, $p->{name}; }
+		else { push @found, $p; }
 	}
+	return (\@found, \@left_out);
 }
-my @ends = map { sidecar_once($source, $_, $lsn) } @sidecars;
-my $rows = $ends[0]{rows};
 
-printf "\nDecoding the same WAL, %d changes, medians of %d runs\n\n", $rows, $runs;
-printf "%-18s %9s %9s %9s %9s %9s %9s %9s %9s\n", 'plugin', 'socket s',
-  'to null', 'to cdc_s3', 'tcp s', 'CPU s', 'rows/s', 'B/change', 'messages';
-my ($null) = grep { $_->{plugin} eq $null_plugin } @found;
-my ($ours) = grep { $_->{plugin} eq 'cdc_s3' } @found;
-for my $p (@found)
+# Sidecars to each store: ({ name, runs => [one sidecar a run] }, …).
+sub make_sidecars
 {
-	my $s = median(@{ $p->{socket}{seconds} });
-	printf "%-18s %9.2f %9s %9s %9.2f %9.2f %9d %9.1f %9d\n", $p->{name}, $s,
-	  ($null ? sprintf('%.2f', $s / median(@{ $null->{socket}{seconds} })) : '-'),
-	  ($ours ? sprintf('%.2f', $s / median(@{ $ours->{socket}{seconds} })) : '-'),
-	  median(@{ $p->{tcp}{seconds} }), median(@{ $p->{socket}{cpu} }),
-	  $rows / $s, $p->{socket}{bytes}[0] / $rows, $p->{socket}{messages}[0];
+	my ($source, $case) = @_;
+	my @ends = ({ name => 'file://', make => \&file_store });
+	if ($case->{s3})
+	{
+		if (have_s3()) { push @ends, { name => 'versitygw', make => \&s3_store }; }
+		else { print 'left out, no S3 server: ', s3_missing(), "\n"; }
+	}
+	for my $end (@ends)
+	{
+		(my $name = $end->{name}) =~ s/\W//g;
+		$end->{runs} = [
+			map {
+				CdcS3::Sidecar->new(
+					$source, 'bench', $end->{make}->(),
+					slot => "sidecar_${name}_$_",
+					flags => [ '--load.mode=never', '--flush.interval=1s' ])
+			} 1 .. $runs
+		];
+		$_->ok('init') for @{ $end->{runs} };
+	}
+	return @ends;
 }
-print "left out, the server has no such plugin: @left_out\n" if @left_out;
 
-my $s = median(map { $_->{seconds} } @ends);
-my $cpu = median(map { $_->{cpu} } @ends);
-printf "\nEnd to end: cdc-s3 run to %s, from start to durable\n\n", 'file://';
-printf "%-34s %12.2f\n", 'seconds', $s;
-printf "%-34s %12d\n", 'rows/s', $rows / $s;
-printf "%-34s %12.2f\n", 'sidecar CPU µs/row', $cpu / $rows * 1e6;
-printf "%-34s %12.1f\n", 'sidecar peak RSS, MB',
-  median(map { $_->{peak} } @ends) / 1024;
-printf "%-34s %12.1f\n", 'lake, bytes/row',
-  median(map { $_->{bytes} } @ends) / $rows;
-printf "%-34s %12.2f\n", 'ratio to decoding by the null plugin',
-  $s / median(@{ $null->{socket}{seconds} })
-  if $null;
-print "\nCPU of the sidecar's stages, one thread\n\n", stages($source);
+sub print_plugins
+{
+	my ($found, $rows) = @_;
+	my ($null) = grep { $_->{plugin} eq $null_plugin } @$found;
+	my ($ours) = grep { $_->{plugin} eq 'cdc_s3' } @$found;
+	printf "%-18s %8s %8s %8s %8s %8s %8s %8s %9s %9s\n", 'plugin', 'socket s',
+	  'to null', 'of us', 'tcp s', 'to null', 'of us', 'CPU s', 'B/change',
+	  'messages';
+	for my $p (@$found)
+	{
+		my @f;
+		for my $way (qw(socket tcp))
+		{
+			my $s = median(@{ $p->{$way}{seconds} });
+			push @f, sprintf('%.2f', $s),
+			  ($null ? sprintf('%.2f', $s / median(@{ $null->{$way}{seconds} }))
+				: '-'),
+			  ($ours ? sprintf('%.2f', $s / median(@{ $ours->{$way}{seconds} }))
+				: '-');
+		}
+		printf "%-18s %8s %8s %8s %8s %8s %8s %8.2f %9.1f %9d\n", $p->{name}, @f,
+		  median(@{ $p->{socket}{cpu} }), $p->{socket}{bytes}[0] / $rows,
+		  $p->{socket}{messages}[0];
+	}
+	return;
+}
+
+# Ratios are of rates: how many times as fast as the plugin alone.
+sub print_ends
+{
+	my ($found, @ends) = @_;
+	printf "\n%-18s %8s %8s %8s %8s %8s %8s %8s %8s %8s\n", 'to', 'seconds',
+	  'rows/s', 'x null', 'x pgo', 'x pgo tcp', 'CPU us/r', 'RSS MB', 'B/row',
+	  'objects';
+	my %at;
+	for my $p (@$found)
+	{
+		$at{"$p->{plugin} $_"} //= median(@{ $p->{$_}{seconds} })
+		  for qw(socket tcp);
+	}
+	for my $end (@ends)
+	{
+		my @r = @{ $end->{figures} };
+		my $s = median(map { $_->{seconds} } @r);
+		my $rows = $r[0]{rows};
+		printf "%-18s %8.2f %8d %8.2f %8.2f %8.2f %8.2f %8.1f %8.1f %8d\n",
+		  $end->{name}, $s, $rows / $s, $at{"$null_plugin socket"} / $s,
+		  $at{'pgoutput socket'} / $s, $at{'pgoutput tcp'} / $s,
+		  median(map { $_->{cpu} } @r) / $rows * 1e6,
+		  median(map { $_->{peak} } @r) / 1024,
+		  median(map { $_->{bytes} } @r) / $rows,
+		  median(map { $_->{objects} } @r);
+	}
+	return;
+}
+
+sub run_case
+{
+	my ($case) = @_;
+	my $source = new_source();
+	$case->{before}->($source) if $case->{before};
+	my ($found, $left_out) = make_slots($source);
+	my @ends = make_sidecars($source, $case);
+
+	printf "\n== %s: %s\n\n", $case->{name}, $case->{says};
+	$case->{write}->($source);
+	$source->psql('bench', 'create table the_end ()'); # all before is flushed
+	my $lsn = $source->psql('bench', 'select pg_current_wal_flush_lsn()');
+	my %way = (
+		socket => $source->conninfo('bench'),
+		tcp => $source->conninfo('bench', tcp => 1));
+	for my $n (0 .. $runs - 1)
+	{
+		for my $p (@$found)
+		{
+			for my $way (sort keys %way)
+			{
+				my $f = drain_once($way{$way}, $p, $lsn);
+				push @{ $p->{$way}{$_} }, $f->{$_} for keys %$f;
+			}
+		}
+		push @{ $_->{figures} }, sidecar_once($source, $_->{runs}[$n], $lsn)
+		  for @ends;
+	}
+	my $rows = $ends[0]{figures}[0]{rows};
+	printf "%d changes, medians of %d runs; \"of us\": times the time of cdc_s3\n\n",
+	  $rows, $runs;
+	print_plugins($found, $rows);
+	print "left out, the server has no such plugin: @$left_out\n" if @$left_out;
+	print_ends($found, @ends);
+	$source->stop('immediate');
+	return;
+}
+
+build();
+my %only = map { $_ => 1 } split ' ', $ENV{BENCH_CASES} // '';
+for my $case (@cases)
+{
+	run_case($case) if !%only || $only{ $case->{name} };
+}
+if (!%only || $only{stages})
+{
+	my $source = new_source();
+	print "\n== stages of the sidecar, one thread\n\n", stages($source);
+}
