@@ -234,6 +234,15 @@ test_budget(void **state)
 	budget_charge(&b, -100);
 	assert_int_equal(budget_used(&b), 20);
 	assert_int_equal(b.peak, 120);
+	/* What is reserved is off the limit, but never all of it. */
+	budget_reserve(&b, 60);
+	assert_int_equal(b.limit, 40);
+	budget_charge(&b, 45);
+	assert_int_equal(b.peak, 125);
+	budget_reserve(&b, 50);
+	assert_int_equal(b.limit, 25);
+	budget_reserve(&b, -110);
+	assert_int_equal(b.limit, 100);
 	budget_done(&b);
 }
 

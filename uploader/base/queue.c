@@ -123,8 +123,8 @@ budget_init(Budget *b, int64_t limit)
 {
 	pthread_mutex_init(&b->lock, NULL);
 	cond_init(&b->freed);
-	b->used = b->peak = 0;
-	b->limit = limit;
+	b->used = b->peak = b->reserved = 0;
+	b->limit = b->total = limit;
 }
 
 void
@@ -134,13 +134,20 @@ budget_done(Budget *b)
 	pthread_mutex_destroy(&b->lock);
 }
 
+/* Under the lock. */
+static void
+note_peak(Budget *b)
+{
+	if (b->used + b->reserved > b->peak)
+		b->peak = b->used + b->reserved;
+}
+
 void
 budget_charge(Budget *b, int64_t bytes)
 {
 	pthread_mutex_lock(&b->lock);
 	b->used += bytes;
-	if (b->used > b->peak)
-		b->peak = b->used;
+	note_peak(b);
 	if (bytes < 0)
 		pthread_cond_broadcast(&b->freed);
 	pthread_mutex_unlock(&b->lock);
@@ -149,7 +156,14 @@ budget_charge(Budget *b, int64_t bytes)
 void
 budget_reserve(Budget *b, int64_t bytes)
 {
-	atomic_fetch_sub(&b->limit, bytes);
+	int64_t left;
+
+	pthread_mutex_lock(&b->lock);
+	b->reserved += bytes;
+	note_peak(b);
+	left = b->total - b->reserved;
+	atomic_store(&b->limit, left > b->total / 4 ? left : b->total / 4);
+	pthread_mutex_unlock(&b->lock);
 }
 
 int64_t

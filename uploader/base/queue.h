@@ -58,6 +58,8 @@ typedef struct Budget
 	int64_t used;
 	int64_t peak;
 	_Atomic int64_t limit; /* less what is reserved */
+	int64_t total;
+	int64_t reserved;
 } Budget;
 
 void budget_init(Budget *b, int64_t limit);
@@ -66,7 +68,8 @@ void budget_charge(Budget *b, int64_t bytes); /* < 0: gives back */
 
 /*
  * Takes bytes off the limit: memory that is held as long as somebody works,
- * whatever is in flight.  < 0: gives back.
+ * whatever is in flight.  < 0: gives back.  A quarter of the limit is always
+ * left, or nothing would move any more.
  */
 void budget_reserve(Budget *b, int64_t bytes);
 int64_t budget_used(Budget *b);
