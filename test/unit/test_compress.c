@@ -111,6 +111,42 @@ round_trip(void **state)
 	buf_done(&again);
 }
 
+/* One frame that grows piece by piece, behind one that was given up. */
+static void
+in_pieces(void **state)
+{
+	Err err;
+	Buf text, out;
+
+	(void) state;
+	buf_init(&text, SIZE_MAX);
+	buf_init(&out, SIZE_MAX);
+	make_lines(&text, MANY);
+	for (size_t i = 0; i < 3; i++)
+	{
+		Compressor *c = compressor_new(all[i], 1);
+		size_t at = 0;
+
+		compressor_begin(c);
+		buf_reset(&out);
+		assert_true(compressor_add(c, slice_cstr("lost"), false, &out, &err));
+		compressor_begin(c);
+		buf_reset(&out);
+		for (size_t n = 1; at < text.n; at += n, n = 3 * n % 99991)
+		{
+			Slice piece = { text.p + at, n < text.n - at ? n : text.n - at };
+
+			n = piece.n;
+			assert_true(compressor_add(c, piece, false, &out, &err));
+		}
+		assert_true(compressor_add(c, (Slice){ 0 }, true, &out, &err));
+		check_lines(all[i], buf_slice(&out), &text);
+		compressor_free(c);
+	}
+	buf_done(&text);
+	buf_done(&out);
+}
+
 static void
 several_frames(void **state)
 {
@@ -306,10 +342,11 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(names),       cmocka_unit_test(round_trip),
-		cmocka_unit_test(zstd_header), cmocka_unit_test(several_frames),
-		cmocka_unit_test(truncated),   cmocka_unit_test(output_limit),
-		cmocka_unit_test(damaged),     cmocka_unit_test(line_limit),
+		cmocka_unit_test(names),          cmocka_unit_test(round_trip),
+		cmocka_unit_test(in_pieces),      cmocka_unit_test(zstd_header),
+		cmocka_unit_test(several_frames), cmocka_unit_test(truncated),
+		cmocka_unit_test(output_limit),   cmocka_unit_test(damaged),
+		cmocka_unit_test(line_limit),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -136,13 +136,11 @@ output_full(const Buf *out, Err *err)
 }
 
 static bool
-run_zstd(Compressor *c, Slice in, Buf *out, Err *err)
+add_zstd(Compressor *c, Slice in, bool end, Buf *out, Err *err)
 {
 	ZSTD_inBuffer input = { in.p, in.n, 0 };
 	size_t left;
 
-	(void) ZSTD_CCtx_reset(c->zstd, ZSTD_reset_session_only);
-	(void) ZSTD_CCtx_setPledgedSrcSize(c->zstd, in.n);
 	do
 	{
 		if (!buf_room(out, CHUNK) && !buf_room(out, 1))
@@ -150,13 +148,14 @@ run_zstd(Compressor *c, Slice in, Buf *out, Err *err)
 
 		ZSTD_outBuffer output = { out->p + out->n, out->cap - out->n, 0 };
 
-		left = ZSTD_compressStream2(c->zstd, &output, &input, ZSTD_e_end);
+		left = ZSTD_compressStream2(c->zstd, &output, &input,
+									end ? ZSTD_e_end : ZSTD_e_continue);
 		if (ZSTD_isError(left))
 			return err_set(err, ERR_INTERNAL, 0, "could not compress: %s",
 						   ZSTD_getErrorName(left));
 		out->n += output.pos;
 		out->p[out->n] = 0;
-	} while (left != 0);
+	} while (end ? left != 0 : input.pos < input.size);
 	return true;
 }
 
@@ -167,13 +166,12 @@ at_most_uint(size_t n)
 }
 
 static bool
-run_gzip(Compressor *c, Slice in, Buf *out, Err *err)
+add_gzip(Compressor *c, Slice in, bool end, Buf *out, Err *err)
 {
 	z_stream *z = &c->gzip;
 	size_t given = 0;
 	int rc;
 
-	(void) deflateReset(z);
 	z->next_in = (Bytef *) in.p;
 	z->avail_in = 0;
 	do
@@ -187,25 +185,43 @@ run_gzip(Compressor *c, Slice in, Buf *out, Err *err)
 		}
 		z->next_out = out->p + out->n;
 		z->avail_out = at_most_uint(out->cap - out->n);
-		rc = deflate(z, given < in.n ? Z_NO_FLUSH : Z_FINISH);
-		if (rc != Z_OK && rc != Z_STREAM_END)
+		rc = deflate(z, end && given == in.n ? Z_FINISH : Z_NO_FLUSH);
+		if (rc != Z_OK && rc != Z_STREAM_END && rc != Z_BUF_ERROR)
 			return err_set(err, ERR_INTERNAL, rc, "could not compress: zlib %d",
 						   rc);
 		out->n = (size_t) (z->next_out - out->p);
 		out->p[out->n] = 0;
-	} while (rc != Z_STREAM_END);
+	} while (end ? rc != Z_STREAM_END : given < in.n || z->avail_in > 0);
 	return true;
+}
+
+void
+compressor_begin(Compressor *c)
+{
+	if (c->kind == COMPRESS_ZSTD)
+		(void) ZSTD_CCtx_reset(c->zstd, ZSTD_reset_session_only);
+	else if (c->kind == COMPRESS_GZIP)
+		(void) deflateReset(&c->gzip);
+}
+
+bool
+compressor_add(Compressor *c, Slice in, bool end, Buf *out, Err *err)
+{
+	if (c->kind == COMPRESS_ZSTD)
+		return add_zstd(c, in, end, out, err);
+	if (c->kind == COMPRESS_GZIP)
+		return add_gzip(c, in, end, out, err);
+	buf_add(out, in.p, in.n);
+	return out->overflow ? output_full(out, err) : true;
 }
 
 bool
 compressor_run(Compressor *c, Slice in, Buf *out, Err *err)
 {
+	compressor_begin(c);
 	if (c->kind == COMPRESS_ZSTD)
-		return run_zstd(c, in, out, err);
-	if (c->kind == COMPRESS_GZIP)
-		return run_gzip(c, in, out, err);
-	buf_add(out, in.p, in.n);
-	return out->overflow ? output_full(out, err) : true;
+		(void) ZSTD_CCtx_setPledgedSrcSize(c->zstd, in.n);
+	return compressor_add(c, in, true, out, err);
 }
 
 size_t

@@ -3,9 +3,10 @@
  *	  Objects in and out of their compression: whole buffers to one frame
  *	  (Compressor), and an object back to its lines (LineReader).
  *
- * A zstd frame carries its content size and a checksum, and needs a window
- * of at most 8 MiB; skippable frames are never written, since some engines
- * stop at them.  Equal input gives equal bytes (gzip carries no time).
+ * A zstd frame carries a checksum, and its content size where that was known
+ * at its beginning, and needs a window of at most 8 MiB; skippable frames are
+ * never written, since some engines stop at them.  Equal input gives equal
+ * bytes (gzip carries no time).
  * Threads: one owner at a time, any thread.  Layer: codec.
  *-------------------------------------------------------------------------
  */
@@ -46,6 +47,14 @@ void compressor_free(Compressor *c);
  * ERR_LIMIT: out is full.  After an error out holds a part of it.
  */
 bool compressor_run(Compressor *c, Slice in, Buf *out, Err *err) MUST_CHECK;
+
+/*
+ * The same in pieces: begin, add …, add with "end" (whose piece may be
+ * empty).  What is in out after each can be sent on.
+ */
+void compressor_begin(Compressor *c);
+bool compressor_add(Compressor *c, Slice in, bool end, Buf *out,
+					Err *err) MUST_CHECK;
 
 /* Memory that a compressor holds between and during runs, about. */
 size_t compressor_memory(const Compressor *c);
