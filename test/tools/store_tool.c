@@ -81,8 +81,9 @@ write_pieces(Store *s, const char *key, Slice body, size_t part_bytes, Err *err)
 	while (ok && body.n > 0)
 	{
 		size_t n = body.n < 777777 ? body.n : 777777;
+		Slice piece = { body.p, n };
 
-		ok = store_writer_append(w, (Slice){ body.p, n }, err);
+		ok = store_writer_append(w, &piece, err);
 		body.p += n;
 		body.n -= n;
 	}

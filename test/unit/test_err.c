@@ -90,6 +90,7 @@ test_kinds(void **state)
 		{ ERR_AUTH, "auth", 6, false },
 		{ ERR_TARGET, "target", 7, false },
 		{ ERR_LOST, "lost", 75, false },
+		{ ERR_GONE, "gone", 75, false },
 		{ ERR_NET, "net", 75, true },
 		{ ERR_BUSY, "busy", 75, true },
 		{ ERR_STOP, "stop", 0, false },

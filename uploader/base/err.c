@@ -30,6 +30,7 @@ static const struct
 	[ERR_LOST] = { "lost", 75, false },
 	[ERR_NET] = { "net", 75, true },
 	[ERR_BUSY] = { "busy", 75, true },
+	[ERR_GONE] = { "gone", 75, false },
 	[ERR_EXISTS] = { "exists", 5, false },
 	[ERR_NOT_FOUND] = { "not_found", 5, false },
 	[ERR_STOP] = { "stop", 0, false },

@@ -35,6 +35,7 @@ typedef enum ErrKind
 	ERR_LOST,      /* another writer was first */
 	ERR_NET,       /* socket, DNS, TLS, timeout: worth another try */
 	ERR_BUSY,      /* 429, 500, 503, slow down: worth another try */
+	ERR_GONE,      /* what the call goes on with is lost: begin anew */
 	ERR_EXISTS,    /* put with only_if_absent: the key is taken */
 	ERR_NOT_FOUND, /* no such key */
 	ERR_STOP,      /* shutdown was requested */

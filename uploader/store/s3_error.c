@@ -13,6 +13,9 @@
 #include "codec/xml.h"
 
 #define HINT_BUCKET "Create the bucket, or correct store.url."
+#define HINT_UPLOAD                                                            \
+	"What was not in the log is sent again. If this repeats, see whether a "   \
+	"lifecycle rule of the bucket abandons uploads early."
 #define HINT_KEY                                                               \
 	"The server does not know this access key id: check AWS_ACCESS_KEY_ID, "   \
 	"AWS_PROFILE and store.endpoint."
@@ -39,6 +42,10 @@ static const CodeRow codes[] = {
 	{ "NoSuchBucket", ERR_STORE, S3_CURE_NONE, HINT_BUCKET },
 	{ "InvalidBucketName", ERR_STORE, S3_CURE_NONE, HINT_BUCKET },
 	{ "PreconditionFailed", ERR_EXISTS, S3_CURE_NONE, NULL },
+
+	/* Somebody abandoned the upload, or the server lost parts of it. */
+	{ "NoSuchUpload", ERR_GONE, S3_CURE_NONE, HINT_UPLOAD },
+	{ "InvalidPart", ERR_GONE, S3_CURE_NONE, HINT_UPLOAD },
 
 	{ "InvalidAccessKeyId", ERR_AUTH, S3_CURE_NONE, HINT_KEY },
 	{ "XAdminUserNotFound", ERR_AUTH, S3_CURE_NONE, HINT_KEY },

@@ -15,7 +15,8 @@
  * share credentials).  Retries live in here (store_retry.c): a call that
  * returns with a retryable kind has already been tried for its whole budget.
  * Errors: ERR_NET and ERR_BUSY (may work later), ERR_AUTH, ERR_STORE (refused
- * for good), ERR_NOT_FOUND, ERR_EXISTS, ERR_LIMIT, ERR_STOP.
+ * for good), ERR_GONE (an upload is lost: write the object anew),
+ * ERR_NOT_FOUND, ERR_EXISTS, ERR_LIMIT, ERR_STOP.
  * Layer: store.
  *-------------------------------------------------------------------------
  */
@@ -78,7 +79,7 @@ typedef struct StorePart
 } StorePart;
 
 #define STORE_PARTS_MAX 10000
-#define STORE_PART_MIN_BYTES ((size_t) 5 * 1024 * 1024)
+#define STORE_PART_MIN_BYTES ((size_t) 5 * 1024 * 1024) /* of S3 */
 
 /* One upload that is neither finished nor abandoned. */
 typedef struct StoreUpload
@@ -92,6 +93,7 @@ typedef bool (*StoreUploadFn)(const StoreUpload *upload, void *arg);
 typedef struct StoreOps
 {
 	const char *name; /* "s3", "file" */
+	size_t part_min;  /* no part but the last may be smaller */
 
 	/*
 	 * Durable under the key when it returns true.  With only_if_absent an

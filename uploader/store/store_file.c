@@ -35,6 +35,8 @@
 #define TMP_FOLDER "_cdc/tmp"
 #define TMP_OLD_US (24 * US_PER_HOUR) /* older ones belong to nobody */
 #define PATH_BYTES 4096
+#define PART_MIN_BYTES ((size_t) 512 * 1024) /* a part is one open and write   \
+											  */
 
 typedef struct FileStore
 {
@@ -458,7 +460,8 @@ file_part(Store *store, const char *key, const char *id, int n, Slice body,
 		  StorePart *part, Err *err)
 {
 	char *path = tmp_path((FileStore *) store, id);
-	int fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0666);
+	int create = part->offset == 0 ? O_CREAT : 0; /* later it must be there */
+	int fd = open(path, O_WRONLY | create | O_CLOEXEC, 0666);
 	bool ok = fd >= 0;
 	size_t done = 0;
 
@@ -472,7 +475,11 @@ file_part(Store *store, const char *key, const char *id, int n, Slice body,
 		done += m > 0 ? (size_t) m : 0;
 	}
 	if (!ok)
+	{
 		fs_error(err, errno, "write file", path);
+		if (err->kind == ERR_NOT_FOUND)
+			err->kind = ERR_GONE;
+	}
 	else
 		part->tag = xstrdup(id);
 	if (fd >= 0)
@@ -482,8 +489,8 @@ file_part(Store *store, const char *key, const char *id, int n, Slice body,
 }
 
 /*
- * A failed fsync cannot be mended here, since the parts are gone: the whole
- * upload has failed.
+ * A failed fsync cannot be mended here, since the parts are gone: the object
+ * is to be written anew.
  */
 static bool
 sync_upload(const char *path, int64_t bytes, Err *err)
@@ -495,16 +502,16 @@ sync_upload(const char *path, int64_t bytes, Err *err)
 	if (!ok)
 		fs_error(err, errno, "open file", path);
 	else if (st.st_size != bytes)
-		ok = err_set(err, ERR_STORE, 0, "file \"%s\" has lost a part", path);
+		ok = err_set(err, ERR_GONE, 0, "file \"%s\" has lost a part", path);
 	else if (fsync(fd) != 0)
 	{
 		ok = fs_error(err, errno, "fsync file", path);
-		err->kind = ERR_STORE;
+		err->kind = ERR_GONE;
 	}
 	if (fd >= 0)
 		(void) close(fd); /* only read from */
 	if (!ok && err->kind == ERR_NOT_FOUND)
-		err->kind = ERR_STORE;
+		err->kind = ERR_GONE;
 	return ok;
 }
 
@@ -583,6 +590,7 @@ file_close(Store *store)
 
 static const StoreOps file_ops = {
 	.name = "file",
+	.part_min = PART_MIN_BYTES,
 	.put = file_put,
 	.get = file_get,
 	.head = file_head,

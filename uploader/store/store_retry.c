@@ -266,6 +266,7 @@ store_retry_new(Store *inner, int64_t retry_ms, const atomic_bool *stop)
 	RetryStore *s = xcalloc(1, sizeof(*s));
 
 	s->ops = (StoreOps){ .name = inner->ops->name,
+						 .part_min = inner->ops->part_min,
 						 .put = retry_put,
 						 .get = retry_get,
 						 .head = retry_head,

@@ -320,6 +320,7 @@ s3_close(Store *store)
 
 static const StoreOps s3_ops = {
 	.name = "s3",
+	.part_min = STORE_PART_MIN_BYTES,
 	.put = s3_put,
 	.get = s3_get,
 	.head = s3_head,

@@ -38,12 +38,20 @@ store_writer_new(Store *store, const char *key, size_t part_bytes)
 {
 	StoreWriter *w = xcalloc(1, sizeof(*w));
 
-	assert(part_bytes >= STORE_PART_MIN_BYTES);
+	if (part_bytes == 0)
+		part_bytes = store->ops->part_min;
+	assert(part_bytes >= store->ops->part_min);
 	w->store = store;
 	w->key = xstrdup(key);
 	w->part_bytes = part_bytes;
 	buf_init(&w->held, part_bytes);
 	return w;
+}
+
+void
+store_writer_move(StoreWriter *w, Store *store)
+{
+	w->store = store;
 }
 
 static bool
@@ -74,14 +82,13 @@ send_part(StoreWriter *w, Err *err)
 }
 
 bool
-store_writer_append(StoreWriter *w, Slice bytes, Err *err)
+store_writer_append(StoreWriter *w, Slice *bytes, Err *err)
 {
 	assert(!w->flushed && !w->committed);
-	w->crc32c = crc32c(w->crc32c, bytes.p, bytes.n);
-	while (bytes.n > 0)
+	while (bytes->n > 0)
 	{
 		size_t room = w->part_bytes - w->held.n;
-		size_t n = bytes.n < room ? bytes.n : room;
+		size_t n = bytes->n < room ? bytes->n : room;
 
 		/* Sent only once there is more: the last part is never empty. */
 		if (room == 0)
@@ -90,9 +97,10 @@ store_writer_append(StoreWriter *w, Slice bytes, Err *err)
 				return false;
 			continue;
 		}
-		buf_add(&w->held, bytes.p, n);
-		bytes.p += n;
-		bytes.n -= n;
+		w->crc32c = crc32c(w->crc32c, bytes->p, n);
+		buf_add(&w->held, bytes->p, n);
+		bytes->p += n;
+		bytes->n -= n;
 	}
 	return true;
 }
@@ -133,16 +141,23 @@ store_writer_crc32c(const StoreWriter *w)
 	return w->crc32c;
 }
 
-void
-store_writer_free(StoreWriter *w)
+size_t
+store_writer_memory(const StoreWriter *w)
 {
-	Err err;
+	return w->held.cap;
+}
 
+bool
+store_writer_has_upload(const StoreWriter *w)
+{
+	return w->id && !w->committed;
+}
+
+void
+store_writer_drop(StoreWriter *w)
+{
 	if (w == NULL)
 		return;
-	/* Where this fails the sweep of old uploads finds it. */
-	if (w->id && !w->committed)
-		(void) !store_abandon(w->store, w->key, w->id, &err);
 	for (int i = 0; i < w->nparts; i++)
 		free(w->parts[i].tag);
 	free(w->parts);
@@ -150,4 +165,15 @@ store_writer_free(StoreWriter *w)
 	free(w->key);
 	buf_done(&w->held);
 	free(w);
+}
+
+void
+store_writer_free(StoreWriter *w)
+{
+	Err err;
+
+	/* Where this fails the sweep of old uploads finds it. */
+	if (w && store_writer_has_upload(w))
+		(void) !store_abandon(w->store, w->key, w->id, &err);
+	store_writer_drop(w);
 }

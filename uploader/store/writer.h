@@ -4,8 +4,9 @@
  *
  * One part is held in memory.  An object that fits into one part is written
  * by a single put; a larger one in parts, which nobody sees before the
- * commit.  Each failure is final: free the writer, which abandons what was
- * sent, and start anew.
+ * commit.  A call that failed with a retryable kind may be made again; any
+ * other failure is final: free the writer, which abandons what was sent, and
+ * start anew.
  *
  * Ownership: borrows the Store.  Threads: as the Store.  Layer: store.
  *-------------------------------------------------------------------------
@@ -17,11 +18,17 @@
 
 typedef struct StoreWriter StoreWriter;
 
-/* Makes no request.  part_bytes is at least STORE_PART_MIN_BYTES. */
+/* Makes no request.  part_bytes is at least the store's; 0: the store's. */
 StoreWriter *store_writer_new(Store *store, const char *key, size_t part_bytes);
 
-/* Takes the next bytes; sends each part that is full. */
-bool store_writer_append(StoreWriter *w, Slice bytes, Err *err) MUST_CHECK;
+/* Goes on with another Store of the same place, in another thread perhaps. */
+void store_writer_move(StoreWriter *w, Store *store);
+
+/*
+ * Takes the next bytes; sends each part that is full.  On failure *bytes is
+ * what was not taken: to try again, call with that.
+ */
+bool store_writer_append(StoreWriter *w, Slice *bytes, Err *err) MUST_CHECK;
 
 /*
  * Sends what is held, so that the commit is one short request; no append
@@ -36,7 +43,16 @@ bool store_writer_commit(StoreWriter *w, Err *err) MUST_CHECK;
 int64_t store_writer_bytes(const StoreWriter *w);
 uint32_t store_writer_crc32c(const StoreWriter *w);
 
+/* Memory for the part at hand. */
+size_t store_writer_memory(const StoreWriter *w);
+
+/* Was something sent that is neither committed nor abandoned? */
+bool store_writer_has_upload(const StoreWriter *w);
+
 /* Abandons what is not committed, as well as it can. */
 void store_writer_free(StoreWriter *w);
+
+/* Makes no request: what is not committed is left to the sweep. */
+void store_writer_drop(StoreWriter *w);
 
 #endif
