@@ -43,17 +43,21 @@ cmp_ok($peak, '<', 64 * 1024, 'peak memory is below 64 MB')
 note("VmHWM $peak kB");
 is($run->stop('TERM', 60), 0, 'run ends with 0') or diag $run->errors;
 
-my (@with, $listed);
+my (@with, $objects);
 for my $entry ($cdc->entries)
 {
 	my $here = 0;
-	$here += $_->{rows}
-	  for grep { $_->{table} eq 'big' && !$_->{load} }
+	my @big = grep { $_->{table} eq 'big' && !$_->{load} }
 	  $cdc->entry_objects($entry);
+	$here += $_->{rows} for @big;
+	$objects += @big;
 	push @with, [ $entry->{entry}, $here ] if $here;
 }
 is(scalar @with, 1, 'one entry lists the transaction');
 is($with[0][1], $rows, 'with all its rows');
+# A line has less than 200 bytes, and an object 128 MB of them.
+cmp_ok($objects, '<=', 1 + $rows * 200 / (128 << 20),
+	'in objects of a sensible size');
 
 $cdc->ok('merge', '--merge.until=now');
 tables_equal($source, 'postgres', $target, 'postgres', qw(big small));

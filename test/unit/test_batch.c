@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  * test_batch.c
  *	  pipe/batch: rows, the mark of the open transaction, splitting there,
- *	  names of objects, and the budget.
+ *	  and the budget.
  *-------------------------------------------------------------------------
  */
 #include <setjmp.h>
@@ -243,64 +243,14 @@ test_split_again(void **state)
 	lab_done(&l);
 }
 
-static void
-test_seal(void **state)
-{
-	static const struct
-	{
-		KeyPartition by;
-		Compression compression;
-		const char *key;
-	} rows[] = {
-		{ KEY_BY_HOUR, COMPRESS_ZSTD,
-		  "public/%5Ft/year=2026/month=11/day=21/hour=08/name.json.zst" },
-		{ KEY_BY_DAY, COMPRESS_GZIP,
-		  "public/%5Ft/year=2026/month=11/day=21/name.json.gz" },
-		{ KEY_BY_NONE, COMPRESS_NONE, "public/%5Ft/name.json" },
-	};
-	Entry *list = entry_new();
-	LoadTable load = { .id = "00000000000000aa" };
-	Lab l;
-
-	(void) state;
-	lab_init(&l);
-	for (int i = 0; i < 3; i++)
-	{
-		Batch *b = batch_new(l.table, HOUR);
-		const EntryObject *o;
-
-		l.options.partition = rows[i].by;
-		l.options.compression = rows[i].compression;
-		add(&l, b, 1, 3);
-		add(&l, b, 2, 4);
-		if (i == 2)
-			b->load = &load;
-		batch_seal(&l.pipe, b, list, "name");
-		assert_string_equal(b->key, rows[i].key);
-		assert_int_equal(b->object, i);
-		assert_int_equal(list->nobjects, i + 1);
-		o = &list->objects[i];
-		assert_string_equal(o->key, rows[i].key);
-		assert_string_equal(o->schema, "public");
-		assert_string_equal(o->table, "_t");
-		assert_string_equal(o->hash, l.table->hash);
-		assert_string_equal(o->load, i == 2 ? load.id : "");
-		assert_int_equal(o->rows, 2);
-		assert_true(o->first_lsn == 100 && o->first_seq == 3);
-		assert_true(o->last_lsn == 200 && o->last_seq == 4);
-		batch_free(&l.pipe, b);
-	}
-	entry_free(list);
-	lab_done(&l);
-}
-
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_rows),  cmocka_unit_test(test_budget),
-		cmocka_unit_test(test_split), cmocka_unit_test(test_split_again),
-		cmocka_unit_test(test_seal),
+		cmocka_unit_test(test_rows),
+		cmocka_unit_test(test_budget),
+		cmocka_unit_test(test_split),
+		cmocka_unit_test(test_split_again),
 	};
 
 	return cmocka_run_group_tests_name("batch", tests, NULL, NULL);

@@ -50,7 +50,7 @@ lab_init(Lab *l)
 	l->pipe.loads = entry_new();
 	memcpy(l->pipe.writer, "0a0b0c0d", 9);
 	queue_init(&l->pipe.events);
-	queue_init(&l->pipe.batches);
+	queue_init(&l->pipe.objects);
 	queue_init(&l->pipe.checkpoints);
 	budget_init(&l->pipe.budget, 4 << 20); /* nobody ships: never used up */
 	pthread_mutex_init(&l->pipe.lock, NULL);
@@ -63,8 +63,10 @@ lab_done(Lab *l)
 {
 	QueueItem *item;
 
-	while ((item = queue_pop(&l->pipe.batches, 0)) != NULL)
-		batch_free(&l->pipe, (Batch *) item);
+	while (queue_pop(&l->pipe.objects, 0))
+		;
+	while (l->pipe.alive)
+		object_free(&l->pipe, l->pipe.alive);
 	while ((item = queue_pop(&l->pipe.checkpoints, 0)) != NULL)
 		checkpoint_free((Checkpoint *) item);
 	while (l->pipe.dropped)
@@ -87,7 +89,7 @@ lab_done(Lab *l)
 	assert_int_equal(budget_used(&l->pipe.budget), 0);
 	entry_free(l->pipe.loads);
 	queue_done(&l->pipe.events);
-	queue_done(&l->pipe.batches);
+	queue_done(&l->pipe.objects);
 	queue_done(&l->pipe.checkpoints);
 	budget_done(&l->pipe.budget);
 	buf_done(&l->packet);
@@ -377,7 +379,7 @@ test_notice(void **state)
 	};
 	Lab l;
 	Checkpoint *c;
-	Batch *b;
+	const Batch *b;
 
 	(void) state;
 	lab_init(&l);
@@ -399,12 +401,11 @@ test_notice(void **state)
 	c = next_checkpoint(&l);
 	assert_non_null(c);
 	assert_int_equal(rows(c), 2);
-	b = (Batch *) queue_pop(&l.pipe.batches, 0);
+	b = l.pipe.alive->first;
 	assert_non_null(b);
 	assert_non_null(strstr(buf_cstr(&b->buf), "{\"_op\":\"s\","));
 	assert_non_null(strstr(buf_cstr(&b->buf), ",\"_reason\":\"rewrite\"}\n"));
 	assert_non_null(strstr(buf_cstr(&b->buf), ",\"_reason\":\"other\"}\n"));
-	batch_free(&l.pipe, b);
 	checkpoint_free(c);
 	lab_done(&l);
 
@@ -455,7 +456,7 @@ test_open_transaction(void **state)
 {
 	Lab l;
 	Checkpoint *c;
-	Batch *b;
+	const Batch *b;
 
 	(void) state;
 	lab_init(&l);
@@ -470,11 +471,10 @@ test_open_transaction(void **state)
 	assert_non_null(c);
 	assert_int_equal(c->entry->end, 2000);
 	assert_int_equal(rows(c), 1);
-	b = (Batch *) queue_pop(&l.pipe.batches, 0);
+	b = l.pipe.alive->first;
 	assert_non_null(b);
 	assert_non_null(strstr(buf_cstr(&b->buf), "whole"));
 	assert_null(strstr(buf_cstr(&b->buf), "half"));
-	batch_free(&l.pipe, b);
 	checkpoint_free(c);
 	assert_null(next_checkpoint(&l));
 	lab_done(&l);
@@ -581,7 +581,10 @@ test_large_transaction(void **state)
 	assert_non_null(c);
 	assert_int_equal(c->entry->end, 4000);
 	assert_int_equal(rows(c), 13);
-	assert_true(c->entry->nobjects > 1);
+	/* Its batches and the transaction behind it share one object. */
+	assert_int_equal(c->entry->nobjects, 1);
+	assert_int_equal(c->entry->objects[0].first_lsn, 3000);
+	assert_int_equal(c->entry->objects[0].last_lsn, 4000);
 	checkpoint_free(c);
 	assert_null(next_checkpoint(&l));
 	lab_done(&l);
@@ -622,7 +625,7 @@ test_late_row(void **state)
 {
 	Lab l;
 	Checkpoint *c;
-	Batch *b;
+	const Batch *b;
 
 	(void) state;
 	lab_init(&l);
@@ -634,10 +637,9 @@ test_late_row(void **state)
 	c = next_checkpoint(&l);
 	assert_non_null(c);
 	assert_non_null(strstr(c->entry->objects[0].key, "/hour=11/"));
-	b = (Batch *) queue_pop(&l.pipe.batches, 0);
+	b = l.pipe.alive->first;
 	assert_non_null(
 		strstr(buf_cstr(&b->buf), "\"_ts\":\"2026-11-21T08:00:00.000000Z\""));
-	batch_free(&l.pipe, b);
 	checkpoint_free(c);
 	lab_done(&l);
 }

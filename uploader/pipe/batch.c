@@ -1,6 +1,6 @@
 /*-------------------------------------------------------------------------
  * batch.c
- *	  Rows of one table and partition that become one object.
+ *	  Rows of one table and partition on their way into an object.
  *
  * Layer: pipe.
  *-------------------------------------------------------------------------
@@ -44,7 +44,6 @@ batch_free(Pipe *p, Batch *b)
 		return;
 	budget_charge(&p->budget, -b->charged);
 	buf_done(&b->buf);
-	free(b->key);
 	free(b);
 }
 
@@ -90,33 +89,4 @@ batch_split(Pipe *p, Batch *b, uint64_t txn)
 	b->rows = b->mark_rows;
 	b->last = b->mark_last;
 	return tail;
-}
-
-void
-batch_seal(Pipe *p, Batch *b, Entry *list, const char *name)
-{
-	EntryObject *o;
-	Buf key;
-
-	buf_init(&key, 1024);
-	key_add_table(&key, b->table->schema, b->table->name);
-	key_add_partition(&key, p->options->partition, b->hour);
-	buf_printf(&key, "%s.json%s", name,
-			   compression_suffix(p->options->compression));
-	b->key = xstrdup(buf_cstr(&key));
-	buf_done(&key);
-
-	b->object = list->nobjects;
-	o = entry_add_object(list);
-	entry_set(&o->key, b->key);
-	entry_set(&o->schema, b->table->schema);
-	entry_set(&o->table, b->table->name);
-	entry_set(&o->hash, b->table->hash);
-	if (b->load)
-		entry_set(&o->load, b->load->id);
-	o->rows = b->rows;
-	o->first_lsn = b->first.lsn;
-	o->first_seq = b->first.seq;
-	o->last_lsn = b->last.lsn;
-	o->last_seq = b->last.seq;
 }

@@ -1,13 +1,13 @@
 /*-------------------------------------------------------------------------
  * batch.h
- *	  Rows of one table and partition that become one object.
+ *	  Rows of one table and partition on their way into an object.
  *
  * A batch remembers where the rows of the transaction that is still open
  * begin (the mark), so that a checkpoint can end at the last commit at any
  * time: batch_split() leaves the rows behind the mark in a batch of their
  * own.
  *
- * Ownership: one owner at any time: encoder or loader, queue, one shipper.
+ * Ownership: one owner at any time: encoder or loader, Object, one shipper.
  * Memory is charged to the pipe's budget by capacity.  Layer: pipe.
  *-------------------------------------------------------------------------
  */
@@ -18,7 +18,7 @@
 
 struct Batch
 {
-	QueueItem link;
+	Batch *next; /* of its object */
 	Table *table;
 	int64_t hour; /* unix hour of the partition */
 	Buf buf;
@@ -37,11 +37,12 @@ struct Batch
 	Batch *next_open; /* the table's next partition */
 	int open_index;   /* in the encoder's array of open batches */
 
-	/* once sealed */
-	char *key;
-	Checkpoint *checkpoint; /* whose object it is, */
-	LoadTable *load;        /* or of which load */
-	int object;             /* index there */
+	/*
+	 * The next batch of this table and partition continues the last line.
+	 * "rows" counts the lines that end in a batch, "first" and "last" are
+	 * set in each.
+	 */
+	bool more;
 };
 
 Batch *batch_new(Table *table, int64_t hour);
@@ -56,8 +57,4 @@ void batch_add(Pipe *p, Batch *b, uint64_t txn, const JsonTxn *head,
  * NULL where the batch has none.
  */
 Batch *batch_split(Pipe *p, Batch *b, uint64_t txn);
-
-/* Names the object and fills the entry's (or load's) list. */
-void batch_seal(Pipe *p, Batch *b, Entry *list, const char *name);
-
 #endif

@@ -59,24 +59,82 @@ checkpoint_add_table(Checkpoint *c, Table *t, Lsn lsn)
 	c->tables[c->ntables++] = t;
 }
 
-void
-checkpoint_ship(Pipe *p, Checkpoint *c, Batch *b)
+/* Takes the object for b off the open ones; NULL where there is none. */
+static Object *
+take_open(Checkpoint *c, const Batch *b)
+{
+	for (Object **link = &c->open; *link; link = &(*link)->next_open)
+	{
+		Object *o = *link;
+
+		if (o->table == b->table && o->hour == b->hour)
+		{
+			*link = o->next_open;
+			return o;
+		}
+	}
+	return NULL;
+}
+
+/* Closes the object that has waited longest for more. */
+static void
+close_oldest(Pipe *p, Checkpoint *c)
+{
+	Object **oldest = NULL;
+	Object *o;
+
+	for (Object **link = &c->open; *link; link = &(*link)->next_open)
+	{
+		if (!(*link)->in_line)
+			oldest = link;
+	}
+	if (!oldest)
+		return;
+	o = *oldest;
+	*oldest = o->next_open;
+	object_close(p, o);
+}
+
+static Object *
+new_object(Pipe *p, Checkpoint *c, const Batch *b)
 {
 	char name[64];
+	ObjectPlace place = { c->entry, &c->outstanding, name, NULL };
 
 	(void) snprintf(name, sizeof(name), "part-%012" PRId64 "-%04d-%s",
 					c->entry->seq, c->next_object++, p->writer);
-	pthread_mutex_lock(&p->lock);
-	b->checkpoint = c;
-	batch_seal(p, b, c->entry, name);
-	c->outstanding++;
-	pthread_mutex_unlock(&p->lock);
-	queue_push(&p->batches, &b->link);
+	return object_new(p, &place, b->table, b->hour);
+}
+
+void
+checkpoint_ship(Pipe *p, Checkpoint *c, Batch *b)
+{
+	Object *o = take_open(c, b);
+	bool last;
+
+	if (!o)
+		o = new_object(p, c, b);
+	last = !b->more && (c->closing || object_is_full(o, b));
+	if (!last)
+	{
+		o->next_open = c->open;
+		c->open = o;
+	}
+	object_add(p, o, b, last);
+	if (!last && object_too_many(p))
+		close_oldest(p, c);
 }
 
 void
 checkpoint_close(Pipe *p, Checkpoint *c, Lsn end, int64_t closed_until)
 {
+	while (c->open)
+	{
+		Object *o = c->open;
+
+		c->open = o->next_open;
+		object_close(p, o);
+	}
 	c->entry->end = end;
 	c->entry->closed_until = closed_until;
 	atomic_fetch_add(&p->pending_checkpoints, 1);

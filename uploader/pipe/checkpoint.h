@@ -19,14 +19,16 @@
 #ifndef CHECKPOINT_H
 #define CHECKPOINT_H
 
-#include "pipe/batch.h"
+#include "pipe/object.h"
 
 struct Checkpoint
 {
 	QueueItem link;
 	Entry *entry;    /* objects are guarded by Pipe.lock while shipped */
-	int outstanding; /* batches not yet durable; guarded by Pipe.lock */
+	int outstanding; /* objects not yet durable; guarded by Pipe.lock */
 	int next_object; /* n in the object's name */
+	Object *open;    /* that may get more batches, the latest first */
+	bool closing;    /* each batch is the last of its object */
 	Table **tables;  /* whose schema files go before the entry; borrowed */
 	int ntables;
 	int64_t no_key; /* updates and deletes in it that name no row */
@@ -45,7 +47,10 @@ void checkpoint_drop(Pipe *p, Checkpoint *c);
 /* The entry will name this table's schema, from lsn on. */
 void checkpoint_add_table(Checkpoint *c, Table *t, Lsn lsn);
 
-/* Takes b: names it and hands it to the shippers. */
+/*
+ * Takes b: it goes into the object of its table and partition, which stays
+ * open for more unless it is full, or c is closing.
+ */
 void checkpoint_ship(Pipe *p, Checkpoint *c, Batch *b);
 
 /* Takes c: no more objects will come; its rows end at "end". */

@@ -214,6 +214,7 @@ checkpoint(Encoder *e)
 	int n = e->nopen;
 	Batch **all = xmalloc((size_t) n * sizeof(*all));
 
+	e->cp->closing = true;
 	if (n > 0) /* sealing changes the array */
 		memcpy(all, e->open, (size_t) n * sizeof(*all));
 	for (int i = 0; i < n; i++)

@@ -23,10 +23,10 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "io/pgconn.h"
-#include "pipe/batch.h"
 #include "pipe/copyrow.h"
 #include "pipe/describe.h"
 #include "pipe/event.h"
+#include "pipe/object.h"
 #include "store/commitlog.h"
 
 #define SQL_MAX ((size_t) 1 << 20)
@@ -271,28 +271,46 @@ typedef struct TableLoad
 	CopyReader reader;
 	JsonTxn head;
 	Batch *batch;
+	Object *object; /* that may get more batches */
 	int64_t hour;
 	int next_object;
 	int64_t next_progress_ms;
 } TableLoad;
 
-static void
-ship_batch(Loader *l, TableLoad *t)
+static Object *
+new_object(Loader *l, TableLoad *t)
 {
-	Batch *b = t->batch;
 	char name[80];
+	ObjectPlace place = { t->load->list, &t->load->outstanding, name,
+						  t->load->id };
 
-	t->batch = NULL;
-	if (!b)
-		return;
 	(void) snprintf(name, sizeof(name), "load-%s-%06d-%s", t->load->id,
 					t->next_object++, l->p->writer);
-	pthread_mutex_lock(&l->p->lock);
-	b->load = t->load;
-	batch_seal(l->p, b, t->load->list, name);
-	t->load->outstanding++;
-	pthread_mutex_unlock(&l->p->lock);
-	queue_push(&l->p->batches, &b->link);
+	return object_new(l->p, &place, t->load->table, t->hour);
+}
+
+/* Hands the batch at hand on; with "end" no other will come. */
+static void
+ship_batch(Loader *l, TableLoad *t, bool end)
+{
+	Batch *b = t->batch;
+	bool last;
+
+	t->batch = NULL;
+	if (b)
+	{
+		if (!t->object)
+			t->object = new_object(l, t);
+		last = !b->more && (end || object_is_full(t->object, b));
+		object_add(l->p, t->object, b, last);
+		if (last)
+			t->object = NULL;
+	}
+	if (t->object && !t->object->in_line && (end || object_too_many(l->p)))
+	{
+		object_close(l->p, t->object);
+		t->object = NULL;
+	}
 }
 
 static bool
@@ -327,7 +345,7 @@ add_row(Loader *l, TableLoad *t, const RowView *row)
 	batch_add(l->p, t->batch, 1, &t->head, &change, l->lsn);
 	t->load->rows++;
 	if ((int64_t) t->batch->buf.n >= l->p->budget.limit / 8)
-		ship_batch(l, t);
+		ship_batch(l, t, false);
 	return true;
 }
 
@@ -426,7 +444,7 @@ copy_table(Loader *l, TableLoad *t, const Schema *schema)
 	ok = res && copy_rows(l, t) && end_copy(l);
 	PQclear(res);
 	if (ok)
-		ship_batch(l, t);
+		ship_batch(l, t, true);
 	batch_free(l->p, t->batch);
 	copy_reader_done(&t->reader);
 	buf_done(&sql);

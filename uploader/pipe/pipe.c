@@ -37,7 +37,7 @@ pipe_fail(Pipe *p, const Err *err)
 	pthread_cond_broadcast(&p->changed);
 	pthread_mutex_unlock(&p->lock);
 	queue_close(&p->events);
-	queue_close(&p->batches);
+	queue_close(&p->objects);
 	queue_close(&p->checkpoints);
 	pipe_wake(p);
 }

@@ -2,11 +2,11 @@
  * pipe.h
  *	  One session of the stream, and what its threads share.
  *
- *	  receiver ──events──> encoder ──sealed batches──> shippers ──> store
- *	  (recv.c)			   (encode.c)				   (ship.c)
+ *	  receiver ──events──> encoder ──objects' batches──> shippers ──> store
+ *	  (recv.c)			   (encode.c)					 (ship.c)
  *		 ^						└──checkpoints──> committer ──entry──> store
  *		 └──────────── confirmed LSN ──────────── (checkpoint.c)
- *	  loader (load.c) ──sealed batches──> shippers; ──load done──> encoder
+ *	  loader (load.c) ──objects' batches──> shippers; ──load done──> encoder
  *	  sweeper (sweep.c): removes what can never count
  *
  * A session is one replication connection.  When it breaks, what is under
@@ -81,6 +81,7 @@ typedef struct Position
 } Position;
 
 typedef struct Batch Batch;
+typedef struct Object Object;
 typedef struct Checkpoint Checkpoint;
 typedef struct LoadTable LoadTable;
 
@@ -113,7 +114,7 @@ struct LoadTable
 	Lsn lsn; /* S, the consistent point */
 	int64_t rows;
 	Entry *list;     /* only its objects are used; guarded by Pipe.lock */
-	int outstanding; /* batches on their way; guarded by Pipe.lock */
+	int outstanding; /* objects on their way; guarded by Pipe.lock */
 	Table *table;
 	bool gone; /* the table does not exist any more */
 };
@@ -129,10 +130,11 @@ typedef struct Pipe
 	bool raw_text;  /* the server is SQL_ASCII */
 
 	Queue events;      /* to the encoder */
-	Queue batches;     /* to the shippers */
+	Queue objects;     /* to the shippers: those with something to do */
 	Queue checkpoints; /* to the committer */
 	Budget budget;
 	atomic_long queued_bytes; /* memory of packets in events */
+	atomic_long open_bytes;   /* memory of objects between two batches */
 	atomic_bool paused;       /* the receiver waits for room in events */
 
 	atomic_bool stop;   /* everybody ends as soon as possible */
@@ -149,12 +151,13 @@ typedef struct Pipe
 	_Atomic Lsn received;    /* the highest position the encoder has seen */
 	atomic_long rows;        /* for the log */
 
-	pthread_mutex_t lock; /* guards error, Checkpoint and LoadTable counts */
+	pthread_mutex_t lock; /* guards error, Objects, counts of outstanding */
 	pthread_cond_t changed;
 	Err error; /* the first; kind ERR_NONE while all is well */
 
 	Checkpoint *dropped; /* will not be written, but shippers may still report
 						  * to them; guarded by lock */
+	Object *alive;       /* all that are not durable; guarded by lock */
 	LoadTable *load_tables; /* what the loader loads; its own while it runs */
 	int nload_tables;
 

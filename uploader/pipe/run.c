@@ -51,7 +51,7 @@ pipe_init(Pipe *p, const RunOptions *o)
 	(void) snprintf(p->writer, sizeof(p->writer), "%08x", random_u32());
 	p->loads = entry_new();
 	queue_init(&p->events);
-	queue_init(&p->batches);
+	queue_init(&p->objects);
 	queue_init(&p->checkpoints);
 	budget_init(&p->budget, o->memory_limit);
 	pthread_mutex_init(&p->lock, NULL);
@@ -97,7 +97,7 @@ pipe_done(Pipe *p)
 	entry_free(p->start);
 	entry_free(p->loads);
 	queue_done(&p->events);
-	queue_done(&p->batches);
+	queue_done(&p->objects);
 	queue_done(&p->checkpoints);
 	budget_done(&p->budget);
 	pthread_cond_destroy(&p->changed);
@@ -163,7 +163,7 @@ join_threads(Pipe *p, Threads *t)
 	if (t->loading)
 		pthread_join(t->loader, NULL);
 	pthread_join(t->encoder, NULL);
-	queue_close(&p->batches);
+	queue_close(&p->objects);
 	for (int i = 0; i < SHIPPERS; i++)
 		pthread_join(t->shippers[i], NULL);
 	queue_close(&p->checkpoints);
@@ -197,6 +197,7 @@ stream(Pipe *p, Connections *c, Err *err)
 		pipe_fail(p, err);
 	abandon(p);
 	join_threads(p, &threads);
+	ship_abandon(p);
 	r.stream->ops->close(r.stream);
 	log_info(ok ? "stopped" : "session ended", "lsn",
 			 log_lsn(atomic_load(&p->log_end)), "entry",
@@ -232,7 +233,7 @@ static bool
 is_transient(const Err *err)
 {
 	return (err->kind == ERR_SOURCE && err->code == PG_TRANSIENT) ||
-		   err_is_retryable(err->kind);
+		   err->kind == ERR_GONE || err_is_retryable(err->kind);
 }
 
 /* Waits, but not longer than until a stop is asked for. */

@@ -1,7 +1,16 @@
 /*-------------------------------------------------------------------------
  * ship.c
- *	  Shippers: threads that compress sealed batches and put them.
+ *	  Shippers: threads that compress batches and write objects.
  *
+ * An object of one batch, closed before a shipper came to it, is one frame
+ * and one put: so are most where there are many tables.  Any other is a frame
+ * that grows with each batch, sent in parts; its last part, or all of it when
+ * there is only one, goes out when it is closed.
+ *
+ * A call to the store that fails with what may pass is repeated for as long
+ * as the session lives, with bytes that are still held.  Where an upload is
+ * lost (ERR_GONE) its first parts are not held any more: the session ends,
+ * and the next one begins at the log.
  * Layer: pipe.
  *-------------------------------------------------------------------------
  */
@@ -9,9 +18,10 @@
 
 #include "base/log.h"
 #include "codec/hash.h"
-#include "pipe/checkpoint.h"
+#include "pipe/object.h"
 
 #define OBJECT_MAX_BYTES ((size_t) 4 << 30)
+#define PIECE_BYTES ((size_t) 1 << 20) /* of lines: so far "out" may grow */
 
 /*
  * The fastest level: JSON lines repeat so much that higher ones gain a few
@@ -23,66 +33,152 @@ typedef struct Shipper
 {
 	Pipe *p;
 	Store *store;
-	Compressor *compressor;
+	Compressor *compressor; /* NULL while an object has it */
 	Buf out;
 	int64_t charged;  /* for out */
 	int64_t reserved; /* for the compressor, which keeps what it has */
 } Shipper;
 
-/* The object is durable: tell its checkpoint, or its load. */
+/* Brings the budget up to date with what shipper and object hold. */
 static void
-report(Pipe *p, const Batch *b, int64_t bytes, uint32_t crc)
+account(Shipper *s, Object *o)
 {
-	Entry *list = b->load ? b->load->list : b->checkpoint->entry;
-	int *outstanding =
-		b->load ? &b->load->outstanding : &b->checkpoint->outstanding;
+	int64_t out = (int64_t) s->out.cap;
+	int64_t kept =
+		s->compressor ? (int64_t) compressor_memory(s->compressor) : 0;
+	int64_t held =
+		o->compressor ? (int64_t) compressor_memory(o->compressor) : 0;
 
-	pthread_mutex_lock(&p->lock);
-	list->objects[b->object].bytes = bytes;
-	list->objects[b->object].crc32c = crc;
-	--*outstanding;
-	pthread_cond_broadcast(&p->changed);
-	pthread_mutex_unlock(&p->lock);
-}
-
-static void
-charge(Shipper *s)
-{
-	int64_t size = (int64_t) s->out.cap;
-	int64_t kept = (int64_t) compressor_memory(s->compressor);
-
-	budget_charge(&s->p->budget, size - s->charged);
+	if (o->writer)
+		held += (int64_t) store_writer_memory(o->writer);
+	budget_charge(&s->p->budget, out - s->charged);
 	budget_reserve(&s->p->budget, kept - s->reserved);
-	s->charged = size;
+	object_hold(s->p, o, held);
+	s->charged = out;
 	s->reserved = kept;
 }
 
-static bool
-ship(Shipper *s, Batch *b, Err *err)
+static Compressor *
+take_compressor(Shipper *s)
 {
-	Pipe *p = s->p;
+	Compressor *c = s->compressor;
+
+	s->compressor = NULL;
+	return c ? c : compressor_new(s->p->options->compression, LEVEL);
+}
+
+/* The whole object is in b. */
+static bool
+put_whole(Shipper *s, Object *o, Batch *b, Err *err)
+{
+	bool ok;
+
+	if (!s->compressor)
+		s->compressor = take_compressor(s);
+	if (!compressor_run(s->compressor, buf_slice(&b->buf), &s->out, err))
+		return err_prefix(err, "could not compress \"%s\"", o->key);
+	account(s, o);
+	/* The lines are not needed any more, only their compressed form. */
+	budget_charge(&s->p->budget, -(int64_t) b->buf.cap);
+	b->charged -= (int64_t) b->buf.cap;
+	buf_done(&b->buf);
+	do
+		ok = store_put(s->store, o->key, buf_slice(&s->out), false, err);
+	while (!ok && pipe_again(s->p, "writing an object", err));
+	return ok;
+}
+
+/* Appends what is in s->out; with "last" the object is to be there then. */
+static bool
+write_out(Shipper *s, Object *o, bool last, Err *err)
+{
+	Slice rest = buf_slice(&s->out);
+	bool ok;
+
+	do
+		ok = (rest.n == 0 || store_writer_append(o->writer, &rest, err)) &&
+			 (!last || store_writer_commit(o->writer, err));
+	while (!ok && pipe_again(s->p, "writing an object", err));
+	return ok;
+}
+
+/* Adds lines to the object, which with "last" is durable then. */
+static bool
+append(Shipper *s, Object *o, Slice lines, bool last, Err *err)
+{
+	bool end;
+
+	if (!o->writer)
+	{
+		o->compressor = take_compressor(s);
+		compressor_begin(o->compressor);
+		o->writer = store_writer_new(s->store, o->key, 0);
+	}
+	store_writer_move(o->writer, s->store);
+	do
+	{
+		Slice piece = lines;
+
+		if (piece.n > PIECE_BYTES)
+			piece.n = PIECE_BYTES;
+		lines.p += piece.n;
+		lines.n -= piece.n;
+		end = last && lines.n == 0;
+		buf_reset(&s->out);
+		if (!compressor_add(o->compressor, piece, end, &s->out, err))
+			return err_prefix(err, "could not compress \"%s\"", o->key);
+		if (!write_out(s, o, end, err))
+			return false;
+		account(s, o);
+	} while (lines.n > 0);
+	if (last && !s->compressor)
+	{
+		s->compressor = o->compressor;
+		o->compressor = NULL;
+		account(s, o);
+	}
+	return true;
+}
+
+/* The object is durable. */
+static void
+finish(Shipper *s, Object *o)
+{
+	int64_t bytes = (int64_t) s->out.n;
 	uint32_t crc;
+
+	if (o->writer)
+	{
+		bytes = store_writer_bytes(o->writer);
+		crc = store_writer_crc32c(o->writer);
+	}
+	else
+		crc = crc32c(0, s->out.p, s->out.n);
+	log_debug("object written", "object", o->key, "bytes", log_int(bytes),
+			  NULL);
+	object_done(s->p, o, bytes, crc);
+}
+
+/* One batch of the object, or its end. */
+static bool
+ship(Shipper *s, Object *o, Err *err)
+{
+	bool last;
+	Batch *b = object_take(s->p, o, &last);
 	bool ok;
 
 	buf_reset(&s->out);
-	if (!compressor_run(s->compressor, buf_slice(&b->buf), &s->out, err))
-		return err_prefix(err, "could not compress \"%s\"", b->key);
-	charge(s);
-	/* The lines are not needed any more, only their compressed form. */
-	budget_charge(&p->budget, -(int64_t) b->buf.cap);
-	b->charged -= (int64_t) b->buf.cap;
-	buf_done(&b->buf);
-
-	crc = crc32c(0, s->out.p, s->out.n);
-	do
-	{
-		ok = store_put(s->store, b->key, buf_slice(&s->out), false, err);
-	} while (!ok && pipe_again(p, "writing an object", err));
+	if (b && last && !o->writer)
+		ok = put_whole(s, o, b, err);
+	else
+		ok = append(s, o, b ? buf_slice(&b->buf) : (Slice){ 0 }, last, err);
+	batch_free(s->p, b);
 	if (!ok)
 		return false;
-	log_debug("object written", "object", b->key, "rows", log_int(b->rows),
-			  "bytes", log_int((int64_t) s->out.n), NULL);
-	report(p, b, (int64_t) s->out.n, crc);
+	if (last)
+		finish(s, o);
+	else
+		object_yield(s->p, o);
 	return true;
 }
 
@@ -94,23 +190,65 @@ ship_main(void *arg)
 	QueueItem *item;
 	bool ok = pipe_open_store(s.p, &s.store, &err);
 
-	s.compressor = compressor_new(s.p->options->compression, LEVEL);
 	buf_init(&s.out, OBJECT_MAX_BYTES);
-	while (ok && (item = queue_pop(&s.p->batches, -1)) != NULL)
+	while (ok && (item = queue_pop(&s.p->objects, -1)) != NULL)
 	{
-		Batch *b = (Batch *) item;
-
 		ok = !atomic_load(&s.p->stop) || err_set(&err, ERR_STOP, 0, "stopped");
-		ok = ok && ship(&s, b, &err);
-		batch_free(s.p, b);
+		ok = ok && ship(&s, (Object *) item, &err);
 	}
 	if (!ok)
 		pipe_fail(s.p, &err);
-	while ((item = queue_pop(&s.p->batches, 0)) != NULL)
-		batch_free(s.p, (Batch *) item);
 	budget_charge(&s.p->budget, -s.charged);
+	budget_reserve(&s.p->budget, -s.reserved);
 	buf_done(&s.out);
 	compressor_free(s.compressor);
 	store_close(s.store);
 	return NULL;
+}
+
+/*
+ * A Store that makes each call once: the session's end waits for it.  NULL
+ * where the session ended because the store does not answer.
+ */
+static Store *
+open_to_abandon(Pipe *p)
+{
+	StoreOptions o = p->options->store;
+	Store *store;
+	Err err;
+
+	if (err_is_retryable(p->error.kind))
+		return NULL;
+	o.retry_ms = 0;
+	o.stop = NULL;
+	return store_open(&o, &store, &err) ? store : NULL;
+}
+
+void
+ship_abandon(Pipe *p)
+{
+	Store *store = NULL;
+	bool tried = false;
+
+	while (queue_pop(&p->objects, 0))
+		; /* all of them are in p->alive */
+	while (p->alive)
+	{
+		Object *o = p->alive;
+
+		if (o->writer && store_writer_has_upload(o->writer))
+		{
+			if (!tried)
+				store = open_to_abandon(p);
+			tried = true;
+			if (store)
+			{
+				store_writer_move(o->writer, store);
+				store_writer_free(o->writer);
+				o->writer = NULL;
+			}
+		}
+		object_free(p, o);
+	}
+	store_close(store);
 }

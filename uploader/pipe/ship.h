@@ -1,14 +1,24 @@
 /*-------------------------------------------------------------------------
  * ship.h
- *	  Shippers: threads that compress sealed batches and put them.
+ *	  Shippers: threads that compress batches and write objects.
  *
- * Each owns a store, a compressor and an output buffer.  Layer: pipe.
+ * Each owns a store and a compressor for objects of one batch; an object that
+ * waits for more batches has its own compressor and part buffer, and any
+ * shipper goes on with it.  Layer: pipe.
  *-------------------------------------------------------------------------
  */
 #ifndef SHIP_H
 #define SHIP_H
 
+#include "pipe/pipe.h"
+
 /* A shipper's thread; arg is the Pipe.  Ends when the queue is closed. */
 void *ship_main(void *arg);
+
+/*
+ * Once all threads are through: frees the objects that did not become
+ * durable, and abandons their uploads where the store still answers.
+ */
+void ship_abandon(Pipe *p);
 
 #endif

@@ -35,8 +35,7 @@
 #define TMP_FOLDER "_cdc/tmp"
 #define TMP_OLD_US (24 * US_PER_HOUR) /* older ones belong to nobody */
 #define PATH_BYTES 4096
-#define PART_MIN_BYTES ((size_t) 512 * 1024) /* a part is one open and write   \
-											  */
+#define PART_MIN_BYTES ((size_t) 512 * 1024) /* one open and write each */
 
 typedef struct FileStore
 {

@@ -1,0 +1,442 @@
+/*-------------------------------------------------------------------------
+ * test_ship.c
+ *	  Objects from batches to the store: names and sums, the order of rows
+ *	  while two shippers work, lines that go on in the next batch, what is
+ *	  closed when, and what is left when a session ends.
+ *-------------------------------------------------------------------------
+ */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+
+#include <dirent.h>
+#include <ftw.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include "base/log.h"
+#include "base/mem.h"
+#include "codec/hash.h"
+#include "pipe/checkpoint.h"
+#include "pipe/ship.h"
+
+#define HOUR 498680 /* 2026-11-21 08:00 UTC */
+#define TABLES 5
+#define SHIPPERS 2
+
+typedef struct Lab
+{
+	char folder[64];
+	char url[80];
+	RunControl control;
+	RunOptions options;
+	Pipe pipe;
+	Table *tables[TABLES];
+	Buf lines[TABLES]; /* what the objects are to hold */
+	int64_t rows[TABLES];
+	Lsn lsn;
+	pthread_t shippers[SHIPPERS];
+	Store *store;
+} Lab;
+
+static void
+lab_init(Lab *l, Compression compression)
+{
+	Err err;
+
+	*l = (Lab){ .folder = "/tmp/test_ship.XXXXXX" };
+	log_init(LOG_ERROR, false);
+	assert_non_null(mkdtemp(l->folder));
+	(void) snprintf(l->url, sizeof(l->url), "file://%s", l->folder);
+	l->options = (RunOptions){ .store = { .url = l->url },
+							   .compression = compression,
+							   .memory_limit = 64 << 20, /* for all of them */
+							   .control = &l->control };
+	l->control.wake_fd = eventfd(0, EFD_NONBLOCK);
+	l->pipe.options = &l->options;
+	memcpy(l->pipe.writer, "0a0b0c0d", 9);
+	queue_init(&l->pipe.events);
+	queue_init(&l->pipe.objects);
+	queue_init(&l->pipe.checkpoints);
+	budget_init(&l->pipe.budget, l->options.memory_limit);
+	pthread_mutex_init(&l->pipe.lock, NULL);
+	cond_init(&l->pipe.changed);
+	for (int i = 0; i < TABLES; i++)
+	{
+		char name[16];
+		Schema *s;
+
+		(void) snprintf(name, sizeof(name), i ? "t%d" : "_t", i);
+		s = schema_new("public", name, 0);
+		s->identity = 'd';
+		schema_finish(s);
+		l->tables[i] = table_new(&l->pipe, s);
+		schema_free(s);
+		buf_init(&l->lines[i], (size_t) 1 << 30);
+	}
+	assert_true(store_open(&l->options.store, &l->store, &err));
+}
+
+static int
+remove_one(const char *path, const struct stat *st, int type, struct FTW *ftw)
+{
+	(void) st, (void) type, (void) ftw;
+	return remove(path);
+}
+
+/* All memory was given back. */
+static void
+lab_done(Lab *l)
+{
+	ship_abandon(&l->pipe);
+	assert_null(l->pipe.alive);
+	assert_int_equal(budget_used(&l->pipe.budget), 0);
+	assert_int_equal(l->pipe.budget.limit, l->options.memory_limit);
+	assert_int_equal(atomic_load(&l->pipe.open_bytes), 0);
+	for (int i = 0; i < TABLES; i++)
+	{
+		table_free(l->tables[i]);
+		buf_done(&l->lines[i]);
+	}
+	store_close(l->store);
+	queue_done(&l->pipe.events);
+	queue_done(&l->pipe.objects);
+	queue_done(&l->pipe.checkpoints);
+	budget_done(&l->pipe.budget);
+	pthread_cond_destroy(&l->pipe.changed);
+	pthread_mutex_destroy(&l->pipe.lock);
+	close(l->control.wake_fd);
+	assert_int_equal(nftw(l->folder, remove_one, 16, FTW_DEPTH | FTW_PHYS), 0);
+}
+
+static void
+start_shippers(Lab *l)
+{
+	for (int i = 0; i < SHIPPERS; i++)
+		assert_int_equal(
+			pthread_create(&l->shippers[i], NULL, ship_main, &l->pipe), 0);
+}
+
+static void
+join_shippers(Lab *l)
+{
+	queue_close(&l->pipe.objects);
+	for (int i = 0; i < SHIPPERS; i++)
+		assert_int_equal(pthread_join(l->shippers[i], NULL), 0);
+}
+
+/* A batch of n lines of a table; "piece" ends in the middle of a line. */
+static Batch *
+batch(Lab *l, int table, int n, bool piece)
+{
+	Batch *b = batch_new(l->tables[table], HOUR);
+	Buf *lines = &l->lines[table];
+	size_t from = lines->n;
+
+	b->first = (Position){ ++l->lsn, 1 };
+	for (int i = 0; i < n; i++)
+		buf_printf(lines, "{\"table\":%d,\"row\":%" PRId64 ",\"%08x\":1}\n",
+				   table, l->rows[table]++, random() & 0xffffff);
+	if (piece)
+		buf_printf(lines, "{\"%d\":\"%08lx", table, random() & 0xffffff);
+	buf_add(&b->buf, lines->p + from, lines->n - from);
+	b->last = (Position){ l->lsn, n };
+	b->rows = n;
+	b->more = piece;
+	b->charged = (int64_t) b->buf.cap;
+	budget_charge(&l->pipe.budget, b->charged);
+	return b;
+}
+
+/* The objects of a table, one behind the other, are its lines. */
+static void
+check_table(Lab *l, const Entry *e, int table)
+{
+	Buf text;
+	int64_t rows = 0;
+	Lsn last = 0;
+	Err err;
+
+	buf_init(&text, (size_t) 1 << 30);
+	for (int i = 0; i < e->nobjects; i++)
+	{
+		const EntryObject *o = &e->objects[i];
+		LineReader *r;
+		bool end = false;
+		Slice line;
+		Buf b;
+
+		if (strcmp(o->table, l->tables[table]->name) != 0)
+			continue;
+		buf_init(&b, (size_t) 1 << 30);
+		assert_true(store_get(l->store, o->key, &b, &err));
+		assert_int_equal(b.n, o->bytes);
+		assert_int_equal(crc32c(0, b.p, b.n), o->crc32c);
+		r = lines_open(l->options.compression, buf_slice(&b), 1 << 20);
+		while (lines_next(r, &line, &end, &err) && !end)
+		{
+			buf_add(&text, line.p, line.n);
+			buf_byte(&text, '\n');
+		}
+		assert_true(end);
+		lines_close(r);
+		buf_done(&b);
+		rows += o->rows;
+		assert_true(o->first_lsn > last && o->last_lsn >= o->first_lsn);
+		last = o->last_lsn;
+	}
+	assert_int_equal(text.n, l->lines[table].n);
+	if (text.n)
+		assert_memory_equal(text.p, l->lines[table].p, text.n);
+	assert_int_equal(rows, l->rows[table]);
+	buf_done(&text);
+}
+
+static void
+test_names(void **state)
+{
+	static const struct
+	{
+		KeyPartition by;
+		Compression compression;
+		const char *key;
+	} rows[] = {
+		{ KEY_BY_HOUR, COMPRESS_ZSTD,
+		  "public/%5Ft/year=2026/month=11/day=21/hour=08/name.json.zst" },
+		{ KEY_BY_DAY, COMPRESS_GZIP,
+		  "public/%5Ft/year=2026/month=11/day=21/name.json.gz" },
+		{ KEY_BY_NONE, COMPRESS_NONE, "public/%5Ft/name.json" },
+	};
+	Entry *list = entry_new();
+	int outstanding = 0;
+	Lab l;
+
+	(void) state;
+	lab_init(&l, COMPRESS_ZSTD);
+	for (int i = 0; i < 3; i++)
+	{
+		ObjectPlace place = { list, &outstanding, "name",
+							  i == 2 ? "00000000000000aa" : NULL };
+		const EntryObject *e;
+		Object *o;
+
+		l.options.partition = rows[i].by;
+		l.options.compression = rows[i].compression;
+		o = object_new(&l.pipe, &place, l.tables[0], HOUR);
+		object_add(&l.pipe, o, batch(&l, 0, 2, false), false);
+		object_add(&l.pipe, o, batch(&l, 0, 3, false), true);
+		assert_string_equal(o->key, rows[i].key);
+		assert_int_equal(outstanding, i + 1);
+		assert_int_equal(list->nobjects, i + 1);
+		e = &list->objects[i];
+		assert_string_equal(e->key, rows[i].key);
+		assert_string_equal(e->schema, "public");
+		assert_string_equal(e->table, "_t");
+		assert_string_equal(e->hash, l.tables[0]->hash);
+		assert_string_equal(e->load, i == 2 ? "00000000000000aa" : "");
+		assert_int_equal(e->rows, 5);
+		assert_int_equal(e->first_lsn, 2 * (Lsn) i + 1);
+		assert_true(e->last_lsn == 2 * (Lsn) i + 2 && e->last_seq == 3);
+	}
+	lab_done(&l);
+	entry_free(list);
+}
+
+/* Many batches of some tables, in a random order, by two shippers. */
+static void
+test_order(void **state)
+{
+	(void) state;
+	for (Compression kind = COMPRESS_NONE; kind <= COMPRESS_ZSTD; kind++)
+	{
+		Checkpoint *c = checkpoint_new(5);
+		Lab l;
+
+		srandom(kind + 1);
+		lab_init(&l, kind);
+		start_shippers(&l);
+		for (int i = 0; i < 400; i++)
+		{
+			int t = (int) (random() % TABLES);
+
+			checkpoint_ship(&l.pipe, c,
+							batch(&l, t, (int) (random() % 9000), false));
+		}
+		c->closing = true;
+		for (int t = 0; t < TABLES; t++)
+			checkpoint_ship(&l.pipe, c, batch(&l, t, 1, false));
+		checkpoint_close(&l.pipe, c, 1000, 0);
+		join_shippers(&l);
+		assert_int_equal(l.pipe.error.kind, ERR_NONE);
+		assert_int_equal(c->outstanding, 0);
+		for (int t = 0; t < TABLES; t++)
+			check_table(&l, c->entry, t);
+		assert_int_equal(c->entry->nobjects, TABLES);
+		(void) queue_pop(&l.pipe.checkpoints, 0);
+		checkpoint_free(c);
+		lab_done(&l);
+	}
+}
+
+/*
+ * A line that goes on in the next batch keeps its object open, whatever it
+ * has grown to and however little memory there is.
+ */
+static void
+test_pieces(void **state)
+{
+	Checkpoint *c = checkpoint_new(5);
+	Lab l;
+
+	(void) state;
+	lab_init(&l, COMPRESS_ZSTD);
+	l.options.memory_limit = 4; /* objects are closed as soon as may be */
+	start_shippers(&l);
+	for (int i = 0; i < 50; i++)
+	{
+		Batch *b;
+
+		checkpoint_ship(&l.pipe, c, batch(&l, 0, 1000, true));
+		checkpoint_ship(&l.pipe, c, batch(&l, 1, 10, false));
+		/* None is full in the middle of a line. */
+		for (Object *o = c->open; o; o = o->next_open)
+			o->line_bytes = i == 20 ? OBJECT_FULL_BYTES : o->line_bytes;
+		checkpoint_ship(&l.pipe, c, batch(&l, 0, 0, true));
+		buf_str(&l.lines[0], "\":1}\n");
+		b = batch_new(l.tables[0], HOUR);
+		b->first = b->last = (Position){ ++l.lsn, 1 };
+		buf_str(&b->buf, "\":1}\n");
+		b->rows = 1;
+		l.rows[0]++;
+		b->charged = (int64_t) b->buf.cap;
+		budget_charge(&l.pipe.budget, b->charged);
+		checkpoint_ship(&l.pipe, c, b);
+	}
+	checkpoint_close(&l.pipe, c, 1000, 0);
+	join_shippers(&l);
+	assert_int_equal(l.pipe.error.kind, ERR_NONE);
+	check_table(&l, c->entry, 0);
+	check_table(&l, c->entry, 1);
+	(void) queue_pop(&l.pipe.checkpoints, 0);
+	checkpoint_free(c);
+	l.options.memory_limit = l.pipe.budget.limit;
+	lab_done(&l);
+}
+
+/* An object ends with the batch that fills it. */
+static void
+test_full(void **state)
+{
+	Checkpoint *c = checkpoint_new(5);
+	Lab l;
+
+	(void) state;
+	lab_init(&l, COMPRESS_ZSTD);
+	checkpoint_ship(&l.pipe, c, batch(&l, 0, 3, false));
+	checkpoint_ship(&l.pipe, c, batch(&l, 0, 3, false));
+	assert_int_equal(c->entry->nobjects, 1);
+	c->open->line_bytes = OBJECT_FULL_BYTES - 1;
+	checkpoint_ship(&l.pipe, c, batch(&l, 0, 3, false));
+	assert_null(c->open);
+	assert_int_equal(c->entry->nobjects, 1);
+	checkpoint_ship(&l.pipe, c, batch(&l, 0, 3, false));
+	assert_int_equal(c->entry->nobjects, 2);
+	/* What holds memory too long is closed, the oldest first. */
+	atomic_store(&l.pipe.open_bytes, l.options.memory_limit);
+	checkpoint_ship(&l.pipe, c, batch(&l, 1, 3, false));
+	assert_ptr_equal(c->open->table, l.tables[1]);
+	assert_null(c->open->next_open);
+	atomic_store(&l.pipe.open_bytes, 0);
+	start_shippers(&l);
+	checkpoint_close(&l.pipe, c, 1000, 0);
+	join_shippers(&l);
+	check_table(&l, c->entry, 0);
+	check_table(&l, c->entry, 1);
+	(void) queue_pop(&l.pipe.checkpoints, 0);
+	checkpoint_free(c);
+	lab_done(&l);
+}
+
+static int
+count_tmp(const Lab *l)
+{
+	char path[100];
+	DIR *dir;
+	struct dirent *e;
+	int n = 0;
+
+	(void) snprintf(path, sizeof(path), "%s/_cdc/tmp", l->folder);
+	dir = opendir(path);
+	if (dir == NULL)
+		return 0;
+	while ((e = readdir(dir)) != NULL)
+		n += e->d_name[0] != '.';
+	(void) closedir(dir);
+	return n;
+}
+
+/* Uploads in the middle: abandoned when the session ends. */
+static void
+test_abandon(void **state)
+{
+	Checkpoint *c = checkpoint_new(5);
+	Lab l;
+
+	(void) state;
+	lab_init(&l, COMPRESS_NONE);
+	start_shippers(&l);
+	checkpoint_ship(&l.pipe, c, batch(&l, 0, 50000, false));
+	join_shippers(&l);
+	assert_int_equal(count_tmp(&l), 1);
+	ship_abandon(&l.pipe);
+	assert_int_equal(count_tmp(&l), 0);
+	checkpoint_free(c);
+	lab_done(&l);
+}
+
+/* Somebody else removes the upload: the session is over, to begin anew. */
+static void
+test_gone(void **state)
+{
+	Checkpoint *c = checkpoint_new(5);
+	char path[100];
+	Lab l;
+
+	(void) state;
+	lab_init(&l, COMPRESS_NONE);
+	start_shippers(&l);
+	checkpoint_ship(&l.pipe, c, batch(&l, 0, 50000, false));
+	join_shippers(&l);
+	assert_int_equal(count_tmp(&l), 1);
+	(void) snprintf(path, sizeof(path), "%s/_cdc/tmp", l.folder);
+	assert_int_equal(nftw(path, remove_one, 4, FTW_DEPTH | FTW_PHYS), 0);
+	queue_done(&l.pipe.objects);
+	queue_init(&l.pipe.objects);
+	start_shippers(&l);
+	checkpoint_ship(&l.pipe, c, batch(&l, 0, 50000, false));
+	checkpoint_close(&l.pipe, c, 1000, 0);
+	join_shippers(&l);
+	assert_int_equal(l.pipe.error.kind, ERR_GONE);
+	assert_int_equal(c->outstanding, 1);
+	(void) queue_pop(&l.pipe.checkpoints, 0);
+	checkpoint_free(c);
+	lab_done(&l);
+}
+
+int
+main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_names),   cmocka_unit_test(test_order),
+		cmocka_unit_test(test_pieces),  cmocka_unit_test(test_full),
+		cmocka_unit_test(test_abandon), cmocka_unit_test(test_gone),
+	};
+
+	return cmocka_run_group_tests_name("ship", tests, NULL, NULL);
+}

@@ -1,0 +1,184 @@
+/*-------------------------------------------------------------------------
+ * object.c
+ *	  One object of the lake on its way from batches to the store.
+ *
+ * Layer: pipe.
+ *-------------------------------------------------------------------------
+ */
+#include "pipe/object.h"
+
+#include <stdlib.h>
+
+#include "base/mem.h"
+
+static char *
+make_key(const Pipe *p, const Table *t, int64_t hour, const char *name)
+{
+	Buf b;
+	char *key;
+
+	buf_init(&b, 1024);
+	key_add_table(&b, t->schema, t->name);
+	key_add_partition(&b, p->options->partition, hour);
+	buf_printf(&b, "%s.json%s", name,
+			   compression_suffix(p->options->compression));
+	key = xstrdup(buf_cstr(&b));
+	buf_done(&b);
+	return key;
+}
+
+Object *
+object_new(Pipe *p, const ObjectPlace *place, Table *t, int64_t hour)
+{
+	Object *o = xcalloc(1, sizeof(*o));
+	EntryObject *e;
+
+	o->table = t;
+	o->hour = hour;
+	o->key = make_key(p, t, hour, place->name);
+	o->list = place->list;
+	o->outstanding = place->outstanding;
+	o->idle = true;
+
+	pthread_mutex_lock(&p->lock);
+	o->index = o->list->nobjects;
+	e = entry_add_object(o->list);
+	entry_set(&e->key, o->key);
+	entry_set(&e->schema, t->schema);
+	entry_set(&e->table, t->name);
+	entry_set(&e->hash, t->hash);
+	if (place->load)
+		entry_set(&e->load, place->load);
+	++*o->outstanding;
+	o->next = p->alive;
+	if (o->next)
+		o->next->prev = o;
+	p->alive = o;
+	pthread_mutex_unlock(&p->lock);
+	return o;
+}
+
+/* Under Pipe.lock: a shipper has something to do with it. */
+static void
+make_ready(Pipe *p, Object *o)
+{
+	o->idle = false;
+	queue_push(&p->objects, &o->link);
+}
+
+void
+object_add(Pipe *p, Object *o, Batch *b, bool last)
+{
+	EntryObject *e;
+
+	o->line_bytes += (int64_t) b->buf.n;
+	o->in_line = b->more;
+	b->next = NULL;
+	pthread_mutex_lock(&p->lock);
+	e = &o->list->objects[o->index];
+	if (!e->last_lsn)
+	{
+		e->first_lsn = b->first.lsn;
+		e->first_seq = b->first.seq;
+	}
+	e->rows += b->rows;
+	e->last_lsn = b->last.lsn;
+	e->last_seq = b->last.seq;
+	if (o->last)
+		o->last->next = b;
+	else
+		o->first = b;
+	o->last = b;
+	o->closed = last;
+	if (o->idle)
+		make_ready(p, o);
+	pthread_mutex_unlock(&p->lock);
+}
+
+void
+object_close(Pipe *p, Object *o)
+{
+	pthread_mutex_lock(&p->lock);
+	o->closed = true;
+	if (o->idle)
+		make_ready(p, o);
+	pthread_mutex_unlock(&p->lock);
+}
+
+bool
+object_too_many(const Pipe *p)
+{
+	return atomic_load(&p->open_bytes) > p->options->memory_limit / 4;
+}
+
+Batch *
+object_take(Pipe *p, Object *o, bool *out_last)
+{
+	Batch *b;
+
+	pthread_mutex_lock(&p->lock);
+	b = o->first;
+	if (b)
+		o->first = b->next;
+	if (!o->first)
+		o->last = NULL;
+	*out_last = o->closed && !o->first;
+	pthread_mutex_unlock(&p->lock);
+	return b;
+}
+
+void
+object_yield(Pipe *p, Object *o)
+{
+	pthread_mutex_lock(&p->lock);
+	if (o->first || o->closed)
+		make_ready(p, o); /* behind the others: each gets its turn */
+	else
+		o->idle = true;
+	pthread_mutex_unlock(&p->lock);
+}
+
+void
+object_hold(Pipe *p, Object *o, int64_t bytes)
+{
+	budget_reserve(&p->budget, bytes - o->held);
+	atomic_fetch_add(&p->open_bytes, bytes - o->held);
+	o->held = bytes;
+}
+
+void
+object_free(Pipe *p, Object *o)
+{
+	pthread_mutex_lock(&p->lock);
+	if (o->next)
+		o->next->prev = o->prev;
+	if (o->prev)
+		o->prev->next = o->next;
+	else
+		p->alive = o->next;
+	pthread_mutex_unlock(&p->lock);
+	while (o->first)
+	{
+		Batch *b = o->first;
+
+		o->first = b->next;
+		batch_free(p, b);
+	}
+	object_hold(p, o, 0);
+	compressor_free(o->compressor);
+	store_writer_drop(o->writer);
+	free(o->key);
+	free(o);
+}
+
+void
+object_done(Pipe *p, Object *o, int64_t bytes, uint32_t crc)
+{
+	pthread_mutex_lock(&p->lock);
+	o->list->objects[o->index].bytes = bytes;
+	o->list->objects[o->index].crc32c = crc;
+	--*o->outstanding;
+	pthread_cond_broadcast(&p->changed);
+	pthread_mutex_unlock(&p->lock);
+	object_free(p, o);
+}

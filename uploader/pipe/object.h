@@ -1,0 +1,109 @@
+/*-------------------------------------------------------------------------
+ * object.h
+ *	  One object of the lake on its way from batches to the store.
+ *
+ *	  object_new() ── object_add() … ── object_close(), or object_add(last)
+ *		the maker: encoder (through checkpoint.c) or loader, one thread
+ *	  object_take() … object_yield(), at the end object_done()
+ *		shippers: one at a time has the object, any of them
+ *
+ * Invariants:
+ *	(1) Batches go into the object in the order they were added, nothing
+ *		between them: so a line may continue in the next batch (Batch.more).
+ *	(2) Its entry (or load) names the object once, with the sum of its rows.
+ *	(3) It is in the ready queue, at a shipper, or idle: no batch is left and
+ *		the maker may add one.
+ *
+ * Ownership: the maker has it until it closes it, the shippers free it.  What
+ * is left when the session ends is freed by ship_abandon().
+ * Threads: what is shared is guarded by Pipe.lock.  Layer: pipe.
+ *-------------------------------------------------------------------------
+ */
+#ifndef OBJECT_H
+#define OBJECT_H
+
+#include "pipe/batch.h"
+#include "store/writer.h"
+
+/*
+ * An object is full when it holds so many bytes of lines.  Engines read a
+ * compressed file of lines in one task, and 128 MB is what they give to one;
+ * merge and replay hold a whole object in its compressed form, mostly a
+ * tenth of that.
+ */
+#define OBJECT_FULL_BYTES ((int64_t) 128 << 20)
+
+struct Object
+{
+	QueueItem link; /* in the ready queue */
+	Table *table;
+	int64_t hour;
+	char *key;
+	Entry *list; /* that names it, as number "index" */
+	int index;
+	int *outstanding; /* objects of that list that are not durable */
+
+	/* the maker's */
+	int64_t line_bytes; /* so far */
+	bool in_line;       /* the last batch ended in the middle of a line */
+	Object *next_open;
+
+	/* guarded by Pipe.lock */
+	Batch *first;
+	Batch *last;
+	bool closed; /* no more batches will come */
+	bool idle;
+	Object *next; /* all of the session */
+	Object *prev;
+
+	/* of the shipper that has it */
+	Compressor *compressor;
+	StoreWriter *writer; /* NULL before the first batch is in */
+	int64_t held;        /* memory of both, reserved in the budget */
+};
+
+/* What names an object, and where it is listed. */
+typedef struct ObjectPlace
+{
+	Entry *list;
+	int *outstanding;
+	const char *name; /* without folder and suffix */
+	const char *load; /* id; NULL: not of a load */
+} ObjectPlace;
+
+/* Adds the object to the list it belongs to. */
+Object *object_new(Pipe *p, const ObjectPlace *place, Table *t, int64_t hour);
+
+/* Takes b.  With "last" it takes o as well: that closes it. */
+void object_add(Pipe *p, Object *o, Batch *b, bool last);
+void object_close(Pipe *p, Object *o);
+
+/* Should it be closed with the next batch, which has so many bytes? */
+static inline bool
+object_is_full(const Object *o, const Batch *b)
+{
+	return o->line_bytes + (int64_t) b->buf.n >= OBJECT_FULL_BYTES;
+}
+
+/* True where objects that wait for more hold too much memory. */
+bool object_too_many(const Pipe *p);
+
+/*
+ * For the shipper that took o from the ready queue: its next batch, NULL
+ * where there is none.  *out_last: nothing will follow.
+ */
+Batch *object_take(Pipe *p, Object *o, bool *out_last);
+
+/* Gives o back, after a batch that was not the last. */
+void object_yield(Pipe *p, Object *o);
+
+/* The object is durable: tells the list it is in, and frees it. */
+void object_done(Pipe *p, Object *o, int64_t bytes, uint32_t crc);
+
+/* Says how much memory the object holds now. */
+void object_hold(Pipe *p, Object *o, int64_t bytes);
+
+/* Frees it as it is, batches too; an upload that was begun stays. */
+void object_free(Pipe *p, Object *o);
+
+#endif
