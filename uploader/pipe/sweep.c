@@ -1,11 +1,15 @@
 /*-------------------------------------------------------------------------
  * sweep.c
- *	  The sweeper: removes objects that can never count.
+ *	  The sweeper: removes objects and uploads that can never count.
  *
  * A writer that died leaves objects that no entry lists.  They lie in
  * partitions that were open at the time, that is, not before swept_until.
  * Those partitions are looked through once after the first entry of a
  * session, and each hour again after its closing; then swept_until moves up.
+ *
+ * It may leave uploads too, of the first two entries it had not written.  All
+ * objects of an entry are whole before it is written, so whatever upload has
+ * the number of a written entry is nobody's any more.
  * Layer: pipe.
  *-------------------------------------------------------------------------
  */
@@ -30,9 +34,12 @@ typedef struct Sweeper
 	Pipe *p;
 	Store *store;
 	Names tables;   /* "<schema>/<table>/" as in keys */
-	Names suspects; /* keys of the table at hand */
+	Names suspects; /* keys of the table at hand, or of all uploads */
+	Names ids;      /* of those uploads */
 	Entry *cached;  /* the entry read last */
 	int64_t removed;
+	int64_t abandoned;
+	bool warned;  /* that uploads cannot be listed */
 	int64_t born; /* unix hour of entry 0: nothing is older */
 	Err err;
 } Sweeper;
@@ -219,6 +226,56 @@ sweep_loads(Sweeper *s)
 	return ok;
 }
 
+static bool
+on_upload(const StoreUpload *u, void *arg)
+{
+	Sweeper *s = arg;
+
+	names_add(&s->suspects, u->key, strlen(u->key));
+	names_add(&s->ids, u->id, strlen(u->id));
+	return !atomic_load(&s->p->stop);
+}
+
+static bool
+is_over(const Sweeper *s, const char *key)
+{
+	char id[LOAD_ID_LEN + 1];
+	int64_t seq;
+
+	if (key_parse_load(key, id, sizeof(id)))
+		return load_is_over(s, id);
+	return key_parse_part(key, &seq) && seq <= atomic_load(&s->p->log_seq);
+}
+
+/*
+ * Abandons the uploads that are over.  A store where they cannot be listed
+ * is no reason to leave objects lying.
+ */
+static void
+sweep_uploads(Sweeper *s)
+{
+	bool ok = store_list_uploads(s->store, "", on_upload, s, &s->err);
+
+	if (!ok && !s->warned && !atomic_load(&s->p->stop))
+	{
+		log_err(LOG_WARN, "could not look for uploads that were left", &s->err);
+		s->warned = true;
+	}
+	for (int i = 0; ok && i < s->ids.n && !atomic_load(&s->p->stop); i++)
+	{
+		const char *key = s->suspects.names[i];
+
+		if (!is_over(s, key))
+			continue;
+		if (store_abandon(s->store, key, s->ids.names[i], &s->err))
+			s->abandoned++;
+		else
+			log_err(LOG_WARN, "could not abandon an upload", &s->err);
+	}
+	names_done(&s->suspects);
+	names_done(&s->ids);
+}
+
 /* Sweeps what lies before "until" and was not swept yet, and now's hours. */
 static bool
 sweep(Sweeper *s, int64_t until)
@@ -227,6 +284,7 @@ sweep(Sweeper *s, int64_t until)
 	int64_t to = clock_unix_us() / US_PER_HOUR + 2;
 	bool ok = true;
 
+	sweep_uploads(s);
 	if (from < s->born)
 		from = s->born;
 	s->removed = 0;
@@ -238,8 +296,10 @@ sweep(Sweeper *s, int64_t until)
 	if (ok && !atomic_load(&s->p->stop))
 	{
 		atomic_store(&s->p->swept_until, until);
-		log_event(s->removed ? LOG_INFO : LOG_DEBUG, "leftovers removed",
-				  "objects", log_int(s->removed), NULL);
+		log_event(s->removed || s->abandoned ? LOG_INFO : LOG_DEBUG,
+				  "leftovers removed", "objects", log_int(s->removed),
+				  "uploads", log_int(s->abandoned), NULL);
+		s->abandoned = 0;
 	}
 	return ok;
 }
@@ -273,6 +333,8 @@ sweep_main(void *arg)
 		int64_t closed = atomic_load(&s.p->closed_until);
 
 		seen = atomic_load(&s.p->log_seq);
+		if (!first && seen <= s.p->start->seq + 2)
+			sweep_uploads(&s);
 		if (!first && closed <= atomic_load(&s.p->swept_until))
 			continue;
 		/* A sweep that fails is made again after the next entry. */

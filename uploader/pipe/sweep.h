@@ -1,10 +1,11 @@
 /*-------------------------------------------------------------------------
  * sweep.h
- *	  The sweeper: removes objects that can never count.
+ *	  The sweeper: removes objects and uploads that can never count.
  *
  * Only an object with the number of an entry that is written and does not
  * list it, or of a load that is over, is removed; never one that may still
- * count.  A delete that is refused is a warning.  Layer: pipe.
+ * count.  So it is with uploads.  A delete that is refused is a warning. Layer:
+ *pipe.
  *-------------------------------------------------------------------------
  */
 #ifndef SWEEP_H

@@ -9,6 +9,7 @@
  *	(3) *stop ends the waiting within STOP_STEP_MS.
  *	(4) fn of a listing sees a key once: a page is repeated only where its
  *		call failed before fn was called.
+ *	(5) A begin that was tried again leaves one upload.
  *
  * Ownership: owns the inner store.
  * Layer: store.
@@ -16,6 +17,7 @@
  */
 #include <inttypes.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/clock.h"
 #include "base/log.h"
@@ -185,6 +187,39 @@ retry_del(Store *s, const char *key, Err *err)
 	return false;
 }
 
+/* What an upload is told from when it is no stray. */
+typedef struct Begun
+{
+	Store *inner;
+	const char *key;
+	const char *id;
+} Begun;
+
+static bool
+abandon_stray(const StoreUpload *u, void *arg)
+{
+	const Begun *b = arg;
+	Err err;
+
+	/* Where this fails the sweep of old uploads finds it. */
+	if (strcmp(u->key, b->key) == 0 && strcmp(u->id, b->id) != 0)
+		(void) !store_abandon(b->inner, u->key, u->id, &err);
+	return true;
+}
+
+/*
+ * A try whose answer was lost may have begun an upload of which nobody knows
+ * the id.
+ */
+static void
+abandon_strays(Store *inner, const char *key, const char *id)
+{
+	Begun b = { inner, key, id };
+	Err err;
+
+	(void) !store_list_uploads(inner, key, abandon_stray, &b, &err);
+}
+
 static bool
 retry_begin(Store *s, const char *key, char **out_id, Err *err)
 {
@@ -193,7 +228,11 @@ retry_begin(Store *s, const char *key, char **out_id, Err *err)
 
 	do
 		if (inner->ops->begin(inner, key, out_id, err))
+		{
+			if (t.n > 0)
+				abandon_strays(inner, key, *out_id);
 			return true;
+		}
 	while (again(&t, err));
 	return false;
 }

@@ -36,6 +36,8 @@ use warnings;
 
 use Digest::SHA qw(sha256_hex);
 use Errno qw(EAGAIN EWOULDBLOCK EINTR);
+use File::Basename qw(dirname);
+use File::Path qw(make_path);
 use HTTP::Tiny;
 use IO::Handle;
 use IO::Select;
@@ -140,6 +142,39 @@ sub requests
 
 # The same with headers: [{ line, headers => {…}, bytes }, …]
 sub requests_whole { return @{ $_[0]->control('requests')->{requests} } }
+
+# Keys of the uploads that are neither completed nor abandoned.
+sub uploads { return @{ $_[0]->control('uploads')->{uploads} } }
+
+# Somebody else abandons all of them.
+sub drop_uploads { $_[0]->control('drop'); return }
+
+# A store as CdcS3::Test has it, without a folder.
+sub store
+{
+	my ($self) = @_;
+	return {
+		url => 's3://' . bucket() . '/cdc',
+		flags => [ '--store.endpoint=' . $self->endpoint ],
+		env => env(),
+		server => $self
+	};
+}
+
+# All that is stored, as a folder, so that the log can be read from there.
+sub save
+{
+	my ($self, $folder) = @_;
+	my $objects = $self->objects;
+	for my $key (keys %$objects)
+	{
+		make_path(dirname("$folder/$key"));
+		open my $f, '>:raw', "$folder/$key" or die "$folder/$key: $!\n";
+		print {$f} $objects->{$key};
+		close $f or die "$folder/$key: $!\n";
+	}
+	return;
+}
 
 sub keys_stored { return @{ $_[0]->control('keys')->{keys} } }
 
@@ -430,6 +465,14 @@ sub control_reply
 	{
 		$out->{requests} = \@requests;
 	}
+	elsif ($verb eq 'uploads')
+	{
+		$out->{uploads} = [ sort map { $_->{key} } values %uploads ];
+	}
+	elsif ($verb eq 'drop')
+	{
+		%uploads = ();
+	}
 	elsif ($verb eq 'keys')
 	{
 		$out->{keys} = [ sort keys %objects ];
@@ -516,7 +559,7 @@ sub carry_out
 	return refusal(404, 'NoSuchBucket')
 	  if !defined $bucket || $bucket ne 'lake';
 	$query //= '';
-	return list_uploads() if ($key // '') eq '' && $query =~ /\buploads\b/;
+	return list_uploads($query) if ($key // '') eq '' && $query =~ /\buploads\b/;
 	return list_objects($query) if !defined $key || $key eq '';
 	$key = decode($key);
 	my $m = $r->{method};
@@ -609,6 +652,10 @@ sub upload_call
 
 sub list_uploads
 {
+	my ($query) = @_;
+	my ($prefix) = map { decode($_) } $query =~ /\bprefix=([^&]*)/;
+	my @ids = grep { index($uploads{$_}{key}, $prefix // '') == 0 }
+	  sort keys %uploads;
 	return [
 		200, {},
 		'<ListMultipartUploadsResult><IsTruncated>false</IsTruncated>'
@@ -616,7 +663,7 @@ sub list_uploads
 			map {
 				"<Upload><Key>$uploads{$_}{key}</Key><UploadId>$_</UploadId>"
 				  . '</Upload>'
-			} sort keys %uploads)
+			} @ids)
 		  . '</ListMultipartUploadsResult>'
 	];
 }
