@@ -16,7 +16,8 @@
  * runs each file of the corpus (*.hex: packets, one a line; others: frames)
  * and so many mutations of them, or as many as the time allows.  What reaches
  * new code (where the objects are built with -fsanitize-coverage=trace-pc) is
- * mutated further.  FILE gets the input that failed, or took HANG_SECONDS.
+ * mutated further.  FILE gets the input that failed, or that ran when 256 of
+ * them had taken HANG_SECONDS of the processor's time.
  *-------------------------------------------------------------------------
  */
 #include <signal.h>
@@ -25,6 +26,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/time.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -407,9 +409,10 @@ static void
 run_one(const Buf *b)
 {
 	static unsigned count;
+	static const struct itimerval hang = { .it_value.tv_sec = HANG_SECONDS };
 
 	if (count++ % 256 == 0)
-		(void) alarm(HANG_SECONDS);
+		(void) setitimer(ITIMER_VIRTUAL, &hang, NULL);
 	running = b;
 	last_place = 0;
 	passed_new = false;
@@ -454,6 +457,8 @@ run_mutations(long n, long seconds)
 			buf_init(&seeds[nseeds], MAX_INPUT);
 			buf_add(&seeds[nseeds++], b.p, b.n);
 		}
+		if (i % 100000 == 0 && i > 0)
+			(void) fprintf(stderr, "%ld mutations, %zu seeds\n", i, nseeds);
 	}
 	buf_done(&b);
 	return i;
@@ -486,7 +491,7 @@ main(int argc, char **argv)
 	if (__sanitizer_set_death_callback)
 		__sanitizer_set_death_callback(keep_input);
 	(void) signal(SIGABRT, on_signal);
-	(void) signal(SIGALRM, on_signal);
+	(void) signal(SIGVTALRM, on_signal);
 	for (; optind < argc; optind++)
 	{
 		Buf seed;
