@@ -4,6 +4,8 @@
 #   make demo       the whole way, on this machine make test         everything that is tested
 #   make bench      one table of figures           make deps         what the targets need
 #   make test-all   that, and the core of it on the other majors, with one sum
+#   make valgrind   the plugin's tests on a server under valgrind
+#   make bench-memory  the walsender's memory over ten million changes
 #   make lint, unit, fuzz-smoke, regress, tap      parts of "make test"
 #
 # PG_CONFIG=…  the server to build for     WERROR=1  warnings are errors
@@ -83,6 +85,10 @@ bench:
 	@sh test/build.sh
 	@perl test/bench/bench.pl
 
+bench-memory: all
+	@sh test/deps.sh bench
+	@perl test/bench/memory.pl
+
 # Against a server of its own, with the plugin from the build tree.
 installcheck regress: all
 	@bash test/regress.sh
@@ -104,6 +110,10 @@ fuzz-smoke:
 tap: all
 	@bash test/tap.sh
 
+valgrind:
+	@sh test/deps.sh test
+	@bash test/valgrind.sh
+
 # Without the S3 server what needs it is skipped, and says so.
 test:
 	@sh test/deps.sh test
@@ -116,5 +126,6 @@ test-all:
 	@bash test/run.sh default $(PG_MAJORS)
 
 .PHONY: default all sidecar install install-sidecar uninstall \
-	uninstall-sidecar clean clean-sidecar deps demo bench installcheck \
-	regress lint readme unit fuzz-smoke tap test test-all check
+	uninstall-sidecar clean clean-sidecar deps demo bench bench-memory installcheck \
+	regress lint readme unit fuzz-smoke tap valgrind test test-all \
+	check
