@@ -47,6 +47,12 @@ for my $c ($source, $target)
 	$c->psql('work', $types);
 }
 
+if ($source->try_psql('work', q(select '<a/>'::xml))->{code})
+{
+	note 'left out: xml, which this server is built without';
+	@rows = grep { $_->[0] ne 'xml' } @rows;
+}
+
 # One table a type; its rows by number.
 my %table;
 for my $r (@rows)

@@ -136,7 +136,7 @@ is(psql('select count(*) from wide where id = 2 and row(' . join(',', map { "c$_
 	1, 'and NULL is NULL');
 is(psql(q(select string_agg(format_type(atttypid, atttypmod), ' ') from pg_attribute where attrelid = 'wide'::regclass and attname in ('c14', 'c15'))),
 	'character(5) character varying(3)', 'type modifiers are kept');
-is(psql(q(select pg_get_constraintdef(oid) from pg_constraint where conrelid = 'wide'::regclass)),
+is(psql(q(select pg_get_constraintdef(oid) from pg_constraint where contype = 'p' and conrelid = 'wide'::regclass)),
 	'PRIMARY KEY (id)', 'the primary key is made');
 
 # ---- JSON null and SQL NULL; names; columns named as metadata ----
