@@ -23,9 +23,11 @@ if [ "$(id -u)" = 0 ]; then
 		chmod -R a+rX "$tmp/pg"
 		regress=$tmp/pg${regress#"$prefix"}
 		bindir=$tmp/pg/bin
-		export LD_LIBRARY_PATH=$tmp/pg/lib
 	fi
 fi
+# Where a server was copied to, by us or into this cache, is also its library.
+libdir=$(dirname "$bindir")/lib
+[ ! -e "$libdir/libpq.so.5" ] || export LD_LIBRARY_PATH=$libdir
 
 # The settings that make a server decode with the plugin from a folder, and
 # those of SERVER_SETTINGS, such as debug_discard_caches=1.
