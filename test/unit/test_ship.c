@@ -141,7 +141,7 @@ batch(Lab *l, int table, int n, bool piece)
 
 	b->first = (Position){ ++l->lsn, 1 };
 	for (int i = 0; i < n; i++)
-		buf_printf(lines, "{\"table\":%d,\"row\":%" PRId64 ",\"%08x\":1}\n",
+		buf_printf(lines, "{\"table\":%d,\"row\":%" PRId64 ",\"%08lx\":1}\n",
 				   table, l->rows[table]++, random() & 0xffffff);
 	if (piece)
 		buf_printf(lines, "{\"%d\":\"%08lx", table, random() & 0xffffff);
