@@ -56,7 +56,7 @@ for my $entry ($cdc->entries)
 is(scalar @with, 1, 'one entry lists the transaction');
 is($with[0][1], $rows, 'with all its rows');
 # A line has less than 200 bytes, and an object 128 MB of them.
-cmp_ok($objects, '<=', 1 + $rows * 200 / (128 << 20),
+cmp_ok($objects, '<=', 2 + $rows * 200 / (128 << 20),
 	'in objects of a sensible size');
 
 $cdc->ok('merge', '--merge.until=now');

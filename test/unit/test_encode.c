@@ -566,8 +566,11 @@ test_large_transaction(void **state)
 	relation(&l, 1, "t");
 	transaction(&l, 1, 2000, "small");
 	begin(&l, 3000, HOUR);
-	for (uint64_t i = 1; i <= 12; i++)
+	for (uint64_t i = 1; i <= 40; i++)
+	{
 		insert(&l, 1, i, value, sizeof(value));
+		flush(&l);
+	}
 	commit(&l, 3000);
 	transaction(&l, 1, 4000, "after");
 	flush(&l);
@@ -580,11 +583,78 @@ test_large_transaction(void **state)
 	c = next_checkpoint(&l);
 	assert_non_null(c);
 	assert_int_equal(c->entry->end, 4000);
-	assert_int_equal(rows(c), 13);
+	assert_int_equal(rows(c), 41);
 	/* Its batches and the transaction behind it share one object. */
 	assert_int_equal(c->entry->nobjects, 1);
 	assert_int_equal(c->entry->objects[0].first_lsn, 3000);
 	assert_int_equal(c->entry->objects[0].last_lsn, 4000);
+	checkpoint_free(c);
+	assert_null(next_checkpoint(&l));
+	lab_done(&l);
+}
+
+/* The ordinals of the rows in an object's batches, which are full or last. */
+static void
+check_ordinals(const Object *o, int64_t n)
+{
+	int64_t seen = 0;
+
+	for (const Batch *b = o->first; b; b = b->next)
+	{
+		const char *p = (const char *) b->buf.p;
+
+		assert_true(batch_is_full(b) || b == o->last);
+		for (int64_t i = 0; i < b->rows; i++)
+		{
+			assert_int_equal(strtol(strstr(p, "\"_seq\":") + 7, NULL, 10),
+							 ++seen);
+			p = strchr(p, '\n') + 1;
+		}
+	}
+	assert_int_equal(seen, n);
+}
+
+/*
+ * Rows of an open transaction that fill several batches wait for its commit;
+ * a checkpoint in between takes only what is committed.
+ */
+static void
+test_full_batches_wait(void **state)
+{
+	static char value[60000];
+	Lab l;
+	Checkpoint *c;
+
+	(void) state;
+	lab_init(&l);
+	memset(value, 'x', sizeof(value));
+	relation(&l, 1, "t");
+	transaction(&l, 1, 2000, "small");
+	begin(&l, 3000, HOUR);
+	for (uint64_t i = 1; i <= 15; i++)
+	{
+		insert(&l, 1, i, value, sizeof(value));
+		flush(&l);
+		if (i == 3 || i == 10)
+			push(&l, EVENT_CHECKPOINT, 0);
+	}
+	commit(&l, 3000);
+	flush(&l);
+	stop(&l);
+	assert_int_equal(l.err.kind, ERR_NONE);
+	c = next_checkpoint(&l);
+	assert_non_null(c);
+	assert_int_equal(c->entry->end, 2000);
+	assert_int_equal(rows(c), 1);
+	checkpoint_free(c);
+	c = next_checkpoint(&l);
+	assert_non_null(c);
+	assert_int_equal(c->entry->end, 3000);
+	assert_int_equal(rows(c), 15);
+	assert_int_equal(c->entry->nobjects, 1);
+	assert_int_equal(c->entry->objects[0].first_seq, 1);
+	assert_int_equal(c->entry->objects[0].last_seq, 15);
+	check_ordinals(l.pipe.alive, 15); /* the newest is the first there */
 	checkpoint_free(c);
 	assert_null(next_checkpoint(&l));
 	lab_done(&l);
@@ -757,6 +827,7 @@ main(void)
 		cmocka_unit_test(test_keepalive),
 		cmocka_unit_test(test_nothing),
 		cmocka_unit_test(test_large_transaction),
+		cmocka_unit_test(test_full_batches_wait),
 		cmocka_unit_test(test_close_hour),
 		cmocka_unit_test(test_late_row),
 		cmocka_unit_test(test_load_done),

@@ -93,14 +93,16 @@ reload(RunControl *c)
 }
 
 /*
- * Buffers of megabytes come and go: give them back to the system at once, so
- * that memory.limit says something about the process too.
+ * Buffers of common size come from the heap and go back there, since pages
+ * that the system has to clear anew cost as much as writing a row.  Larger
+ * ones go back to the system at once, so that memory.limit says something
+ * about the process too.
  */
 static void
 tame_malloc(void)
 {
-	(void) mallopt(M_MMAP_THRESHOLD, 256 * 1024);
-	(void) mallopt(M_TRIM_THRESHOLD, 1024 * 1024);
+	(void) mallopt(M_MMAP_THRESHOLD, 1024 * 1024);
+	(void) mallopt(M_TRIM_THRESHOLD, 8 * 1024 * 1024);
 	(void) mallopt(M_ARENA_MAX, 2);
 }
 

@@ -37,6 +37,18 @@ charge(Pipe *p, Batch *b)
 	}
 }
 
+Batch *
+batch_new_after(Pipe *p, Batch *b)
+{
+	Batch *after = batch_new(b->table, b->hour);
+
+	after->older = b;
+	after->txn = b->txn;
+	(void) buf_room(&after->buf, BATCH_BYTES);
+	charge(p, after);
+	return after;
+}
+
 void
 batch_free(Pipe *p, Batch *b)
 {
@@ -52,6 +64,7 @@ batch_add(Pipe *p, Batch *b, uint64_t txn, const JsonTxn *head,
 		  const JsonChange *change, Lsn commit_lsn)
 {
 	Position here = { commit_lsn, change->seq };
+	size_t start;
 
 	if (b->txn != txn)
 	{
@@ -59,11 +72,14 @@ batch_add(Pipe *p, Batch *b, uint64_t txn, const JsonTxn *head,
 		b->mark_n = b->buf.n;
 		b->mark_rows = b->rows;
 		b->mark_last = b->last;
-		b->mark_first = here;
 	}
+	if (b->rows == b->mark_rows)
+		b->mark_first = here;
 	if (b->rows == 0)
 		b->first = here;
+	start = b->buf.n;
 	json_write(b->table->json, head, change, &b->buf);
+	b->last_n = b->buf.n - start;
 	b->last = here;
 	b->rows++;
 	charge(p, b);

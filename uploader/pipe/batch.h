@@ -7,6 +7,11 @@
  * time: batch_split() leaves the rows behind the mark in a batch of their
  * own.
  *
+ * A batch that is full is followed by the next one, and waits with it for its
+ * transaction to end; "older" leads back to it.  Batches are as large as
+ * what a processor has at hand, so that a line is compressed while it is
+ * there, and of one size, so that the heap has memory for the next one.
+ *
  * Ownership: one owner at any time: encoder or loader, Object, one shipper.
  * Memory is charged to the pipe's budget by capacity.  Layer: pipe.
  *-------------------------------------------------------------------------
@@ -16,9 +21,12 @@
 
 #include "pipe/pipe.h"
 
+#define BATCH_BYTES ((size_t) 256 << 10)
+
 struct Batch
 {
-	Batch *next; /* of its object */
+	Batch *next;  /* of its object */
+	Batch *older; /* full, of the same table and partition */
 	Table *table;
 	int64_t hour; /* unix hour of the partition */
 	Buf buf;
@@ -26,6 +34,7 @@ struct Batch
 	int64_t rows;
 	Position first;
 	Position last;
+	size_t last_n; /* length of the last row */
 
 	/* rows of transaction number txn begin at mark_n */
 	uint64_t txn;
@@ -46,7 +55,18 @@ struct Batch
 };
 
 Batch *batch_new(Table *table, int64_t hour);
-void batch_free(Pipe *p, Batch *b); /* gives the budget back */
+
+/* The one after b, which is full; it owns b until b is taken from it. */
+Batch *batch_new_after(Pipe *p, Batch *b);
+
+/* Another row like the last one would make it grow. */
+static inline bool
+batch_is_full(const Batch *b)
+{
+	return b->buf.n + b->last_n > BATCH_BYTES;
+}
+
+void batch_free(Pipe *p, Batch *b); /* not its older ones */
 
 /* Appends a row of transaction number txn. */
 void batch_add(Pipe *p, Batch *b, uint64_t txn, const JsonTxn *head,
@@ -57,4 +77,5 @@ void batch_add(Pipe *p, Batch *b, uint64_t txn, const JsonTxn *head,
  * NULL where the batch has none.
  */
 Batch *batch_split(Pipe *p, Batch *b, uint64_t txn);
+
 #endif

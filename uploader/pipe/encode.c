@@ -59,7 +59,8 @@ typedef struct Encoder
 	Batch **open;
 	int nopen;
 	int open_cap;
-	int64_t open_bytes; /* capacity of the open batches */
+	int64_t open_bytes; /* charged for them and their older ones */
+	bool any_full;      /* some have older ones */
 
 	bool in_txn;
 	bool skip;    /* the log covers this transaction */
@@ -85,8 +86,19 @@ typedef struct Encoder
 } Encoder;
 
 /*
- * Open batches
+ * Open batches: the newest of each table and partition, which lead to older
+ * ones that are full.
  */
+static int64_t
+chain_bytes(const Batch *b)
+{
+	int64_t bytes = 0;
+
+	for (; b; b = b->older)
+		bytes += b->charged;
+	return bytes;
+}
+
 static void
 open_add(Encoder *e, Batch *b)
 {
@@ -112,7 +124,7 @@ open_remove(Encoder *e, Batch *b)
 	*link = b->next_open;
 	e->open[b->open_index] = e->open[--e->nopen];
 	e->open[b->open_index]->open_index = b->open_index;
-	e->open_bytes -= b->charged;
+	e->open_bytes -= chain_bytes(b);
 }
 
 static Batch *
@@ -130,29 +142,140 @@ open_batch(Encoder *e, Table *t, int64_t hour)
 	return b;
 }
 
-/*
- * Takes a batch out of the open ones and ships it; rows of the open
- * transaction stay behind in a new batch if "split", and go with it if not.
- */
 static void
-seal(Encoder *e, Batch *b, bool split)
+open_replace(Encoder *e, Batch *b, Batch *by)
 {
-	Batch *tail = split && e->in_txn ? batch_split(e->p, b, e->txn) : NULL;
+	Batch **link = &b->table->open;
 
-	open_remove(e, b);
-	if (tail)
-		open_add(e, tail);
-	if (b->rows == 0)
+	while (*link != b)
+		link = &(*link)->next_open;
+	*link = by;
+	by->next_open = b->next_open;
+	by->open_index = b->open_index;
+	e->open[by->open_index] = by;
+}
+
+/* b is full: the next one takes its place. */
+static void
+open_next(Encoder *e, Batch *b)
+{
+	Batch *after = batch_new_after(e->p, b);
+
+	open_replace(e, b, after);
+	e->open_bytes += after->charged;
+	e->any_full = true;
+}
+
+/* Ships b and the older ones, in the order of their rows. */
+static void
+ship_chain(Encoder *e, Batch *b)
+{
+	Batch *oldest = NULL;
+
+	while (b)
 	{
-		batch_free(e->p, b);
+		Batch *older = b->older;
+
+		b->older = oldest;
+		oldest = b;
+		b = older;
+	}
+	while (oldest)
+	{
+		b = oldest;
+		oldest = b->older;
+		b->older = NULL;
+		if (b->rows == 0)
+		{
+			batch_free(e->p, b);
+			continue;
+		}
+		if (!b->table->file_known)
+		{
+			checkpoint_add_table(e->cp, b->table, b->first.lsn);
+			b->table->file_known = true;
+		}
+		checkpoint_ship(e->p, e->cp, b);
+	}
+}
+
+/*
+ * The place in the chain where the rows of the open transaction begin: all
+ * behind it are committed; in *it itself they are before the mark.
+ */
+static Batch **
+first_of_txn(Encoder *e, Batch **b)
+{
+	while ((*b)->older && (*b)->older->txn == e->txn)
+		b = &(*b)->older;
+	return b;
+}
+
+static bool
+has_rows_of_txn(const Encoder *e, const Batch *b)
+{
+	return e->in_txn && b->txn == e->txn;
+}
+
+/* Ships all of an open batch and its older ones. */
+static void
+seal(Encoder *e, Batch *b)
+{
+	open_remove(e, b);
+	ship_chain(e, b);
+}
+
+/* The same, but rows of the open transaction stay. */
+static void
+seal_committed(Encoder *e, Batch *b)
+{
+	Batch **begin = &e->open[b->open_index];
+	Batch *x;
+	Batch *tail;
+
+	if (!has_rows_of_txn(e, b))
+	{
+		seal(e, b);
 		return;
 	}
-	if (!b->table->file_known)
+	begin = first_of_txn(e, begin);
+	x = *begin;
+	e->open_bytes -= chain_bytes(x);
+	if (x->mark_rows == 0) /* all of it */
 	{
-		checkpoint_add_table(e->cp, b->table, b->first.lsn);
-		b->table->file_known = true;
+		Batch *older = x->older;
+
+		x->older = NULL;
+		e->open_bytes += chain_bytes(x);
+		ship_chain(e, older);
+		return;
 	}
-	checkpoint_ship(e->p, e->cp, b);
+	tail = batch_split(e->p, x, e->txn);
+	if (!tail)
+		tail = batch_new(x->table, x->hour);
+	if (x == b)
+		open_replace(e, b, tail);
+	else
+		*begin = tail;
+	e->open_bytes += chain_bytes(tail);
+	ship_chain(e, x);
+}
+
+/* A transaction has ended: what is full need not wait any more. */
+static void
+seal_full(Encoder *e)
+{
+	if (!e->any_full)
+		return;
+	e->any_full = false;
+	for (int i = 0; i < e->nopen; i++)
+	{
+		Batch *older = e->open[i]->older;
+
+		e->open[i]->older = NULL;
+		e->open_bytes -= chain_bytes(older);
+		ship_chain(e, older);
+	}
 }
 
 /*
@@ -218,7 +341,7 @@ checkpoint(Encoder *e)
 	if (n > 0) /* sealing changes the array */
 		memcpy(all, e->open, (size_t) n * sizeof(*all));
 	for (int i = 0; i < n; i++)
-		seal(e, all[i], true);
+		seal_committed(e, all[i]);
 	free(all);
 	add_done_loads(e);
 	if (e->close_hour && !e->in_txn && e->position >= e->close_lsn)
@@ -295,11 +418,17 @@ static Batch *
 largest(Encoder *e)
 {
 	Batch *best = e->open[0];
+	int64_t best_bytes = chain_bytes(best);
 
 	for (int i = 1; i < e->nopen; i++)
 	{
-		if (e->open[i]->buf.n > best->buf.n)
+		int64_t bytes = chain_bytes(e->open[i]);
+
+		if (bytes > best_bytes)
+		{
 			best = e->open[i];
+			best_bytes = bytes;
+		}
 	}
 	return best;
 }
@@ -308,9 +437,11 @@ largest(Encoder *e)
 static void
 ship_early(Encoder *e, Batch *b)
 {
-	if (b->txn != e->txn || b->mark_n > 0)
+	const Batch *first = *first_of_txn(e, &b);
+
+	if (!has_rows_of_txn(e, b) || first->older || first->mark_rows > 0)
 	{
-		seal(e, b, true); /* what is committed is enough for now */
+		seal_committed(e, b); /* that is enough for now */
 		return;
 	}
 	if (!e->early && e->cp_rows > 0)
@@ -319,17 +450,15 @@ ship_early(Encoder *e, Batch *b)
 		return;
 	}
 	e->early = true;
-	seal(e, b, false);
+	seal(e, b);
 }
 
 static bool
-make_room(Encoder *e, Batch *b)
+make_room(Encoder *e)
 {
 	int64_t limit = e->p->budget.limit;
 	bool loading = atomic_load(&e->p->loads_active) > 0;
 
-	if ((int64_t) b->buf.n >= limit / 8)
-		ship_early(e, b);
 	while (e->nopen > 0 && e->open_bytes > limit / (loading ? 4 : 2))
 		ship_early(e, largest(e));
 	while (!budget_wait_below(&e->p->budget, limit - limit / 8, 100))
@@ -407,9 +536,11 @@ add_row(Encoder *e, FrameRelation *rel, const JsonChange *change)
 	e->txn_rows++;
 	if (e->cp_since_ms == 0)
 		e->cp_since_ms = clock_mono_ms();
-	if (b->charged == charged && (int64_t) b->buf.n < e->p->budget.limit / 8)
+	if (batch_is_full(b))
+		open_next(e, b);
+	else if (b->charged == charged)
 		return true;
-	return make_room(e, b);
+	return make_room(e);
 }
 
 /* Has the session said so of an earlier version of this table? */
@@ -550,6 +681,7 @@ on_commit(Encoder *e, const FrameEvent *ev)
 					   " that the server had reported",
 					   LSN_ARGS(e->position));
 	e->in_txn = false;
+	seal_full(e);
 	e->early = false;
 	if (!e->skip)
 	{
@@ -761,7 +893,13 @@ encoder_done(Encoder *e)
 		Batch *b = e->open[0];
 
 		open_remove(e, b);
-		batch_free(e->p, b);
+		while (b)
+		{
+			Batch *older = b->older;
+
+			batch_free(e->p, b);
+			b = older;
+		}
 	}
 	while ((item = queue_pop(&e->p->events, 0)) != NULL)
 		event_free(e->p, (Event *) item);

@@ -344,7 +344,7 @@ add_row(Loader *l, TableLoad *t, const RowView *row)
 	}
 	batch_add(l->p, t->batch, 1, &t->head, &change, l->lsn);
 	t->load->rows++;
-	if ((int64_t) t->batch->buf.n >= l->p->budget.limit / 8)
+	if (batch_is_full(t->batch))
 		ship_batch(l, t, false);
 	return true;
 }
