@@ -335,8 +335,7 @@ sub sidecar_once
 	my $code = $run->stop('TERM', 60);
 	die "run: exit code $code:\n" . $run->errors if $code;
 
-	my $of_day = sub { my ($h, $m, $s) = split /:/, $_[0]; $h * 3600 + $m * 60 + $s };
-	my $seconds = $of_day->($end) - $of_day->($stamp);
+	my $seconds = of_day($end) - of_day($stamp);
 	$seconds += 86400 if $seconds < 0;
 	my ($rows, $bytes, $objects) = (0, 0, 0);
 	for my $entry ($cdc->entries)
@@ -555,11 +554,86 @@ sub run_case
 	return;
 }
 
+sub of_day
+{
+	my ($h, $m, $s) = split /:/, $_[0];
+	return $h * 3600 + $m * 60 + $s;
+}
+
+# (LSN as 16 hex digits, second of the day it was durable) of each entry.
+sub entry_times
+{
+	my ($log) = @_;
+	my @e;
+	while ($log =~ /time=\S+T(\S+)Z \S+ event="entry written".*? lsn=(\w+)\/(\w+)/g)
+	{
+		push @e, [ sprintf('%08s%08s', $2, $3) =~ tr/ /0/r, of_day($1) ];
+	}
+	return @e;
+}
+
+# Seconds from each row's commit to the entry that lists it, in order.
+sub latencies
+{
+	my ($cdc, $log) = @_;
+	my @entries = entry_times($log);
+	my (@seconds, $i);
+	for (split /\n/, $cdc->replay)
+	{
+		my ($lsn, $ts) = /"_lsn":"(\w+)".*?"_ts":"[^T]*T([^"Z]+)/ or next;
+		$i //= 0;
+		$i++ while $i < @entries && $entries[$i][0] lt $lsn;
+		last if $i == @entries;
+		my $s = $entries[$i][1] - of_day($ts);
+		push @seconds, $s < -43200 ? $s + 86400 : $s;
+	}
+	return sort { $a <=> $b } @seconds;
+}
+
+# From commit to durable at half of the load that this machine makes at all,
+# and what run does when nothing happens.
+sub latency
+{
+	my $seconds = 20;
+	my $source = new_source();
+	$source->pgbench('bench', '-i', '-q', '-s', 5);
+	my $cdc = CdcS3::Sidecar->new(
+		$source, 'bench', file_store(),
+		flags => [ '--load.mode=never', '--flush.interval=1s' ]);
+	$cdc->ok('init');
+	my $run = $cdc->start;
+	my ($tps) = $source->pgbench('bench', '-c', 2, '-j', 2, '-T', 5) =~
+	  /^tps = ([\d.]+)/m;
+	$cdc->wait_durable or die $run->errors;
+	my ($before) = usage($run->pid);
+	my $entries = () = $cdc->entry_files;
+	sleep 10;
+	my ($after) = usage($run->pid);
+	my $idle = (() = $cdc->entry_files) - $entries;
+	my $rate = int($tps / 2);
+	$source->pgbench('bench', '-c', 2, '-j', 2, '-R', $rate, '-T', $seconds);
+	$cdc->wait_durable or die $run->errors;
+	$run->stop('TERM', 60);
+	my @s = latencies($cdc, $run->errors);
+	printf "%d transactions/s, half of what pgbench reached; %d rows\n", $rate,
+	  scalar @s;
+	printf "commit to durable, s: median %.2f, p99 %.2f, longest %.2f\n",
+	  $s[ @s / 2 ], $s[ @s * 0.99 ], $s[-1];
+	printf "idle for 10 s: %.2f s of CPU, %d entries\n", $after - $before, $idle;
+	$source->stop('immediate');
+	return;
+}
+
 build();
 my %only = map { $_ => 1 } split ' ', $ENV{BENCH_CASES} // '';
 for my $case (@cases)
 {
 	run_case($case) if !%only || $only{ $case->{name} };
+}
+if (!%only || $only{latency})
+{
+	print "\n== latency: flush.interval 1 s\n\n";
+	latency();
 }
 if (!%only || $only{stages})
 {

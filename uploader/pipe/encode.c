@@ -40,6 +40,7 @@
 #define MAX_FRAME_BYTES ((size_t) 2 << 30)
 #define EMPTY_ENTRY_BYTES (16 << 20) /* so far a position may run ahead */
 #define TICK_MS 20
+#define IDLE_TICK_MS 1000
 #define REPLY_EVERY_MS 1000
 
 typedef struct Encoder
@@ -844,13 +845,23 @@ stop_now(Encoder *e)
 	return true;
 }
 
+/* Can something become due with time alone? */
+static bool
+waits_for_time(const Encoder *e)
+{
+	return e->cp_rows > 0 || e->in_txn || e->reply || e->asked || e->stopping ||
+		   e->close_hour || e->nloads > 0 ||
+		   atomic_load(&e->p->pending_checkpoints) > 0;
+}
+
 static bool
 loop(Encoder *e)
 {
 	announce_loads(e);
 	while (!stop_now(e))
 	{
-		Event *ev = (Event *) queue_pop(&e->p->events, TICK_MS);
+		int64_t wait_ms = waits_for_time(e) ? TICK_MS : IDLE_TICK_MS;
+		Event *ev = (Event *) queue_pop(&e->p->events, wait_ms);
 		bool ok = !atomic_load(&e->p->stop) ||
 				  err_set(&e->err, ERR_STOP, 0, "stopped");
 
