@@ -18,6 +18,7 @@
 #include "mb/pg_wchar.h"
 #include "port/pg_crc32c.h"
 #include "replication/origin.h"
+#include "utils/memdebug.h"
 #include "utils/memutils.h"
 #include "utils/resowner.h"
 
@@ -72,6 +73,8 @@ packet_send(CdcS3State *st, Size end)
 {
 	pg_crc32c crc;
 
+	VALGRIND_CHECK_MEM_IS_DEFINED(st->buf + CDC_S3_PACKET_HEADER,
+								  end - CDC_S3_PACKET_HEADER);
 	INIT_CRC32C(crc);
 	COMP_CRC32C(crc, st->buf + CDC_S3_PACKET_HEADER,
 				end - CDC_S3_PACKET_HEADER);
@@ -113,6 +116,7 @@ part_send(CdcS3State *st, const char *data, Size n, bool last)
 	p[1] = st->buf[st->frame + 1];
 	(void) put_u32(p + 2, st->part_no++);
 
+	VALGRIND_CHECK_MEM_IS_DEFINED(data, n);
 	INIT_CRC32C(crc);
 	COMP_CRC32C(crc, head + CDC_S3_PACKET_HEADER,
 				sizeof(head) - CDC_S3_PACKET_HEADER);

@@ -2,7 +2,8 @@
 # Runs the plugin's regression tests with pg_regress against the build tree, on
 # a server of its own.  PG_CONFIG says which; arguments name tests to run
 # instead of all.  The last line is "N passed, N failed"; what differs lies in
-# build/regress/regression.diffs.
+# build/regress/regression.diffs.  What the command SERVER_WRAPPER (see server.sh)
+# wrote is kept as build/regress/wrapper.
 set -u
 cd "$(dirname "$0")/.." || exit 1
 
@@ -51,6 +52,7 @@ trap cleanup EXIT
 trap 'exit 130' INT TERM
 
 . test/server.sh
+wrap_server
 pg_regress=$regress/regress/pg_regress
 [ -x "$pg_regress" ] || fail "no pg_regress at $pg_regress"
 
@@ -79,8 +81,8 @@ run_regress()
 	# The tests expect the C locale's messages and order, and UTF-8.
 	(cd "$tmp" && exec env -u PGDATABASE -u PGUSER -u PGPORT -u PGHOST \
 		-u PGSERVICE -u PGOPTIONS LC_ALL=C TMPDIR="$tmp" \
-		CDC_S3_SQL="$tmp/cdc_s3.sql" CDC_S3_LIB="$tmp/lib" $run "$program" --bindir="$bindir" \
-		--inputdir="$input" --outputdir="$output" \
+		CDC_S3_SQL="$tmp/cdc_s3.sql" CDC_S3_LIB="$tmp/lib" \
+		$run "$program" --bindir="$programs" --inputdir="$input" --outputdir="$output" \
 		--temp-instance="$tmp/server" --temp-config="$tmp/logical.conf" \
 		--dlpath="$tmp/lib" --encoding=UTF8 --no-locale "$@") >"$tmp/log" 2>&1 &
 	pid=$!
@@ -97,7 +99,8 @@ passed=0
 code=0
 run_regress "$pg_regress" "$tmp" "$tmp/out" $tests
 mkdir -p "$out"
-rm -rf "$out"/results "$out"/isolation "$out"/regression.diffs
+rm -rf "$out"/results "$out"/isolation "$out"/regression.diffs "$out"/wrapper
+[ ! -d "$tmp/wrapper" ] || cp -r "$tmp/wrapper" "$out/"
 cp -r "$tmp/out/results" "$out/" 2>/dev/null
 cp "$tmp/out/regression.diffs" "$out/" 2>/dev/null
 cp "$tmp/out/log/postmaster.log" "$out/" 2>/dev/null

@@ -41,3 +41,23 @@ server_conf()
 		echo "output_plugin_libraries = 'pgoutput, test_decoding, cdc_s3'"
 	fi
 }
+
+# Sets programs to a folder of the server's programs, in which "postgres" is run
+# by the command SERVER_WRAPPER, such as valgrind, if there is one.  "@" in it
+# stands for tmp/wrapper, where it may write.  initdb looks for the server
+# beside itself, and so finds the real one.
+wrap_server()
+{
+	programs=$bindir
+	[ -n "${SERVER_WRAPPER:-}" ] || return 0
+	programs=$tmp/programs
+	mkdir "$programs" "$tmp/wrapper"
+	ln -s "$bindir"/* "$programs/"
+	rm "$programs/postgres"
+	printf '#!/bin/sh\nexec %s "%s" "$@"\n' \
+		"${SERVER_WRAPPER//@/$tmp/wrapper}" "$bindir/postgres" \
+		>"$programs/postgres"
+	chmod a+x "$programs/postgres"
+	[ -z "$run" ] || chown "$user" "$tmp/wrapper"
+	export PGCTLTIMEOUT=600
+}

@@ -7,6 +7,7 @@
 #	                run to run (mask.pl); prints what does not match
 #
 # PG_CONFIG says which server to use; the plugin is taken from the build tree.
+# What SERVER_WRAPPER (see server.sh) writes is copied to WRAPPER_KEEP.
 set -eu
 cd "$(dirname "$0")"
 
@@ -14,11 +15,14 @@ root=$(cd ../.. && pwd)
 pg_config=${PG_CONFIG:-pg_config}
 tmp=$(mktemp -d "${TMPDIR:-/tmp}/cdc_s3_golden.XXXXXX")
 . ../server.sh
+wrap_server
 cleanup()
 {
 	[ ! -f "$tmp/data/postmaster.pid" ] ||
 		$run "$bindir/pg_ctl" -D "$tmp/data" -m immediate -w stop >/dev/null ||
 		true
+	[ ! -d "$tmp/wrapper" ] || [ -z "${WRAPPER_KEEP:-}" ] ||
+		cp -r "$tmp/wrapper/." "$WRAPPER_KEEP/"
 	rm -rf "$tmp"
 }
 trap cleanup EXIT
@@ -59,7 +63,8 @@ cd "$tmp"
 $run "$bindir/initdb" -D "$tmp/data" -U golden -A trust -N -E UTF8 \
 	--no-locale >"$tmp/log"
 cat "$tmp/logical.conf" >>"$tmp/data/postgresql.conf"
-$run "$bindir/pg_ctl" -D "$tmp/data" -l "$tmp/data/log" -w start >"$tmp/log" ||
+$run "$bindir/pg_ctl" -D "$tmp/data" -p "$programs/postgres" \
+	-l "$tmp/data/log" -w start >"$tmp/log" ||
 	{ cat "$tmp/data/log" >&2; exit 1; }
 cd "$root/test/golden"
 
