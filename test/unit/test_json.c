@@ -619,7 +619,7 @@ test_lines(void **state)
 		  'f',
 		  true,
 		  { .op = 'u', .row = &r1, .old = &rk, .key_changed = true },
-		  META("u") ",\"_key\":{\"id\":1},\"_before\":{\"id\":1},\"id\":1,"
+		  META("u") ",\"_before\":{\"id\":1},\"_key\":{\"id\":1},\"id\":1,"
 					"\"note\":\"x\",\"doc\":{},\"a\\\"b\":null}" },
 		{ "update without identity",
 		  'n',

@@ -34,6 +34,7 @@ struct FrameReader
 	Cursor packet;
 	Buf parts; /* body of the frame whose parts are arriving */
 	bool in_parts;
+	bool pass_rows; /* their parts are not put together */
 	uint8_t part_type;
 	uint8_t part_flags;
 	uint32_t next_part;
@@ -631,6 +632,19 @@ decode_body(FrameReader *r, Cursor *c, FrameEvent *ev, Err *err)
 	}
 }
 
+void
+frame_reader_pass_rows(FrameReader *r)
+{
+	r->pass_rows = true;
+}
+
+static bool
+is_row(uint8_t type)
+{
+	return type == CDC_S3_INSERT || type == CDC_S3_UPDATE ||
+		   type == CDC_S3_DELETE;
+}
+
 /* Adds a part; *out_whole once it was the last, body being the frame's. */
 static bool
 add_part(FrameReader *r, uint8_t flags, Cursor *c, FrameEvent *ev, Cursor *body,
@@ -647,10 +661,21 @@ add_part(FrameReader *r, uint8_t flags, Cursor *c, FrameEvent *ev, Cursor *body,
 					   number);
 	if (number == 0)
 		buf_reset(&r->parts);
-	r->in_parts = true;
+	r->in_parts = !(flags & CDC_S3_PART_LAST);
 	r->part_type = type;
 	r->part_flags = frame_flags;
 	r->next_part = number + 1;
+	if (r->pass_rows && is_row(type))
+	{
+		ev->type = CDC_S3_PART;
+		ev->flags = frame_flags;
+		ev->part_type = type;
+		ev->part_first = number == 0;
+		ev->part_last = flags & CDC_S3_PART_LAST;
+		ev->part = (Slice){ c->p, c->left };
+		*out_whole = true;
+		return true;
+	}
 	buf_add(&r->parts, c->p, c->left);
 	if (r->parts.overflow)
 		return err_set(err, ERR_LIMIT, 0, "a row is longer than %zu bytes",
@@ -658,7 +683,6 @@ add_part(FrameReader *r, uint8_t flags, Cursor *c, FrameEvent *ev, Cursor *body,
 	*out_whole = flags & CDC_S3_PART_LAST;
 	if (*out_whole)
 	{
-		r->in_parts = false;
 		ev->type = type;
 		ev->flags = frame_flags;
 		*body = (Cursor){ r->parts.p, r->parts.n, false };
@@ -708,6 +732,8 @@ frame_next(FrameReader *r, FrameEvent *ev, bool *out_end, Err *err)
 						   "a frame came between the parts of another");
 		if (!whole || ev->type & 0x80)
 			continue;
+		if (ev->part_type != 0)
+			return true;
 		err_clear(err);
 		if (decode_body(r, &body, ev, err))
 			return true;

@@ -49,7 +49,7 @@ typedef struct FrameHello
 
 typedef struct FrameEvent
 {
-	uint8_t type;  /* CdcS3Frame; PART never comes out */
+	uint8_t type;  /* CdcS3Frame; PART only of rows, where they are passed on */
 	uint8_t flags; /* of the frame */
 	uint32_t xid;  /* begin */
 	Lsn lsn;       /* begin, commit: commit LSN; changes: their own */
@@ -66,6 +66,11 @@ typedef struct FrameEvent
 	/* message */
 	Slice prefix;
 	Slice content;
+	/* part of a row: "flags" are those of the whole frame */
+	uint8_t part_type;
+	bool part_first;
+	bool part_last;
+	Slice part;
 	FrameHello hello;
 } FrameEvent;
 
@@ -75,6 +80,13 @@ typedef struct FrameReader FrameReader;
 FrameReader *frame_reader_new(size_t max_frame, FrameRelationDoneFn done,
 							  void *arg);
 void frame_reader_free(FrameReader *r);
+
+/*
+ * From now on rows that travel in parts are not put together: each part is an
+ * event of its own, for framepart.h.  They come in order and without gaps,
+ * and nothing comes between them.
+ */
+void frame_reader_pass_rows(FrameReader *r);
 
 /* A new connection: forgets relations and half a frame. */
 void frame_reader_reset(FrameReader *r);

@@ -29,8 +29,9 @@ typedef enum JsonNumeric
 typedef struct JsonOptions
 {
 	JsonNumeric numeric;
-	bool before;   /* write the old row where it is at hand */
-	bool raw_text; /* the server is SQL_ASCII: text may not be UTF-8 */
+	bool before;      /* write the old row where it is at hand */
+	bool raw_text;    /* the server is SQL_ASCII: text may not be UTF-8 */
+	size_t whole_max; /* 0: JSON_WHOLE_MAX; a test may take less */
 } JsonOptions;
 
 typedef struct JsonTable JsonTable;
@@ -70,6 +71,13 @@ typedef struct JsonChange
 	const RowView *row; /* new row, or of a delete the old one; or NULL */
 	const RowView *old; /* of an update, or NULL */
 } JsonChange;
+
+/*
+ * Values up to this size are written as a whole.  A longer array stands as
+ * PostgreSQL prints it, in a string; of values that are withheld, so many
+ * bytes at most stand in a line.
+ */
+#define JSON_WHOLE_MAX ((size_t) 1 << 20)
 
 /* Appends one line. */
 void json_write(JsonTable *t, const JsonTxn *txn, const JsonChange *change,
