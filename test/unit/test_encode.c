@@ -168,19 +168,25 @@ begin(Lab *l, Lsn lsn, int64_t hour)
 }
 
 static void
+insert_body(Buf *b, uint32_t id, uint64_t ordinal, const char *value, size_t n)
+{
+	put(b, id, 4);
+	put(b, 1, 4);
+	put(b, 1, 8);
+	put(b, ordinal, 8);
+	buf_byte(b, 0);
+	buf_byte(b, CDC_S3_BLOB_LONG);
+	put(b, n, 4);
+	buf_add(b, value, n);
+}
+
+static void
 insert(Lab *l, uint32_t id, uint64_t ordinal, const char *value, size_t n)
 {
 	Buf b;
 
 	buf_init(&b, 1 << 20);
-	put(&b, id, 4);
-	put(&b, 1, 4);
-	put(&b, 1, 8);
-	put(&b, ordinal, 8);
-	buf_byte(&b, 0);
-	buf_byte(&b, CDC_S3_BLOB_LONG);
-	put(&b, n, 4);
-	buf_add(&b, value, n);
+	insert_body(&b, id, ordinal, value, n);
 	frame(l, CDC_S3_INSERT, 0, &b);
 	buf_done(&b);
 }
@@ -416,6 +422,90 @@ test_notice(void **state)
 	flush(&l);
 	stop(&l);
 	assert_int_equal(l.err.kind, ERR_DATA);
+	lab_done(&l);
+}
+
+/*
+ * A row in parts is written as they come: its line goes through several
+ * batches, behind an entry for what was committed before.
+ */
+static void
+test_parts(void **state)
+{
+	const size_t n = (size_t) 20 << 20;
+	const size_t part = (size_t) 1 << 20;
+	char *value = xmalloc(n);
+	Lab l;
+	Checkpoint *c;
+	Batch *b;
+	Buf body;
+	Buf line;
+	int batches = 0;
+
+	(void) state;
+	memset(value, 'v', n);
+	lab_init(&l);
+	budget_done(&l.pipe.budget);
+	budget_init(&l.pipe.budget, (int64_t) 64 << 20);
+	relation(&l, 1, "t");
+	transaction(&l, 1, 1500, "before");
+	begin(&l, 2000, HOUR);
+	insert(&l, 1, 1, "a", 1);
+	flush(&l);
+	buf_init(&body, n + 4096);
+	buf_init(&line, 2 * n);
+	insert_body(&body, 1, 2, value, n);
+	for (size_t at = 0; at < body.n; at += part)
+	{
+		size_t m = body.n - at < part ? body.n - at : part;
+		Buf b_part;
+
+		buf_init(&b_part, part + 16);
+		buf_byte(&b_part, CDC_S3_INSERT);
+		buf_byte(&b_part, 0);
+		put(&b_part, at / part, 4);
+		buf_add(&b_part, body.p + at, m);
+		frame(&l, CDC_S3_PART, at + m == body.n ? CDC_S3_PART_LAST : 0,
+			  &b_part);
+		flush(&l);
+		buf_done(&b_part);
+	}
+	insert(&l, 1, 3, "z", 1);
+	commit(&l, 2000);
+	flush(&l);
+	stop(&l);
+	assert_int_equal(l.err.kind, ERR_NONE);
+	c = next_checkpoint(&l);
+	assert_non_null(c);
+	assert_int_equal(c->entry->end, 1500);
+	checkpoint_free(c);
+	c = next_checkpoint(&l);
+	assert_non_null(c);
+	assert_int_equal(c->entry->end, 2000);
+	assert_int_equal(c->entry->nobjects, 1);
+	assert_int_equal(c->entry->objects[0].rows, 3);
+	assert_int_equal(c->entry->objects[0].first_seq, 1);
+	assert_int_equal(c->entry->objects[0].last_seq, 3);
+	checkpoint_free(c);
+	for (Object *o = l.pipe.alive; o; o = o->next)
+	{
+		if (!strstr(o->key, "part-000000000006"))
+			continue;
+		for (b = o->first; b; b = b->next, batches++)
+		{
+			assert_true((int64_t) b->buf.n < l.pipe.budget.limit / 4);
+			assert_true(b->next || !b->more);
+			buf_add(&line, b->buf.p, b->buf.n);
+		}
+	}
+	assert_true(batches > 1);
+	assert_true(line.n > n);
+	assert_non_null(strstr(buf_cstr(&line), "\"v\":\"a\"}\n{\"_op\":\"i\","));
+	assert_non_null(
+		strstr(buf_cstr(&line) + line.n - 200, "vvv\"}\n{\"_op\":\"i\","));
+	buf_done(&body);
+	buf_done(&line);
+	free(value);
 	lab_done(&l);
 }
 
@@ -822,6 +912,7 @@ main(void)
 		cmocka_unit_test(test_covered),
 		cmocka_unit_test(test_notice),
 		cmocka_unit_test(test_no_key),
+		cmocka_unit_test(test_parts),
 		cmocka_unit_test(test_open_transaction),
 		cmocka_unit_test(test_split),
 		cmocka_unit_test(test_keepalive),

@@ -678,7 +678,7 @@ add_part(FrameReader *r, uint8_t flags, Cursor *c, FrameEvent *ev, Cursor *body,
 	}
 	buf_add(&r->parts, c->p, c->left);
 	if (r->parts.overflow)
-		return err_set(err, ERR_LIMIT, 0, "a row is longer than %zu bytes",
+		return err_set(err, ERR_LIMIT, 0, "a frame is longer than %zu bytes",
 					   r->parts.max);
 	*out_whole = flags & CDC_S3_PART_LAST;
 	if (*out_whole)

@@ -59,13 +59,10 @@ batch_free(Pipe *p, Batch *b)
 	free(b);
 }
 
-void
-batch_add(Pipe *p, Batch *b, uint64_t txn, const JsonTxn *head,
-		  const JsonChange *change, Lsn commit_lsn)
+/* A row of transaction number txn begins. */
+static void
+enter(Batch *b, uint64_t txn, Position here)
 {
-	Position here = { commit_lsn, change->seq };
-	size_t start;
-
 	if (b->txn != txn)
 	{
 		b->txn = txn;
@@ -77,12 +74,44 @@ batch_add(Pipe *p, Batch *b, uint64_t txn, const JsonTxn *head,
 		b->mark_first = here;
 	if (b->rows == 0)
 		b->first = here;
-	start = b->buf.n;
+	b->last = here;
+}
+
+void
+batch_add(Pipe *p, Batch *b, uint64_t txn, const JsonTxn *head,
+		  const JsonChange *change, Lsn commit_lsn)
+{
+	size_t start = b->buf.n;
+
+	enter(b, txn, (Position){ commit_lsn, change->seq });
 	json_write(b->table->json, head, change, &b->buf);
 	b->last_n = b->buf.n - start;
-	b->last = here;
 	b->rows++;
 	charge(p, b);
+}
+
+void
+batch_begin_line(Batch *b, uint64_t txn, Position here)
+{
+	enter(b, txn, here);
+}
+
+void
+batch_grown(Pipe *p, Batch *b, bool line_ended)
+{
+	b->rows += line_ended;
+	charge(p, b);
+}
+
+Batch *
+batch_continue(Pipe *p, Batch *b)
+{
+	Batch *next = batch_new(b->table, b->hour);
+
+	b->more = true;
+	enter(next, b->txn, b->last);
+	charge(p, next);
+	return next;
 }
 
 Batch *

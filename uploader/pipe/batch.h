@@ -73,6 +73,16 @@ void batch_add(Pipe *p, Batch *b, uint64_t txn, const JsonTxn *head,
 			   const JsonChange *change, Lsn commit_lsn);
 
 /*
+ * A line that is written in pieces to b->buf: its beginning, and after each
+ * piece, the last one too, what the buffer takes.
+ */
+void batch_begin_line(Batch *b, uint64_t txn, Position here);
+void batch_grown(Pipe *p, Batch *b, bool line_ended);
+
+/* A new batch in which the line goes on; b gets no more. */
+Batch *batch_continue(Pipe *p, Batch *b);
+
+/*
  * Moves the rows of transaction txn into a new batch, and returns that, or
  * NULL where the batch has none.
  */

@@ -33,11 +33,13 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "codec/frame.h"
+#include "codec/framepart.h"
+#include "codec/json_part.h"
 #include "codec/notice.h"
 #include "pipe/checkpoint.h"
 #include "pipe/event.h"
 
-#define MAX_FRAME_BYTES ((size_t) 2 << 30)
+#define MAX_FRAME_BYTES ((size_t) 64 << 20) /* of what is no row */
 #define EMPTY_ENTRY_BYTES (16 << 20) /* so far a position may run ahead */
 #define TICK_MS 20
 #define IDLE_TICK_MS 1000
@@ -56,6 +58,10 @@ typedef struct Encoder
 	int64_t cp_since_ms;  /* when its first row arrived */
 	Lsn closed_end;       /* end of the last checkpoint closed */
 	int64_t closed_until; /* unix us: of the last checkpoint closed */
+
+	FramePart *part; /* a row that arrives in parts */
+	JsonPart *part_line;
+	Batch *in_line; /* where its line is being written; or NULL */
 
 	Batch **open;
 	int nopen;
@@ -186,7 +192,7 @@ ship_chain(Encoder *e, Batch *b)
 		b = oldest;
 		oldest = b->older;
 		b->older = NULL;
-		if (b->rows == 0)
+		if (b->rows == 0 && !b->more)
 		{
 			batch_free(e->p, b);
 			continue;
@@ -218,11 +224,24 @@ has_rows_of_txn(const Encoder *e, const Batch *b)
 	return e->in_txn && b->txn == e->txn;
 }
 
-/* Ships all of an open batch and its older ones. */
+/*
+ * Ships all of an open batch and its older ones.  A line that is not at its
+ * end goes on in a new batch.
+ */
 static void
 seal(Encoder *e, Batch *b)
 {
+	Batch *next = NULL;
+
+	if (b == e->in_line)
+	{
+		if (b->buf.n == 0)
+			return;
+		next = e->in_line = batch_continue(e->p, b);
+	}
 	open_remove(e, b);
+	if (next)
+		open_add(e, next);
 	ship_chain(e, b);
 }
 
@@ -577,6 +596,12 @@ count_no_key(Encoder *e, Table *t)
 	t->no_key++;
 }
 
+static char
+change_op(uint8_t type)
+{
+	return type == CDC_S3_INSERT ? 'i' : type == CDC_S3_UPDATE ? 'u' : 'd';
+}
+
 static bool
 on_change(Encoder *e, const FrameEvent *ev)
 {
@@ -590,14 +615,85 @@ on_change(Encoder *e, const FrameEvent *ev)
 	if (!e->in_txn)
 		return err_set(&e->err, ERR_DATA, 0,
 					   "a change came outside of a transaction");
-	change.op = ev->type == CDC_S3_INSERT   ? 'i'
-				: ev->type == CDC_S3_UPDATE ? 'u'
-											: 'd';
+	change.op = change_op(ev->type);
 	if (ev->type == CDC_S3_DELETE)
 		change.row = change.old;
 	if (change.no_identity)
 		count_no_key(e, table_of(e, ev->rel));
 	return add_row(e, ev->rel, &change);
+}
+
+/*
+ * A row that arrives in parts: its line begins.  From here on it may be
+ * shipped at any time, so what is committed gets its entry first.
+ */
+static void
+begin_line(Encoder *e, const FrameEvent *ev, const PartItem *item)
+{
+	Table *t = table_of(e, item->rel);
+	JsonChange change = { .op = change_op(ev->part_type),
+						  .seq = (int64_t) item->ordinal,
+						  .key_changed = ev->flags & CDC_S3_KEY_CHANGED,
+						  .no_identity = ev->flags & CDC_S3_NO_IDENTITY };
+
+	if (!e->early && e->cp_rows > 0)
+		checkpoint(e);
+	e->early = true;
+	if (change.no_identity)
+		count_no_key(e, t);
+	e->in_line = open_batch(e, t, e->txn_hour);
+	batch_begin_line(e->in_line, e->txn, (Position){ e->txn_lsn, change.seq });
+	json_part_begin(e->part_line, t->json, &e->head, &change, &e->in_line->buf);
+}
+
+static bool
+add_to_line(Encoder *e, const PartItem *item)
+{
+	Batch *b = e->in_line;
+	int64_t charged = b->charged;
+	size_t n = b->buf.n;
+
+	if (!json_part_item(e->part_line, item, &b->buf, &e->err))
+		return false;
+	batch_grown(e->p, b, item->type == PART_DONE);
+	e->open_bytes += b->charged - charged;
+	e->cp_bytes += (int64_t) (b->buf.n - n);
+	if (item->type == PART_DONE)
+	{
+		e->in_line = NULL;
+		e->txn_rows++;
+	}
+	if (b->buf.n >= BATCH_BYTES)
+		seal(e, b);
+	else if (b->charged == charged)
+		return true;
+	return make_room(e);
+}
+
+static bool
+on_part(Encoder *e, const FrameEvent *ev)
+{
+	PartItem item;
+
+	if (!e->in_txn)
+		return err_set(&e->err, ERR_DATA, 0,
+					   "a change came outside of a transaction");
+	if (ev->part_first &&
+		!framepart_open(e->part, ev->part_type, ev->flags, &e->err))
+		return false;
+	framepart_push(e->part, ev->part, ev->part_last);
+	do
+	{
+		if (!framepart_next(e->part, &item, &e->err))
+			return false;
+		if (e->skip || item.type == PART_NEED)
+			continue;
+		if (item.type == PART_HEAD)
+			begin_line(e, ev, &item);
+		else if (!add_to_line(e, &item))
+			return false;
+	} while (item.type != PART_NEED && item.type != PART_DONE);
+	return true;
 }
 
 /* The partitions of t that a truncate names; 0: it is of the whole table. */
@@ -708,6 +804,8 @@ on_frame(Encoder *e, const FrameEvent *ev)
 		case CDC_S3_UPDATE:
 		case CDC_S3_DELETE:
 			return on_change(e, ev);
+		case CDC_S3_PART:
+			return on_part(e, ev);
 		case CDC_S3_TRUNCATE:
 			return on_truncate(e, ev);
 		case CDC_S3_COMMIT:
@@ -915,6 +1013,8 @@ encoder_done(Encoder *e)
 	while ((item = queue_pop(&e->p->events, 0)) != NULL)
 		event_free(e->p, (Event *) item);
 	checkpoint_drop(e->p, e->cp);
+	framepart_free(e->part);
+	json_part_free(e->part_line);
 	frame_reader_free(e->reader);
 	free(e->open);
 	free(e->loads);
@@ -928,6 +1028,9 @@ encode_main(void *arg)
 
 	e->p = p;
 	e->reader = frame_reader_new(MAX_FRAME_BYTES, NULL, NULL);
+	frame_reader_pass_rows(e->reader);
+	e->part = framepart_new(e->reader, JSON_WHOLE_MAX);
+	e->part_line = json_part_new();
 	e->position = e->closed_end = p->start->end;
 	e->closed_until = p->start->closed_until;
 	open_checkpoint(e, p->start->seq + 1);
