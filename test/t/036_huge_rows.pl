@@ -26,13 +26,14 @@ ok($cdc->wait_loaded, 'run is there') or diag $run->errors;
 
 # Bytes of all kinds, characters of all lengths, and such as need an escape.
 my $blocks = $mb * 1024 * 1024 / 256;
+my $quarter = $blocks / 4; # what goes through hex is below 1 GB
 $source->psql('postgres', <<"SQL");
 begin;
 insert into huge (id, n) values (1, 1);
-insert into huge select 2,
-	decode(repeat((select string_agg(lpad(to_hex(i), 2, '0'), '') from generate_series(0, 255) i), $blocks), 'hex'),
-	repeat(E'line "with" a \\\\ and \\n tab\\t \\u00e4\\u20ac\\U0001F600 ' || repeat('z', 89), @{[ $blocks ]}),
-	('[' || repeat('{"a":[1,2,null]},', 200000) || 'null]')::json, 2;
+insert into huge select 2, q || q || q || q,
+	repeat(E'line "with" a \\\\ and \\n tab\\t \\u00e4\\u20ac\\U0001F600 ' || repeat('z', 89), $blocks),
+	('[' || repeat('{"a":[1,2,null]},', 200000) || 'null]')::json, 2
+from (select decode(repeat((select string_agg(lpad(to_hex(i), 2, '0'), '') from generate_series(0, 255) i), $quarter), 'hex') q) x;
 insert into huge (id, n) values (3, 3);
 update huge set n = 4 where id = 2;
 delete from huge where id = 1;
@@ -106,5 +107,23 @@ ok($lines[1] =~ /,"j":\[(.*)null\],"n":2\}$/ && $1 eq '{"a":[1,2,null]},' x 2000
 like($lines[3], qr/"_unchanged":\["b","t","j"\]/, 'what an update did not touch is not sent');
 my @objects = map { $cdc->entry_objects($_) } $cdc->entries;
 is(scalar(grep { $_->{rows} == 5 } @objects), 1, 'one object holds them');
+
+# A merge, which takes a row as a whole: up to what one row of a COPY holds.
+my $target = new_cluster('target')->start;
+$target->psql('postgres', 'create database copy');
+$cdc->{target} = $target;
+$cdc->{target_db} = 'copy';
+my $merge = $cdc->call('merge', '--merge.until=now');
+if (3 * $mb < 1024)
+{
+	is($merge->{code}, 0, 'merge') or diag $merge->{err};
+	my $sums = 'select id, n, md5(b), md5(t), md5(j::text) from huge order by id';
+	is($target->psql('copy', $sums), $source->psql('postgres', $sums), 'target equals source');
+}
+else
+{
+	is($merge->{code}, 3, 'a merge refuses what is longer');
+	like($merge->{err}, qr/line 2 of object .*is longer than 1024 MB.*doc\/merge\.md/, 'in one line');
+}
 
 done_testing;

@@ -222,7 +222,9 @@ sql_state_is_data(const MergeCx *cx)
 {
 	return strncmp(cx->state, "22", 2) == 0 ||
 		   strncmp(cx->state, "23", 2) == 0 ||
-		   strncmp(cx->state, "44", 2) == 0 || strcmp(cx->state, "P0001") == 0;
+		   strncmp(cx->state, "44", 2) == 0 ||
+		   strncmp(cx->state, "54", 2) == 0 || /* longer than its limits */
+		   strcmp(cx->state, "P0001") == 0;
 }
 
 bool

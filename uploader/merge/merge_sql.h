@@ -49,7 +49,7 @@ bool sql_release(MergeCx *cx, const char *name, Err *err) MUST_CHECK;
 /* Back to the savepoint, which is then gone. */
 bool sql_rollback_to(MergeCx *cx, const char *name, Err *err) MUST_CHECK;
 
-/* The last failure was the data's: classes 22, 23, 44, P0001. */
+/* The last failure was the data's: classes 22, 23, 44, 54, P0001. */
 bool sql_state_is_data(const MergeCx *cx);
 /* It was a unique or exclusion constraint. */
 bool sql_state_is_unique(const MergeCx *cx);

@@ -23,7 +23,8 @@
 #define PIECE_RECORDS 50000
 #define LINE_MAX_BYTES ((size_t) 1024 * 1024 * 1024)
 #define PIECE_MAX_BYTES (3 * LINE_MAX_BYTES)
-#define OBJECT_MAX_BYTES ((size_t) 1024 * 1024 * 1024)
+#define OBJECT_MAX_BYTES (4 * LINE_MAX_BYTES)
+#define KEEP_MAX_BYTES ((size_t) 64 * 1024 * 1024)
 
 /* One record of a piece: its rows for COPY and its line. */
 typedef struct PieceItem
@@ -451,6 +452,16 @@ send_items(Stage *s, int lo, int hi, Err *err)
 		   poison(s, from, line, err);
 }
 
+/* A long record's memory is not kept. */
+static void
+empty(Buf *b)
+{
+	if (b->cap > KEEP_MAX_BYTES)
+		buf_done(b);
+	else
+		buf_reset(b);
+}
+
 static bool
 flush(Stage *s, Err *err)
 {
@@ -462,8 +473,9 @@ flush(Stage *s, Err *err)
 	if (!send_items(s, 0, p->n, err))
 		return false;
 	p->n = 0;
-	buf_reset(&p->rows);
-	buf_reset(&p->lines);
+	empty(&p->rows);
+	empty(&p->lines);
+	empty(&p->scratch);
 	return true;
 }
 
@@ -652,6 +664,20 @@ as_gap(const EntryObject *o, Err *err)
 						 "target");
 }
 
+/* A record that no COPY takes: its columns would pass 1 GB as text. */
+static bool
+too_long(const EntryObject *o, int64_t line, Err *err)
+{
+	err_set(err, ERR_GAP, 0,
+			"line %lld of object \"%s\" is longer than %zu MB, which is more "
+			"than PostgreSQL takes in one row of a COPY",
+			(long long) line, o->key, LINE_MAX_BYTES >> 20);
+	return err_hint(err, "bring this row to the target by other means and "
+						 "leave out its table (source.exclude), or its long "
+						 "columns (a publication with a column list), in a new "
+						 "lake; doc/merge.md");
+}
+
 static bool
 stage_lines(Stage *s, const StageVersion *v, const EntryObject *o,
 			LineReader *reader, Err *err)
@@ -664,7 +690,8 @@ stage_lines(Stage *s, const StageVersion *v, const EntryObject *o,
 		bool end = false;
 
 		if (!lines_next(reader, &line, &end, err))
-			return as_gap(o, err);
+			return err->kind == ERR_LIMIT ? too_long(o, n + 1, err)
+										  : as_gap(o, err);
 		if (end)
 			break;
 		n++;

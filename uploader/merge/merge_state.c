@@ -17,6 +17,7 @@
 
 #define LOCK_POLL_MS 250
 #define NUMBER_MAX 40
+#define ROW_KEPT_MAX ((size_t) 16 << 20) /* what is longer is cut */
 
 static const char create_sql[] =
 	"CREATE TABLE IF NOT EXISTS cdc_s3.position ("
@@ -416,8 +417,8 @@ state_reject(MergeCx *cx, const Reject *r, Err *err)
 						"mend the target, or set merge.on_reject=continue: "
 						"such rows then go to cdc_s3.rejected");
 	}
-	buf_init(&text, r->row.n + 1);
-	buf_add(&text, r->row.p, r->row.n);
+	buf_init(&text, ROW_KEPT_MAX + 1);
+	buf_add(&text, r->row.p, r->row.n < ROW_KEPT_MAX ? r->row.n : ROW_KEPT_MAX);
 	if (!sql_savepoint(cx, "cdc_s3_reject", err))
 		return false;
 	ok = memchr(buf_cstr(&text), 0, text.n) == NULL &&
@@ -427,7 +428,9 @@ state_reject(MergeCx *cx, const Reject *r, Err *err)
 	else
 	{
 		buf_reset(&text);
-		add_readable(&text, r->row);
+		add_readable(&text, (Slice){ r->row.p, r->row.n < ROW_KEPT_MAX
+												   ? r->row.n
+												   : ROW_KEPT_MAX });
 		ok = sql_rollback_to(cx, "cdc_s3_reject", err) &&
 			 insert_reject(cx, r, buf_cstr(&text), err);
 	}
