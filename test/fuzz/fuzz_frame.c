@@ -7,6 +7,8 @@
  *	(1) A decoded change, encoded and decoded again, is the same change.
  *	(2) A decoded relation likewise gives the same schema file.
  *	(3) A decoded row can be written as a record.
+ *	(4) The same row in parts, cut anywhere, makes the same record.
+ *	(5) Any bytes as the parts of a row are taken or refused likewise.
  * The packet's header is made here, so that a CRC keeps nothing out.
  *
  * With libFuzzer: clang -fsanitize=fuzzer,address -DFUZZ_LIBFUZZER.  Else:
@@ -31,11 +33,13 @@
 #include <unistd.h>
 
 #include "base/mem.h"
-#include "codec/json.h"
+#include "codec/framepart.h"
+#include "codec/json_part.h"
 #include "frame_encode.h"
 
 #define MAX_FRAME ((size_t) 1 << 20)
 #define MAX_LINE ((size_t) 1 << 20)
+#define WHOLE_MAX 64 /* longer values come in pieces */
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -79,7 +83,8 @@ check_relation(FrameReader *second, const FrameEvent *ev, Buf *body,
 			   Buf *packet)
 {
 	const JsonOptions options = { .numeric = JSON_NUMERIC_AUTO,
-								  .before = true };
+								  .before = true,
+								  .whole_max = WHOLE_MAX };
 	FrameEvent again;
 
 	ev->rel->user = json_table_new(ev->rel->schema, &options);
@@ -88,6 +93,82 @@ check_relation(FrameReader *second, const FrameEvent *ev, Buf *body,
 	read_alone(second, ev->type, ev->flags, body, packet, &again);
 	require(strcmp(again.rel->schema->hash, ev->rel->schema->hash) == 0,
 			"the relation is the same");
+}
+
+/* Pushes one part; *out_done: the row has ended. */
+static bool
+push_part(FramePart *part, JsonPart *json, const FrameEvent *ev,
+		  const JsonTxn *txn, const JsonChange *change, Slice bytes, bool last,
+		  Buf *line, bool *out_done, Err *err)
+{
+	PartItem item;
+
+	framepart_push(part, bytes, last);
+	do
+	{
+		if (!framepart_next(part, &item, err))
+			return false;
+		if (item.type == PART_HEAD)
+			json_part_begin(json, ev->rel->user, txn, change, line);
+		else if (item.type != PART_NEED &&
+				 !json_part_item(json, &item, line, err))
+			return false;
+	} while (item.type != PART_NEED && item.type != PART_DONE);
+	*out_done = item.type == PART_DONE;
+	return true;
+}
+
+/* A numeric so long is none, and is refused in parts. */
+static bool
+has_long_numeric(const FrameEvent *ev)
+{
+	const Schema *s = ev->rel->schema;
+
+	for (int i = 0; i < s->ncols; i++)
+	{
+		if (s->cols[i].kind != CDC_S3_KIND_NUMERIC)
+			continue;
+		if ((ev->new_row.ncols > 0 && ev->new_row.cols[i].n > WHOLE_MAX) ||
+			(ev->old_row.ncols > 0 && ev->old_row.cols[i].n > WHOLE_MAX))
+			return true;
+	}
+	return false;
+}
+
+/* "body" cut in three; where is told by its bytes. */
+static void
+check_parts(FrameReader *second, const FrameEvent *ev, const JsonTxn *txn,
+			const JsonChange *change, const Buf *body, const Buf *line)
+{
+	FramePart *part = framepart_new(second, WHOLE_MAX);
+	JsonPart *json = json_part_new();
+	JsonChange bare = *change;
+	uint32_t hash = crc32c(0, body->p, body->n);
+	size_t cut = hash % (body->n + 1);
+	size_t next = cut + (hash >> 16) % (body->n + 1 - cut);
+	bool done = false;
+	Buf got;
+	Err err;
+	bool ok;
+
+	bare.row = bare.old = NULL;
+	buf_init(&got, MAX_LINE);
+	ok = framepart_open(part, ev->type, ev->flags, &err) &&
+		 push_part(part, json, ev, txn, &bare, (Slice){ body->p, cut }, false,
+				   &got, &done, &err) &&
+		 push_part(part, json, ev, txn, &bare,
+				   (Slice){ body->p + cut, next - cut }, false, &got, &done,
+				   &err) &&
+		 push_part(part, json, ev, txn, &bare,
+				   (Slice){ body->p + next, body->n - next }, true, &got, &done,
+				   &err);
+	require(ok || has_long_numeric(ev), "a row in parts is read");
+	if (ok)
+		require(done && got.n == line->n && memcmp(got.p, line->p, got.n) == 0,
+				"parts make the same line");
+	buf_done(&got);
+	framepart_free(part);
+	json_part_free(json);
 }
 
 static void
@@ -101,7 +182,9 @@ check_change(FrameReader *second, const FrameEvent *ev, Buf *body, Buf *packet)
 						  .key_changed = ev->flags & CDC_S3_KEY_CHANGED,
 						  .row = ev->type == CDC_S3_DELETE ? &ev->old_row
 														   : &ev->new_row,
-						  .old = &ev->old_row };
+						  .old = ev->flags & (CDC_S3_OLD_KEY | CDC_S3_OLD_FULL)
+									 ? &ev->old_row
+									 : NULL };
 	FrameEvent again;
 	Buf twice;
 	Buf line;
@@ -118,6 +201,55 @@ check_change(FrameReader *second, const FrameEvent *ev, Buf *body, Buf *packet)
 	json_txn_set(&txn, ev->lsn, ev->xid, ev->time);
 	json_write(ev->rel->user, &txn, &change, &line);
 	require(line.overflow || line.p[line.n - 1] == '\n', "a line ends");
+	if (!line.overflow)
+		check_parts(second, ev, &txn, &change, body, &line);
+	buf_done(&line);
+}
+
+/* The parts of the packet's rows, as they are. */
+static void
+read_parts(FrameReader *relations, FramePart *part, JsonPart *json, Slice data)
+{
+	Buf line;
+	FrameEvent ev;
+	JsonTxn txn;
+	bool end = false;
+	bool open = false;
+	Err err;
+
+	buf_init(&line, MAX_LINE);
+	json_txn_set(&txn, 1, 2, 3);
+	require(frame_reader_packet(relations, data, &err), "the same header");
+	while (frame_next(relations, &ev, &end, &err) && !end)
+	{
+		JsonChange change = { .op = ev.part_type == CDC_S3_INSERT   ? 'i'
+									: ev.part_type == CDC_S3_UPDATE ? 'u'
+																	: 'd',
+							  .key_changed = ev.flags & CDC_S3_KEY_CHANGED };
+		PartItem item = { .type = PART_DONE };
+
+		if (ev.type == CDC_S3_RELATION)
+			ev.rel->user = json_table_new(
+				ev.rel->schema,
+				&(JsonOptions){ .raw_text = true, .whole_max = WHOLE_MAX });
+		if (ev.type != CDC_S3_PART)
+			continue;
+		if (ev.part_first)
+			open = framepart_open(part, ev.part_type, ev.flags, &err);
+		if (!open)
+			break;
+		framepart_push(part, ev.part, ev.part_last);
+		do
+		{
+			open = framepart_next(part, &item, &err);
+			if (open && item.type == PART_HEAD)
+				json_part_begin(json, item.rel->user, &txn, &change, &line);
+			else if (open && item.type != PART_NEED)
+				open = json_part_item(json, &item, &line, &err);
+		} while (open && item.type != PART_NEED && item.type != PART_DONE);
+		if (!open)
+			break;
+	}
 	buf_done(&line);
 }
 
@@ -126,6 +258,9 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	static FrameReader *first;
 	static FrameReader *second;
+	static FrameReader *third;
+	static FramePart *part;
+	static JsonPart *json;
 	Buf packet;
 	Buf scratch;
 	Buf body;
@@ -138,6 +273,10 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	{
 		first = frame_reader_new(MAX_FRAME, relation_done, NULL);
 		second = frame_reader_new(MAX_FRAME, NULL, NULL);
+		third = frame_reader_new(MAX_FRAME, relation_done, NULL);
+		frame_reader_pass_rows(third);
+		part = framepart_new(third, WHOLE_MAX);
+		json = json_part_new();
 	}
 	buf_init(&packet, SIZE_MAX);
 	buf_init(&scratch, SIZE_MAX);
@@ -159,6 +298,8 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	require(end || err.kind == ERR_DATA || err.kind == ERR_LIMIT ||
 				err.kind == ERR_USAGE,
 			"what is refused is told so");
+	read_parts(third, part, json, (Slice){ exact, packet.n });
+	frame_reader_reset(third);
 	frame_reader_reset(first);
 	frame_reader_reset(second);
 	free(exact);
