@@ -399,7 +399,7 @@ json_has_before(const JsonTable *t, const JsonChange *change)
 {
 	if (change->op == 'u')
 		return t->before || t->before_always;
-	return change->op == 'd' && t->before && !t->before_always;
+	return change->op == 'd' && t->before && !t->before_always && t->ncols > 0;
 }
 
 void
