@@ -243,6 +243,12 @@ test_budget(void **state)
 	assert_int_equal(b.limit, 25);
 	budget_reserve(&b, -110);
 	assert_int_equal(b.limit, 100);
+	budget_keep(&b, 30);
+	assert_int_equal(b.limit, 70);
+	budget_reserve(&b, 30);
+	assert_int_equal(b.limit, 70);
+	budget_reserve(&b, 1);
+	assert_int_equal(b.limit, 69);
 	budget_done(&b);
 }
 

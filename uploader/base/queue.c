@@ -123,7 +123,7 @@ budget_init(Budget *b, int64_t limit)
 {
 	pthread_mutex_init(&b->lock, NULL);
 	cond_init(&b->freed);
-	b->used = b->peak = b->reserved = 0;
+	b->used = b->peak = b->reserved = b->kept = 0;
 	b->limit = b->total = limit;
 }
 
@@ -153,16 +153,31 @@ budget_charge(Budget *b, int64_t bytes)
 	pthread_mutex_unlock(&b->lock);
 }
 
+/* Under the lock. */
+static void
+set_limit(Budget *b)
+{
+	int64_t left = b->total - (b->reserved > b->kept ? b->reserved : b->kept);
+
+	atomic_store(&b->limit, left > b->total / 4 ? left : b->total / 4);
+}
+
+void
+budget_keep(Budget *b, int64_t bytes)
+{
+	pthread_mutex_lock(&b->lock);
+	b->kept = bytes;
+	set_limit(b);
+	pthread_mutex_unlock(&b->lock);
+}
+
 void
 budget_reserve(Budget *b, int64_t bytes)
 {
-	int64_t left;
-
 	pthread_mutex_lock(&b->lock);
 	b->reserved += bytes;
 	note_peak(b);
-	left = b->total - b->reserved;
-	atomic_store(&b->limit, left > b->total / 4 ? left : b->total / 4);
+	set_limit(b);
 	pthread_mutex_unlock(&b->lock);
 }
 

@@ -60,6 +60,7 @@ typedef struct Budget
 	_Atomic int64_t limit; /* less what is reserved */
 	int64_t total;
 	int64_t reserved;
+	int64_t kept; /* off the limit for what will be reserved */
 } Budget;
 
 void budget_init(Budget *b, int64_t limit);
@@ -72,6 +73,12 @@ void budget_charge(Budget *b, int64_t bytes); /* < 0: gives back */
  * left, or nothing would move any more.
  */
 void budget_reserve(Budget *b, int64_t bytes);
+
+/*
+ * Takes bytes off the limit from the beginning, of which budget_reserve()
+ * takes first: so what is in use need not shrink when that comes.
+ */
+void budget_keep(Budget *b, int64_t bytes);
 int64_t budget_used(Budget *b);
 
 /* Waits until used <= bytes, or timeout_ms passed; tells which. */

@@ -473,6 +473,17 @@ ship_early(Encoder *e, Batch *b)
 	seal(e, b);
 }
 
+/*
+ * So much may be in use when another row is added: a quarter of the limit is
+ * for events, as far as they are not there yet, and a bit for what comes in
+ * one piece.
+ */
+static int64_t
+room_for_row(Pipe *p)
+{
+	return p->budget.limit / 16 * 11 + atomic_load(&p->queued_bytes);
+}
+
 static bool
 make_room(Encoder *e)
 {
@@ -481,7 +492,7 @@ make_room(Encoder *e)
 
 	while (e->nopen > 0 && e->open_bytes > limit / (loading ? 4 : 2))
 		ship_early(e, largest(e));
-	while (!budget_wait_below(&e->p->budget, limit - limit / 8, 100))
+	while (!budget_wait_below(&e->p->budget, room_for_row(e->p), 100))
 	{
 		if (atomic_load(&e->p->stop))
 			return err_set(&e->err, ERR_STOP, 0, "stopped");

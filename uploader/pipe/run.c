@@ -31,6 +31,7 @@
 #define SHIPPERS 2
 #define BACKOFF_BASE_MS 200
 #define BACKOFF_CAP_MS 20000
+#define KEPT_MAX (INT64_C(16) << 20)
 #define HEALTHY_MS 5000 /* a session that lived so long resets the backoff */
 
 typedef struct Threads
@@ -43,6 +44,16 @@ typedef struct Threads
 	bool loading;
 } Threads;
 
+/*
+ * What shippers will hold, two part buffers of S3 and their compressors for
+ * example, is kept free for them from the beginning.
+ */
+static int64_t
+kept_for_objects(int64_t limit)
+{
+	return limit / 16 * 7 < KEPT_MAX ? limit / 16 * 7 : KEPT_MAX;
+}
+
 static void
 pipe_init(Pipe *p, const RunOptions *o)
 {
@@ -54,6 +65,7 @@ pipe_init(Pipe *p, const RunOptions *o)
 	queue_init(&p->objects);
 	queue_init(&p->checkpoints);
 	budget_init(&p->budget, o->memory_limit);
+	budget_keep(&p->budget, kept_for_objects(o->memory_limit));
 	pthread_mutex_init(&p->lock, NULL);
 	cond_init(&p->changed);
 }

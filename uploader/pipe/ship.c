@@ -21,7 +21,7 @@
 #include "pipe/object.h"
 
 #define OBJECT_MAX_BYTES ((size_t) 4 << 30)
-#define PIECE_BYTES ((size_t) 1 << 20) /* of lines: so far "out" may grow */
+#define PIECE_BYTES ((size_t) 256 << 10) /* of lines: so far "out" may grow */
 
 /*
  * The fastest level: JSON lines repeat so much that higher ones gain a few
@@ -35,26 +35,23 @@ typedef struct Shipper
 	Store *store;
 	Compressor *compressor; /* NULL while an object has it */
 	Buf out;
-	int64_t charged;  /* for out */
-	int64_t reserved; /* for the compressor, which keeps what it has */
+	int64_t reserved; /* for both, which keep what they have */
 } Shipper;
 
 /* Brings the budget up to date with what shipper and object hold. */
 static void
 account(Shipper *s, Object *o)
 {
-	int64_t out = (int64_t) s->out.cap;
-	int64_t kept =
-		s->compressor ? (int64_t) compressor_memory(s->compressor) : 0;
+	int64_t kept = (int64_t) s->out.cap;
 	int64_t held =
 		o->compressor ? (int64_t) compressor_memory(o->compressor) : 0;
 
+	if (s->compressor)
+		kept += (int64_t) compressor_memory(s->compressor);
 	if (o->writer)
 		held += (int64_t) store_writer_memory(o->writer);
-	budget_charge(&s->p->budget, out - s->charged);
 	budget_reserve(&s->p->budget, kept - s->reserved);
 	object_hold(s->p, o, held);
-	s->charged = out;
 	s->reserved = kept;
 }
 
@@ -198,7 +195,6 @@ ship_main(void *arg)
 	}
 	if (!ok)
 		pipe_fail(s.p, &err);
-	budget_charge(&s.p->budget, -s.charged);
 	budget_reserve(&s.p->budget, -s.reserved);
 	buf_done(&s.out);
 	compressor_free(s.compressor);
