@@ -238,6 +238,39 @@ $target->psql('postgres', 'create role merger login');
 	complete($r, 'target without rights');
 }
 
+# Where the credentials came from, until when, and the store's clock.
+{
+	require CdcS3::FakeS3;
+	my $fake = CdcS3::FakeS3->start;
+	my $home = temp_folder();
+	open my $config, '>', "$home/config" or die "$home/config: $!";
+	print {$config} <<"EOF";
+[default]
+credential_process = echo '{"Version":1,"AccessKeyId":"AKID","SecretAccessKey":"NEVERSHOWN","Expiration":"2099-01-02T03:04:05Z"}'
+EOF
+	close $config or die "$home/config: $!";
+	local $cdc->{store} = $fake->store;
+	$r = check('--no-race');
+	like((found($r, 'ok', 'store credentials'))[0]{what},
+		qr/^from environment, which do not end$/, 'keys of the environment');
+	ok(!found($r, 'warning', 'store clock'), 'the clocks agree');
+	$cdc->{store}{env} = {
+		HOME => $home,
+		AWS_CONFIG_FILE => "$home/config",
+		AWS_EC2_METADATA_DISABLED => 'true'
+	};
+	$fake->set(skew => -90);
+	$r = check('--no-race');
+	like((found($r, 'ok', 'store credentials'))[0]{what},
+		qr/^from credential_process, valid until 2099-01-02T03:04:05Z$/,
+		'keys of a program');
+	like((found($r, 'warning', 'store clock'))[0]{what},
+		qr/^the store's clock is (?:89|9[01]) seconds behind ours$/,
+		'a clock that is off');
+	complete($r, 'a clock that is off');
+	unlike($r->{out} . $r->{err}, qr/NEVERSHOWN/, 'no secret is shown');
+}
+
 # Stores that break their promise.
 SKIP:
 {

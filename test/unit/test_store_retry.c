@@ -186,7 +186,8 @@ test_put(void **state)
 							.plan = rows[i].plan,
 							.nplan = rows[i].nplan,
 							.cost_ms = rows[i].retry_ms == 2 ? 1 : 0 };
-		Store *s = store_retry_new(&inner.base, rows[i].retry_ms, NULL);
+		Store *s = store_retry_new(
+			&inner.base, &(StoreOptions){ .retry_ms = rows[i].retry_ms });
 		Err err = { 0 };
 		bool ok = store_put(s, "k", slice_cstr("x"), true, &err);
 
@@ -212,7 +213,8 @@ test_budget(void **state)
 	PlanStore inner = {
 		.base.ops = &plan_ops, .plan = plan, .nplan = COUNT(plan), .cost_ms = 10
 	};
-	Store *s = store_retry_new(&inner.base, 60000, NULL);
+	Store *s =
+		store_retry_new(&inner.base, &(StoreOptions){ .retry_ms = 60000 });
 	int64_t start;
 	int64_t bytes;
 	Err err;
@@ -233,13 +235,44 @@ test_budget(void **state)
 }
 
 static void
+note_outage(void *arg, const char *call, const Err *err)
+{
+	buf_printf(arg, "%s %s ", call, err ? err->msg : "works");
+}
+
+/* The first failure of a call is told at once, and once; and its end. */
+static void
+test_outage(void **state)
+{
+	static const ErrKind plan[] = { ERR_BUSY, ERR_NET };
+	PlanStore inner = { .base.ops = &plan_ops, .plan = plan, .nplan = 2 };
+	Buf told;
+	Store *s =
+		store_retry_new(&inner.base, &(StoreOptions){ .retry_ms = 60000,
+													  .on_outage = note_outage,
+													  .outage_arg = &told });
+	Err err;
+
+	(void) state;
+	clock_set(&fake_clock);
+	buf_init(&told, 1000);
+	assert_true(store_del(s, "k", &err));
+	assert_true(store_del(s, "k", &err));
+	assert_string_equal(buf_cstr(&told), "delete cause 0 delete works ");
+	buf_done(&told);
+	store_close(s);
+	clock_set(NULL);
+}
+
+static void
 test_stop(void **state)
 {
 	ErrKind plan[100];
 	PlanStore inner = { .base.ops = &plan_ops,
 						.plan = plan,
 						.nplan = COUNT(plan) };
-	Store *s = store_retry_new(&inner.base, 3600000, &stop);
+	Store *s = store_retry_new(
+		&inner.base, &(StoreOptions){ .retry_ms = 3600000, .stop = &stop });
 	int64_t start;
 	Err err;
 
@@ -278,7 +311,8 @@ test_list(void **state)
 {
 	static const ErrKind plan[] = { ERR_NET, ERR_NET };
 	PlanStore inner = { .base.ops = &plan_ops, .plan = plan, .nplan = 2 };
-	Store *s = store_retry_new(&inner.base, 60000, NULL);
+	Store *s =
+		store_retry_new(&inner.base, &(StoreOptions){ .retry_ms = 60000 });
 	Buf keys;
 	Err err;
 
@@ -306,9 +340,8 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_put),
-		cmocka_unit_test(test_budget),
-		cmocka_unit_test(test_stop),
+		cmocka_unit_test(test_put),    cmocka_unit_test(test_budget),
+		cmocka_unit_test(test_outage), cmocka_unit_test(test_stop),
 		cmocka_unit_test(test_list),
 	};
 

@@ -8,6 +8,7 @@
 #include <inttypes.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "cmd/check.h"
 #include "cmd/cmd.h"
 #include "cmd/probe.h"
@@ -16,6 +17,7 @@
 #define STORE_RETRY_MS 3000
 #define RACE_ROUNDS 9
 #define TEXT_MAX_BYTES 4096
+#define SKEW_WARN_US (5 * US_PER_SEC) /* a date has whole seconds only */
 
 /* What does not answer is a finding about the store all the same. */
 static void
@@ -46,6 +48,36 @@ open_another(void *arg, Store **out, Err *err)
 	return store_open(arg, out, err);
 }
 
+/* Called right behind a request: the clocks are compared by its answer. */
+static void
+check_about(Check *c)
+{
+	static const Finding clock = {
+		.level = CHECK_WARNING,
+		.kind = ERR_STORE,
+		.name = "store clock",
+		.why = "requests are signed with the time, and beyond 15 minutes S3 "
+			   "refuses them; cdc-s3 then goes by the server's clock",
+		.mend = "set this machine's clock, by NTP for example",
+	};
+	StoreAbout about;
+	char until[40];
+
+	if (!store_about(c->store, &about))
+		return;
+	if (about.expires_us)
+		iso_from_unix_us(about.expires_us, false, until, sizeof(until));
+	check_ok(c, "store credentials", "from %s, %s%s", about.credentials,
+			 about.expires_us ? "valid until " : "which do not end",
+			 about.expires_us ? until : "");
+	if (about.has_clock &&
+		(about.skew_us > SKEW_WARN_US || about.skew_us < -SKEW_WARN_US))
+		check_report(
+			c, &clock, "the store's clock is %" PRId64 " seconds %s ours",
+			(about.skew_us < 0 ? -about.skew_us : about.skew_us) / US_PER_SEC,
+			about.skew_us < 0 ? "behind" : "ahead of");
+}
+
 void
 check_store(Check *c)
 {
@@ -69,6 +101,7 @@ check_store(Check *c)
 	}
 	check_ok(c, "store", "\"%s\" can be written, read, listed and deleted",
 			 c->cfg->store_url);
+	check_about(c);
 	if (!probe_conditional_put(c->store, &err) ||
 		(c->race && !probe_race(open_another, &options, RACE_ROUNDS, &err)))
 		store_failed(c, "conditional put",

@@ -189,7 +189,7 @@ set_connection(Http *h)
 	SET(h, CURLOPT_LOW_SPEED_LIMIT, (long) SLOW_BYTES_PER_S);
 	SET(h, CURLOPT_LOW_SPEED_TIME, (long) ((silence_ms + 999) / 1000));
 	SET(h, CURLOPT_TCP_KEEPALIVE, 1L);
-	SET(h, CURLOPT_FRESH_CONNECT, h->fresh ? 1L : 0L);
+	SET(h, CURLOPT_FRESH_CONNECT, h->fresh || h->request->once ? 1L : 0L);
 	SET(h, CURLOPT_EXPECT_100_TIMEOUT_MS, (long) EXPECT_WAIT_MS);
 	if (h->ca_file)
 		SET(h, CURLOPT_CAINFO, h->ca_file);

@@ -45,6 +45,7 @@ typedef struct HttpRequest
 	Slice body;                 /* sent with PUT and POST; borrowed */
 	Buf *out;                   /* body of a 2xx goes here, if not NULL */
 	int silence_ms;             /* 0: that of the options */
+	bool once; /* a new connection: libcurl repeats on one used before */
 } HttpRequest;
 
 typedef struct HttpResponse

@@ -14,8 +14,10 @@
 #include "base/log.h"
 #include "base/mem.h"
 
-/* One store call is tried this long before a warning is due. */
+/* One store call is tried this long before a warning says so. */
 #define STORE_RETRY_MS 15000
+/* A server that asks one call in a hundred to slow down is no news. */
+#define OUTAGE_EVERY_MS 10000
 
 void
 pipe_wake(Pipe *p)
@@ -72,6 +74,37 @@ table_free(Table *t)
 	free(t);
 }
 
+/*
+ * The first failure is worth a line at once, since nothing is confirmed until
+ * the store answers; and so is its end.
+ */
+static void
+on_outage(void *arg, const char *call, const Err *err)
+{
+	Pipe *p = arg;
+	int64_t now_ms = clock_mono_ms();
+	int64_t lasted_ms;
+	bool begins;
+	bool ends;
+
+	pthread_mutex_lock(&p->lock);
+	begins = err && !p->outage &&
+			 (!p->outage_ms || now_ms - p->outage_ms >= OUTAGE_EVERY_MS);
+	ends = !err && p->outage;
+	if (begins)
+		p->outage_ms = now_ms;
+	lasted_ms = now_ms - p->outage_ms;
+	p->outage = (p->outage || begins) && !ends;
+	pthread_mutex_unlock(&p->lock);
+	if (begins)
+		log_event(LOG_WARN, "store call failed, trying again", "call", call,
+				  "error", err->msg, "hint", err->hint[0] ? err->hint : NULL,
+				  NULL);
+	if (ends)
+		log_info("store answers again", "call", call, "ms", log_int(lasted_ms),
+				 NULL);
+}
+
 bool
 pipe_open_store(Pipe *p, Store **out, Err *err)
 {
@@ -79,6 +112,8 @@ pipe_open_store(Pipe *p, Store **out, Err *err)
 
 	o.retry_ms = STORE_RETRY_MS;
 	o.stop = &p->stop;
+	o.on_outage = on_outage;
+	o.outage_arg = p;
 	return store_open(&o, out, err);
 }
 

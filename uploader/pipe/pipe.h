@@ -153,7 +153,9 @@ typedef struct Pipe
 
 	pthread_mutex_t lock; /* guards error, Objects, counts of outstanding */
 	pthread_cond_t changed;
-	Err error; /* the first; kind ERR_NONE while all is well */
+	Err error;         /* the first; kind ERR_NONE while all is well */
+	bool outage;       /* a warning was logged, its end was not; under lock */
+	int64_t outage_ms; /* of the last warning; 0: none yet */
 
 	Checkpoint *dropped; /* will not be written, but shippers may still report
 						  * to them; guarded by lock */

@@ -87,8 +87,8 @@ read_lists(Store *store, Entry *e, Err *err)
 	return ok;
 }
 
-bool
-commitlog_read(Store *store, int64_t seq, Entry **out, Err *err)
+static bool
+read_once(Store *store, int64_t seq, Entry **out, Err *err)
 {
 	Buf key;
 	Buf b;
@@ -116,6 +116,14 @@ commitlog_read(Store *store, int64_t seq, Entry **out, Err *err)
 	}
 	*out = e;
 	return true;
+}
+
+/* What seems damaged is read once more: the way here may have hurt it. */
+bool
+commitlog_read(Store *store, int64_t seq, Entry **out, Err *err)
+{
+	return read_once(store, seq, out, err) ||
+		   (err->kind == ERR_DATA && read_once(store, seq, out, err));
 }
 
 /* Is there an entry seq? */
@@ -190,6 +198,8 @@ settle(Store *store, const char *key, Slice body, Err *err)
 	if (!store_get(store, key, &b, err))
 	{
 		buf_done(&b);
+		if (err->kind == ERR_NOT_FOUND)
+			err->kind = ERR_BUSY; /* it cannot be both: ask again */
 		return err_prefix(err, "could not read back \"%s\"", key);
 	}
 	same = b.n == body.n && memcmp(b.p, body.p, b.n) == 0;

@@ -77,7 +77,8 @@ transmit(S3Store *s, const S3Request *r, const char *url,
 								   .headers = (const char *const *) lines,
 								   .body = r->body,
 								   .out = r->out,
-								   .silence_ms = r->silence_ms },
+								   .silence_ms = r->silence_ms,
+								   .once = r->once },
 				   &s->response, err);
 	while (n-- > 0)
 	{
@@ -137,17 +138,26 @@ send_signed(S3Store *s, const S3Request *r, const Creds *creds, Err *err)
 
 /* ---- one call: a request, and what its refusal teaches ---- */
 
-static bool
-learn_clock(S3Store *s)
+bool
+s3_clock_skew(const S3Store *s, int64_t *out_us)
 {
 	char date[64];
 	int64_t theirs;
-	int64_t skew;
 
 	if (!http_header(&s->response, "date", date, sizeof(date)) ||
 		!http_parse_date(date, &theirs))
 		return false;
-	skew = theirs - clock_unix_us();
+	*out_us = theirs - clock_unix_us();
+	return true;
+}
+
+static bool
+learn_clock(S3Store *s)
+{
+	int64_t skew;
+
+	if (!s3_clock_skew(s, &skew))
+		return false;
 	if (skew > SKEW_MAX_US || skew < -SKEW_MAX_US)
 		return false;
 	s->skew_us = skew;

@@ -52,6 +52,7 @@ typedef struct S3Request
 	const char *body_hash;
 	Buf *out;       /* body of a 2xx */
 	int silence_ms; /* 0: the usual */
+	bool once;      /* not to be sent twice without our knowledge */
 } S3Request;
 
 /* Adds one to an array of S3_HEADERS_MAX; strings are borrowed. */
@@ -71,6 +72,9 @@ S3Request s3_object_request(const S3Store *s, const char *method,
  */
 bool s3_call(S3Store *s, const S3Request *r, S3Refusal *out_refusal,
 			 Err *err) MUST_CHECK;
+
+/* What the last answer tells of the server's clock: theirs minus ours. */
+bool s3_clock_skew(const S3Store *s, int64_t *out_us);
 
 /* Prefixes what went wrong on the way there with what was being done. */
 bool s3_prefix_error(const S3Store *s, const S3Asked *a, Err *err);

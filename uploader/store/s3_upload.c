@@ -50,6 +50,7 @@ s3_upload_begin(Store *store, const char *key, char **out_id, Err *err)
 	r.headers = h;
 	r.nheaders = n;
 	r.out = &answer;
+	r.once = true; /* each begins an upload */
 	ok = s3_call(s, &r, &refusal, err);
 	if (ok &&
 		(!xml_has_root(buf_slice(&answer), "InitiateMultipartUploadResult") ||

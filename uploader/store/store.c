@@ -53,7 +53,7 @@ store_open(const StoreOptions *options, Store **out, Err *err)
 	}
 	else
 		return bad_url(url, err);
-	*out = store_retry_new(store, options->retry_ms, options->stop);
+	*out = store_retry_new(store, options);
 	return true;
 }
 

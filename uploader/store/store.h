@@ -44,6 +44,13 @@ typedef struct StoreOptions
 	int64_t retry_ms;        /* how long one call is tried; 0: once */
 	const atomic_bool *stop; /* ends waiting with ERR_STOP; may be NULL */
 
+	/*
+	 * Told when a call fails that will be tried again, and (err NULL) when
+	 * it has worked after all; any thread.  May be NULL.
+	 */
+	void (*on_outage)(void *arg, const char *call, const Err *err);
+	void *outage_arg;
+
 	/* S3 only */
 	const char *proxy;          /* unset: http_proxy and friends */
 	const char *checksum;       /* "crc32c" (unset) or "off" */
@@ -89,6 +96,15 @@ typedef struct StoreUpload
 } StoreUpload;
 
 typedef bool (*StoreUploadFn)(const StoreUpload *upload, void *arg);
+
+/* What a store can say of itself once it has been called. */
+typedef struct StoreAbout
+{
+	const char *credentials; /* where they came from; static */
+	int64_t expires_us;      /* when they end; 0: never */
+	bool has_clock;
+	int64_t skew_us; /* the server's clock minus ours, to a second */
+} StoreAbout;
 
 typedef struct StoreOps
 {
@@ -139,6 +155,9 @@ typedef struct StoreOps
 	bool (*list_uploads)(Store *s, const char *prefix, Buf *cursor,
 						 StoreUploadFn fn, void *arg, Err *err);
 
+	/* NULL, or false: nothing to say. */
+	bool (*about)(Store *s, StoreAbout *out);
+
 	void (*close)(Store *s);
 } StoreOps;
 
@@ -160,8 +179,8 @@ bool store_s3_open(const StoreOptions *options, Store **out,
 bool store_file_open(const StoreOptions *options, Store **out,
 					 Err *err) MUST_CHECK;
 
-/* Takes inner. */
-Store *store_retry_new(Store *inner, int64_t retry_ms, const atomic_bool *stop);
+/* Takes inner; of the options retry_ms, stop and on_outage count. */
+Store *store_retry_new(Store *inner, const StoreOptions *options);
 
 static inline bool MUST_CHECK
 store_put(Store *s, const char *key, Slice body, bool only_if_absent, Err *err)
@@ -202,6 +221,12 @@ static inline bool MUST_CHECK
 store_del(Store *s, const char *key, Err *err)
 {
 	return s->ops->del(s, key, err);
+}
+
+static inline bool
+store_about(Store *s, StoreAbout *out)
+{
+	return s->ops->about && s->ops->about(s, out);
 }
 
 static inline void

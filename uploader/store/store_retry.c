@@ -33,8 +33,7 @@ typedef struct RetryStore
 	Store base;
 	StoreOps ops; /* ours, with the name of what is wrapped */
 	Store *inner;
-	int64_t retry_ms;
-	const atomic_bool *stop;
+	StoreOptions o; /* its strings are not ours any more */
 } RetryStore;
 
 /* One call in its tries. */
@@ -60,7 +59,7 @@ tries_begin(Store *s, const char *what, const char *key)
 static bool
 stopped(const RetryStore *s)
 {
-	return s->stop && atomic_load(s->stop);
+	return s->o.stop && atomic_load(s->o.stop);
 }
 
 /* Waits before the next try; false where *stop was set. */
@@ -108,16 +107,27 @@ again(Tries *t, Err *err)
 		t->first = *err;
 	if (!err_is_retryable(err->kind))
 		return false;
-	if (t->s->retry_ms <= 0 || elapsed >= t->s->retry_ms)
+	if (t->s->o.retry_ms <= 0 || elapsed >= t->s->o.retry_ms)
 		return give_up(t, t->first.kind, err);
 	wait = backoff_ms(t->n, BASE_MS, CAP_MS);
-	if (wait > t->s->retry_ms - elapsed)
-		wait = t->s->retry_ms - elapsed; /* one last try at the end */
+	if (wait > t->s->o.retry_ms - elapsed)
+		wait = t->s->o.retry_ms - elapsed; /* one last try at the end */
+	if (t->n == 1 && t->s->o.on_outage)
+		t->s->o.on_outage(t->s->o.outage_arg, t->what, err);
 	log_debug("store call failed, trying again", "call", t->what, "object",
 			  t->key, "attempt", log_int(t->n), "wait_ms", log_int(wait),
 			  "error", err->msg, NULL);
 	if (!wait_ms(t->s, wait))
 		return give_up(t, ERR_STOP, err);
+	return true;
+}
+
+/* The call worked. */
+static bool
+done(const Tries *t)
+{
+	if (t->n > 0 && t->s->o.on_outage)
+		t->s->o.on_outage(t->s->o.outage_arg, t->what, NULL);
 	return true;
 }
 
@@ -129,7 +139,7 @@ retry_put(Store *s, const char *key, Slice body, bool only_if_absent, Err *err)
 
 	do
 		if (store_put(inner, key, body, only_if_absent, err))
-			return true;
+			return done(&t);
 	while (again(&t, err));
 	return false;
 }
@@ -142,7 +152,7 @@ retry_get(Store *s, const char *key, Buf *out, Err *err)
 
 	do
 		if (store_get(inner, key, out, err))
-			return true;
+			return done(&t);
 	while (again(&t, err));
 	return false;
 }
@@ -155,7 +165,7 @@ retry_head(Store *s, const char *key, int64_t *out_bytes, Err *err)
 
 	do
 		if (store_head(inner, key, out_bytes, err))
-			return true;
+			return done(&t);
 	while (again(&t, err));
 	return false;
 }
@@ -169,7 +179,7 @@ retry_list(Store *s, const char *prefix, Buf *cursor, StoreListFn fn, void *arg,
 
 	do
 		if (inner->ops->list(inner, prefix, cursor, fn, arg, err))
-			return true;
+			return done(&t);
 	while (again(&t, err));
 	return false;
 }
@@ -182,7 +192,7 @@ retry_del(Store *s, const char *key, Err *err)
 
 	do
 		if (store_del(inner, key, err))
-			return true;
+			return done(&t);
 	while (again(&t, err));
 	return false;
 }
@@ -231,7 +241,7 @@ retry_begin(Store *s, const char *key, char **out_id, Err *err)
 		{
 			if (t.n > 0)
 				abandon_strays(inner, key, *out_id);
-			return true;
+			return done(&t);
 		}
 	while (again(&t, err));
 	return false;
@@ -246,7 +256,7 @@ retry_part(Store *s, const char *key, const char *id, int n, Slice body,
 
 	do
 		if (inner->ops->part(inner, key, id, n, body, part, err))
-			return true;
+			return done(&t);
 	while (again(&t, err));
 	return false;
 }
@@ -260,7 +270,7 @@ retry_finish(Store *s, const char *key, const char *id, const StorePart *parts,
 
 	do
 		if (inner->ops->finish(inner, key, id, parts, nparts, err))
-			return true;
+			return done(&t);
 	while (again(&t, err));
 	return false;
 }
@@ -273,7 +283,7 @@ retry_abandon(Store *s, const char *key, const char *id, Err *err)
 
 	do
 		if (inner->ops->abandon(inner, key, id, err))
-			return true;
+			return done(&t);
 	while (again(&t, err));
 	return false;
 }
@@ -287,9 +297,15 @@ retry_list_uploads(Store *s, const char *key, Buf *cursor, StoreUploadFn fn,
 
 	do
 		if (inner->ops->list_uploads(inner, key, cursor, fn, arg, err))
-			return true;
+			return done(&t);
 	while (again(&t, err));
 	return false;
+}
+
+static bool
+retry_about(Store *s, StoreAbout *out)
+{
+	return store_about(((RetryStore *) s)->inner, out);
 }
 
 static void
@@ -300,7 +316,7 @@ retry_close(Store *s)
 }
 
 Store *
-store_retry_new(Store *inner, int64_t retry_ms, const atomic_bool *stop)
+store_retry_new(Store *inner, const StoreOptions *options)
 {
 	RetryStore *s = xcalloc(1, sizeof(*s));
 
@@ -316,10 +332,10 @@ store_retry_new(Store *inner, int64_t retry_ms, const atomic_bool *stop)
 						 .finish = retry_finish,
 						 .abandon = retry_abandon,
 						 .list_uploads = retry_list_uploads,
+						 .about = retry_about,
 						 .close = retry_close };
 	s->base.ops = &s->ops;
 	s->inner = inner;
-	s->retry_ms = retry_ms;
-	s->stop = stop;
+	s->o = *options;
 	return &s->base;
 }

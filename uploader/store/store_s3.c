@@ -28,6 +28,28 @@ set_or_null(const char *s)
 
 /* ---- the operations ---- */
 
+/*
+ * S3 names the ETag of what it stored.  An answer without one may come from
+ * something on the way that never passed the object on.
+ */
+static bool
+check_stored(S3Store *s, const char *key, const char *full, Slice body,
+			 Err *err)
+{
+	char etag[256];
+	int64_t bytes = -1;
+
+	if (http_header(&s->response, "etag", etag, sizeof(etag)))
+		return true;
+	if (!store_head(&s->base, key, &bytes, err) && err->kind != ERR_NOT_FOUND)
+		return false;
+	return bytes == (int64_t) body.n ||
+		   err_set(err, ERR_BUSY, 0,
+				   "could not write object \"%s\" in bucket \"%s\": the "
+				   "server said yes, but the object is not there",
+				   full, s->place.bucket);
+}
+
 static bool
 s3_put(Store *store, const char *key, Slice body, bool only_if_absent, Err *err)
 {
@@ -57,7 +79,7 @@ s3_put(Store *store, const char *key, Slice body, bool only_if_absent, Err *err)
 	r.nheaders = n;
 	r.body = body;
 	r.body_hash = hash;
-	ok = s3_call(s, &r, &refusal, err);
+	ok = s3_call(s, &r, &refusal, err) && check_stored(s, key, full, body, err);
 	free(full);
 	return ok;
 }
@@ -139,8 +161,8 @@ head_by_get(S3Store *s, const char *key, const char *full, int64_t *out_bytes,
 		ok = http_header(&s->response, "content-range", range, sizeof(range)) &&
 			 (slash = strchr(range, '/')) != NULL &&
 			 sscanf(slash + 1, "%" SCNd64, out_bytes) == 1;
-		if (!ok)
-			err_set(err, ERR_STORE, s->response.status,
+		if (!ok) /* HEAD said no, and this is no answer to what was asked */
+			err_set(err, ERR_BUSY, s->response.status,
 					"could not read the size of object \"%s\" in bucket "
 					"\"%s\"",
 					full, s->place.bucket);
@@ -298,6 +320,23 @@ s3_list(Store *store, const char *prefix, Buf *cursor, StoreListFn fn,
 	return ok;
 }
 
+static bool
+s3_about(Store *store, StoreAbout *out)
+{
+	S3Store *s = (S3Store *) store;
+	CredsOptions options = { s->place.region, s->ca_file, s->proxy, s->stop };
+	Creds creds = { 0 };
+	Err err;
+
+	if (!creds_get(&options, &creds, &err))
+		return false;
+	*out = (StoreAbout){ .credentials = creds.source,
+						 .expires_us = creds.expires_us };
+	out->has_clock = s3_clock_skew(s, &out->skew_us);
+	creds_done(&creds);
+	return true;
+}
+
 /* ---- opening ---- */
 
 static void
@@ -331,6 +370,7 @@ static const StoreOps s3_ops = {
 	.finish = s3_upload_finish,
 	.abandon = s3_upload_abandon,
 	.list_uploads = s3_upload_list,
+	.about = s3_about,
 	.close = s3_close,
 };
 
