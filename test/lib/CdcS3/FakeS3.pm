@@ -23,6 +23,7 @@
 #		drip => [n, s]	n bytes each s seconds
 #		close => 1		no answer, the connection is closed
 #		reset => 1		no answer, a reset
+#		swallow => n	of the request's body n bytes are read, then a reset
 #		early => 1		the answer comes before the body is read; then a reset
 #		stall => 1		no answer ever
 #	set(name => value): conditions => 0 (ignores them), skew => s (its clock;
@@ -308,6 +309,14 @@ sub connection_step
 		  && ($settings{expect} // 1);
 	}
 	my $r = $c->{request};
+	my $swallow = $r->{fault} && $r->{fault}{swallow};
+	if (defined $swallow && length $c->{in} >= $swallow)
+	{
+		note_request($r);
+		$c->{deaf} = 1;
+		push @{ $c->{out} }, [ time, 'reset' ];
+		return 0;
+	}
 	return 0 if length $c->{in} < $r->{want};
 	$r->{body} = substr $c->{in}, 0, $r->{want}, '';
 	delete $c->{request};
