@@ -36,8 +36,8 @@
 #include "codec/framepart.h"
 #include "codec/json_part.h"
 #include "codec/notice.h"
-#include "pipe/checkpoint.h"
 #include "pipe/event.h"
+#include "pipe/open.h"
 
 #define MAX_FRAME_BYTES ((size_t) 64 << 20) /* of what is no row */
 #define EMPTY_ENTRY_BYTES (16 << 20) /* so far a position may run ahead */
@@ -61,13 +61,8 @@ typedef struct Encoder
 
 	FramePart *part; /* a row that arrives in parts */
 	JsonPart *part_line;
-	Batch *in_line; /* where its line is being written; or NULL */
 
-	Batch **open;
-	int nopen;
-	int open_cap;
-	int64_t open_bytes; /* charged for them and their older ones */
-	bool any_full;      /* some have older ones */
+	OpenBatches open;
 
 	bool in_txn;
 	bool skip;    /* the log covers this transaction */
@@ -91,212 +86,6 @@ typedef struct Encoder
 	int64_t stop_ms;
 	Err err;
 } Encoder;
-
-/*
- * Open batches: the newest of each table and partition, which lead to older
- * ones that are full.
- */
-static int64_t
-chain_bytes(const Batch *b)
-{
-	int64_t bytes = 0;
-
-	for (; b; b = b->older)
-		bytes += b->charged;
-	return bytes;
-}
-
-static void
-open_add(Encoder *e, Batch *b)
-{
-	if (e->nopen == e->open_cap)
-	{
-		e->open_cap = e->open_cap ? 2 * e->open_cap : 64;
-		e->open = xrealloc(e->open, (size_t) e->open_cap * sizeof(Batch *));
-	}
-	b->open_index = e->nopen;
-	e->open[e->nopen++] = b;
-	e->open_bytes += b->charged;
-	b->next_open = b->table->open;
-	b->table->open = b;
-}
-
-static void
-open_remove(Encoder *e, Batch *b)
-{
-	Batch **link = &b->table->open;
-
-	while (*link != b)
-		link = &(*link)->next_open;
-	*link = b->next_open;
-	e->open[b->open_index] = e->open[--e->nopen];
-	e->open[b->open_index]->open_index = b->open_index;
-	e->open_bytes -= chain_bytes(b);
-}
-
-static Batch *
-open_batch(Encoder *e, Table *t, int64_t hour)
-{
-	Batch *b = t->open;
-
-	while (b && b->hour != hour)
-		b = b->next_open;
-	if (!b)
-	{
-		b = batch_new(t, hour);
-		open_add(e, b);
-	}
-	return b;
-}
-
-static void
-open_replace(Encoder *e, Batch *b, Batch *by)
-{
-	Batch **link = &b->table->open;
-
-	while (*link != b)
-		link = &(*link)->next_open;
-	*link = by;
-	by->next_open = b->next_open;
-	by->open_index = b->open_index;
-	e->open[by->open_index] = by;
-}
-
-/* b is full: the next one takes its place. */
-static void
-open_next(Encoder *e, Batch *b)
-{
-	Batch *after = batch_new_after(e->p, b);
-
-	open_replace(e, b, after);
-	e->open_bytes += after->charged;
-	e->any_full = true;
-}
-
-/* Ships b and the older ones, in the order of their rows. */
-static void
-ship_chain(Encoder *e, Batch *b)
-{
-	Batch *oldest = NULL;
-
-	while (b)
-	{
-		Batch *older = b->older;
-
-		b->older = oldest;
-		oldest = b;
-		b = older;
-	}
-	while (oldest)
-	{
-		b = oldest;
-		oldest = b->older;
-		b->older = NULL;
-		if (b->rows == 0 && !b->more)
-		{
-			batch_free(e->p, b);
-			continue;
-		}
-		if (!b->table->file_known)
-		{
-			checkpoint_add_table(e->cp, b->table, b->first.lsn);
-			b->table->file_known = true;
-		}
-		checkpoint_ship(e->p, e->cp, b);
-	}
-}
-
-/*
- * The place in the chain where the rows of the open transaction begin: all
- * behind it are committed; in *it itself they are before the mark.
- */
-static Batch **
-first_of_txn(Encoder *e, Batch **b)
-{
-	while ((*b)->older && (*b)->older->txn == e->txn)
-		b = &(*b)->older;
-	return b;
-}
-
-static bool
-has_rows_of_txn(const Encoder *e, const Batch *b)
-{
-	return e->in_txn && b->txn == e->txn;
-}
-
-/*
- * Ships all of an open batch and its older ones.  A line that is not at its
- * end goes on in a new batch.
- */
-static void
-seal(Encoder *e, Batch *b)
-{
-	Batch *next = NULL;
-
-	if (b == e->in_line)
-	{
-		if (b->buf.n == 0)
-			return;
-		next = e->in_line = batch_continue(e->p, b);
-	}
-	open_remove(e, b);
-	if (next)
-		open_add(e, next);
-	ship_chain(e, b);
-}
-
-/* The same, but rows of the open transaction stay. */
-static void
-seal_committed(Encoder *e, Batch *b)
-{
-	Batch **begin = &e->open[b->open_index];
-	Batch *x;
-	Batch *tail;
-
-	if (!has_rows_of_txn(e, b))
-	{
-		seal(e, b);
-		return;
-	}
-	begin = first_of_txn(e, begin);
-	x = *begin;
-	e->open_bytes -= chain_bytes(x);
-	if (x->mark_rows == 0) /* all of it */
-	{
-		Batch *older = x->older;
-
-		x->older = NULL;
-		e->open_bytes += chain_bytes(x);
-		ship_chain(e, older);
-		return;
-	}
-	tail = batch_split(e->p, x, e->txn);
-	if (!tail)
-		tail = batch_new(x->table, x->hour);
-	if (x == b)
-		open_replace(e, b, tail);
-	else
-		*begin = tail;
-	e->open_bytes += chain_bytes(tail);
-	ship_chain(e, x);
-}
-
-/* A transaction has ended: what is full need not wait any more. */
-static void
-seal_full(Encoder *e)
-{
-	if (!e->any_full)
-		return;
-	e->any_full = false;
-	for (int i = 0; i < e->nopen; i++)
-	{
-		Batch *older = e->open[i]->older;
-
-		e->open[i]->older = NULL;
-		e->open_bytes -= chain_bytes(older);
-		ship_chain(e, older);
-	}
-}
 
 /*
  * Checkpoints
@@ -354,15 +143,9 @@ static void
 checkpoint(Encoder *e)
 {
 	int64_t seq = e->cp->entry->seq;
-	int n = e->nopen;
-	Batch **all = xmalloc((size_t) n * sizeof(*all));
 
 	e->cp->closing = true;
-	if (n > 0) /* sealing changes the array */
-		memcpy(all, e->open, (size_t) n * sizeof(*all));
-	for (int i = 0; i < n; i++)
-		seal_committed(e, all[i]);
-	free(all);
+	open_seal_all_committed(&e->open, e->cp);
 	add_done_loads(e);
 	if (e->close_hour && !e->in_txn && e->position >= e->close_lsn)
 	{
@@ -434,34 +217,13 @@ tick(Encoder *e)
 /*
  * Memory
  */
-static Batch *
-largest(Encoder *e)
-{
-	Batch *best = e->open[0];
-	int64_t best_bytes = chain_bytes(best);
-
-	for (int i = 1; i < e->nopen; i++)
-	{
-		int64_t bytes = chain_bytes(e->open[i]);
-
-		if (bytes > best_bytes)
-		{
-			best = e->open[i];
-			best_bytes = bytes;
-		}
-	}
-	return best;
-}
-
 /* Ships b now, in mid-transaction too. */
 static void
 ship_early(Encoder *e, Batch *b)
 {
-	const Batch *first = *first_of_txn(e, &b);
-
-	if (!has_rows_of_txn(e, b) || first->older || first->mark_rows > 0)
+	if (open_has_committed(&e->open, b))
 	{
-		seal_committed(e, b); /* that is enough for now */
+		open_seal_committed(&e->open, e->cp, b); /* enough for now */
 		return;
 	}
 	if (!e->early && e->cp_rows > 0)
@@ -470,7 +232,7 @@ ship_early(Encoder *e, Batch *b)
 		return;
 	}
 	e->early = true;
-	seal(e, b);
+	open_seal(&e->open, e->cp, b);
 }
 
 /*
@@ -490,14 +252,14 @@ make_room(Encoder *e)
 	int64_t limit = e->p->budget.limit;
 	bool loading = atomic_load(&e->p->loads_active) > 0;
 
-	while (e->nopen > 0 && e->open_bytes > limit / (loading ? 4 : 2))
-		ship_early(e, largest(e));
+	while (e->open.n > 0 && e->open.bytes > limit / (loading ? 4 : 2))
+		ship_early(e, open_largest(&e->open));
 	while (!budget_wait_below(&e->p->budget, room_for_row(e->p), 100))
 	{
 		if (atomic_load(&e->p->stop))
 			return err_set(&e->err, ERR_STOP, 0, "stopped");
-		if (e->nopen > 0 && e->open_bytes > limit / 4)
-			ship_early(e, largest(e));
+		if (e->open.n > 0 && e->open.bytes > limit / 4)
+			ship_early(e, open_largest(&e->open));
 	}
 	return true;
 }
@@ -540,7 +302,7 @@ on_begin(Encoder *e, const FrameEvent *ev)
 	int64_t oldest = e->closed_until / US_PER_HOUR;
 
 	e->in_txn = true;
-	e->txn++;
+	e->open.txn = ++e->txn;
 	e->txn_rows = 0;
 	e->txn_no_key = 0;
 	e->txn_lsn = ev->lsn;
@@ -558,20 +320,15 @@ add_row(Encoder *e, FrameRelation *rel, const JsonChange *change)
 
 	if (e->skip)
 		return true;
-	b = open_batch(e, table_of(e, rel), e->txn_hour);
+	b = open_batch(&e->open, table_of(e, rel), e->txn_hour);
 	charged = b->charged;
 	n = b->buf.n;
 	batch_add(e->p, b, e->txn, &e->head, change, e->txn_lsn);
-	e->open_bytes += b->charged - charged;
 	e->cp_bytes += (int64_t) (b->buf.n - n);
 	e->txn_rows++;
 	if (e->cp_since_ms == 0)
 		e->cp_since_ms = clock_mono_ms();
-	if (batch_is_full(b))
-		open_next(e, b);
-	else if (b->charged == charged)
-		return true;
-	return make_room(e);
+	return !open_grown(&e->open, b, charged) || make_room(e);
 }
 
 /* Has the session said so of an earlier version of this table? */
@@ -652,31 +409,34 @@ begin_line(Encoder *e, const FrameEvent *ev, const PartItem *item)
 	e->early = true;
 	if (change.no_identity)
 		count_no_key(e, t);
-	e->in_line = open_batch(e, t, e->txn_hour);
-	batch_begin_line(e->in_line, e->txn, (Position){ e->txn_lsn, change.seq });
-	json_part_begin(e->part_line, t->json, &e->head, &change, &e->in_line->buf);
+	e->open.in_line = open_batch(&e->open, t, e->txn_hour);
+	batch_begin_line(e->open.in_line, e->txn,
+					 (Position){ e->txn_lsn, change.seq });
+	json_part_begin(e->part_line, t->json, &e->head, &change,
+					&e->open.in_line->buf);
 }
 
 static bool
 add_to_line(Encoder *e, const PartItem *item)
 {
-	Batch *b = e->in_line;
+	Batch *b = e->open.in_line;
 	int64_t charged = b->charged;
 	size_t n = b->buf.n;
+	bool taken;
 
 	if (!json_part_item(e->part_line, item, &b->buf, &e->err))
 		return false;
 	batch_grown(e->p, b, item->type == PART_DONE);
-	e->open_bytes += b->charged - charged;
+	taken = open_grown(&e->open, b, charged);
 	e->cp_bytes += (int64_t) (b->buf.n - n);
 	if (item->type == PART_DONE)
 	{
-		e->in_line = NULL;
+		e->open.in_line = NULL;
 		e->txn_rows++;
 	}
 	if (b->buf.n >= BATCH_BYTES)
-		seal(e, b);
-	else if (b->charged == charged)
+		open_seal(&e->open, e->cp, b);
+	else if (!taken)
 		return true;
 	return make_room(e);
 }
@@ -789,7 +549,8 @@ on_commit(Encoder *e, const FrameEvent *ev)
 					   " that the server had reported",
 					   LSN_ARGS(e->position));
 	e->in_txn = false;
-	seal_full(e);
+	e->open.txn = 0;
+	open_seal_full(&e->open, e->cp);
 	e->early = false;
 	if (!e->skip)
 	{
@@ -1008,26 +769,13 @@ encoder_done(Encoder *e)
 
 	tell_no_key(e);
 
-	while (e->nopen > 0)
-	{
-		Batch *b = e->open[0];
-
-		open_remove(e, b);
-		while (b)
-		{
-			Batch *older = b->older;
-
-			batch_free(e->p, b);
-			b = older;
-		}
-	}
+	open_done(&e->open);
 	while ((item = queue_pop(&e->p->events, 0)) != NULL)
 		event_free(e->p, (Event *) item);
 	checkpoint_drop(e->p, e->cp);
 	framepart_free(e->part);
 	json_part_free(e->part_line);
 	frame_reader_free(e->reader);
-	free(e->open);
 	free(e->loads);
 }
 
@@ -1037,7 +785,7 @@ encode_main(void *arg)
 	Pipe *p = arg;
 	Encoder *e = xcalloc(1, sizeof(*e));
 
-	e->p = p;
+	e->p = e->open.p = p;
 	e->reader = frame_reader_new(MAX_FRAME_BYTES, NULL, NULL);
 	frame_reader_pass_rows(e->reader);
 	e->part = framepart_new(e->reader, JSON_WHOLE_MAX);
