@@ -82,19 +82,22 @@ from_debian()
 	$apt source --download-only "postgresql-$major"
 }
 
-# No release of Debian has 16: Ubuntu's has, and its tarball is upstream's.
+# No release of Debian has 16: Ubuntu's has, and its tarball is upstream's.  An
+# update there takes it from the mirrors; the second place keeps all.
 from_ubuntu()
 {
 	curl -fsS --retry 3 -O \
-		"${UBUNTU_MIRROR:-http://archive.ubuntu.com/ubuntu}/pool/main/p/postgresql-16/$1"
+		"${UBUNTU_MIRROR:-http://archive.ubuntu.com/ubuntu}/pool/main/p/postgresql-16/$1" ||
+		curl -fsSL --retry 3 -O \
+			"https://launchpad.net/ubuntu/+archive/primary/+files/$1"
 	echo "$2  $1" | sha256sum -c
 }
 
 {
 	cd "$work/source"
 	case $major in
-		16) from_ubuntu postgresql-16_16.2.orig.tar.bz2 \
-			446e88294dbc2c9085ab4b7061a646fa604b4bec03521d5ea671c2e5ad9b2952 ;;
+		16) from_ubuntu postgresql-16_16.15.orig.tar.gz \
+			4f200ca23dfb120ff9838f13ce06014aad1d3c432d16ee9f93ab2000c0eeef7b ;;
 		17) from_debian trixie ;;
 		18) from_debian forky ;;
 	esac
