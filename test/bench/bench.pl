@@ -7,6 +7,7 @@
 #	BENCH_CHANGES=about how many changes (default 1000000)
 #	BENCH_RUNS=runs of which the median counts (default 3)
 #	BENCH_CASES=which cases, by name (default: all)
+#	BENCH_PLUGINS=which plugins besides null_plugin and cdc_s3 (default: all)
 #
 # Each case has a server of its own.  All plugins decode the same WAL: their
 # slots are copies of one slot, all are read by the same receiver (drain.c),
@@ -303,7 +304,8 @@ sub wait_covered
 		my ($last) = slurp($run->{err_path}) =~ /.*event="entry written".*? lsn=(\S+)/s;
 		return if $last && $number->($last) >= $target;
 		die "run ended:\n" . $run->errors unless $run->alive;
-		sleep 0.005;
+		$run->signal('USR1');
+		sleep 0.02;
 	}
 	die "run did not come to the end:\n" . $run->errors;
 }
@@ -327,7 +329,6 @@ sub sidecar_once
 		die "run ended:\n" . $run->errors unless $run->alive;
 		sleep 0.01;
 	}
-	$run->signal('USR1');
 	wait_covered($run, $lsn);
 	my ($cpu, $peak) = usage($run->pid);
 	my ($end) = $run->errors =~ /.*time=\S+T(\S+)Z \S+ event="entry written"/s;
@@ -422,8 +423,11 @@ sub make_slots
 	my (@found, @left_out);
 	$source->psql('bench',
 		"select pg_create_logical_replication_slot('origin', 'test_decoding')");
+	my %wanted = map { $_ => 1 } $null_plugin, 'cdc_s3', split ' ',
+	  $ENV{BENCH_PLUGINS} // '';
 	for my $p (plugins())
 	{
+		next if $ENV{BENCH_PLUGINS} && !$wanted{ $p->{plugin} };
 		$p->{slot} = 's' . @found;
 		my $r = $source->try_psql('bench',
 				"select pg_copy_logical_replication_slot('origin', "
@@ -526,8 +530,9 @@ sub run_case
 
 	printf "\n== %s: %s\n\n", $case->{name}, $case->{says};
 	$case->{write}->($source);
-	$source->psql('bench', 'create table the_end ()'); # all before is flushed
-	my $lsn = $source->psql('bench', 'select pg_current_wal_flush_lsn()');
+	my $lsn = $source->psql('bench', 'select pg_current_wal_insert_lsn()');
+	# What ends behind it has all before it: a last row, which is flushed.
+	$source->psql('bench', 'insert into orders values (-1, 0)');
 	my %way = (
 		socket => $source->conninfo('bench'),
 		tcp => $source->conninfo('bench', tcp => 1));
