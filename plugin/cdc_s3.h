@@ -147,6 +147,7 @@ typedef enum CdcS3Op
 	OP_STRING, /* varlena whose payload has to be converted to UTF-8 */
 	OP_NAME,   /* type name: bytes up to the first NUL */
 	OP_ENUM,   /* label */
+	OP_JSONB,  /* its text, made here where it can be */
 	OP_TEXT    /* through the output function */
 } CdcS3Op;
 
@@ -176,7 +177,7 @@ typedef struct CdcS3Column
 	Oid base_type;
 	int32 typmod;    /* of the base type */
 	Size text_small; /* up to this size its text is sure to fit */
-	FmgrInfo out;    /* output function, for OP_TEXT and format text */
+	FmgrInfo out;    /* output function, for OP_TEXT, OP_JSONB, format text */
 } CdcS3Column;
 
 typedef struct CdcS3Rel
@@ -327,6 +328,10 @@ extern bool cdc_s3_is_ascii(const char *s, Size len);
 
 extern Size cdc_s3_text_small(Oid type);
 extern bool cdc_s3_text_fits(const CdcS3Column *col, Datum d);
+
+/* ---- text of a jsonb (jsonb.c) ---- */
+
+extern char *cdc_s3_jsonb_text(const struct varlena *v, Size *out_len);
 
 /* ---- rows (row.c) ---- */
 

@@ -202,7 +202,7 @@ column_kind(CdcS3State *st, CdcS3Column *col)
 		return;
 	}
 	col->kind = CDC_S3_KIND_TEXT;
-	col->op = OP_TEXT;
+	col->op = col->base_type == JSONBOID ? OP_JSONB : OP_TEXT;
 	if (col->attlen == -1)
 		col->text_small = cdc_s3_text_small(col->base_type);
 	col->pinned = true;
@@ -217,7 +217,8 @@ column_output(CdcS3State *st, CdcS3Rel *rel, CdcS3Column *col)
 	Oid proc;
 	bool varlena;
 
-	if (col->op != OP_TEXT && st->opt.format != FORMAT_TEXT)
+	if (col->op != OP_TEXT && col->op != OP_JSONB &&
+		st->opt.format != FORMAT_TEXT)
 		return;
 	getTypeOutputInfo(col->base_type, &proc, &varlena);
 	fmgr_info_cxt(proc, &col->out, rel->cxt);

@@ -74,6 +74,31 @@ enum_label(Datum value, char *label)
 	return true;
 }
 
+/*
+ * The text of a value that fits, in the server's encoding and allocated in the
+ * current memory context; not terminated.
+ */
+static char *
+value_text(CdcS3Column *col, Datum d, Size *len)
+{
+	char *text;
+
+	if (col->op == OP_JSONB)
+	{
+		struct varlena *v = (struct varlena *) DatumGetPointer(d);
+
+		if (VARATT_IS_COMPRESSED(v) || VARATT_IS_EXTERNAL(v))
+			v = detoast_attr(v);
+		text = cdc_s3_jsonb_text(v, len);
+		if (text)
+			return text;
+		d = PointerGetDatum(v);
+	}
+	text = OutputFunctionCall(&col->out, d);
+	*len = strlen(text);
+	return text;
+}
+
 /* What an in-memory pointer of the reorder buffer points to. */
 static struct varlena *
 follow(struct varlena *v)
@@ -144,11 +169,12 @@ fast_slow_value(CdcS3State *st, CdcS3Rel *rel, const CdcS3Step *step,
 		{
 			Datum d = fetch_att(ptr, col->attbyval, col->attlen);
 			char *text;
+			Size len;
 
 			if (!cdc_s3_text_fits(col, d))
 				return false;
-			text = OutputFunctionCall(&col->out, d);
-			return fast_string(st, text, strlen(text));
+			text = value_text(col, d, &len);
+			return fast_string(st, text, len);
 		}
 	}
 }
@@ -402,9 +428,10 @@ look_text(CdcS3State *st, CdcS3Column *col, CdcS3Value *v, Datum d)
 	}
 	if (st->convert || st->in_stream || st->prepared)
 	{
-		char *text = OutputFunctionCall(&col->out, d);
+		Size len;
+		char *text = value_text(col, d, &len);
 
-		look_string(st, v, text, strlen(text));
+		look_string(st, v, text, len);
 		return;
 	}
 	v->state = VALUE_TEXT;
@@ -437,6 +464,7 @@ look_value(CdcS3State *st, CdcS3Column *col, CdcS3Value *v, Datum d)
 			break;
 		}
 
+		case OP_JSONB:
 		case OP_TEXT:
 			look_text(st, col, v, d);
 			break;
@@ -598,9 +626,10 @@ put_value(CdcS3State *st, CdcS3Column *col, CdcS3Value *v)
 
 		case VALUE_TEXT:
 		{
-			char *text = OutputFunctionCall(&col->out, v->datum);
+			Size len;
+			char *text = value_text(col, v->datum, &len);
 
-			cdc_s3_put_blob(st, text, strlen(text));
+			cdc_s3_put_blob(st, text, len);
 			pfree(text);
 			break;
 		}
