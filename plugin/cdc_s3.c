@@ -149,7 +149,8 @@ commit_cb(LogicalDecodingContext *ctx, ReorderBufferTXN *txn,
 	if (begun)
 	{
 		cdc_s3_put_commit(st, txn);
-		cdc_s3_packet_flush(st);
+		if (!cdc_s3_gather_keep(st))
+			cdc_s3_packet_flush(st);
 	}
 	st->txn = NULL;
 	cdc_s3_rels_sweep(st);

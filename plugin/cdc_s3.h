@@ -249,6 +249,7 @@ typedef struct CdcS3State
 	bool in_parts; /* and this one does: buf holds what follows the last one
 					  sent */
 	uint32 part_no;
+	bool kept; /* it holds a commit that gather.c will send */
 	bool hello_sent;
 
 	CdcS3Txn *txn;          /* the one that callbacks work on, or NULL */
@@ -345,6 +346,7 @@ extern bool cdc_s3_key_changed(CdcS3Rel *rel, Relation relation, HeapTuple old,
 extern void cdc_s3_frame_begin(CdcS3State *st, uint8 type, uint8 flags);
 extern void cdc_s3_frame_end(CdcS3State *st);
 extern void cdc_s3_packet_flush(CdcS3State *st);
+extern void cdc_s3_packet_take(CdcS3State *st, StringInfo out);
 extern void cdc_s3_reserve(CdcS3State *st, Size n);
 extern void cdc_s3_put_bytes(CdcS3State *st, const void *data, Size n);
 extern void cdc_s3_put_blob(CdcS3State *st, const void *data, Size n);
@@ -368,6 +370,7 @@ extern void cdc_s3_put_message(CdcS3State *st, XLogRecPtr lsn,
 
 extern void cdc_s3_gather_init(CdcS3State *st);
 extern void cdc_s3_gather_begin(ReorderBufferTXN *txn);
+extern bool cdc_s3_gather_keep(CdcS3State *st);
 
 /* ---- notices of schema changes (notice.c) ---- */
 

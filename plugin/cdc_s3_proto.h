@@ -26,12 +26,14 @@
  *		 4	  4	CRC-32C (Castagnoli) of all bytes from offset 8 on
  *		 8	  …	one or more whole frames
  *
- *	A packet holds frames of one transaction only (or non-transactional
- *	messages).  It is closed at about CDC_S3_PACKET_TARGET bytes and at each
- *	commit, prepare, commit prepared, rollback prepared, stream stop, stream
- *	abort, stream commit and non-transactional message, before the server's
- *	callback returns.  So nothing is held back while the server is idle, and
- *	a keepalive never passes frames that were not sent.
+ *	A packet is closed at about CDC_S3_PACKET_TARGET bytes and at each prepare,
+ *	commit prepared, rollback prepared, stream stop, stream abort, stream
+ *	commit and non-transactional message, before the server's callback
+ *	returns.  So it is at a commit, unless a walsender has more WAL to read:
+ *	then frames of the transactions that follow may come in the same packet,
+ *	which leaves before any other message and before the walsender waits.  So
+ *	nothing is held back while the server is idle, and a keepalive never
+ *	passes the frames of a transaction that it covers.
  *	The LSN in the XLogData header is to be ignored.
  *
  * Frame

@@ -9,7 +9,9 @@
  *		open is taken back when the next one begins.
  *	(2) buf holds at most a packet's worth of frames and one open frame, and
  *		that up to CDC_S3_FRAME_MAX: what goes beyond leaves in parts.
- *	(3) In format text each frame is handed to text.c and nothing is kept.
+ *	(3) A packet may stay open behind a commit, if gather.c sees to it that it
+ *		leaves in time ("kept").
+ *	(4) In format text each frame is handed to text.c and nothing is kept.
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"
@@ -67,9 +69,9 @@ packet_header(char *p, pg_crc32c crc)
 	(void) put_u32(p + 4, crc);
 }
 
-/* Send what the packet holds before "end", and let the rest move up. */
+/* Write the header over what the packet holds before "end". */
 static void
-packet_send(CdcS3State *st, Size end)
+packet_close(CdcS3State *st, Size end)
 {
 	pg_crc32c crc;
 
@@ -80,18 +82,46 @@ packet_send(CdcS3State *st, Size end)
 				end - CDC_S3_PACKET_HEADER);
 	FIN_CRC32C(crc);
 	packet_header(st->buf, crc);
+	st->kept = false;
+}
+
+/* Send that through the server, which may wait for its client. */
+static void
+packet_send(CdcS3State *st, Size end)
+{
+	packet_close(st, end);
 	OutputPluginPrepareWrite(st->ctx, true);
 	appendBinaryStringInfo(st->ctx->out, st->buf, (int) end);
 	OutputPluginWrite(st->ctx, true);
 }
 
-void
-cdc_s3_packet_flush(CdcS3State *st)
+/* A frame that an error left open is none. */
+static void
+frame_drop(CdcS3State *st)
 {
-	if (st->frame) /* left open by an error */
+	if (st->frame)
 		st->len = st->frame;
 	st->frame = 0;
 	st->in_parts = false;
+}
+
+/*
+ * Append the packet to "out", for who sends it without the server's callback.
+ * Never called while a frame is made.
+ */
+void
+cdc_s3_packet_take(CdcS3State *st, StringInfo out)
+{
+	frame_drop(st);
+	packet_close(st, st->len);
+	appendBinaryStringInfo(out, st->buf, (int) st->len);
+	st->len = 0;
+}
+
+void
+cdc_s3_packet_flush(CdcS3State *st)
+{
+	frame_drop(st);
 	if (st->len > CDC_S3_PACKET_HEADER)
 		packet_send(st, st->len);
 	st->len = 0;
@@ -269,12 +299,8 @@ put_hello(CdcS3State *st)
 void
 cdc_s3_frame_begin(CdcS3State *st, uint8 type, uint8 flags)
 {
-	if (unlikely(st->frame)) /* left open by an error */
-	{
-		st->len = st->frame;
-		st->frame = 0;
-		st->in_parts = false;
-	}
+	if (unlikely(st->frame))
+		frame_drop(st);
 	st->parts = st->opt.format == FORMAT_BINARY;
 	if (st->len == 0)
 	{

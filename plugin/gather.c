@@ -1,18 +1,20 @@
 /*-------------------------------------------------------------------------
  * gather.c
- *	  Lets a walsender that has WAL to read send the packets of many small
- *	  transactions at once.
+ *	  Lets a walsender that has WAL to read send many small transactions at
+ *	  once.
  *
- * The plugin hands a packet to the server at each commit, and a walsender
- * calls send() for each message and again after each WAL record: at one row a
- * transaction that system call costs more than decoding the row.  The
- * server's own switch for the way messages take, PqCommMethods, is where this
- * file sits: a flush is passed over while packets of ours, less than
- * GATHER_BYTES of them, are all that waits, and the walsender comes back soon.
+ * A walsender makes a message of each packet and calls send() for each message
+ * and again after each WAL record: at one row a transaction that costs more
+ * than decoding the row, on both sides.  So a packet may stay open behind a
+ * commit, for the transactions that follow.  The server's own switch for the
+ * way messages take, PqCommMethods, is where this file sits: a flush is passed
+ * over while packets of ours, less than GATHER_BYTES of them, are all that
+ * waits, and the walsender comes back soon.
  *
- * Nothing changes for who reads the stream:
+ * Nothing changes in what a reader may conclude:
  *	(1) Messages stay in the server's one output buffer, in the order in which
- *		they were made: a keepalive cannot pass a packet.
+ *		they were made, and a packet kept open enters it before any other
+ *		message does: a keepalive cannot pass a commit.
  *	(2) Whatever the walsender says on its own account, keepalives above all,
  *		goes out at once, with all that is before it.
  *	(3) A walsender that is about to wait flushes first, and does so without
@@ -37,8 +39,10 @@
 
 #include "access/xact.h"
 #include "libpq/libpq.h"
+#include "libpq/pqformat.h"
 #include "replication/walsender.h"
 #include "utils/memutils.h"
+#include "utils/timestamp.h"
 
 #include "cdc_s3.h"
 
@@ -52,24 +56,57 @@ typedef struct Gather
 {
 	const PQcommMethods *server; /* NULL: not in place */
 	PQcommMethods methods;
-	LogicalDecodingContext *ctx;
-	bool fresh;       /* a packet was put: its own flush comes next */
-	bool passed_over; /* what waits is what we let wait */
-	bool at_once;     /* something else than packets waits too */
-	Size held;        /* bytes of packets since the last flush */
-	XLogRecPtr since; /* position of the reader at the first of them */
-	XLogRecPtr seen;  /* and when the walsender last wanted to flush */
+	CdcS3State *st;
+	bool fresh;           /* a packet was put: its own flush comes next */
+	bool passed_over;     /* what waits is what we let wait */
+	bool at_once;         /* something else than packets waits too */
+	Size held;            /* bytes of packets put since the last flush */
+	XLogRecPtr since;     /* position of the reader at the first of them */
+	XLogRecPtr seen;      /* and when the walsender last wanted to flush */
+	XLogRecPtr committed; /* end of the last commit in the packet kept open */
 } Gather;
 
 static Gather gather;
+
+/* Where the walsender has read to. */
+static XLogRecPtr
+read_to(void)
+{
+	return gather.st->ctx->reader->EndRecPtr;
+}
+
+/* Bytes that wait, in the server's buffer and in the packet kept open. */
+static Size
+waiting(void)
+{
+	return gather.held + (gather.st->kept ? gather.st->len : 0);
+}
+
+/* Make the packet kept open a message, as the walsender does. */
+static void
+put_kept(void)
+{
+	StringInfo out = gather.st->ctx->out;
+
+	if (!gather.st->kept)
+		return;
+	resetStringInfo(out);
+	pq_sendbyte(out, 'w');
+	pq_sendint64(out, gather.committed); /* start of the data */
+	pq_sendint64(out, gather.committed); /* end of the WAL */
+	pq_sendint64(out, GetCurrentTimestamp());
+	cdc_s3_packet_take(gather.st, out);
+	gather.server->putmessage_noblock('d', out->data, out->len);
+	gather.held += out->len;
+}
 
 /* Whether the walsender will be back here before it waits. */
 static bool
 may_pass_over(void)
 {
-	XLogRecPtr at = gather.ctx->reader->EndRecPtr;
+	XLogRecPtr at = read_to();
 
-	if (gather.held == 0 || gather.held >= GATHER_BYTES || gather.at_once ||
+	if (waiting() == 0 || waiting() >= GATHER_BYTES || gather.at_once ||
 		at - gather.since >= GATHER_WAL)
 		return false;
 	if (gather.fresh)
@@ -89,6 +126,7 @@ gather_flush_if_writable(void)
 	gather.passed_over = may_pass_over();
 	if (gather.passed_over)
 		return 0;
+	put_kept();
 	gather.held = 0;
 	gather.fresh = false;
 	gather.at_once = false;
@@ -105,6 +143,7 @@ gather_is_send_pending(void)
 static void
 gather_putmessage_noblock(char msgtype, const char *s, size_t len)
 {
+	put_kept();
 	gather.server->putmessage_noblock(msgtype, s, len);
 	if (msgtype != 'd' || len == 0 || s[0] != 'w')
 	{
@@ -112,7 +151,7 @@ gather_putmessage_noblock(char msgtype, const char *s, size_t len)
 		return;
 	}
 	if (gather.held == 0)
-		gather.since = gather.ctx->reader->EndRecPtr;
+		gather.since = read_to();
 	gather.held += len;
 	gather.fresh = true;
 }
@@ -140,7 +179,7 @@ cdc_s3_gather_init(CdcS3State *st)
 	leave->func = gather_leave;
 	MemoryContextRegisterResetCallback(st->cxt, leave);
 
-	gather.ctx = st->ctx;
+	gather.st = st;
 	gather.server = PqCommMethods;
 	gather.methods = *gather.server;
 	gather.methods.flush_if_writable = gather_flush_if_writable;
@@ -149,12 +188,27 @@ cdc_s3_gather_init(CdcS3State *st)
 	PqCommMethods = &gather.methods;
 }
 
+/*
+ * At a commit: whether the packet may stay open.  It leaves then at the next
+ * flush that is not passed over, or before any other message.
+ */
+bool
+cdc_s3_gather_keep(CdcS3State *st)
+{
+	if (!gather.server || st->len == 0)
+		return false;
+	if (waiting() == 0)
+		gather.since = read_to();
+	gather.committed = st->ctx->write_location;
+	st->kept = true;
+	return true;
+}
+
 /* A transaction is to be replayed: what waits must not wait for a long one. */
 void
 cdc_s3_gather_begin(ReorderBufferTXN *txn)
 {
-	if (gather.passed_over &&
-		gather.ctx->reader->EndRecPtr - txn->first_lsn >= GATHER_WAL)
+	if (gather.passed_over && read_to() - txn->first_lsn >= GATHER_WAL)
 	{
 		gather.at_once = true;
 		(void) gather_flush_if_writable();

@@ -1,8 +1,9 @@
 #-------------------------------------------------------------------------
-# The walsender sends the packets of small transactions together while it has
-# WAL to read (plugin/gather.c).  When it has none, each commit comes at once;
-# none is lost, doubled or out of order; and a large transaction, wanted or
-# not, holds nothing up.
+# Small transactions share a packet, and the walsender sends it together with
+# others, while it has WAL to read (plugin/gather.c).  When it has none, each
+# commit comes at once; none is lost, doubled or out of order; and a large
+# transaction, wanted or not, holds nothing up.  Once in binary, and once as
+# text, where each frame is a message.
 #-------------------------------------------------------------------------
 use strict;
 use warnings;
@@ -28,16 +29,17 @@ end $$;
 SQL
 
 my $out = temp_folder() . '/out';
-my $reader;
+my ($reader, $format);
 
 sub start_reader
 {
+	unlink $out;
 	$reader = spawn(
 		cmd => [
 			CdcS3::Cluster::program('pg_recvlogical'),
 			'-d', $source->conninfo('postgres'), '-S', 's', '--start',
 			'--no-loop', '-f', $out, '-F', '0',
-			'-o', 'proto_version=1', '-o', 'format=text',
+			'-o', 'proto_version=1', '-o', "format=$format",
 			'-o', 'include_lsn=off', '-o', 'include_xid=off',
 			'-o', 'tables=public.t'
 		],
@@ -45,10 +47,36 @@ sub start_reader
 	return;
 }
 
+# Packets with a line feed behind each, the last one perhaps not whole: (number
+# of them, ids of the rows, number of commits).
+sub packets
+{
+	my ($bytes) = @_;
+	my ($at, $packets, $commits, @ids) = (0, 0, 0);
+	while (substr($bytes, $at, 2) eq 'C3')
+	{
+		$at += 8;
+		while (1)
+		{
+			my ($type, $len) = unpack 'axV', substr($bytes, $at, 6);
+			last if length($bytes) < $at + 6 || length($bytes) < $at + 6 + $len;
+			push @ids, unpack('Q<', substr($bytes, $at + 6 + 25, 8))
+			  if $type eq 'I';
+			$commits++ if $type eq 'C';
+			$at += 6 + $len;
+			last if substr($bytes, $at, 1) eq "\n";
+		}
+		$packets++;
+		$at++;
+	}
+	return ($packets, \@ids, $commits);
+}
+
 # The ids of the rows received so far.
 sub ids
 {
 	return [] unless -e $out;
+	return (packets(slurp($out)))[1] if $format eq 'binary';
 	return [ slurp($out) =~ /^(?:\d+ )?\s*insert public\.t: id=(\d+)/mg ];
 }
 
@@ -58,35 +86,49 @@ sub received
 	return poll(sub { @{ ids() } >= $n }, $seconds);
 }
 
-start_reader();
 my $last = 0;
-for my $round (1 .. 20)
+for my $way (qw(binary text))
 {
-	$source->psql('postgres', "insert into t (v) values ('single')");
-	last unless received(++$last, 5);
-}
-is(scalar @{ ids() }, 20, 'with no other WAL to read, each commit comes at once');
+	$format = $way;
+	$source->psql('postgres',
+		"select pg_replication_slot_advance('s', pg_current_wal_flush_lsn())");
+	my $first = $last + 1;
+	start_reader();
+	for my $round (1 .. 20)
+	{
+		$source->psql('postgres', "insert into t (v) values ('single')");
+		$last++;
+		last unless received($last - $first + 1, 5);
+	}
+	is(scalar @{ ids() },
+		20, "$format: with no other WAL to read, each commit comes at once");
 
-$source->psql('postgres', 'call commits(20000)');
-$last += 20000;
-ok(received($last, 60), 'many small transactions come, the last one too');
-is_deeply(ids(), [ 1 .. $last ], 'each once, in order');
+	$source->psql('postgres', 'call commits(20000)');
+	$last += 20000;
+	ok(received($last - $first + 1, 60), 'many small transactions come, the last one too');
+	is_deeply(ids(), [ $first .. $last ], 'each once, in order');
 
-# Again from the start, since this reader confirms nothing; what waits goes out
-# before a transaction that takes its time.
-$reader->stop('INT', 20);
-unlink $out;
-$source->psql('postgres', <<'SQL');
+	# Again from the start, since this reader confirms nothing; what waits goes
+	# out before a transaction that takes its time.
+	$reader->stop('INT', 20);
+	$source->psql('postgres', <<'SQL');
 call commits(10);
 insert into unwanted select generate_series(1, 200000);
 call commits(10);
 SQL
-start_reader();
-$last += 20;
-ok(received($last, 60), 'small ones around a large one that is not wanted');
-is_deeply(ids(), [ 1 .. $last ], 'each once, in order');
-
-$reader->stop('INT', 20);
+	start_reader();
+	$last += 20;
+	ok(received($last - $first + 1, 60),
+		'small ones around a large one that is not wanted');
+	is_deeply(ids(), [ $first .. $last ], 'each once, in order');
+	if ($format eq 'binary')
+	{
+		my ($packets, undef, $commits) = packets(slurp($out));
+		is($commits, $last - $first + 1, 'each with its commit');
+		cmp_ok($packets, '<', $commits / 10, 'many in a packet');
+	}
+	$reader->stop('INT', 20);
+}
 
 # The SQL functions, over a connection that may replicate.
 my $r = $source->try_psql('postgres replication=database',
@@ -94,10 +136,11 @@ my $r = $source->try_psql('postgres replication=database',
 	  . "'proto_version', '1', 'format', 'text')");
 is($r->{code}, 0, 'the SQL functions over a replication connection')
   or diag $r->{err};
+$source->psql('postgres',
+	"select pg_replication_slot_advance('s', pg_current_wal_flush_lsn())");
 $source->psql('postgres', "insert into t (v) values ('after')");
-unlink $out;
 start_reader();
-ok(received(++$last, 60), 'and the slot goes on');
+ok(received(1, 60), 'and the slot goes on');
 $reader->stop('INT', 20);
 
 done_testing();
