@@ -202,6 +202,7 @@ sub write_many
 	my ($source) = @_;
 	my $rounds = int($wanted / 100_000) || 1;
 	(my $values = $nine_values) =~ s/'/''/g;
+	$values =~ s/%/%%/g; # it goes through format()
 	$source->psql('bench', <<"SQL");
 create procedure many() language plpgsql as \$\$
 begin

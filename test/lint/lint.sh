@@ -54,6 +54,12 @@ headers_alone()
 	return $rc
 }
 
+# The table of powers of ten is what its script prints.
+powers_of_ten()
+{
+	perl uploader/codec/pow10.pl | diff - uploader/codec/pow10.h
+}
+
 shell_scripts()
 {
 	local f rc=0
@@ -105,6 +111,7 @@ check "headers compile alone" headers_alone
 check "complexity" not_too_complex
 check "versions agree" perl test/lint/versions.pl
 check "README lists the settings" readme_table
+check "powers of ten" powers_of_ten
 check "shell scripts" shell_scripts
 check "Perl scripts" perl_scripts
 exit $code
