@@ -51,6 +51,7 @@ lab_init(Lab *l)
 	memcpy(l->pipe.writer, "0a0b0c0d", 9);
 	queue_init(&l->pipe.events);
 	queue_init(&l->pipe.objects);
+	queue_init(&l->pipe.puts);
 	queue_init(&l->pipe.checkpoints);
 	budget_init(&l->pipe.budget, 4 << 20); /* nobody ships: never used up */
 	pthread_mutex_init(&l->pipe.lock, NULL);
@@ -90,6 +91,7 @@ lab_done(Lab *l)
 	entry_free(l->pipe.loads);
 	queue_done(&l->pipe.events);
 	queue_done(&l->pipe.objects);
+	queue_done(&l->pipe.puts);
 	queue_done(&l->pipe.checkpoints);
 	budget_done(&l->pipe.budget);
 	buf_done(&l->packet);

@@ -226,6 +226,33 @@ test_parse(void **state)
 }
 
 static void
+test_writer(void **state)
+{
+	static const struct
+	{
+		const char *key;
+		bool by;
+	} rows[] = {
+		{ "s/t/part-000000000042-0000-9f3a1c07.json.zst", true },
+		{ "s/t/part-000000000042-0000-9f3a1c07", true },
+		{ "s/t/load-00000000000000aa-0000-9f3a1c07.json", true },
+		{ "s/t/part-000000000042-0000-9f3a1c08.json.zst", false },
+		{ "s/t/part-000000000042-0000-9f3a1c070.json", false },
+		{ "s/t/part-000000000042-9f3a1c07-0000.json", false },
+		{ "s/9f3a1c07/part-42-0000", false },
+		{ "s/t-9f3a1c07/part", false },
+		{ "", false },
+	};
+
+	(void) state;
+	for (size_t i = 0; i < COUNT(rows); i++)
+	{
+		if (key_is_by(rows[i].key, "9f3a1c07") != rows[i].by)
+			fail_msg("%s", rows[i].key);
+	}
+}
+
+static void
 test_patterns(void **state)
 {
 	static const struct
@@ -300,7 +327,8 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_segments), cmocka_unit_test(test_injective),
 		cmocka_unit_test(test_keys),     cmocka_unit_test(test_partitions),
-		cmocka_unit_test(test_parse),    cmocka_unit_test(test_patterns),
+		cmocka_unit_test(test_parse),    cmocka_unit_test(test_writer),
+		cmocka_unit_test(test_patterns),
 	};
 
 	return cmocka_run_group_tests_name("key", tests, NULL, NULL);

@@ -29,6 +29,7 @@
 #define HOUR 498680 /* 2026-11-21 08:00 UTC */
 #define TABLES 5
 #define SHIPPERS 2
+#define PUTTERS 3
 
 typedef struct Lab
 {
@@ -42,6 +43,8 @@ typedef struct Lab
 	int64_t rows[TABLES];
 	Lsn lsn;
 	pthread_t shippers[SHIPPERS];
+	pthread_t putters[PUTTERS];
+	int nputters;
 	Store *store;
 } Lab;
 
@@ -63,6 +66,7 @@ lab_init(Lab *l, Compression compression)
 	memcpy(l->pipe.writer, "0a0b0c0d", 9);
 	queue_init(&l->pipe.events);
 	queue_init(&l->pipe.objects);
+	queue_init(&l->pipe.puts);
 	queue_init(&l->pipe.checkpoints);
 	budget_init(&l->pipe.budget, l->options.memory_limit);
 	pthread_mutex_init(&l->pipe.lock, NULL);
@@ -107,6 +111,7 @@ lab_done(Lab *l)
 	store_close(l->store);
 	queue_done(&l->pipe.events);
 	queue_done(&l->pipe.objects);
+	queue_done(&l->pipe.puts);
 	queue_done(&l->pipe.checkpoints);
 	budget_done(&l->pipe.budget);
 	pthread_cond_destroy(&l->pipe.changed);
@@ -123,12 +128,25 @@ start_shippers(Lab *l)
 			pthread_create(&l->shippers[i], NULL, ship_main, &l->pipe), 0);
 }
 
+/* Before the shippers. */
+static void
+start_putters(Lab *l)
+{
+	l->pipe.putters = l->nputters = PUTTERS;
+	for (int i = 0; i < PUTTERS; i++)
+		assert_int_equal(
+			pthread_create(&l->putters[i], NULL, put_main, &l->pipe), 0);
+}
+
 static void
 join_shippers(Lab *l)
 {
 	queue_close(&l->pipe.objects);
 	for (int i = 0; i < SHIPPERS; i++)
 		assert_int_equal(pthread_join(l->shippers[i], NULL), 0);
+	queue_close(&l->pipe.puts);
+	for (int i = 0; i < l->nputters; i++)
+		assert_int_equal(pthread_join(l->putters[i], NULL), 0);
 }
 
 /* A batch of n lines of a table; "piece" ends in the middle of a line. */
@@ -285,6 +303,79 @@ test_order(void **state)
 }
 
 /*
+ * Objects of one batch, small and large: putters write the small ones.  The
+ * first of each table brings its schema file.
+ */
+static void
+test_putters(void **state)
+{
+	Checkpoint *c = checkpoint_new(5);
+	Buf key, text;
+	Lab l;
+	Err err;
+
+	(void) state;
+	srandom(7);
+	lab_init(&l, COMPRESS_NONE);
+	start_putters(&l);
+	start_shippers(&l);
+	c->closing = true;
+	for (int t = 0; t < TABLES; t++)
+		checkpoint_add_table(c, l.tables[t], 1);
+	for (int i = 0; i < 300; i++)
+	{
+		int t = i < TABLES ? i : (int) (random() % TABLES);
+		int n = i % 10 == 0 ? 5000 : 1 + (int) (random() % 50);
+
+		checkpoint_ship(&l.pipe, c, batch(&l, t, n, false));
+	}
+	checkpoint_close(&l.pipe, c, 1000, 0);
+	join_shippers(&l);
+	assert_int_equal(l.pipe.error.kind, ERR_NONE);
+	assert_int_equal(c->outstanding, 0);
+	assert_int_equal(c->entry->nobjects, 300);
+	assert_int_equal(c->entry->nschemas, TABLES);
+	buf_init(&key, 1024);
+	buf_init(&text, 1 << 20);
+	for (int t = 0; t < TABLES; t++)
+	{
+		const Table *table = l.tables[t];
+
+		check_table(&l, c->entry, t);
+		assert_null(table->unwritten);
+		assert_true(table->file_known && !table->file_due);
+		buf_reset(&key);
+		key_add_schema(&key, table->schema, table->name, table->hash);
+		assert_true(store_get(l.store, buf_cstr(&key), &text, &err));
+	}
+	buf_done(&key);
+	buf_done(&text);
+	(void) queue_pop(&l.pipe.checkpoints, 0);
+	checkpoint_free(c);
+	lab_done(&l);
+}
+
+/* A session that ends frees what putters had not come to. */
+static void
+test_puts_left(void **state)
+{
+	Checkpoint *c = checkpoint_new(5);
+	Lab l;
+
+	(void) state;
+	lab_init(&l, COMPRESS_ZSTD);
+	l.pipe.putters = 1; /* which does not run */
+	start_shippers(&l);
+	c->closing = true;
+	for (int i = 0; i < 20; i++)
+		checkpoint_ship(&l.pipe, c, batch(&l, i % TABLES, 10, false));
+	join_shippers(&l);
+	assert_int_equal(c->outstanding, 20);
+	checkpoint_free(c);
+	lab_done(&l);
+}
+
+/*
  * A line that goes on in the next batch keeps its object open, whatever it
  * has grown to and however little memory there is.
  */
@@ -434,6 +525,7 @@ main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_names),   cmocka_unit_test(test_order),
+		cmocka_unit_test(test_putters), cmocka_unit_test(test_puts_left),
 		cmocka_unit_test(test_pieces),  cmocka_unit_test(test_full),
 		cmocka_unit_test(test_abandon), cmocka_unit_test(test_gone),
 	};

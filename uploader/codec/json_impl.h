@@ -28,7 +28,7 @@ typedef struct JsonColumn
 	uint8_t form; /* JsonForm */
 	bool key;
 	bool numeric_string;
-	char *head; /* "name": with a comma before it */
+	const char *head; /* "name": with a comma before it */
 	size_t head_n;
 	size_t head_room; /* rounded up to a step, and head is as long */
 } JsonColumn;
@@ -37,6 +37,7 @@ struct JsonTable
 {
 	int ncols;
 	JsonColumn *cols;
+	char *heads;
 	bool raw_text;
 	size_t whole_max;
 	bool before_always; /* identity full without a primary key */
@@ -45,7 +46,7 @@ struct JsonTable
 	/* of the row being written */
 	int *withheld; /* columns, for the end of the line */
 	int nwithheld;
-	int *jsonnull;
+	int *jsonnull; /* behind those, in the same memory */
 	int njsonnull;
 };
 

@@ -31,7 +31,7 @@ enum
 };
 
 #define SCRATCH_MAX ((size_t) 1 << 31)
-#define HEAD_MAX ((size_t) 1 << 19) /* a str of the wire, escaped */
+#define HEADS_MAX ((size_t) 1 << 30) /* 1,600 strs of the wire, escaped */
 #define HEAD_STEP 16
 
 /*
@@ -70,11 +70,14 @@ declared_digits(int32_t typmod)
 	return typmod >= 4 ? ((typmod - 4) >> 16) & 0xffff : 0;
 }
 
+/* Appends the column's head, with room for whole steps, to heads. */
 static void
-column_init(JsonColumn *c, const SchemaColumn *s, const JsonOptions *o)
+column_init(JsonColumn *c, const SchemaColumn *s, const JsonOptions *o,
+			Buf *heads)
 {
+	static const char room[HEAD_STEP];
+	size_t start = heads->n;
 	int digits = declared_digits(s->typmod);
-	Buf b;
 
 	c->kind = s->kind;
 	c->form = (uint8_t) form_of(s);
@@ -82,15 +85,27 @@ column_init(JsonColumn *c, const SchemaColumn *s, const JsonOptions *o)
 	c->numeric_string =
 		o->numeric == JSON_NUMERIC_STRING ||
 		(o->numeric == JSON_NUMERIC_AUTO && (digits == 0 || digits > 15));
-	buf_init(&b, HEAD_MAX);
-	buf_str(&b, ",");
-	json_put_string(&b, (const uint8_t *) s->json_name, strlen(s->json_name));
-	buf_str(&b, ":");
-	c->head_n = b.n;
-	c->head_room = (b.n + HEAD_STEP - 1) / HEAD_STEP * HEAD_STEP;
-	c->head = xcalloc(1, c->head_room);
-	memcpy(c->head, buf_cstr(&b), b.n);
-	buf_done(&b);
+	buf_str(heads, ",");
+	json_put_string(heads, (const uint8_t *) s->json_name,
+					strlen(s->json_name));
+	buf_str(heads, ":");
+	c->head_n = heads->n - start;
+	c->head_room = (c->head_n + HEAD_STEP - 1) / HEAD_STEP * HEAD_STEP;
+	buf_add(heads, room, c->head_room - c->head_n);
+}
+
+/* Takes the memory of heads, where those of all columns stand in a row. */
+static void
+take_heads(JsonTable *t, Buf *heads)
+{
+	size_t at = 0;
+
+	t->heads = xrealloc(heads->p, heads->n + 1);
+	for (int i = 0; i < t->ncols; i++)
+	{
+		t->cols[i].head = t->heads + at;
+		at += t->cols[i].head_room;
+	}
 }
 
 JsonTable *
@@ -98,20 +113,23 @@ json_table_new(const Schema *schema, const JsonOptions *options)
 {
 	JsonTable *t = xcalloc(1, sizeof(*t));
 	bool has_pk = false;
+	Buf heads;
 
 	t->ncols = schema->ncols;
 	t->cols = xcalloc((size_t) t->ncols, sizeof(*t->cols));
-	t->withheld = xcalloc((size_t) t->ncols, sizeof(int));
-	t->jsonnull = xcalloc((size_t) t->ncols, sizeof(int));
+	t->withheld = xcalloc(2 * (size_t) t->ncols, sizeof(int));
+	t->jsonnull = t->withheld + t->ncols;
 	t->raw_text = options->raw_text;
 	t->before = options->before;
 	t->whole_max = options->whole_max ? options->whole_max : JSON_WHOLE_MAX;
 	buf_init(&t->scratch, SCRATCH_MAX);
+	buf_init(&heads, HEADS_MAX);
 	for (int i = 0; i < t->ncols; i++)
 	{
-		column_init(&t->cols[i], &schema->cols[i], options);
+		column_init(&t->cols[i], &schema->cols[i], options, &heads);
 		has_pk |= schema->cols[i].pk > 0;
 	}
+	take_heads(t, &heads);
 	t->before_always = schema->identity == 'f' && !has_pk;
 	return t;
 }
@@ -121,11 +139,9 @@ json_table_free(JsonTable *t)
 {
 	if (!t)
 		return;
-	for (int i = 0; i < t->ncols; i++)
-		free(t->cols[i].head);
+	free(t->heads);
 	free(t->cols);
 	free(t->withheld);
-	free(t->jsonnull);
 	buf_done(&t->scratch);
 	free(t);
 }

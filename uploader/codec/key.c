@@ -96,6 +96,16 @@ key_parse_part(const char *key, int64_t *out_seq)
 }
 
 bool
+key_is_by(const char *key, const char *writer)
+{
+	const char *s = strrchr(last_segment(key), '-');
+	size_t n = strlen(writer);
+
+	return s && strncmp(s + 1, writer, n) == 0 &&
+		   (s[n + 1] == '.' || s[n + 1] == '\0');
+}
+
+bool
 key_parse_load(const char *key, char *id, size_t size)
 {
 	const char *s = last_segment(key);

@@ -46,6 +46,9 @@ void key_add_schema(Buf *out, const char *schema, const char *table,
  */
 bool key_parse_part(const char *key, int64_t *out_seq);
 
+/* Whether the key's last segment is "…-<writer>", with or without a suffix. */
+bool key_is_by(const char *key, const char *writer);
+
 /* Reads the load id of "…/load-<id>-<n>-<writer>…" into id (size 17). */
 bool key_parse_load(const char *key, char *id, size_t size);
 

@@ -74,15 +74,15 @@ schema_new(const char *schema, const char *table, int ncols)
 	s->schema = xstrdup(schema);
 	s->table = xstrdup(table);
 	s->ncols = ncols;
+	atomic_init(&s->users, 1);
 	s->cols = xcalloc((size_t) ncols, sizeof(*s->cols));
 	return s;
 }
 
-void
-schema_free(Schema *s)
+/* Those of the columns, where each is a piece of memory. */
+static void
+free_strings(Schema *s)
 {
-	if (!s)
-		return;
 	for (int i = 0; i < s->ncols; i++)
 	{
 		free(s->cols[i].name);
@@ -90,6 +90,23 @@ schema_free(Schema *s)
 		free(s->cols[i].type_schema);
 		free(s->cols[i].type_name);
 	}
+}
+
+Schema *
+schema_ref(Schema *s)
+{
+	atomic_fetch_add(&s->users, 1);
+	return s;
+}
+
+void
+schema_free(Schema *s)
+{
+	if (!s || atomic_fetch_sub(&s->users, 1) > 1)
+		return;
+	if (!s->strings)
+		free_strings(s);
+	free(s->strings);
 	free(s->cols);
 	free(s->schema);
 	free(s->table);
@@ -172,13 +189,69 @@ schema_encode(const Schema *s, Buf *out)
 	buf_str(out, "]}\n");
 }
 
+/*
+ * Moves *string to block + n, unless it is the same as "other", whose place it
+ * then shares.  Returns the bytes used.  Without a block it only counts.
+ */
+static size_t
+pack_string(char *block, size_t n, char **string, char *other)
+{
+	size_t size = strlen(*string) + 1;
+	bool same = other && strcmp(*string, other) == 0;
+	char *to = same ? other : block + n;
+
+	if (!block)
+		return same ? 0 : size;
+	if (!same)
+		memcpy(to, *string, size);
+	free(*string);
+	*string = to;
+	return same ? 0 : size;
+}
+
+static size_t
+pack_into(Schema *s, char *block)
+{
+	size_t n = 0;
+
+	for (int i = 0; i < s->ncols; i++)
+	{
+		SchemaColumn *c = &s->cols[i];
+		SchemaColumn *before = i > 0 ? c - 1 : NULL;
+
+		n += pack_string(block, n, &c->name, NULL);
+		n += pack_string(block, n, &c->json_name, c->name);
+		n += pack_string(block, n, &c->type_schema,
+						 before ? before->type_schema : NULL);
+		n += pack_string(block, n, &c->type_name,
+						 before ? before->type_name : NULL);
+	}
+	return n;
+}
+
+/*
+ * One piece of memory instead of four a column: with ten thousand tables that
+ * is a third of what they take.
+ */
+static void
+pack_strings(Schema *s)
+{
+	char *block;
+
+	if (s->ncols == 0 || s->strings)
+		return;
+	block = xmalloc(pack_into(s, NULL));
+	(void) pack_into(s, block);
+	s->strings = block;
+}
+
 void
 schema_finish(Schema *s)
 {
 	Buf b;
 	uint8_t sum[SHA256_LEN];
 
-	for (int i = 0; i < s->ncols; i++)
+	for (int i = 0; !s->strings && i < s->ncols; i++)
 	{
 		SchemaColumn *c = &s->cols[i];
 
@@ -192,6 +265,7 @@ schema_finish(Schema *s)
 	for (int i = 0; i < SCHEMA_HASH_LEN / 2; i++)
 		(void) snprintf(s->hash + 2 * i, 3, "%02x", sum[i]); /* fits */
 	buf_done(&b);
+	pack_strings(s);
 }
 
 static bool

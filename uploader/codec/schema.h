@@ -12,6 +12,7 @@
 #ifndef SCHEMA_H
 #define SCHEMA_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -49,10 +50,19 @@ typedef struct Schema
 	int ncols;
 	SchemaColumn *cols;
 	char hash[SCHEMA_HASH_LEN + 1]; /* set by schema_finish, schema_parse */
+	atomic_int users; /* schema_ref() and schema_free() count them */
+	char *strings; /* set by schema_finish: those of the columns, in one piece
+					*/
 } Schema;
 
 /* An empty schema with room for ncols columns, all zero. */
 Schema *schema_new(const char *schema, const char *table, int ncols);
+
+/*
+ * One more user of a finished schema, which nobody changes then; each frees
+ * it, in any thread, and the last one ends it.
+ */
+Schema *schema_ref(Schema *s);
 void schema_free(Schema *s);
 
 /*

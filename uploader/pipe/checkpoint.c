@@ -45,8 +45,8 @@ checkpoint_drop(Pipe *p, Checkpoint *c)
 	pthread_mutex_unlock(&p->lock);
 }
 
-void
-checkpoint_add_table(Checkpoint *c, Table *t, Lsn lsn)
+static void
+name_schema(Checkpoint *c, const Table *t, Lsn lsn)
 {
 	EntrySchema *s = entry_add_schema(c->entry);
 
@@ -54,6 +54,19 @@ checkpoint_add_table(Checkpoint *c, Table *t, Lsn lsn)
 	entry_set(&s->table, t->name);
 	entry_set(&s->hash, t->hash);
 	s->lsn = lsn;
+}
+
+void
+checkpoint_add_table(Checkpoint *c, Table *t, Lsn lsn)
+{
+	name_schema(c, t, lsn);
+	t->file_known = t->file_due = true;
+}
+
+void
+checkpoint_add_loaded(Checkpoint *c, Table *t, Lsn lsn)
+{
+	name_schema(c, t, lsn);
 	c->tables =
 		xrealloc(c->tables, ((size_t) c->ntables + 1) * sizeof(Table *));
 	c->tables[c->ntables++] = t;
@@ -100,10 +113,14 @@ new_object(Pipe *p, Checkpoint *c, const Batch *b)
 {
 	char name[64];
 	ObjectPlace place = { c->entry, &c->outstanding, name, NULL };
+	Object *o;
 
 	(void) snprintf(name, sizeof(name), "part-%012" PRId64 "-%04d-%s",
 					c->entry->seq, c->next_object++, p->writer);
-	return object_new(p, &place, b->table, b->hour);
+	o = object_new(p, &place, b->table, b->hour);
+	o->brings_file = b->table->file_due;
+	b->table->file_due = false;
+	return o;
 }
 
 void
@@ -155,24 +172,6 @@ wait_for_objects(Pipe *p, Checkpoint *c)
 	return all;
 }
 
-static bool
-write_schema_file(Pipe *p, Store *store, const Table *t, Err *err)
-{
-	Buf key;
-	bool ok;
-
-	buf_init(&key, 1024);
-	key_add_schema(&key, t->schema, t->name, t->hash);
-	do
-	{
-		ok = store_put(store, buf_cstr(&key), t->file, true, err);
-		/* The name is the content's hash: who was first wrote the same. */
-		ok = ok || err->kind == ERR_EXISTS;
-	} while (!ok && pipe_again(p, "writing a schema file", err));
-	buf_done(&key);
-	return ok;
-}
-
 /* How many loads are open after this entry, and since when. */
 static void
 count_loads(Entry *e, const Entry *before)
@@ -219,7 +218,7 @@ write_entry(Pipe *p, Store *store, Checkpoint *c, Err *err)
 	bool ok = true;
 
 	for (int i = 0; ok && i < c->ntables; i++)
-		ok = write_schema_file(p, store, c->tables[i], err);
+		ok = table_put_file(p, store, c->tables[i], err);
 	if (!ok)
 		return false;
 	do

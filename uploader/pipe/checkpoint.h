@@ -29,7 +29,8 @@ struct Checkpoint
 	int next_object; /* n in the object's name */
 	Object *open;    /* that may get more batches, the latest first */
 	bool closing;    /* each batch is the last of its object */
-	Table **tables;  /* whose schema files go before the entry; borrowed */
+	Table **tables;  /* loaded: their schema files go before the entry;
+					  * borrowed */
 	int ntables;
 	int64_t no_key; /* updates and deletes in it that name no row */
 	Checkpoint *next_dropped;
@@ -44,8 +45,14 @@ void checkpoint_free(Checkpoint *c);
  */
 void checkpoint_drop(Pipe *p, Checkpoint *c);
 
-/* The entry will name this table's schema, from lsn on. */
+/*
+ * The entry will name this table's schema, from lsn on.  The table's next
+ * object brings the schema file, so that they are not written one by one.
+ */
 void checkpoint_add_table(Checkpoint *c, Table *t, Lsn lsn);
+
+/* The same of a table that was loaded: the committer writes the file. */
+void checkpoint_add_loaded(Checkpoint *c, Table *t, Lsn lsn);
 
 /*
  * Takes b: it goes into the object of its table and partition, which stays

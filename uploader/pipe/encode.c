@@ -122,7 +122,7 @@ add_done_loads(Encoder *e)
 		l->lsn = load->lsn;
 		l->state = load->gone ? LOAD_GIVEN_UP : LOAD_DONE;
 		if (!load->gone)
-			checkpoint_add_table(e->cp, load->table, load->lsn);
+			checkpoint_add_loaded(e->cp, load->table, load->lsn);
 		pthread_mutex_lock(&e->p->lock);
 		for (int k = 0; k < load->list->nobjects; k++)
 		{
@@ -270,7 +270,7 @@ make_room(Encoder *e)
 static Table *
 table_of(Encoder *e, FrameRelation *rel)
 {
-	const Schema *s = rel->schema;
+	Schema *s = rel->schema;
 	uint32_t h = 0;
 	Table *t;
 

@@ -165,6 +165,8 @@ object_free(Pipe *p, Object *o)
 		batch_free(p, b);
 	}
 	object_hold(p, o, 0);
+	budget_charge(&p->budget, -(int64_t) o->body.n);
+	free((void *) o->body.p);
 	compressor_free(o->compressor);
 	store_writer_drop(o->writer);
 	free(o->key);

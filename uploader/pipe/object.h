@@ -35,13 +35,14 @@
 
 struct Object
 {
-	QueueItem link; /* in the ready queue */
+	QueueItem link; /* in the ready queue, or that of the putters */
 	Table *table;
 	int64_t hour;
 	char *key;
 	Entry *list; /* that names it, as number "index" */
 	int index;
 	int *outstanding; /* objects of that list that are not durable */
+	bool brings_file; /* the table's schema file is written with it */
 
 	/* the maker's */
 	int64_t line_bytes; /* so far */
@@ -60,6 +61,8 @@ struct Object
 	Compressor *compressor;
 	StoreWriter *writer; /* NULL before the first batch is in */
 	int64_t held;        /* memory of both, reserved in the budget */
+
+	Slice body; /* of the putters: all of it, compressed; owned, charged */
 };
 
 /* What names an object, and where it is listed. */

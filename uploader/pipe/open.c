@@ -163,10 +163,7 @@ ship_chain(OpenBatches *o, Checkpoint *c, Batch *b)
 			continue;
 		}
 		if (!b->table->file_known)
-		{
 			checkpoint_add_table(c, b->table, b->first.lsn);
-			b->table->file_known = true;
-		}
 		checkpoint_ship(o->p, c, b);
 	}
 }

@@ -40,25 +40,23 @@ pipe_fail(Pipe *p, const Err *err)
 	pthread_mutex_unlock(&p->lock);
 	queue_close(&p->events);
 	queue_close(&p->objects);
+	queue_close(&p->puts);
 	queue_close(&p->checkpoints);
 	pipe_wake(p);
 }
 
 Table *
-table_new(const Pipe *p, const Schema *schema)
+table_new(const Pipe *p, Schema *schema)
 {
 	Table *t = xcalloc(1, sizeof(*t));
 	JsonOptions json = p->options->json;
-	Buf b;
 
 	json.raw_text = p->raw_text;
 	t->schema = xstrdup(schema->schema);
 	t->name = xstrdup(schema->table);
 	memcpy(t->hash, schema->hash, sizeof(t->hash));
 	t->json = json_table_new(schema, &json);
-	buf_init(&b, SCHEMA_FILE_MAX);
-	schema_encode(schema, &b);
-	t->file = buf_slice(&b); /* the buffer's memory goes to the table */
+	t->unwritten = schema_ref(schema);
 	return t;
 }
 
@@ -69,9 +67,36 @@ table_free(Table *t)
 		return;
 	free(t->schema);
 	free(t->name);
-	free((void *) t->file.p);
+	schema_free(t->unwritten);
 	json_table_free(t->json);
 	free(t);
+}
+
+bool
+table_put_file(Pipe *p, Store *store, Table *t, Err *err)
+{
+	Buf key;
+	Buf file;
+	bool ok;
+
+	buf_init(&key, 1024);
+	buf_init(&file, SCHEMA_FILE_MAX);
+	key_add_schema(&key, t->schema, t->name, t->hash);
+	schema_encode(t->unwritten, &file);
+	do
+	{
+		ok = store_put(store, buf_cstr(&key), buf_slice(&file), true, err);
+		/* The name is the content's hash: who was first wrote the same. */
+		ok = ok || err->kind == ERR_EXISTS;
+	} while (!ok && pipe_again(p, "writing a schema file", err));
+	buf_done(&key);
+	buf_done(&file);
+	if (ok)
+	{
+		schema_free(t->unwritten);
+		t->unwritten = NULL;
+	}
+	return ok;
 }
 
 /*

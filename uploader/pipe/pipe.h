@@ -87,8 +87,9 @@ typedef struct LoadTable LoadTable;
 
 /*
  * One version of one table, as one thread writes it: the encoder's live in
- * its registry, the loader has its own.  Immutable but for "open",
- * "file_known" and "no_key", which are the encoder's.
+ * its registry, the loader has its own.  Immutable but for "unwritten", which
+ * is used by who writes it, and "file_known", "file_due", "open" and "no_key",
+ * which are the encoder's.
  */
 typedef struct Table
 {
@@ -96,8 +97,9 @@ typedef struct Table
 	char *schema;
 	char *name;
 	char hash[SCHEMA_HASH_LEN + 1];
-	Slice file;      /* bytes of the schema file, owned */
-	bool file_known; /* a checkpoint of this session names it */
+	Schema *unwritten; /* until the schema file is durable */
+	bool file_known;   /* a checkpoint of this session names it */
+	bool file_due;     /* its next object brings the file */
 	JsonTable *json;
 	Batch *open;    /* batches that still grow, one a partition */
 	int64_t no_key; /* updates and deletes that name no row, this session */
@@ -128,9 +130,11 @@ typedef struct Pipe
 	Entry *start;   /* the last entry when the session started */
 	Entry *loads;   /* its loads member: to be announced by this session */
 	bool raw_text;  /* the server is SQL_ASCII */
+	int putters;    /* 0: shippers put all objects themselves */
 
 	Queue events;      /* to the encoder */
 	Queue objects;     /* to the shippers: those with something to do */
+	Queue puts;        /* to the putters: small ones, compressed */
 	Queue checkpoints; /* to the committer */
 	Budget budget;
 	atomic_long queued_bytes; /* memory of packets in events */
@@ -172,8 +176,11 @@ void pipe_fail(Pipe *p, const Err *err);
 void pipe_wake(Pipe *p);
 
 /* The caller owns it, and frees it when no batch points to it any more. */
-Table *table_new(const Pipe *p, const Schema *schema);
+Table *table_new(const Pipe *p, Schema *schema);
 void table_free(Table *t);
+
+/* Makes the schema file durable. */
+bool table_put_file(Pipe *p, Store *store, Table *t, Err *err) MUST_CHECK;
 
 /* The options with which each thread opens its own store. */
 bool pipe_open_store(Pipe *p, Store **out, Err *err) MUST_CHECK;

@@ -28,7 +28,8 @@
 #include "pipe/start.h"
 #include "pipe/sweep.h"
 
-#define SHIPPERS 2
+#define SHIPPERS 2 /* they compress */
+#define PUTTERS 6  /* they wait for the store */
 #define BACKOFF_BASE_MS 200
 #define BACKOFF_CAP_MS 20000
 #define KEPT_MAX (INT64_C(16) << 20)
@@ -41,6 +42,7 @@ typedef struct Threads
 	pthread_t sweeper;
 	pthread_t loader;
 	pthread_t shippers[SHIPPERS];
+	pthread_t putters[PUTTERS];
 	bool loading;
 } Threads;
 
@@ -63,6 +65,7 @@ pipe_init(Pipe *p, const RunOptions *o)
 	p->loads = entry_new();
 	queue_init(&p->events);
 	queue_init(&p->objects);
+	queue_init(&p->puts);
 	queue_init(&p->checkpoints);
 	budget_init(&p->budget, o->memory_limit);
 	budget_keep(&p->budget, kept_for_objects(o->memory_limit));
@@ -110,6 +113,7 @@ pipe_done(Pipe *p)
 	entry_free(p->loads);
 	queue_done(&p->events);
 	queue_done(&p->objects);
+	queue_done(&p->puts);
 	queue_done(&p->checkpoints);
 	budget_done(&p->budget);
 	pthread_cond_destroy(&p->changed);
@@ -143,6 +147,9 @@ start_threads(Pipe *p, Threads *t)
 	bool ok = true;
 
 	t->loading = p->nload_tables > 0;
+	p->putters = PUTTERS;
+	for (int i = 0; i < PUTTERS; i++)
+		ok &= pthread_create(&t->putters[i], NULL, put_main, p) == 0;
 	for (int i = 0; i < SHIPPERS; i++)
 		ok &= pthread_create(&t->shippers[i], NULL, ship_main, p) == 0;
 	ok &= pthread_create(&t->committer, NULL, checkpoint_main, p) == 0;
@@ -178,6 +185,9 @@ join_threads(Pipe *p, Threads *t)
 	queue_close(&p->objects);
 	for (int i = 0; i < SHIPPERS; i++)
 		pthread_join(t->shippers[i], NULL);
+	queue_close(&p->puts);
+	for (int i = 0; i < PUTTERS; i++)
+		pthread_join(t->putters[i], NULL);
 	queue_close(&p->checkpoints);
 	pthread_join(t->committer, NULL);
 	pthread_mutex_lock(&p->lock);

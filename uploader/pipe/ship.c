@@ -1,11 +1,14 @@
 /*-------------------------------------------------------------------------
  * ship.c
- *	  Shippers: threads that compress batches and write objects.
+ *	  Shippers: threads that compress batches and write objects.  Putters:
+ *	  threads that only wait for the store.
  *
  * An object of one batch, closed before a shipper came to it, is one frame
- * and one put: so are most where there are many tables.  Any other is a frame
- * that grows with each batch, sent in parts; its last part, or all of it when
- * there is only one, goes out when it is closed.
+ * and one put: so are most where there are many tables.  A small one goes on
+ * to a putter, so that a store's answer, tens of milliseconds on a network,
+ * is not waited for with a compressor in hand, and several are waited for at
+ * a time.  Any other is a frame that grows with each batch, sent in parts; its
+ * last part, or all of it when there is only one, goes out when it is closed.
  *
  * A call to the store that fails with what may pass is repeated for as long
  * as the session lives, with bytes that are still held.  Where an upload is
@@ -16,11 +19,16 @@
  */
 #include "pipe/ship.h"
 
+#include <stdlib.h>
+#include <string.h>
+
 #include "base/log.h"
+#include "base/mem.h"
 #include "codec/hash.h"
 #include "pipe/object.h"
 
 #define OBJECT_MAX_BYTES ((size_t) 4 << 30)
+#define PUT_BYTES ((size_t) 64 << 10)    /* a small object is shorter */
 #define PIECE_BYTES ((size_t) 256 << 10) /* of lines: so far "out" may grow */
 
 /*
@@ -64,12 +72,34 @@ take_compressor(Shipper *s)
 	return c ? c : compressor_new(s->p->options->compression, LEVEL);
 }
 
-/* The whole object is in b. */
+/* Puts a whole object, and the schema file that comes with it. */
 static bool
-put_whole(Shipper *s, Object *o, Batch *b, Err *err)
+put_object(Pipe *p, Store *store, Object *o, Slice body, Err *err)
 {
 	bool ok;
 
+	do
+		ok = store_put(store, o->key, body, false, err);
+	while (!ok && pipe_again(p, "writing an object", err));
+	return ok && (!o->brings_file || table_put_file(p, store, o->table, err));
+}
+
+/* What was compressed goes on to a putter. */
+static void
+hand_on(Shipper *s, Object *o)
+{
+	uint8_t *body = xmalloc(s->out.n + 1);
+
+	memcpy(body, s->out.p, s->out.n);
+	o->body = (Slice){ body, s->out.n };
+	budget_charge(&s->p->budget, (int64_t) o->body.n);
+	queue_push(&s->p->puts, &o->link);
+}
+
+/* The whole object is in b; *out_gone: o is a putter's now. */
+static bool
+put_whole(Shipper *s, Object *o, Batch *b, bool *out_gone, Err *err)
+{
 	if (!s->compressor)
 		s->compressor = take_compressor(s);
 	if (!compressor_run(s->compressor, buf_slice(&b->buf), &s->out, err))
@@ -79,10 +109,11 @@ put_whole(Shipper *s, Object *o, Batch *b, Err *err)
 	budget_charge(&s->p->budget, -(int64_t) b->buf.cap);
 	b->charged -= (int64_t) b->buf.cap;
 	buf_done(&b->buf);
-	do
-		ok = store_put(s->store, o->key, buf_slice(&s->out), false, err);
-	while (!ok && pipe_again(s->p, "writing an object", err));
-	return ok;
+	*out_gone = s->p->putters > 0 && s->out.n > 0 && s->out.n < PUT_BYTES;
+	if (!*out_gone)
+		return put_object(s->p, s->store, o, buf_slice(&s->out), err);
+	hand_on(s, o);
+	return true;
 }
 
 /* Appends what is in s->out; with "last" the object is to be there then. */
@@ -139,6 +170,14 @@ append(Shipper *s, Object *o, Slice lines, bool last, Err *err)
 
 /* The object is durable. */
 static void
+written(Pipe *p, Object *o, int64_t bytes, uint32_t crc)
+{
+	log_debug("object written", "object", o->key, "bytes", log_int(bytes),
+			  NULL);
+	object_done(p, o, bytes, crc);
+}
+
+static void
 finish(Shipper *s, Object *o)
 {
 	int64_t bytes = (int64_t) s->out.n;
@@ -151,9 +190,7 @@ finish(Shipper *s, Object *o)
 	}
 	else
 		crc = crc32c(0, s->out.p, s->out.n);
-	log_debug("object written", "object", o->key, "bytes", log_int(bytes),
-			  NULL);
-	object_done(s->p, o, bytes, crc);
+	written(s->p, o, bytes, crc);
 }
 
 /* One batch of the object, or its end. */
@@ -162,16 +199,21 @@ ship(Shipper *s, Object *o, Err *err)
 {
 	bool last;
 	Batch *b = object_take(s->p, o, &last);
+	bool gone = false;
 	bool ok;
 
 	buf_reset(&s->out);
 	if (b && last && !o->writer)
-		ok = put_whole(s, o, b, err);
+		ok = put_whole(s, o, b, &gone, err);
 	else
+	{
 		ok = append(s, o, b ? buf_slice(&b->buf) : (Slice){ 0 }, last, err);
+		if (ok && last && o->brings_file)
+			ok = table_put_file(s->p, s->store, o->table, err);
+	}
 	batch_free(s->p, b);
-	if (!ok)
-		return false;
+	if (!ok || gone)
+		return ok;
 	if (last)
 		finish(s, o);
 	else
@@ -202,6 +244,30 @@ ship_main(void *arg)
 	return NULL;
 }
 
+void *
+put_main(void *arg)
+{
+	Pipe *p = arg;
+	Store *store = NULL;
+	Err err = { 0 };
+	QueueItem *item;
+	bool ok = pipe_open_store(p, &store, &err);
+
+	while (ok && (item = queue_pop(&p->puts, -1)) != NULL)
+	{
+		Object *o = (Object *) item;
+
+		ok = !atomic_load(&p->stop) || err_set(&err, ERR_STOP, 0, "stopped");
+		ok = ok && put_object(p, store, o, o->body, &err);
+		if (ok)
+			written(p, o, (int64_t) o->body.n, crc32c(0, o->body.p, o->body.n));
+	}
+	if (!ok)
+		pipe_fail(p, &err);
+	store_close(store);
+	return NULL;
+}
+
 /*
  * A Store that makes each call once: the session's end waits for it.  NULL
  * where the session ended because the store does not answer.
@@ -226,7 +292,7 @@ ship_abandon(Pipe *p)
 	Store *store = NULL;
 	bool tried = false;
 
-	while (queue_pop(&p->objects, 0))
+	while (queue_pop(&p->objects, 0) || queue_pop(&p->puts, 0))
 		; /* all of them are in p->alive */
 	while (p->alive)
 	{

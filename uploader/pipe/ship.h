@@ -12,8 +12,12 @@
 
 #include "pipe/pipe.h"
 
-/* A shipper's thread; arg is the Pipe.  Ends when the queue is closed. */
+/*
+ * The threads of a shipper and of a putter; arg is the Pipe.  Each ends when
+ * its queue is closed: that of the putters after the shippers are through.
+ */
 void *ship_main(void *arg);
+void *put_main(void *arg);
 
 /*
  * Once all threads are through: frees the objects that did not become

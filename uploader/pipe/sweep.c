@@ -23,11 +23,22 @@
 #include "pipe/pipe.h"
 #include "store/commitlog.h"
 
+/* Hashes of keys that are kept: 4 MB of them. */
+#define LISTED_MAX ((int64_t) 512 << 10)
+
 typedef struct Names
 {
 	char **names;
 	int n;
 } Names;
+
+/* What one entry lists: the hashes of its objects' keys, in order. */
+typedef struct Listed
+{
+	int64_t seq;
+	uint64_t *hashes;
+	int n;
+} Listed;
 
 typedef struct Sweeper
 {
@@ -36,7 +47,9 @@ typedef struct Sweeper
 	Names tables;   /* "<schema>/<table>/" as in keys */
 	Names suspects; /* keys of the table at hand, or of all uploads */
 	Names ids;      /* of those uploads */
-	Entry *cached;  /* the entry read last */
+	Listed *listed; /* of entries that were read */
+	int nlisted;
+	int64_t nhashes; /* in all of them */
 	int64_t removed;
 	int64_t abandoned;
 	bool warned;  /* that uploads cannot be listed */
@@ -70,18 +83,35 @@ on_schema_file(const StoreItem *item, void *arg)
 	static const char prefix[] = "_cdc/schema/";
 	const char *name = item->key + sizeof(prefix) - 1;
 	const char *slash = strrchr(item->key, '/');
-	size_t n = (size_t) (slash + 1 - name);
 
 	if (strncmp(item->key, prefix, sizeof(prefix) - 1) != 0 || slash < name)
 		return true;
-	for (int i = 0; i < s->tables.n; i++)
-	{
-		if (strncmp(s->tables.names[i], name, n) == 0 &&
-			s->tables.names[i][n] == '\0')
-			return true;
-	}
-	names_add(&s->tables, name, n);
+	names_add(&s->tables, name, (size_t) (slash + 1 - name));
 	return !atomic_load(&s->p->stop);
+}
+
+static int
+compare_names(const void *a, const void *b)
+{
+	return strcmp(*(char *const *) a, *(char *const *) b);
+}
+
+/* A table has a file for each version of its schema. */
+static void
+names_unique(Names *l)
+{
+	int n = 0;
+
+	if (l->n > 0)
+		qsort(l->names, (size_t) l->n, sizeof(char *), compare_names);
+	for (int i = 0; i < l->n; i++)
+	{
+		if (n > 0 && strcmp(l->names[n - 1], l->names[i]) == 0)
+			free(l->names[i]);
+		else
+			l->names[n++] = l->names[i];
+	}
+	l->n = n;
 }
 
 static bool
@@ -93,26 +123,74 @@ on_object(const StoreItem *item, void *arg)
 	return !atomic_load(&s->p->stop);
 }
 
-static bool
-lists(const Entry *e, const char *key)
+static void
+listed_done(Sweeper *s)
 {
-	for (int i = 0; i < e->nobjects; i++)
-	{
-		if (strcmp(e->objects[i].key, key) == 0)
-			return true;
-	}
-	return false;
+	for (int i = 0; i < s->nlisted; i++)
+		free(s->listed[i].hashes);
+	free(s->listed);
+	s->listed = NULL;
+	s->nlisted = 0;
+	s->nhashes = 0;
 }
 
-/* Reads entry seq, unless it is the one at hand. */
-static bool
-read_entry(Sweeper *s, int64_t seq)
+/* FNV-1a.  Where two keys have one hash, a leftover stays. */
+static uint64_t
+hash_key(const char *key)
 {
-	if (s->cached && s->cached->seq == seq)
-		return true;
-	entry_free(s->cached);
-	s->cached = NULL;
-	return commitlog_read(s->store, seq, &s->cached, &s->err);
+	uint64_t h = UINT64_C(14695981039346656037);
+
+	for (; *key; key++)
+		h = (h ^ (uint8_t) *key) * UINT64_C(1099511628211);
+	return h;
+}
+
+static int
+compare_hashes(const void *a, const void *b)
+{
+	uint64_t x = *(const uint64_t *) a;
+	uint64_t y = *(const uint64_t *) b;
+
+	return x < y ? -1 : x > y;
+}
+
+/* What entry seq lists; the tables of a partition share a few entries. */
+static bool
+listed_of(Sweeper *s, int64_t seq, const Listed **out)
+{
+	Entry *e;
+	Listed *l;
+
+	for (int i = 0; i < s->nlisted; i++)
+	{
+		*out = &s->listed[i];
+		if (s->listed[i].seq == seq)
+			return true;
+	}
+	if (!commitlog_read(s->store, seq, &e, &s->err))
+		return false;
+	if (s->nhashes + e->nobjects > LISTED_MAX)
+		listed_done(s);
+	s->listed = xrealloc(s->listed, ((size_t) s->nlisted + 1) * sizeof(Listed));
+	l = &s->listed[s->nlisted++];
+	l->seq = seq;
+	l->n = e->nobjects;
+	l->hashes = xcalloc((size_t) l->n + 1, sizeof(uint64_t));
+	for (int i = 0; i < l->n; i++)
+		l->hashes[i] = hash_key(e->objects[i].key);
+	qsort(l->hashes, (size_t) l->n, sizeof(uint64_t), compare_hashes);
+	s->nhashes += l->n;
+	entry_free(e);
+	*out = l;
+	return true;
+}
+
+static bool
+lists(const Listed *l, const char *key)
+{
+	uint64_t h = hash_key(key);
+
+	return bsearch(&h, l->hashes, (size_t) l->n, sizeof(h), compare_hashes);
 }
 
 /* True where this load was given up by the session's first entry. */
@@ -135,6 +213,7 @@ static bool
 is_leftover(Sweeper *s, const char *key, bool *out_leftover)
 {
 	char id[LOAD_ID_LEN + 1];
+	const Listed *listed;
 	int64_t seq;
 
 	*out_leftover = false;
@@ -143,11 +222,13 @@ is_leftover(Sweeper *s, const char *key, bool *out_leftover)
 		*out_leftover = load_is_over(s, id);
 		return true;
 	}
-	if (!key_parse_part(key, &seq) || seq > atomic_load(&s->p->log_seq))
+	/* What this session wrote for an entry, that entry lists. */
+	if (!key_parse_part(key, &seq) || seq > atomic_load(&s->p->log_seq) ||
+		key_is_by(key, s->p->writer))
 		return true;
-	if (!read_entry(s, seq))
+	if (!listed_of(s, seq, &listed))
 		return false;
-	*out_leftover = !lists(s->cached, key);
+	*out_leftover = !lists(listed, key);
 	return true;
 }
 
@@ -291,6 +372,7 @@ sweep(Sweeper *s, int64_t until)
 	names_done(&s->tables);
 	if (!store_list(s->store, "_cdc/schema/", on_schema_file, s, &s->err))
 		return false;
+	names_unique(&s->tables);
 	for (int i = 0; ok && i < s->tables.n; i++)
 		ok = sweep_table(s, s->tables.names[i], from, to);
 	if (ok && !atomic_load(&s->p->stop))
@@ -301,6 +383,8 @@ sweep(Sweeper *s, int64_t until)
 				  "uploads", log_int(s->abandoned), NULL);
 		s->abandoned = 0;
 	}
+	names_done(&s->tables);
+	listed_done(s);
 	return ok;
 }
 
@@ -325,9 +409,12 @@ sweep_main(void *arg)
 	Sweeper s = { .p = arg };
 	int64_t seen = s.p->start->seq;
 	bool first = true;
-	bool ok = pipe_open_store(s.p, &s.store, &s.err) && read_entry(&s, 0);
+	Entry *zero = NULL;
+	bool ok = pipe_open_store(s.p, &s.store, &s.err) &&
+			  commitlog_read(s.store, 0, &zero, &s.err);
 
-	s.born = ok ? s.cached->time / US_PER_HOUR - 1 : 0;
+	s.born = ok ? zero->time / US_PER_HOUR - 1 : 0;
+	entry_free(zero);
 	while (ok && wait_for_entry(&s, seen))
 	{
 		int64_t closed = atomic_load(&s.p->closed_until);
@@ -346,7 +433,7 @@ sweep_main(void *arg)
 	if (!ok)
 		log_err(LOG_WARN, "the sweeper could not start", &s.err);
 	names_done(&s.tables);
-	entry_free(s.cached);
+	listed_done(&s);
 	store_close(s.store);
 	return NULL;
 }

@@ -390,7 +390,8 @@ walk_folder(Walk *w, int parent, const char *name, Err *err)
 	int fd = openat(parent, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 
 	if (fd < 0)
-		return errno == ENOENT || fs_error(err, errno, "open folder", name);
+		return errno == ENOENT || errno == ENOTDIR ||
+			   fs_error(err, errno, "open folder", name);
 	dir = fdopendir(fd);
 	if (dir == NULL)
 	{
@@ -411,12 +412,21 @@ file_list(Store *store, const char *prefix, Buf *cursor, StoreListFn fn,
 		  void *arg, Err *err)
 {
 	FileStore *s = (FileStore *) store;
+	const char *slash = strrchr(prefix, '/');
 	Walk w = { .prefix = prefix, .fn = fn, .arg = arg };
+	char *folder;
 	bool ok;
 
 	buf_reset(cursor); /* one page holds all */
+	if (strncmp(prefix, TMP_FOLDER "/", strlen(TMP_FOLDER "/")) == 0)
+		return true;
+	/* All keys with the prefix lie below its last folder. */
 	buf_init(&w.key, PATH_BYTES);
-	ok = walk_folder(&w, AT_FDCWD, s->root, err);
+	if (slash)
+		buf_add(&w.key, prefix, (size_t) (slash + 1 - prefix));
+	folder = xasprintf("%s/%s", s->root, buf_cstr(&w.key));
+	ok = walk_folder(&w, AT_FDCWD, folder, err);
+	free(folder);
 	if (!ok && err_is_retryable(err->kind))
 		err->kind = ERR_STORE; /* fn was called: not to be repeated */
 	buf_done(&w.key);
