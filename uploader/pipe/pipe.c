@@ -142,6 +142,21 @@ pipe_open_store(Pipe *p, Store **out, Err *err)
 	return store_open(&o, out, err);
 }
 
+/* Many threads may wait for one store: one of them tells. */
+static bool
+is_mine_to_tell(Pipe *p)
+{
+	int64_t now_ms = clock_mono_ms();
+	bool mine;
+
+	pthread_mutex_lock(&p->lock);
+	mine = !p->again_ms || now_ms - p->again_ms >= OUTAGE_EVERY_MS;
+	if (mine)
+		p->again_ms = now_ms;
+	pthread_mutex_unlock(&p->lock);
+	return mine;
+}
+
 bool
 pipe_again(Pipe *p, const char *doing, const Err *err)
 {
@@ -149,8 +164,10 @@ pipe_again(Pipe *p, const char *doing, const Err *err)
 		return false;
 	if (atomic_load(&p->ending) && atomic_load(&p->options->control->stop))
 		return false; /* nobody waits for it any more */
-	log_event(LOG_WARN, "store does not answer, trying on", "doing", doing,
-			  "error", err->msg, "hint", err->hint[0] ? err->hint : NULL, NULL);
+	if (is_mine_to_tell(p))
+		log_event(LOG_WARN, "store does not answer, trying on", "doing", doing,
+				  "error", err->msg, "hint", err->hint[0] ? err->hint : NULL,
+				  NULL);
 	clock_sleep_ms(backoff_ms(1, 500, 500));
 	return true;
 }

@@ -160,6 +160,7 @@ typedef struct Pipe
 	Err error;         /* the first; kind ERR_NONE while all is well */
 	bool outage;       /* a warning was logged, its end was not; under lock */
 	int64_t outage_ms; /* of the last warning; 0: none yet */
+	int64_t again_ms;  /* when pipe_again() last said so; under lock */
 
 	Checkpoint *dropped; /* will not be written, but shippers may still report
 						  * to them; guarded by lock */
