@@ -22,7 +22,8 @@ OBJS = plugin/cdc_s3.o plugin/options.o plugin/filter.o plugin/publication.o plu
 EXTENSION = $(basename $(wildcard plugin/cdc_s3.control))
 DATA = $(wildcard plugin/cdc_s3--*.sql)
 PG_CPPFLAGS = -I$(srcdir)/plugin
-PG_CFLAGS = $(if $(WERROR),-Werror)
+# The server needs to see three symbols; the compiler may know that.
+PG_CFLAGS = -fvisibility=hidden $(if $(WERROR),-Werror)
 EXTRA_CLEAN = build results regression.diffs regression.out output_iso
 NO_INSTALLCHECK = 1
 # A plugin has no SQL functions that the JIT could inline.

@@ -98,6 +98,10 @@ startup_cb(LogicalDecodingContext *ctx, OutputPluginOptions *opt, bool is_init)
 	ctx->streaming = ctx->streaming && st->opt.streaming && !is_init;
 	ctx->twophase = ctx->twophase && st->opt.two_phase && !is_init;
 	ctx->twophase_opt_given = ctx->twophase;
+
+	/* It would be called for each record, to say no. */
+	if (st->opt.origin != ORIGIN_NONE)
+		ctx->callbacks.filter_by_origin_cb = NULL;
 	MemoryContextSwitchTo(old);
 }
 
@@ -107,11 +111,11 @@ shutdown_cb(LogicalDecodingContext *ctx)
 	/* All there is goes with ctx->context. */
 }
 
+/* With origin = none. */
 static bool
 filter_by_origin_cb(LogicalDecodingContext *ctx, RepOriginId origin_id)
 {
-	return cdc_s3_state(ctx)->opt.origin == ORIGIN_NONE &&
-		   origin_id != InvalidRepOriginId;
+	return origin_id != InvalidRepOriginId;
 }
 
 /* ---- plain transactions ---- */

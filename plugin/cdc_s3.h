@@ -238,10 +238,11 @@ typedef struct CdcS3State
 	CdcS3Options opt;
 
 	/*
-	 * The packet: buf[0 .. len), its header left free; empty if len is 0.
+	 * The packet: buf[start .. len), its header left free; empty if len is 0.
 	 * While a frame is open its header is at "frame", else that is 0.
 	 */
 	char *buf;
+	Size start; /* what the server put before the last packet */
 	Size len;
 	Size cap;
 	Size frame;
@@ -371,6 +372,7 @@ extern void cdc_s3_put_message(CdcS3State *st, XLogRecPtr lsn,
 extern void cdc_s3_gather_init(CdcS3State *st);
 extern void cdc_s3_gather_begin(ReorderBufferTXN *txn);
 extern bool cdc_s3_gather_keep(CdcS3State *st);
+extern void cdc_s3_gather_packet(void);
 
 /* ---- notices of schema changes (notice.c) ---- */
 

@@ -21,6 +21,12 @@
 #include "varatt.h"
 #endif
 
+/* Up to 15 the server's headers mark nothing: all was visible to all. */
+#if PG_VERSION_NUM < 160000
+#undef PGDLLEXPORT
+#define PGDLLEXPORT __attribute__((visibility("default")))
+#endif
+
 /* A tuple of a change: wrapped up to 16, plain from 17 on. */
 #if PG_VERSION_NUM >= 170000
 #define CHANGE_TUPLE(t) (t)

@@ -12,6 +12,8 @@
  *	(3) A packet may stay open behind a commit, if gather.c sees to it that it
  *		leaves in time ("kept").
  *	(4) In format text each frame is handed to text.c and nothing is kept.
+ *	(5) The packet begins in buf behind as many bytes as the server puts before
+ *		a message of ours, so that it need not be copied to stand behind them.
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"
@@ -34,8 +36,9 @@
 #define PART_SIZE (1024 * 1024)
 #endif
 
-/* Size of the buffer that is kept when a large row is gone. */
+/* Size of the buffer that a packet needs, and of one that is kept. */
 #define BUF_SIZE (2 * CDC_S3_PACKET_TARGET)
+#define BUF_KEPT (8 * BUF_SIZE)
 
 /* Type, flags and number of a part, before its bytes. */
 #define PART_HEAD 6
@@ -69,30 +72,27 @@ packet_header(char *p, pg_crc32c crc)
 	(void) put_u32(p + 4, crc);
 }
 
+/* Where the first frame of the packet begins. */
+static Size
+packet_frames(CdcS3State *st)
+{
+	return st->start + CDC_S3_PACKET_HEADER;
+}
+
 /* Write the header over what the packet holds before "end". */
 static void
 packet_close(CdcS3State *st, Size end)
 {
+	const char *frames = st->buf + packet_frames(st);
+	Size n = end - packet_frames(st);
 	pg_crc32c crc;
 
-	VALGRIND_CHECK_MEM_IS_DEFINED(st->buf + CDC_S3_PACKET_HEADER,
-								  end - CDC_S3_PACKET_HEADER);
+	VALGRIND_CHECK_MEM_IS_DEFINED(frames, n);
 	INIT_CRC32C(crc);
-	COMP_CRC32C(crc, st->buf + CDC_S3_PACKET_HEADER,
-				end - CDC_S3_PACKET_HEADER);
+	COMP_CRC32C(crc, frames, n);
 	FIN_CRC32C(crc);
-	packet_header(st->buf, crc);
+	packet_header(st->buf + st->start, crc);
 	st->kept = false;
-}
-
-/* Send that through the server, which may wait for its client. */
-static void
-packet_send(CdcS3State *st, Size end)
-{
-	packet_close(st, end);
-	OutputPluginPrepareWrite(st->ctx, true);
-	appendBinaryStringInfo(st->ctx->out, st->buf, (int) end);
-	OutputPluginWrite(st->ctx, true);
 }
 
 /* A frame that an error left open is none. */
@@ -106,6 +106,37 @@ frame_drop(CdcS3State *st)
 }
 
 /*
+ * Put the packet behind what "out" holds.  The two buffers change places, where
+ * what "out" holds has the length that was expected when the packet began.
+ */
+static void
+packet_move(CdcS3State *st, StringInfo out)
+{
+	int head = out->len;
+
+	packet_close(st, st->len);
+	if ((Size) head == st->start && st->cap <= BUF_KEPT)
+	{
+		char *data = out->data;
+		int size = out->maxlen;
+
+		cdc_s3_reserve(st, 1); /* for the zero behind a StringInfo */
+		memcpy(st->buf, data, head);
+		st->buf[st->len] = '\0';
+		out->data = st->buf;
+		out->maxlen = (int) st->cap;
+		out->len = (int) st->len;
+		st->buf = data;
+		st->cap = size;
+	}
+	else
+		appendBinaryStringInfo(out, st->buf + st->start,
+							   (int) (st->len - st->start));
+	st->len = 0;
+	st->start = head;
+}
+
+/*
  * Append the packet to "out", for who sends it without the server's callback.
  * Never called while a frame is made.
  */
@@ -113,19 +144,23 @@ void
 cdc_s3_packet_take(CdcS3State *st, StringInfo out)
 {
 	frame_drop(st);
-	packet_close(st, st->len);
-	appendBinaryStringInfo(out, st->buf, (int) st->len);
-	st->len = 0;
+	packet_move(st, out);
 }
 
+/* Send the packet through the server, which may wait for its client. */
 void
 cdc_s3_packet_flush(CdcS3State *st)
 {
 	frame_drop(st);
-	if (st->len > CDC_S3_PACKET_HEADER)
-		packet_send(st, st->len);
+	if (st->len > packet_frames(st))
+	{
+		OutputPluginPrepareWrite(st->ctx, true);
+		packet_move(st, st->ctx->out);
+		cdc_s3_gather_packet();
+		OutputPluginWrite(st->ctx, true);
+	}
 	st->len = 0;
-	if (unlikely(st->cap > 8 * BUF_SIZE))
+	if (unlikely(st->cap > BUF_KEPT))
 		buf_resize(st, BUF_SIZE);
 }
 
@@ -179,13 +214,18 @@ parts_drain(CdcS3State *st)
 static void
 parts_start(CdcS3State *st)
 {
-	if (st->frame > CDC_S3_PACKET_HEADER)
+	Size frames = packet_frames(st);
+
+	if (st->frame > frames)
 	{
-		packet_send(st, st->frame);
-		memmove(st->buf + CDC_S3_PACKET_HEADER, st->buf + st->frame,
-				st->len - st->frame);
-		st->len -= st->frame - CDC_S3_PACKET_HEADER;
-		st->frame = CDC_S3_PACKET_HEADER;
+		packet_close(st, st->frame);
+		OutputPluginPrepareWrite(st->ctx, true);
+		appendBinaryStringInfo(st->ctx->out, st->buf + st->start,
+							   (int) (st->frame - st->start));
+		OutputPluginWrite(st->ctx, true);
+		memmove(st->buf + frames, st->buf + st->frame, st->len - st->frame);
+		st->len -= st->frame - frames;
+		st->frame = frames;
 	}
 	st->in_parts = true;
 	st->part_no = 0;
@@ -305,7 +345,7 @@ cdc_s3_frame_begin(CdcS3State *st, uint8 type, uint8 flags)
 	if (st->len == 0)
 	{
 		cdc_s3_reserve(st, BUF_SIZE);
-		st->len = CDC_S3_PACKET_HEADER;
+		st->len = packet_frames(st);
 	}
 	if (unlikely(!st->hello_sent))
 	{
@@ -330,8 +370,8 @@ cdc_s3_frame_end(CdcS3State *st)
 	{
 		body = st->frame + CDC_S3_FRAME_HEADER;
 		part_send(st, st->buf + body, st->len - body, true);
-		st->len = CDC_S3_PACKET_HEADER;
 		st->frame = 0;
+		st->len = 0;
 		cdc_s3_packet_flush(st);
 		return;
 	}
@@ -347,7 +387,7 @@ cdc_s3_frame_end(CdcS3State *st)
 		return;
 	}
 	st->frame = 0;
-	if (st->len >= CDC_S3_PACKET_TARGET)
+	if (st->len - st->start >= CDC_S3_PACKET_TARGET)
 		cdc_s3_packet_flush(st);
 }
 

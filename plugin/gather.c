@@ -54,8 +54,8 @@
 
 typedef struct Gather
 {
-	const PQcommMethods *server; /* NULL: not in place */
-	PQcommMethods methods;
+	const PQcommMethods *server; /* NULL: not to be used */
+	PQcommMethods methods;       /* in place while something waits */
 	CdcS3State *st;
 	bool fresh;           /* a packet was put: its own flush comes next */
 	bool passed_over;     /* what waits is what we let wait */
@@ -79,7 +79,9 @@ read_to(void)
 static Size
 waiting(void)
 {
-	return gather.held + (gather.st->kept ? gather.st->len : 0);
+	const CdcS3State *st = gather.st;
+
+	return gather.held + (st->kept ? st->len - st->start : 0);
 }
 
 /* Make the packet kept open a message, as the walsender does. */
@@ -130,6 +132,7 @@ gather_flush_if_writable(void)
 	gather.held = 0;
 	gather.fresh = false;
 	gather.at_once = false;
+	PqCommMethods = gather.server;
 	return gather.server->flush_if_writable();
 }
 
@@ -185,7 +188,14 @@ cdc_s3_gather_init(CdcS3State *st)
 	gather.methods.flush_if_writable = gather_flush_if_writable;
 	gather.methods.is_send_pending = gather_is_send_pending;
 	gather.methods.putmessage_noblock = gather_putmessage_noblock;
-	PqCommMethods = &gather.methods;
+}
+
+/* A packet is to become a message: it may wait. */
+void
+cdc_s3_gather_packet(void)
+{
+	if (gather.server)
+		PqCommMethods = &gather.methods;
 }
 
 /*
@@ -201,6 +211,7 @@ cdc_s3_gather_keep(CdcS3State *st)
 		gather.since = read_to();
 	gather.committed = st->ctx->write_location;
 	st->kept = true;
+	PqCommMethods = &gather.methods;
 	return true;
 }
 
