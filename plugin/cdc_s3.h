@@ -158,6 +158,9 @@ typedef struct CdcS3Step
 	uint8 align; /* alignment less one */
 	uint8 op;    /* CdcS3Op */
 	uint16 col;  /* index of the column, if op is not OP_SKIP */
+	uint16 run;  /* steps from this one on whose values, where they are not
+				  * null, lie one behind the other in the tuple as on the
+				  * wire; at least 1 */
 } CdcS3Step;
 
 /* One column on the wire. */

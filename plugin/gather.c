@@ -46,8 +46,8 @@
 
 #include "cdc_s3.h"
 
-/* What a socket takes in one go. */
-#define GATHER_BYTES CDC_S3_PACKET_TARGET
+/* A socket takes more at once; each time it is filled wakes the reader. */
+#define GATHER_BYTES (2 * CDC_S3_PACKET_TARGET)
 
 /* Some milliseconds' worth. */
 #define GATHER_WAL (512 * 1024)

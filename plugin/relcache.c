@@ -394,6 +394,23 @@ align_mask(char attalign)
 	}
 }
 
+/* Equal steps whose width leaves no gap for the alignment are a run. */
+static void
+mark_runs(CdcS3Step *steps, int n)
+{
+	for (int i = n - 1; i >= 0; i--)
+	{
+		CdcS3Step *step = &steps[i];
+		CdcS3Step *next = step + 1;
+
+		step->run = 1;
+		if (i + 1 < n && step->op >= OP_FIXED1 && step->op <= OP_FIXED16 &&
+			step->len % (step->align + 1) == 0 && step->op == next->op &&
+			step->align == next->align)
+			step->run += next->run;
+	}
+}
+
 static void
 build_steps(CdcS3Rel *rel, Relation relation)
 {
@@ -433,6 +450,8 @@ build_steps(CdcS3Rel *rel, Relation relation)
 		rel->nkey_steps = Max(rel->nkey_steps, i + 1);
 	}
 	rel->dense = rel->walk && rel->ncols == rel->natts;
+	mark_runs(rel->steps, rel->natts);
+	mark_runs(rel->key_steps, rel->nkey_steps);
 }
 
 /* ---- the relation frame ---- */

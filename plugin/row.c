@@ -20,6 +20,7 @@
 #include "access/htup_details.h"
 #include "access/tupmacs.h"
 #include "catalog/pg_enum.h"
+#include "port/pg_bitutils.h"
 #include "port/pg_crc32c.h"
 #include "utils/datum.h"
 #include "utils/memutils.h"
@@ -228,6 +229,24 @@ copy_short(char *to, const char *from, Size n)
 			to[i] = from[i];
 }
 
+/* How many of n columns from "from" on are not null. */
+static int
+count_present(const bits8 *present, int from, int n)
+{
+	int count = 0;
+
+	while (n > 0)
+	{
+		int here = Min(n, 8 - from % 8);
+
+		count += pg_number_of_ones[(present[from / 8] >> (from % 8)) &
+								   ((1 << here) - 1)];
+		from += here;
+		n -= here;
+	}
+	return count;
+}
+
 /*
  * Copy values from "off" on.  The cases are in the order of how often they
  * occur, and memcpy of a constant size is a plain store.
@@ -249,6 +268,19 @@ fast_values(CdcS3State *st, CdcS3Rel *rel, HeapTuple tuple,
 		const char *ptr;
 		Size n;
 
+		if (step->run > 1)
+		{
+			n = present ? count_present(present, i, step->run) : step->run;
+			i += step->run - 1;
+			if (n == 0)
+				continue;
+			off = (off + step->align) & ~(Size) step->align;
+			n *= step->len;
+			memcpy(p, base + off, n);
+			p += n;
+			off += n;
+			continue;
+		}
 		if (present && att_isnull(i, present))
 			continue;
 		if (step->len != -1 || base[off] == 0)

@@ -11,7 +11,7 @@ pg_config=${PG_CONFIG:-pg_config}
 plugin=${PLUGIN:-$PWD/cdc_s3.so}
 root=$PWD
 out=$root/build/regress
-tests="init options filters types jsonb arrays text toolong toast identity truncate
+tests="init options filters types runs jsonb arrays text toolong toast identity truncate
 partition publication allowed ddl virtual transactions stream aborted twophase messages origin
 settings notices errors contrib binary encoding"
 [ $# = 0 ] || tests="init ${*//init/}"

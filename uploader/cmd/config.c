@@ -385,7 +385,7 @@ static bool
 take_flag(FlagState *st, bool *out_taken, Err *err)
 {
 	const char *arg = st->argv[st->at];
-	const char *value;
+	const char *value = NULL;
 	const CfgDef *def;
 	char name[NAME_SIZE];
 

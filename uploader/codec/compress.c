@@ -25,7 +25,8 @@
 #define CHUNK (64 * 1024)
 #define WINDOW_LOG_MAX 23 /* 8 MiB: what all readers of zstd accept */
 #define ZSTD_LEVEL 3
-#define ZSTD_LEVEL_MAX 19 /* above it the window passes WINDOW_LOG_MAX */
+#define ZSTD_LEVEL_MAX 19  /* above it the window passes WINDOW_LOG_MAX */
+#define ZSTD_HASH_LOG_1 12 /* at level 1: what a line repeats is near */
 #define GZIP_LEVEL 6
 #define GZIP_WINDOW (15 + 16) /* 32 kB, and a gzip header around it */
 #define GZIP_MEM_LEVEL 8
@@ -101,6 +102,9 @@ compressor_new(Compression kind, int level)
 		if (!c->zstd)
 			abort(); /* no memory, as in xmalloc */
 		(void) ZSTD_CCtx_setParameter(c->zstd, ZSTD_c_compressionLevel, level);
+		if (level == 1)
+			(void) ZSTD_CCtx_setParameter(c->zstd, ZSTD_c_hashLog,
+										  ZSTD_HASH_LOG_1);
 		(void) ZSTD_CCtx_setParameter(c->zstd, ZSTD_c_checksumFlag, 1);
 		(void) ZSTD_CCtx_setParameter(c->zstd, ZSTD_c_contentSizeFlag, 1);
 	}
