@@ -13,6 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/fnv.h"
 #include "base/mem.h"
 #include "codec/hash.h"
 
@@ -187,13 +188,30 @@ test_hex(void **state)
 	assert_false(hex_decode("0", 1, b)); /* stops at the end of the string */
 }
 
+/* Answers from the algorithm's specification. */
+static void
+test_fnv(void **state)
+{
+	(void) state;
+	assert_int_equal(fnv1a(FNV1A_EMPTY, ""), FNV1A_EMPTY);
+	assert_int_equal(fnv1a(FNV1A_EMPTY, "a"), UINT64_C(0xaf63dc4c8601ec8c));
+	assert_int_equal(fnv1a(FNV1A_EMPTY, "foobar"),
+					 UINT64_C(0x85944171f73967e8));
+	assert_int_equal(fnv1a(fnv1a(FNV1A_EMPTY, "foo"), "bar"),
+					 fnv1a(FNV1A_EMPTY, "foobar"));
+}
+
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_crc32c), cmocka_unit_test(test_crc32c_ways_agree),
-		cmocka_unit_test(test_sha256), cmocka_unit_test(test_hmac),
-		cmocka_unit_test(test_base64), cmocka_unit_test(test_hex),
+		cmocka_unit_test(test_fnv),
+		cmocka_unit_test(test_crc32c),
+		cmocka_unit_test(test_crc32c_ways_agree),
+		cmocka_unit_test(test_sha256),
+		cmocka_unit_test(test_hmac),
+		cmocka_unit_test(test_base64),
+		cmocka_unit_test(test_hex),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

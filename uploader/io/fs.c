@@ -14,6 +14,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/fnv.h"
 #include "base/mem.h"
 
 #define READ_STEP 65536
@@ -133,20 +134,19 @@ done:
 	return ok;
 }
 
+/* Zero is an empty place. */
 static uint64_t
-hash_name(const char *s)
+hash_folder(const char *folder)
 {
-	uint64_t h = UINT64_C(14695981039346656037);
+	uint64_t h = fnv1a(FNV1A_EMPTY, folder);
 
-	for (; *s; s++)
-		h = (h ^ (uint8_t) *s) * UINT64_C(1099511628211);
 	return h ? h : 1;
 }
 
 static bool
 is_synced(const FsSynced *synced, const char *folder)
 {
-	uint64_t h = hash_name(folder);
+	uint64_t h = hash_folder(folder);
 
 	return synced->hash[h % 256] == h;
 }
@@ -154,7 +154,7 @@ is_synced(const FsSynced *synced, const char *folder)
 static void
 set_synced(FsSynced *synced, const char *folder, bool is)
 {
-	uint64_t h = hash_name(folder);
+	uint64_t h = hash_folder(folder);
 
 	if (is)
 		synced->hash[h % 256] = h;

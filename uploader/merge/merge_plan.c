@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/fnv.h"
 #include "base/mem.h"
 
 /* A range with more objects is cut behind the next entry that may end it. */
@@ -332,17 +333,12 @@ read_back(PlanRead *r, int64_t seq, Err *err)
 	return true;
 }
 
-static uint32_t
+static uint64_t
 name_hash(const char *schema, const char *table)
 {
-	uint32_t h = 2166136261u;
+	uint64_t h = fnv1a(FNV1A_EMPTY, schema);
 
-	for (; *schema; schema++)
-		h = (h ^ (uint8_t) *schema) * 16777619u;
-	h = (h ^ 0xFF) * 16777619u;
-	for (; *table; table++)
-		h = (h ^ (uint8_t) *table) * 16777619u;
-	return h;
+	return fnv1a(fnv1a(h, "\xFF"), table);
 }
 
 static int *
@@ -351,7 +347,8 @@ table_slot(const Plan *p, const char *schema, const char *table)
 	const PlanLog *log = p->log;
 	uint32_t mask = (uint32_t) log->nslots - 1;
 
-	for (uint32_t i = name_hash(schema, table) & mask;; i = (i + 1) & mask)
+	for (uint32_t i = (uint32_t) name_hash(schema, table) & mask;;
+		 i = (i + 1) & mask)
 	{
 		const PlanTable *t;
 

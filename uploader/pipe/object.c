@@ -8,6 +8,7 @@
 #include "pipe/object.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/mem.h"
 
@@ -66,11 +67,27 @@ make_ready(Pipe *p, Object *o)
 	queue_push(&p->objects, &o->link);
 }
 
+/*
+ * Thousands of small ones on their way to the store are memory too.  One that
+ * is closed goes by itself, so that who waits for room does not wait for it
+ * in vain.
+ */
+static void
+charge_closed(Pipe *p, Object *o)
+{
+	o->charged = (int64_t) (sizeof(*o) + sizeof(EntryObject) +
+							2 * strlen(o->key) + strlen(o->table->schema) +
+							strlen(o->table->name) + strlen(o->table->hash));
+	budget_charge(&p->budget, o->charged);
+}
+
 void
 object_add(Pipe *p, Object *o, Batch *b, bool last)
 {
 	EntryObject *e;
 
+	if (last)
+		charge_closed(p, o);
 	o->line_bytes += (int64_t) b->buf.n;
 	o->in_line = b->more;
 	b->next = NULL;
@@ -98,6 +115,7 @@ object_add(Pipe *p, Object *o, Batch *b, bool last)
 void
 object_close(Pipe *p, Object *o)
 {
+	charge_closed(p, o);
 	pthread_mutex_lock(&p->lock);
 	o->closed = true;
 	if (o->idle)
@@ -165,7 +183,7 @@ object_free(Pipe *p, Object *o)
 		batch_free(p, b);
 	}
 	object_hold(p, o, 0);
-	budget_charge(&p->budget, -(int64_t) o->body.n);
+	budget_charge(&p->budget, -(int64_t) o->body.n - o->charged);
 	free((void *) o->body.p);
 	compressor_free(o->compressor);
 	store_writer_drop(o->writer);

@@ -47,6 +47,7 @@ struct Object
 	/* the maker's */
 	int64_t line_bytes; /* so far */
 	bool in_line;       /* the last batch ended in the middle of a line */
+	int64_t charged;    /* for the object itself, from its close on */
 	Object *next_open;
 
 	/* guarded by Pipe.lock */

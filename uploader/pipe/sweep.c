@@ -18,6 +18,7 @@
 #include <stdlib.h>
 
 #include "base/clock.h"
+#include "base/fnv.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "pipe/pipe.h"
@@ -134,15 +135,11 @@ listed_done(Sweeper *s)
 	s->nhashes = 0;
 }
 
-/* FNV-1a.  Where two keys have one hash, a leftover stays. */
+/* Where two keys have one hash, a leftover stays. */
 static uint64_t
 hash_key(const char *key)
 {
-	uint64_t h = UINT64_C(14695981039346656037);
-
-	for (; *key; key++)
-		h = (h ^ (uint8_t) *key) * UINT64_C(1099511628211);
-	return h;
+	return fnv1a(FNV1A_EMPTY, key);
 }
 
 static int
