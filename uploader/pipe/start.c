@@ -141,12 +141,37 @@ add_option(Buf *sql, const char *name, const char *value)
 	buf_byte(sql, '\'');
 }
 
+static bool
+slot_is_gone(PGconn *control, const char *slot)
+{
+	const char *values[] = { slot };
+	PGresult *res;
+	Err ignored = { 0 };
+	bool gone;
+
+	if (!pg_exec_params(control, PG_SOURCE, "look for the slot",
+						"SELECT FROM pg_catalog.pg_replication_slots "
+						"WHERE slot_name = $1",
+						1, values, &res, &ignored))
+		return false;
+	gone = PQntuples(res) == 0;
+	PQclear(res);
+	return gone;
+}
+
 /* Adds the mend to what the server said when it did not start the slot. */
 static bool
 explain_start(PGconn *control, const RunOptions *o, const char *state, Err *err)
 {
-	if (strcmp(state, "42704") == 0)
+	if (strcmp(state, "42704") == 0 && slot_is_gone(control, o->slot))
 		return gap(err, "the slot \"%s\" does not exist any more", o->slot);
+	if (strcmp(state, "42704") == 0) /* the plugin said it, of a publication */
+		return err_hint(err, "create it, or correct source.publication");
+	if (strcmp(state, "57P01") == 0)
+	{
+		err->kind = ERR_BUSY; /* ended by an administrator: tells nothing */
+		return false;
+	}
 	if (strcmp(state, "55006") == 0)
 	{
 		err->kind = ERR_BUSY; /* worth waiting for, at the first start too */
@@ -176,7 +201,8 @@ start_replication(Connections *c, const RunOptions *o, Lsn from, Err *err)
 	add_option(&sql, "exclude", o->exclude);
 	add_option(&sql, "publication_names", o->publication);
 	buf_byte(&sql, ')');
-	res = PQexec(c->repl, buf_cstr(&sql));
+	/* Not PQexec(): of a FATAL error it keeps the text, not the SQLSTATE. */
+	res = PQsendQuery(c->repl, buf_cstr(&sql)) ? PQgetResult(c->repl) : NULL;
 	buf_done(&sql);
 	ok = PQresultStatus(res) == PGRES_COPY_BOTH;
 	if (!ok)
