@@ -6,8 +6,9 @@
  *	(1) A transaction without a change that is wanted sends nothing, but its
  *		progress is reported.
  *	(2) Before a callback returns that ends a transaction, a stream block or
- *		a non-transactional message, the packet is handed to the server.  So a
- *		keepalive never passes frames that still lie in the buffer.
+ *		a non-transactional message, the packet is handed to the server, or
+ *		stays open at a commit in the care of gather.c.  Either way a keepalive
+ *		never passes the frames of a transaction that it covers.
  *	(3) Every callback that some server version may call is there, also where
  *		streaming and two-phase were not asked for: PostgreSQL 18 calls
  *		stream_abort without them.
