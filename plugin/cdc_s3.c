@@ -20,6 +20,7 @@
 #include "commands/dbcommands.h"
 #include "miscadmin.h"
 #include "replication/origin.h"
+#include "utils/guc.h"
 #include "utils/memutils.h"
 #include "utils/resowner.h"
 
@@ -241,10 +242,24 @@ message_cb(LogicalDecodingContext *ctx, ReorderBufferTXN *txn,
 	MemoryContextReset(st->scratch);
 }
 
+/*
+ * A walsender loads the module outside of a transaction.  A setting that the
+ * client has chosen is checked as it is defined, and the server looks up the
+ * client's rights to it then, which takes one.
+ */
 void
 _PG_init(void)
 {
+	MemoryContext old = CurrentMemoryContext;
+	bool started = IsUnderPostmaster && !IsTransactionState();
+
+	if (started)
+		StartTransactionCommand();
 	cdc_s3_filter_init();
+	MarkGUCPrefixReserved("cdc_s3");
+	if (started)
+		CommitTransactionCommand();
+	MemoryContextSwitchTo(old);
 }
 
 void

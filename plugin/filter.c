@@ -203,7 +203,6 @@ cdc_s3_filter_init(void)
 		"Patterns of schema.table, separated by commas.  The options of a "
 		"client can only narrow it.",
 		&allowed_tables, "*", PGC_SUSET, 0, check_allowed_tables, NULL, NULL);
-	MarkGUCPrefixReserved("cdc_s3");
 }
 
 const char *
