@@ -375,7 +375,16 @@ extern void cdc_s3_put_message(CdcS3State *st, XLogRecPtr lsn,
 extern void cdc_s3_gather_init(CdcS3State *st);
 extern void cdc_s3_gather_begin(ReorderBufferTXN *txn);
 extern bool cdc_s3_gather_keep(CdcS3State *st);
-extern void cdc_s3_gather_packet(void);
+
+/* ---- rounds of the walsender's loop (ahead.c) ---- */
+
+extern void cdc_s3_ahead_setting(void);
+extern void cdc_s3_ahead_init(CdcS3State *st);
+extern void cdc_s3_ahead_leave(void);
+extern bool cdc_s3_ahead_due(void);
+extern bool cdc_s3_ahead_take(void);
+extern bool cdc_s3_ahead_waits(void);
+extern void cdc_s3_ahead_enough(void);
 
 /* ---- notices of schema changes (notice.c) ---- */
 

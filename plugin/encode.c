@@ -156,7 +156,6 @@ cdc_s3_packet_flush(CdcS3State *st)
 	{
 		OutputPluginPrepareWrite(st->ctx, true);
 		packet_move(st, st->ctx->out);
-		cdc_s3_gather_packet();
 		OutputPluginWrite(st->ctx, true);
 	}
 	st->len = 0;

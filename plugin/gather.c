@@ -17,11 +17,12 @@
  *		message does: a keepalive cannot pass a commit.
  *	(2) Whatever the walsender says on its own account, keepalives above all,
  *		goes out at once, with all that is before it.
- *	(3) A walsender that is about to wait flushes first, and does so without
- *		having read a record since it last flushed.  That flush is never passed
- *		over: at the end of the WAL a commit goes out as fast as without this
- *		file.  Nor is one after GATHER_WAL bytes of WAL, or before a
+ *	(3) A walsender that is about to wait flushes first.  That flush is never
+ *		passed over: at the end of the WAL a commit goes out as fast as without
+ *		this file.  Nor is one after GATHER_WAL bytes of WAL, or before a
  *		transaction that was that long in the making is replayed.
+ *
+ * Where a flush comes after a record, more records may be read first (ahead.c).
  *
  * One walsender decodes one slot, so the state is one static variable.  A
  * callback of the decoding context puts the server's own methods back.
@@ -55,7 +56,7 @@
 typedef struct Gather
 {
 	const PQcommMethods *server; /* NULL: not to be used */
-	PQcommMethods methods;       /* in place while something waits */
+	PQcommMethods methods;
 	CdcS3State *st;
 	bool fresh;           /* a packet was put: its own flush comes next */
 	bool passed_over;     /* what waits is what we let wait */
@@ -102,14 +103,21 @@ put_kept(void)
 	gather.held += out->len;
 }
 
+/* What waits has waited long enough, or must not wait. */
+static bool
+must_leave(void)
+{
+	return waiting() > 0 && (waiting() >= GATHER_BYTES || gather.at_once ||
+							 read_to() - gather.since >= GATHER_WAL);
+}
+
 /* Whether the walsender will be back here before it waits. */
 static bool
 may_pass_over(void)
 {
 	XLogRecPtr at = read_to();
 
-	if (waiting() == 0 || waiting() >= GATHER_BYTES || gather.at_once ||
-		at - gather.since >= GATHER_WAL)
+	if (waiting() == 0 || must_leave() || cdc_s3_ahead_waits())
 		return false;
 	if (gather.fresh)
 	{
@@ -123,7 +131,7 @@ may_pass_over(void)
 }
 
 static int
-gather_flush_if_writable(void)
+flush_or_pass_over(void)
 {
 	gather.passed_over = may_pass_over();
 	if (gather.passed_over)
@@ -132,8 +140,16 @@ gather_flush_if_writable(void)
 	gather.held = 0;
 	gather.fresh = false;
 	gather.at_once = false;
-	PqCommMethods = gather.server;
 	return gather.server->flush_if_writable();
+}
+
+static int
+gather_flush_if_writable(void)
+{
+	if (cdc_s3_ahead_due())
+		while (!must_leave() && cdc_s3_ahead_take())
+			;
+	return flush_or_pass_over();
 }
 
 /* A walsender that has something pending reads no WAL. */
@@ -165,6 +181,7 @@ gather_leave(void *arg)
 	if (PqCommMethods == &gather.methods)
 		PqCommMethods = gather.server;
 	memset(&gather, 0, sizeof(gather));
+	cdc_s3_ahead_leave();
 }
 
 /*
@@ -188,14 +205,8 @@ cdc_s3_gather_init(CdcS3State *st)
 	gather.methods.flush_if_writable = gather_flush_if_writable;
 	gather.methods.is_send_pending = gather_is_send_pending;
 	gather.methods.putmessage_noblock = gather_putmessage_noblock;
-}
-
-/* A packet is to become a message: it may wait. */
-void
-cdc_s3_gather_packet(void)
-{
-	if (gather.server)
-		PqCommMethods = &gather.methods;
+	PqCommMethods = &gather.methods;
+	cdc_s3_ahead_init(st);
 }
 
 /*
@@ -211,17 +222,22 @@ cdc_s3_gather_keep(CdcS3State *st)
 		gather.since = read_to();
 	gather.committed = st->ctx->write_location;
 	st->kept = true;
-	PqCommMethods = &gather.methods;
 	return true;
 }
 
-/* A transaction is to be replayed: what waits must not wait for a long one. */
+/*
+ * A transaction is to be replayed.  What waits must not wait for a long one,
+ * and replies must not wait for several.
+ */
 void
 cdc_s3_gather_begin(ReorderBufferTXN *txn)
 {
-	if (gather.passed_over && read_to() - txn->first_lsn >= GATHER_WAL)
+	if (!gather.server || read_to() - txn->first_lsn < GATHER_WAL)
+		return;
+	cdc_s3_ahead_enough();
+	if (waiting() > 0)
 	{
 		gather.at_once = true;
-		(void) gather_flush_if_writable();
+		(void) flush_or_pass_over();
 	}
 }

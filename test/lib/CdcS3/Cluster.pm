@@ -90,6 +90,7 @@ sub plugin_folder
 }
 
 # new(name, conf => [lines], folder => where, initdb => [arguments],
+#	standby_of => a cluster that runs,
 #	plugin_list => 0 to leave output_plugin_libraries at its default,
 #	tcp => 1, log => path)
 sub new
@@ -105,15 +106,17 @@ sub new
 	make_path($root, $self->{socket});
 	give_to_server_user($root, $self->{socket});
 
-	my $r = capture(
-		[
-			program('initdb'), '-D', $self->{data}, '-U', 'postgres',
-			'-A', 'trust', '-E', 'UTF8', '--locale=C', '--no-sync',
-			@{ $o{initdb} // [] }
-		],
-		server => 1,
-		env => \%server_env);
-	croak "initdb failed: $r->{out}$r->{err}" if $r->{code};
+	my @make =
+	  $o{standby_of}
+	  ? (
+		program('pg_basebackup'), '-D', $self->{data}, '-R', '-X', 'stream',
+		'-c', 'fast', '--no-sync', '-d', $o{standby_of}->conninfo('postgres'))
+	  : (
+		program('initdb'), '-D', $self->{data}, '-U', 'postgres',
+		'-A', 'trust', '-E', 'UTF8', '--locale=C', '--no-sync',
+		@{ $o{initdb} // [] });
+	my $r = capture(\@make, server => 1, env => \%server_env);
+	croak "$make[0] failed: $r->{out}$r->{err}" if $r->{code};
 	$self->{port} = $o{tcp} ? free_port() : 5432;
 
 	my $folder = plugin_folder();
