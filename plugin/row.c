@@ -247,6 +247,52 @@ count_present(const bits8 *present, int from, int n)
 	return count;
 }
 
+/* Copy the "n" values of a run that the tuple has. */
+static inline char *
+copy_run(char *p, const char *base, Size *off, const CdcS3Step *step, Size n)
+{
+	if (n == 0)
+		return p;
+	n *= step->len;
+	*off = (*off + step->align) & ~(Size) step->align;
+	memcpy(p, base + *off, n);
+	*off += n;
+	return p + n;
+}
+
+/*
+ * Copy a value that stands in the tuple as it is, behind which the tuple has
+ * "room" bytes with it.  Returns its length there; 0 if it is compressed or out
+ * of line.
+ */
+static inline Size
+copy_blob(char **to, const char *ptr, Size room)
+{
+	char *p = *to;
+	Size n = VARSIZE_ANY(ptr);
+
+	if (VARATT_IS_SHORT(ptr))
+	{
+		/*
+		 * At most 126 bytes: one byte holds their number.  Few are copied as
+		 * 16, where the tuple has those.
+		 */
+		*p = (char) (n - VARHDRSZ_SHORT);
+		if (n <= 17 && room >= 17)
+			memcpy(p + 1, ptr + 1, 16);
+		else
+			copy_short(p + 1, ptr + 1, n - VARHDRSZ_SHORT);
+		*to = p + n;
+		return n;
+	}
+	if (!VARATT_IS_4B_U(ptr))
+		return 0;
+	p = put_blob_len(p, n - VARHDRSZ);
+	memcpy(p, ptr + VARHDRSZ, n - VARHDRSZ);
+	*to = p + n - VARHDRSZ;
+	return n;
+}
+
 /*
  * Copy values from "off" on.  The cases are in the order of how often they
  * occur, and memcpy of a constant size is a plain store.
@@ -271,14 +317,8 @@ fast_values(CdcS3State *st, CdcS3Rel *rel, HeapTuple tuple,
 		if (step->run > 1)
 		{
 			n = present ? count_present(present, i, step->run) : step->run;
+			p = copy_run(p, base, &off, step, n);
 			i += step->run - 1;
-			if (n == 0)
-				continue;
-			off = (off + step->align) & ~(Size) step->align;
-			n *= step->len;
-			memcpy(p, base + off, n);
-			p += n;
-			off += n;
 			continue;
 		}
 		if (present && att_isnull(i, present))
@@ -299,27 +339,9 @@ fast_values(CdcS3State *st, CdcS3Rel *rel, HeapTuple tuple,
 				off += 8;
 				continue;
 			case OP_BLOB:
-				n = VARSIZE_ANY(ptr);
-				if (VARATT_IS_SHORT(ptr))
-				{
-					/*
-					 * At most 126 bytes: one byte holds their number.  Few
-					 * are copied as 16, where the tuple has those.
-					 */
-					*p = (char) (n - VARHDRSZ_SHORT);
-					if (n <= 17 && off + 17 <= end)
-						memcpy(p + 1, ptr + 1, 16);
-					else
-						copy_short(p + 1, ptr + 1, n - VARHDRSZ_SHORT);
-					p += n;
-					off += n;
-					continue;
-				}
-				if (!VARATT_IS_4B_U(ptr))
+				n = copy_blob(&p, ptr, end - off);
+				if (n == 0)
 					break;
-				p = put_blob_len(p, n - VARHDRSZ);
-				memcpy(p, ptr + VARHDRSZ, n - VARHDRSZ);
-				p += n - VARHDRSZ;
 				off += n;
 				continue;
 			case OP_FIXED2:
