@@ -29,7 +29,7 @@
 #include "pipe/sweep.h"
 
 #define SHIPPERS 2 /* they compress */
-#define PUTTERS 6  /* they wait for the store */
+#define PUTTERS 16 /* they wait for the store */
 #define BACKOFF_BASE_MS 200
 #define BACKOFF_CAP_MS 20000
 #define KEPT_MAX (INT64_C(16) << 20)
