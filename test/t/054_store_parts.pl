@@ -63,11 +63,19 @@ for my $step (sort keys %step)
 	};
 }
 
+# One server calls its answer by a name of its own.
+$fake->clear(objects => 1);
+$fake->set(initiated => 'InitiateMultipartUpload');
+my $r = $short->run(\$body, write => 'big', $part);
+is($r->{code}, 0, 'an upload by another name') or diag $r->{err};
+ok($s->ok(get => 'big') eq $body, 'an upload by another name: it is whole');
+is($s->ok(uploads => ''), '', 'an upload by another name: nothing is left');
+
 # Refused for good
 $fake->clear(objects => 1);
 $fake->fault(match => $step{part}, times => 0, status => 403,
 	code => 'AccessDenied');
-my $r = $s->run(\$body, write => 'big', $part);
+$r = $s->run(\$body, write => 'big', $part);
 is($r->{code}, 6, 'a part is refused: exit code');
 like($r->{err}, qr/^auth: could not write a part of object "p\/big"/,
 	'a part is refused: message');

@@ -52,10 +52,9 @@ s3_upload_begin(Store *store, const char *key, char **out_id, Err *err)
 	r.out = &answer;
 	r.once = true; /* each begins an upload */
 	ok = s3_call(s, &r, &refusal, err);
-	if (ok &&
-		(!xml_has_root(buf_slice(&answer), "InitiateMultipartUploadResult") ||
-		 !xml_find(buf_slice(&answer), "UploadId", &raw) ||
-		 !xml_add_text(&id, raw) || id.n == 0))
+	/* Some servers call the answer by another name; this is all it is for. */
+	if (ok && (!xml_find(buf_slice(&answer), "UploadId", &raw) ||
+			   !xml_add_text(&id, raw) || id.n == 0))
 		ok = err_set(err, ERR_BUSY, s->response.status,
 					 "could not begin object \"%s\" in bucket \"%s\": the "
 					 "answer names no upload",

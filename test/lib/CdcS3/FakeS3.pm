@@ -26,7 +26,9 @@
 #		swallow => n	of the request's body n bytes are read, then a reset
 #		early => 1		the answer comes before the body is read; then a reset
 #		stall => 1		no answer ever
-#	set(name => value): conditions => 0 (ignores them), skew => s (its clock;
+#	set(name => value): conditions => 0 (ignores them) or "own" (they hold only
+#	on the connection that wrote the object, so several win that come at once),
+#	initiated => name (of the answer to a begun upload), skew => s (its clock;
 #	15 minutes from it are refused), token => t (the session token it takes),
 #	region => r (it takes), page => n (keys a page), expect => 0 (never says
 #	100), checksums => 0 (refuses checksum headers with 501).
@@ -192,6 +194,7 @@ sub objects
 my %objects;
 my %uploads;    # id => { key, parts => { number => body } }
 my $last_upload = 0;
+my %written_by;    # key => fileno of the connection
 my (@faults, @requests, %settings);
 my %connections;    # fileno => { socket, in, out => [[when, bytes]], … }
 my @crc_table;
@@ -360,6 +363,7 @@ sub finish_request
 	my $f = $r->{fault} // {};
 	my $reply;
 
+	$r->{from} = fileno $c->{socket};
 	if ($r->{target} =~ m{^/-/(\w+)})
 	{
 		$reply = control_reply($1, $r->{body});
@@ -607,11 +611,14 @@ sub carry_out
 sub put_object
 {
 	my ($r, $key) = @_;
+	my $conditions = $settings{conditions} // 1;
 	return refusal(412, 'PreconditionFailed')
 	  if ($r->{headers}{'if-none-match'} // '') eq '*'
-	  && ($settings{conditions} // 1)
-	  && exists $objects{$key};
+	  && $conditions
+	  && exists $objects{$key}
+	  && ($conditions ne 'own' || $written_by{$key} == $r->{from});
 	$objects{$key} = $r->{body};
+	$written_by{$key} = $r->{from};
 	return [ 200, { ETag => '"x"' }, '' ];
 }
 
@@ -623,11 +630,8 @@ sub upload_call
 	{
 		my $id = 'upload/' . ++$last_upload . '+=';
 		$uploads{$id} = { key => $key, parts => {} };
-		return [
-			200, {},
-			'<InitiateMultipartUploadResult><UploadId>'
-			  . "$id</UploadId></InitiateMultipartUploadResult>"
-		];
+		my $root = $settings{initiated} // 'InitiateMultipartUploadResult';
+		return [ 200, {}, "<$root><UploadId>$id</UploadId></$root>" ];
 	}
 	my ($id) = map { decode($_) } $query =~ /uploadId=([^&]*)/;
 	my $upload = $uploads{$id};
@@ -651,6 +655,7 @@ sub upload_call
 	  if grep { length $upload->{parts}{$_} < 5 * 1024 * 1024 }
 	  @numbers[ 0 .. $#numbers - 1 ];
 	$objects{$key} = join '', map { $upload->{parts}{$_} } @numbers;
+	$written_by{$key} = $r->{from};
 	delete $uploads{$id};
 	return [
 		200, {},
