@@ -290,6 +290,33 @@ SKIP:
 	like((found($r, 'error', 'conditional put'))[0]{what},
 		qr/does not honour/, 'conditions ignored: said so');
 	complete($r, 'conditions ignored');
+	$r = $cdc->call('init');
+	is($r->{code}, 5, 'conditions ignored: init refuses it too');
+	like($r->{err}, qr/does not honour/, 'conditions ignored: and says so');
+}
+{
+	my $fake = CdcS3::FakeS3->start(conditions => 'own');
+	local $cdc->{store} = $fake->store;
+	$r = check('--no-race');
+	ok(found($r, 'ok', 'conditional put'), 'one behind the other it is good');
+	$r = check();
+	is($r->{code}, 5, 'several win: exit code') or diag $r->{out};
+	like((found($r, 'error', 'conditional put'))[0]{what},
+		qr/is not atomic: 16 of 16/, 'several win: said so');
+	complete($r, 'several win');
+	$r = $cdc->call('init');
+	is($r->{code}, 5, 'several win: init refuses it too');
+	like($r->{err}, qr/is not atomic: 16 of 16/, 'several win: and says so');
+	is_deeply([ $fake->keys_stored ], [], 'several win: nothing is begun');
+
+	$fake->clear;
+	$fake->fault(match => qr/^POST .*uploads=/, times => 0, status => 501,
+		code => 'NotImplemented');
+	$r = check('--no-race');
+	is($r->{code}, 5, 'no uploads: exit code') or diag $r->{out};
+	like((found($r, 'error', 'large objects'))[0]{what},
+		qr/could not write in parts: .*NotImplemented/, 'no uploads: said so');
+	complete($r, 'no uploads');
 }
 
 # Gaps.

@@ -26,6 +26,8 @@ typedef enum Fault
 	OTHER_BYTES,
 	NO_LISTING,
 	KEEPS_DELETED,
+	REFUSES_PARTS,
+	LOSES_PARTS, /* finishes an upload, and no object is there */
 	REFUSES_ALL
 } Fault;
 
@@ -133,6 +135,56 @@ fake_del(Store *s, const char *key, Err *err)
 	return true;
 }
 
+static int begun; /* uploads that are neither finished nor abandoned */
+
+static bool
+fake_begin(Store *s, const char *key, char **out_id, Err *err)
+{
+	(void) s;
+	(void) key;
+	(void) err;
+	begun++;
+	*out_id = xstrdup("id");
+	return true;
+}
+
+static bool
+fake_part(Store *s, const char *key, const char *id, int n, Slice body,
+		  StorePart *part, Err *err)
+{
+	(void) id;
+	(void) n;
+	if (shared.fault == REFUSES_PARTS)
+		return err_set(err, ERR_STORE, 501, "not implemented");
+	part->tag = xstrdup("tag");
+	return shared.fault == LOSES_PARTS || fake_put(s, key, body, false, err);
+}
+
+static bool
+fake_finish(Store *s, const char *key, const char *id, const StorePart *parts,
+			int nparts, Err *err)
+{
+	(void) s;
+	(void) key;
+	(void) id;
+	(void) err;
+	assert_int_equal(nparts, 1);
+	assert_non_null(parts[0].tag);
+	begun--;
+	return true;
+}
+
+static bool
+fake_abandon(Store *s, const char *key, const char *id, Err *err)
+{
+	(void) s;
+	(void) key;
+	(void) id;
+	(void) err;
+	begun--;
+	return true;
+}
+
 static void
 fake_close(Store *s)
 {
@@ -146,6 +198,10 @@ static const StoreOps fake_ops = {
 	.head = fake_head,
 	.list = fake_list,
 	.del = fake_del,
+	.begin = fake_begin,
+	.part = fake_part,
+	.finish = fake_finish,
+	.abandon = fake_abandon,
 	.close = fake_close,
 };
 
@@ -186,6 +242,8 @@ good_store(void **state)
 	(void) state;
 	assert_true(probe_round_trip(&fake, &err));
 	assert_null(shared.key);
+	assert_true(probe_parts(&fake, &err));
+	assert_null(shared.key);
 	assert_true(probe_conditional_put(&fake, &err));
 	assert_null(shared.key);
 	assert_true(probe_race(open_fake, &fake, 6, &err));
@@ -221,6 +279,35 @@ not_atomic(void **state)
 	assert_int_equal(err.kind, ERR_STORE);
 	assert_non_null(strstr(err.msg, "not atomic"));
 	assert_null(shared.key);
+}
+
+/* What a small object shows, an upload need not. */
+static void
+broken_parts(void **state)
+{
+	static const struct
+	{
+		Fault fault;
+		ErrKind kind;
+		const char *msg;
+	} cases[] = {
+		{ REFUSES_PARTS, ERR_STORE, "in parts: not implemented" },
+		{ LOSES_PARTS, ERR_NOT_FOUND, "could not read" },
+		{ OTHER_BYTES, ERR_STORE, "other bytes" },
+	};
+	Err err;
+
+	(void) state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
+	{
+		shared.fault = cases[i].fault;
+		assert_false(probe_parts(&fake, &err));
+		assert_int_equal(err.kind, cases[i].kind);
+		if (!strstr(err.msg, cases[i].msg))
+			fail_msg("%s", err.msg);
+		assert_null(shared.key);
+		assert_int_equal(begun, 0);
+	}
 }
 
 static void
@@ -261,6 +348,7 @@ main(void)
 		cmocka_unit_test_setup_teardown(good_store, begin, end),
 		cmocka_unit_test_setup_teardown(ignores_condition, begin, end),
 		cmocka_unit_test_setup_teardown(not_atomic, begin, end),
+		cmocka_unit_test_setup_teardown(broken_parts, begin, end),
 		cmocka_unit_test_setup_teardown(broken_stores, begin, end),
 	};
 

@@ -15,7 +15,6 @@
 #include "store/commitlog.h"
 
 #define STORE_RETRY_MS 3000
-#define RACE_ROUNDS 9
 #define TEXT_MAX_BYTES 4096
 #define SKEW_WARN_US (5 * US_PER_SEC) /* a date has whole seconds only */
 
@@ -40,12 +39,6 @@ check_log_readable(Check *c)
 		c->log_known = true;
 	else
 		store_failed(c, "log", "the log says what counts in the lake", &err);
-}
-
-static bool
-open_another(void *arg, Store **out, Err *err)
-{
-	return store_open(arg, out, err);
 }
 
 /* Called right behind a request: the clocks are compared by its answer. */
@@ -102,8 +95,15 @@ check_store(Check *c)
 	check_ok(c, "store", "\"%s\" can be written, read, listed and deleted",
 			 c->cfg->store_url);
 	check_about(c);
-	if (!probe_conditional_put(c->store, &err) ||
-		(c->race && !probe_race(open_another, &options, RACE_ROUNDS, &err)))
+	if (!probe_parts(c->store, &err))
+		store_failed(c, "large objects",
+					 "an object of more than 5 MB is written in parts, as a "
+					 "multipart upload",
+					 &err);
+	else
+		check_ok(c, "large objects", "can be written in parts");
+	if (!(c->race ? probe_one_writer(c->store, &options, &err)
+				  : probe_conditional_put(c->store, &err)))
 		store_failed(c, "conditional put",
 					 "that a second writer is refused is all that keeps two "
 					 "sidecars from writing one log",
@@ -112,7 +112,7 @@ check_store(Check *c)
 		check_ok(c, "conditional put",
 				 c->race ? "of %d at once one wins, in %d rounds"
 						 : "honoured (not raced)",
-				 PROBE_RACERS, RACE_ROUNDS);
+				 PROBE_RACERS, PROBE_ROUNDS);
 	check_log_readable(c);
 }
 

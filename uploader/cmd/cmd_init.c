@@ -183,12 +183,13 @@ static bool
 make_new(Init *in, Err *err)
 {
 	const char *name = in->cfg->source_slot;
+	StoreOptions options = config_store_options(in->cfg);
 	bool adopted = in->slot.exists;
 	Lsn at = in->slot.confirmed;
 
 	if (adopted && !check_adoptable(in, err))
 		return false;
-	if (!probe_conditional_put(in->store, err))
+	if (!probe_one_writer(in->store, &options, err))
 		return false;
 	if (!adopted &&
 		!source_create_slot(in->conn, in->replication, name, &at, err))

@@ -23,6 +23,7 @@
 
 #include "base/clock.h"
 #include "base/mem.h"
+#include "codec/hash.h"
 
 #define PROBE_PREFIX "_cdc/probe/"
 #define KEY_SIZE 64
@@ -98,9 +99,8 @@ see(const StoreItem *item, void *arg)
 }
 
 static bool
-read_back(Store *store, const char *key, Slice body, Err *err)
+compare_bytes(Store *store, const char *key, Slice body, Err *err)
 {
-	Seen seen = { .key = key };
 	Buf b;
 	bool ok;
 
@@ -109,13 +109,22 @@ read_back(Store *store, const char *key, Slice body, Err *err)
 	if (ok && (b.n != body.n || memcmp(b.p, body.p, b.n) != 0))
 		ok = err_set(err, ERR_STORE, 0,
 					 "the store gave back other bytes than it got");
-	ok = ok && (store_list(store, PROBE_PREFIX, see, &seen, err) ||
-				err_prefix(err, "could not list"));
-	if (ok && !seen.found)
-		ok = err_set(err, ERR_STORE, 0,
-					 "the store does not list an object just written");
 	buf_done(&b);
 	return ok;
+}
+
+static bool
+read_back(Store *store, const char *key, Slice body, Err *err)
+{
+	Seen seen = { .key = key };
+
+	if (!compare_bytes(store, key, body, err))
+		return false;
+	if (!store_list(store, PROBE_PREFIX, see, &seen, err))
+		return err_prefix(err, "could not list");
+	return seen.found ||
+		   err_set(err, ERR_STORE, 0,
+				   "the store does not list an object just written");
 }
 
 bool
@@ -136,6 +145,40 @@ probe_round_trip(Store *store, Err *err)
 		return err_set(err, ERR_STORE, 0,
 					   "the store still has an object that was deleted");
 	return err->kind == ERR_NOT_FOUND;
+}
+
+static bool
+write_parts(Store *store, const char *key, Slice body, Err *err)
+{
+	StorePart part = { .bytes = (int64_t) body.n,
+					   .crc32c = crc32c(0, body.p, body.n) };
+	char *id = NULL;
+	Err ignored;
+	bool ok;
+
+	if (!store->ops->begin(store, key, &id, err))
+		return false;
+	ok = store->ops->part(store, key, id, 0, body, &part, err) &&
+		 store->ops->finish(store, key, id, &part, 1, err);
+	if (!ok)
+		(void) !store_abandon(store, key, id, &ignored);
+	free(part.tag);
+	free(id);
+	return ok;
+}
+
+bool
+probe_parts(Store *store, Err *err)
+{
+	char key[KEY_SIZE];
+	Slice body = slice_cstr("written by cdc-s3 check; may be deleted\n");
+	bool ok;
+
+	new_key(key, sizeof(key));
+	if (!write_parts(store, key, body, err))
+		return err_prefix(err, "could not write in parts");
+	ok = compare_bytes(store, key, body, err);
+	return probe_end(store, key, ok, err);
 }
 
 /*
@@ -328,4 +371,17 @@ probe_race(ProbeOpenFn open, void *arg, int rounds, Err *err)
 		free(racers[i].body);
 	}
 	return ok;
+}
+
+static bool
+open_another(void *arg, Store **out, Err *err)
+{
+	return store_open(arg, out, err);
+}
+
+bool
+probe_one_writer(Store *store, StoreOptions *options, Err *err)
+{
+	return probe_conditional_put(store, err) &&
+		   probe_race(open_another, options, PROBE_ROUNDS, err);
 }

@@ -12,6 +12,7 @@
 #include "store/store.h"
 
 #define PROBE_RACERS 16
+#define PROBE_ROUNDS 9
 
 /*
  * Two conditional puts of one key, one behind the other: the second must
@@ -22,6 +23,12 @@ bool probe_conditional_put(Store *store, Err *err) MUST_CHECK;
 /* Put, get, list and delete, and the bytes are the same. */
 bool probe_round_trip(Store *store, Err *err) MUST_CHECK;
 
+/*
+ * An upload of one part is begun and finished, and gives the object: large
+ * ones are written so.  ERR_STORE where it gives another.
+ */
+bool probe_parts(Store *store, Err *err) MUST_CHECK;
+
 /* Opens one more store like the one that is probed. */
 typedef bool (*ProbeOpenFn)(void *arg, Store **out, Err *err);
 
@@ -31,5 +38,11 @@ typedef bool (*ProbeOpenFn)(void *arg, Store **out, Err *err);
  * one winner, whose bytes are the ones found.  ERR_STORE where it has several.
  */
 bool probe_race(ProbeOpenFn open, void *arg, int rounds, Err *err) MUST_CHECK;
+
+/*
+ * Whether a log that lies there has one writer: probe_conditional_put, then
+ * PROBE_ROUNDS of probe_race on stores like this one, opened with options.
+ */
+bool probe_one_writer(Store *store, StoreOptions *options, Err *err) MUST_CHECK;
 
 #endif
