@@ -385,6 +385,14 @@ sweep(Sweeper *s, int64_t until)
 	return ok;
 }
 
+/* A call that our own end stopped is no failure. */
+static void
+warn(const Sweeper *s, const char *event)
+{
+	if (!atomic_load(&s->p->stop))
+		log_err(LOG_WARN, event, &s->err);
+}
+
 /* Until an entry of this session is written, or the session ends. */
 static bool
 wait_for_entry(Sweeper *s, int64_t after)
@@ -423,12 +431,12 @@ sweep_main(void *arg)
 			continue;
 		/* A sweep that fails is made again after the next entry. */
 		if (!((first ? sweep_loads(&s) : true) && sweep(&s, closed)))
-			log_err(LOG_WARN, "could not look for leftovers", &s.err);
+			warn(&s, "could not look for leftovers");
 		else
 			first = false;
 	}
 	if (!ok)
-		log_err(LOG_WARN, "the sweeper could not start", &s.err);
+		warn(&s, "the sweeper could not start");
 	names_done(&s.tables);
 	listed_done(&s);
 	store_close(s.store);
