@@ -238,6 +238,13 @@ for (
 	like($r->{err}, $says, "$fault->{code}: mend");
 	is(scalar $fake->requests, 1, "$fault->{code}: asked once");
 }
+$fake->clear;
+$fake->fault(match => qr/^GET .*uploads/, status => 501,
+	code => 'NotImplemented');
+my $refused = error($s, uploads => '');
+like($refused, qr/^store: could not list uploads .*501 NotImplemented/,
+	'a server that cannot list uploads');
+unlike($refused, qr/store\.checksum/, 'which checksums are no reason for');
 unlike($errors, qr/CANONICAL/, 'no canonical request is repeated');
 
 # A head without a body is explained by a get.

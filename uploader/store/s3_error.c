@@ -80,7 +80,7 @@ static const CodeRow codes[] = {
 	{ "XAmzContentChecksumMismatch", ERR_BUSY, S3_CURE_NONE, NULL },
 	{ "XAmzContentSHA256Mismatch", ERR_BUSY, S3_CURE_NONE, NULL },
 
-	{ "NotImplemented", ERR_STORE, S3_CURE_NONE, HINT_SUPPORT },
+	{ "NotImplemented", ERR_STORE, S3_CURE_NONE, NULL },
 };
 
 static const CodeRow *
@@ -185,7 +185,8 @@ add_hint(const S3Refusal *r, const S3Asked *asked, const CodeRow *row, Err *err)
 				 asked->key ? asked->key : "");
 	else if (r->status == 301 || r->status == 307)
 		err_hint(err, HINT_REGION);
-	else if (r->status == 501)
+	else if (asked->key && /* a listing has no checksum */
+			 (r->status == 501 || strcmp(r->code, "NotImplemented") == 0))
 		err_hint(err, HINT_SUPPORT);
 }
 
