@@ -202,13 +202,19 @@ cdc_s3_ahead_init(CdcS3State *st)
 	ctx->reader->routine.page_read = ahead_page_read;
 }
 
-/* The decoding context is gone, or going. */
+/* At the end of a stream: what came of it. */
+void
+cdc_s3_ahead_report(const CdcS3State *st)
+{
+	if (ahead.st == st)
+		elog(DEBUG1, "cdc_s3 read " UINT64_FORMAT " WAL records ahead",
+			 ahead.taken);
+}
+
+/* The decoding context is going. */
 void
 cdc_s3_ahead_leave(void)
 {
-	if (ahead.st)
-		elog(DEBUG1, "cdc_s3 read " UINT64_FORMAT " WAL records ahead",
-			 ahead.taken);
 	memset(&ahead, 0, sizeof(ahead));
 }
 

@@ -111,6 +111,7 @@ static void
 shutdown_cb(LogicalDecodingContext *ctx)
 {
 	/* All there is goes with ctx->context. */
+	cdc_s3_ahead_report(cdc_s3_state(ctx));
 }
 
 /* With origin = none. */

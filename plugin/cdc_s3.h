@@ -380,6 +380,7 @@ extern bool cdc_s3_gather_keep(CdcS3State *st);
 
 extern void cdc_s3_ahead_setting(void);
 extern void cdc_s3_ahead_init(CdcS3State *st);
+extern void cdc_s3_ahead_report(const CdcS3State *st);
 extern void cdc_s3_ahead_leave(void);
 extern bool cdc_s3_ahead_due(void);
 extern bool cdc_s3_ahead_take(void);
