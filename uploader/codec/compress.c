@@ -105,7 +105,8 @@ compressor_new(Compression kind, int level)
 		if (level == 1)
 			(void) ZSTD_CCtx_setParameter(c->zstd, ZSTD_c_hashLog,
 										  ZSTD_HASH_LOG_1);
-		(void) ZSTD_CCtx_setParameter(c->zstd, ZSTD_c_checksumFlag, 1);
+		/* An entry has one of the stored bytes, and its readers look at it. */
+		(void) ZSTD_CCtx_setParameter(c->zstd, ZSTD_c_checksumFlag, 0);
 		(void) ZSTD_CCtx_setParameter(c->zstd, ZSTD_c_contentSizeFlag, 1);
 	}
 	else if (kind == COMPRESS_GZIP)
