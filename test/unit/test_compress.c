@@ -191,9 +191,10 @@ zstd_header(void **state)
 		make_lines(&text, 100);
 	assert_true(compressor_run(c, buf_slice(&text), &out, &err));
 	assert_int_equal(ZSTD_getFrameContentSize(out.p, out.n), text.n);
-	/* descriptor: single segment off, checksum on; window at most 8 MiB */
+	/* descriptor: single segment off, no checksum (the log has one); window
+	 * at most 8 MiB */
 	assert_int_equal(out.p[4] & 0x20, 0);
-	assert_int_equal(out.p[4] & 0x04, 0x04);
+	assert_int_equal(out.p[4] & 0x04, 0);
 	assert_true(10 + (out.p[5] >> 3) <= 23);
 	check_lines(COMPRESS_ZSTD, buf_slice(&out), &text);
 	compressor_free(c);
@@ -296,12 +297,18 @@ damaged(void **state)
 
 		buf_reset(&out);
 		assert_true(compressor_run(c, buf_slice(&text), &out, &err));
-		/* behind the header, where any bit counts */
+		/*
+		 * Behind the header, where any bit counts.  It is for gzip to notice
+		 * all of them; with zstd the log does, and nothing worse happens here.
+		 */
 		for (size_t n = 16; n < out.n; n += 61)
 		{
+			ErrKind kind;
+
 			out.p[n] ^= 0x10;
-			assert_int_equal(read_all(all[i], buf_slice(&out), MAX_LINE),
-							 ERR_DATA);
+			kind = read_all(all[i], buf_slice(&out), MAX_LINE);
+			if (all[i] == COMPRESS_GZIP || kind != ERR_NONE)
+				assert_int_equal(kind, ERR_DATA);
 			out.p[n] ^= 0x10;
 		}
 		/* rubbish behind the last frame */
