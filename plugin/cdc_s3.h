@@ -163,6 +163,21 @@ typedef struct CdcS3Step
 				  * wire; at least 1 */
 } CdcS3Step;
 
+typedef struct CdcS3Nulls CdcS3Nulls;
+
+/* How the tuples of a relation are walked (walk.c). */
+typedef struct CdcS3Walk
+{
+	bool usable; /* columns come in the order of the attributes */
+	bool dense;  /* and each attribute is a column */
+	int natts;
+	int nvarlena;
+	int nkey_steps;
+	CdcS3Step *steps;     /* natts of them */
+	CdcS3Step *key_steps; /* up to the last key column */
+	CdcS3Nulls *nulls;    /* what the last rows had; NULL: not looked at yet */
+} CdcS3Walk;
+
 /* One column on the wire. */
 typedef struct CdcS3Column
 {
@@ -197,21 +212,15 @@ typedef struct CdcS3Rel
 	bool as_root;
 	bool has_identity; /* the server logs what finds the row */
 	bool key_is_all;   /* identity full without a primary key */
-	bool walk;         /* columns come in the order of the attributes */
-	bool dense;        /* and each attribute is a column */
 	bool pinned;       /* some column's text depends on settings */
 	char identity;     /* relreplident */
 	Oid rootid;
 
-	int natts;
 	int ncols;
-	int nvarlena;
 	int bitmap_len;
-	int nkey_steps;
 	CdcS3Column *cols;
-	CdcS3Step *steps;     /* natts of them */
-	CdcS3Step *key_steps; /* up to the last key column */
-	char *schema;         /* of the relation whose shape is sent */
+	CdcS3Walk walk;
+	char *schema; /* of the relation whose shape is sent */
 	char *name;
 
 	/* The relation frame's body; its version changes when it does. */
@@ -337,6 +346,17 @@ extern bool cdc_s3_text_fits(const CdcS3Column *col, Datum d);
 /* ---- text of a jsonb (jsonb.c) ---- */
 
 extern char *cdc_s3_jsonb_text(const struct varlena *v, Size *out_len);
+
+/* ---- values that need more than a copy (value.c) ---- */
+
+extern bool cdc_s3_enum_label(Datum value, char *label);
+extern char *cdc_s3_value_text(CdcS3Column *col, Datum d, Size *len);
+
+/* ---- rows as they are stored (walk.c) ---- */
+
+extern void cdc_s3_walk_build(CdcS3Rel *rel, Relation relation);
+extern bool cdc_s3_walk_row(CdcS3State *st, CdcS3Rel *rel, HeapTuple tuple,
+							bool key_only);
 
 /* ---- rows (row.c) ---- */
 

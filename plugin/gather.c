@@ -39,16 +39,18 @@
 #undef USE_OPENSSL
 
 #include "access/xact.h"
+#include "libpq/libpq-be.h"
 #include "libpq/libpq.h"
 #include "libpq/pqformat.h"
+#include "miscadmin.h"
 #include "replication/walsender.h"
 #include "utils/memutils.h"
 #include "utils/timestamp.h"
 
 #include "cdc_s3.h"
 
-/* A socket takes more at once; each time it is filled wakes the reader. */
-#define GATHER_BYTES (2 * CDC_S3_PACKET_TARGET)
+/* Each time something is sent wakes the reader, and it is sent all at once. */
+#define GATHER_BYTES (4 * CDC_S3_PACKET_TARGET)
 
 /* Some milliseconds' worth. */
 #define GATHER_WAL (512 * 1024)
@@ -175,6 +177,28 @@ gather_putmessage_noblock(char msgtype, const char *s, size_t len)
 	gather.fresh = true;
 }
 
+/*
+ * A Unix socket takes by default less than we send at once; the walsender would
+ * sleep, and wake the reader, for each half.  It is given what the system
+ * allows (net.core.wmem_max of Linux), and less is no error.  TCP finds its
+ * own size, and setting one would end that.
+ */
+static void
+widen_socket(void)
+{
+	int have = 0;
+	int want = GATHER_BYTES;
+	socklen_t len = sizeof(have);
+
+	if (MyProcPort->raddr.addr.ss_family != AF_UNIX ||
+		getsockopt(MyProcPort->sock, SOL_SOCKET, SO_SNDBUF, (void *) &have,
+				   &len) != 0 ||
+		have >= want)
+		return;
+	(void) setsockopt(MyProcPort->sock, SOL_SOCKET, SO_SNDBUF, (void *) &want,
+					  sizeof(want));
+}
+
 static void
 gather_leave(void *arg)
 {
@@ -206,6 +230,7 @@ cdc_s3_gather_init(CdcS3State *st)
 	gather.methods.is_send_pending = gather_is_send_pending;
 	gather.methods.putmessage_noblock = gather_putmessage_noblock;
 	PqCommMethods = &gather.methods;
+	widen_socket();
 	cdc_s3_ahead_init(st);
 }
 

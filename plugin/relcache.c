@@ -376,84 +376,6 @@ build_identity(CdcS3Rel *rel, Relation relation, Relation shape)
 	}
 }
 
-/* ---- the walk over a tuple ---- */
-
-static uint8
-align_mask(char attalign)
-{
-	switch (attalign)
-	{
-		case TYPALIGN_SHORT:
-			return ALIGNOF_SHORT - 1;
-		case TYPALIGN_INT:
-			return ALIGNOF_INT - 1;
-		case TYPALIGN_DOUBLE:
-			return ALIGNOF_DOUBLE - 1;
-		default:
-			return 0;
-	}
-}
-
-/* Equal steps whose width leaves no gap for the alignment are a run. */
-static void
-mark_runs(CdcS3Step *steps, int n)
-{
-	for (int i = n - 1; i >= 0; i--)
-	{
-		CdcS3Step *step = &steps[i];
-		CdcS3Step *next = step + 1;
-
-		step->run = 1;
-		if (i + 1 < n && step->op >= OP_FIXED1 && step->op <= OP_FIXED16 &&
-			step->len % (step->align + 1) == 0 && step->op == next->op &&
-			step->align == next->align)
-			step->run += next->run;
-	}
-}
-
-static void
-build_steps(CdcS3Rel *rel, Relation relation)
-{
-	TupleDesc desc = RelationGetDescr(relation);
-	AttrNumber last = 0;
-
-	rel->natts = desc->natts;
-	rel->steps = MemoryContextAllocZero(rel->cxt, sizeof(CdcS3Step) * 2 *
-													  Max(desc->natts, 1));
-	rel->key_steps = rel->steps + desc->natts;
-	for (int i = 0; i < desc->natts; i++)
-	{
-		Form_pg_attribute att = TupleDescAttr(desc, i);
-
-		rel->steps[i].len = att->attlen;
-		rel->steps[i].align = align_mask(att->attalign);
-		rel->steps[i].op = OP_SKIP;
-		if (att->attlen == -1)
-			rel->nvarlena++;
-	}
-	memcpy(rel->key_steps, rel->steps, sizeof(CdcS3Step) * desc->natts);
-
-	rel->walk = true;
-	for (int c = 0; c < rel->ncols; c++)
-	{
-		CdcS3Column *col = &rel->cols[c];
-		int i = col->source - 1;
-
-		if (col->source <= last)
-			rel->walk = false;
-		last = col->source;
-		rel->steps[i].op = col->op;
-		rel->steps[i].col = c;
-		if (!(col->flags & CDC_S3_COL_KEY))
-			continue;
-		rel->key_steps[i] = rel->steps[i];
-		rel->nkey_steps = Max(rel->nkey_steps, i + 1);
-	}
-	rel->dense = rel->walk && rel->ncols == rel->natts;
-	mark_runs(rel->steps, rel->natts);
-	mark_runs(rel->key_steps, rel->nkey_steps);
-}
-
 /* ---- the relation frame ---- */
 
 static void
@@ -692,7 +614,7 @@ build_contents(CdcS3State *st, CdcS3Rel *rel, Relation relation)
 		build_columns(st, rel, relation, shape,
 					  pub.all_columns ? NULL : pub.columns);
 		build_identity(rel, relation, shape);
-		build_steps(rel, relation);
+		cdc_s3_walk_build(rel, relation);
 		build_body(st, rel, relation, rel->as_root ? shape : root);
 	}
 	if (shape && shape != relation && shape != root)
@@ -754,7 +676,7 @@ cdc_s3_rel_get(CdcS3State *st, Relation relation)
 	if (unlikely(!rel->ready || rel->stale ||
 				 rel->generation != st->generation ||
 				 (rel->actions != 0 &&
-				  rel->natts != RelationGetDescr(relation)->natts)))
+				  rel->walk.natts != RelationGetDescr(relation)->natts)))
 		build(st, rel, relation);
 	return rel;
 }

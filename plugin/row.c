@@ -18,9 +18,7 @@
 
 #include "access/detoast.h"
 #include "access/htup_details.h"
-#include "access/tupmacs.h"
 #include "catalog/pg_enum.h"
-#include "port/pg_bitutils.h"
 #include "port/pg_crc32c.h"
 #include "utils/datum.h"
 #include "utils/memutils.h"
@@ -30,9 +28,6 @@
 
 /* Values up to this length are converted in one piece and kept. */
 #define CONVERT_AT_ONCE (64 * 1024)
-
-/* Longer tuples, which are old rows with their TOAST values, go carefully. */
-#define FAST_MAX (64 * 1024)
 
 typedef enum ValueState
 {
@@ -59,47 +54,6 @@ struct CdcS3Value
 	char by_value[sizeof(Datum)];
 };
 
-/* ---- single values ---- */
-
-/* The label of an enum value; false, which cannot be, if it has none. */
-static bool
-enum_label(Datum value, char *label)
-{
-	HeapTuple tup = SearchSysCache1(ENUMOID, value);
-
-	if (!HeapTupleIsValid(tup))
-		return false;
-	strlcpy(label, NameStr(((Form_pg_enum) GETSTRUCT(tup))->enumlabel),
-			NAMEDATALEN);
-	ReleaseSysCache(tup);
-	return true;
-}
-
-/*
- * The text of a value that fits, in the server's encoding and allocated in the
- * current memory context; not terminated.
- */
-static char *
-value_text(CdcS3Column *col, Datum d, Size *len)
-{
-	char *text;
-
-	if (col->op == OP_JSONB)
-	{
-		struct varlena *v = (struct varlena *) DatumGetPointer(d);
-
-		if (VARATT_IS_COMPRESSED(v) || VARATT_IS_EXTERNAL(v))
-			v = detoast_attr(v);
-		text = cdc_s3_jsonb_text(v, len);
-		if (text)
-			return text;
-		d = PointerGetDatum(v);
-	}
-	text = OutputFunctionCall(&col->out, d);
-	*len = strlen(text);
-	return text;
-}
-
 /* What an in-memory pointer of the reorder buffer points to. */
 static struct varlena *
 follow(struct varlena *v)
@@ -114,306 +68,7 @@ follow(struct varlena *v)
 	return v;
 }
 
-/* ---- the fast way ---- */
-
-/* Convert and write a string; false if it has no UTF-8 form. */
-static bool
-fast_string(CdcS3State *st, const char *data, Size len)
-{
-	const char *out;
-	Size out_len;
-
-	if (!cdc_s3_convert(st, data, len, &out, &out_len))
-		return false;
-	cdc_s3_put_blob(st, out, out_len);
-	return true;
-}
-
-static bool
-fast_varlena(CdcS3State *st, const char *ptr, bool convert)
-{
-	struct varlena *v = (struct varlena *) ptr;
-
-	if (VARATT_IS_COMPRESSED(v))
-		v = detoast_attr(v);
-	if (convert)
-		return fast_string(st, VARDATA_ANY(v), VARSIZE_ANY_EXHDR(v));
-	cdc_s3_put_blob(st, VARDATA_ANY(v), VARSIZE_ANY_EXHDR(v));
-	return true;
-}
-
-/* The kinds that are not merely copied. */
-static bool
-fast_slow_value(CdcS3State *st, CdcS3Rel *rel, const CdcS3Step *step,
-				const char *ptr)
-{
-	CdcS3Column *col = &rel->cols[step->col];
-
-	switch (step->op)
-	{
-		case OP_BLOB:
-		case OP_STRING:
-			return fast_varlena(st, ptr, step->op == OP_STRING);
-
-		case OP_NAME:
-			return fast_string(st, ptr, strnlen(ptr, NAMEDATALEN));
-
-		case OP_ENUM:
-		{
-			char label[NAMEDATALEN];
-
-			return enum_label(fetch_att(ptr, true, sizeof(Oid)), label) &&
-				   fast_string(st, label, strlen(label));
-		}
-
-		default:
-		{
-			Datum d = fetch_att(ptr, col->attbyval, col->attlen);
-			char *text;
-			Size len;
-
-			if (!cdc_s3_text_fits(col, d))
-				return false;
-			text = value_text(col, d, &len);
-			return fast_string(st, text, len);
-		}
-	}
-}
-
-/* The null bitmap, whose sense is the opposite of the tuple's. */
-static char *
-fast_nulls(const CdcS3Rel *rel, const bits8 *present, char *p)
-{
-	int n = rel->bitmap_len;
-
-	if (rel->dense)
-	{
-		for (int i = 0; i < n; i++)
-			p[i] = (char) ~present[i];
-		if (rel->ncols % 8 != 0)
-			p[n - 1] &= (char) ((1 << (rel->ncols % 8)) - 1);
-		return p + n;
-	}
-	memset(p, 0, n);
-	for (int i = 0; i < rel->natts; i++)
-		if (rel->steps[i].op != OP_SKIP && att_isnull(i, present))
-			p[rel->steps[i].col / 8] |= 1 << (rel->steps[i].col % 8);
-	return p + n;
-}
-
-/* What the walk over a tuple needs to have free, where nothing expands. */
-#define FAST_ROOM(rel, tuple)                                                  \
-	((tuple)->t_len + 5 * (Size) (rel)->nvarlena + (rel)->bitmap_len + 64)
-
-/*
- * Copy what a short varlena holds, 0 to 126 bytes, with few plain stores: a
- * call, or the string instruction that a compiler puts here, takes longer to
- * begin than this to end.
- */
-static inline void
-copy_short(char *to, const char *from, Size n)
-{
-	if (n >= 16)
-	{
-		for (Size i = 0; i + 16 < n; i += 16)
-			memcpy(to + i, from + i, 16);
-		memcpy(to + n - 16, from + n - 16, 16);
-	}
-	else if (n >= 8)
-	{
-		memcpy(to, from, 8);
-		memcpy(to + n - 8, from + n - 8, 8);
-	}
-	else
-		for (Size i = 0; i < n; i++)
-			to[i] = from[i];
-}
-
-/* How many of n columns from "from" on are not null. */
-static int
-count_present(const bits8 *present, int from, int n)
-{
-	int count = 0;
-
-	while (n > 0)
-	{
-		int here = Min(n, 8 - from % 8);
-
-		count += pg_number_of_ones[(present[from / 8] >> (from % 8)) &
-								   ((1 << here) - 1)];
-		from += here;
-		n -= here;
-	}
-	return count;
-}
-
-/* Copy the "n" values of a run that the tuple has. */
-static inline char *
-copy_run(char *p, const char *base, Size *off, const CdcS3Step *step, Size n)
-{
-	if (n == 0)
-		return p;
-	n *= step->len;
-	*off = (*off + step->align) & ~(Size) step->align;
-	memcpy(p, base + *off, n);
-	*off += n;
-	return p + n;
-}
-
-/*
- * Copy a value that stands in the tuple as it is, behind which the tuple has
- * "room" bytes with it.  Returns its length there; 0 if it is compressed or out
- * of line.
- */
-static inline Size
-copy_blob(char **to, const char *ptr, Size room)
-{
-	char *p = *to;
-	Size n = VARSIZE_ANY(ptr);
-
-	if (VARATT_IS_SHORT(ptr))
-	{
-		/*
-		 * At most 126 bytes: one byte holds their number.  Few are copied as
-		 * 16, where the tuple has those.
-		 */
-		*p = (char) (n - VARHDRSZ_SHORT);
-		if (n <= 17 && room >= 17)
-			memcpy(p + 1, ptr + 1, 16);
-		else
-			copy_short(p + 1, ptr + 1, n - VARHDRSZ_SHORT);
-		*to = p + n;
-		return n;
-	}
-	if (!VARATT_IS_4B_U(ptr))
-		return 0;
-	p = put_blob_len(p, n - VARHDRSZ);
-	memcpy(p, ptr + VARHDRSZ, n - VARHDRSZ);
-	*to = p + n - VARHDRSZ;
-	return n;
-}
-
-/*
- * Copy values from "off" on.  The cases are in the order of how often they
- * occur, and memcpy of a constant size is a plain store.
- */
-static bool
-fast_values(CdcS3State *st, CdcS3Rel *rel, HeapTuple tuple,
-			const CdcS3Step *steps, int nsteps)
-{
-	HeapTupleHeader tup = tuple->t_data;
-	const bits8 *present = HeapTupleHasNulls(tuple) ? tup->t_bits : NULL;
-	const char *base = (const char *) tup + tup->t_hoff;
-	Size end = tuple->t_len - tup->t_hoff;
-	Size off = 0;
-	char *p = st->buf + st->len;
-
-	for (int i = 0; i < nsteps; i++)
-	{
-		const CdcS3Step *step = &steps[i];
-		const char *ptr;
-		Size n;
-
-		if (step->run > 1)
-		{
-			n = present ? count_present(present, i, step->run) : step->run;
-			p = copy_run(p, base, &off, step, n);
-			i += step->run - 1;
-			continue;
-		}
-		if (present && att_isnull(i, present))
-			continue;
-		if (step->len != -1 || base[off] == 0)
-			off = (off + step->align) & ~(Size) step->align;
-		ptr = base + off;
-		switch (step->op)
-		{
-			case OP_FIXED4:
-				memcpy(p, ptr, 4);
-				p += 4;
-				off += 4;
-				continue;
-			case OP_FIXED8:
-				memcpy(p, ptr, 8);
-				p += 8;
-				off += 8;
-				continue;
-			case OP_BLOB:
-				n = copy_blob(&p, ptr, end - off);
-				if (n == 0)
-					break;
-				off += n;
-				continue;
-			case OP_FIXED2:
-				memcpy(p, ptr, 2);
-				p += 2;
-				off += 2;
-				continue;
-			case OP_FIXED1:
-				*p++ = *ptr;
-				off++;
-				continue;
-			case OP_FIXED12:
-				memcpy(p, ptr, 12);
-				p += 12;
-				off += 12;
-				continue;
-			case OP_FIXED16:
-				memcpy(p, ptr, 16);
-				p += 16;
-				off += 16;
-				continue;
-			case OP_SKIP:
-				off = att_addlength_pointer(off, step->len, ptr);
-				continue;
-			default:
-				break;
-		}
-		st->len = p - st->buf;
-		if (!fast_slow_value(st, rel, step, ptr))
-			return false;
-		cdc_s3_reserve(st, FAST_ROOM(rel, tuple));
-		p = st->buf + st->len;
-		off = att_addlength_pointer(off, step->len, ptr);
-	}
-	st->len = p - st->buf;
-	return true;
-}
-
-/*
- * Returns false if it takes the careful way; what was written is then to be
- * taken back.
- */
-static bool
-put_row_fast(CdcS3State *st, CdcS3Rel *rel, HeapTuple tuple, bool key_only)
-{
-	const bits8 *present = tuple->t_data->t_bits;
-	bool nulls = HeapTupleHasNulls(tuple);
-	char *p;
-
-	if (!rel->walk || HeapTupleHasExternal(tuple) || tuple->t_len > FAST_MAX ||
-		HeapTupleHeaderGetNatts(tuple->t_data) < rel->natts)
-		return false;
-	cdc_s3_reserve(st, FAST_ROOM(rel, tuple));
-	p = st->buf + st->len;
-	if (key_only)
-	{
-		/* Columns of a key are not null. */
-		for (int i = 0; nulls && i < rel->nkey_steps; i++)
-			if (rel->key_steps[i].op != OP_SKIP && att_isnull(i, present))
-				return false;
-		*p++ = 0;
-		st->len = p - st->buf;
-		return fast_values(st, rel, tuple, rel->key_steps, rel->nkey_steps);
-	}
-	*p++ = nulls ? CDC_S3_ROW_NULLS : 0;
-	if (nulls)
-		p = fast_nulls(rel, present, p);
-	st->len = p - st->buf;
-	return fast_values(st, rel, tuple, rel->steps, rel->natts);
-}
-
-/* ---- the careful way: look ---- */
+/* ---- look ---- */
 
 /* The bytes themselves go along unless they are no text of any use. */
 static void
@@ -507,7 +162,7 @@ look_text(CdcS3State *st, CdcS3Column *col, CdcS3Value *v, Datum d)
 	if (st->convert || st->in_stream || st->prepared)
 	{
 		Size len;
-		char *text = value_text(col, d, &len);
+		char *text = cdc_s3_value_text(col, d, &len);
 
 		look_string(st, v, text, len);
 		return;
@@ -535,7 +190,7 @@ look_value(CdcS3State *st, CdcS3Column *col, CdcS3Value *v, Datum d)
 		{
 			char *label = palloc(NAMEDATALEN);
 
-			if (enum_label(d, label))
+			if (cdc_s3_enum_label(d, label))
 				look_string(st, v, label, strlen(label));
 			else
 				withhold(v, CDC_S3_WITHHELD_ENCODING, NULL, 0);
@@ -620,7 +275,7 @@ look_row(CdcS3State *st, CdcS3Rel *rel, Relation relation, HeapTuple tuple,
 	return flags;
 }
 
-/* ---- the careful way: write ---- */
+/* ---- write ---- */
 
 static void
 put_bitmap(CdcS3State *st, CdcS3Rel *rel, ValueState state)
@@ -705,7 +360,7 @@ put_value(CdcS3State *st, CdcS3Column *col, CdcS3Value *v)
 		case VALUE_TEXT:
 		{
 			Size len;
-			char *text = value_text(col, v->datum, &len);
+			char *text = cdc_s3_value_text(col, v->datum, &len);
 
 			cdc_s3_put_blob(st, text, len);
 			pfree(text);
@@ -768,7 +423,7 @@ cdc_s3_put_row(CdcS3State *st, CdcS3Rel *rel, Relation relation,
 
 		/* What is to be taken back must not have left. */
 		st->parts = false;
-		done = put_row_fast(st, rel, tuple, key_only);
+		done = cdc_s3_walk_row(st, rel, tuple, key_only);
 		st->parts = parts;
 		if (done)
 			return;

@@ -2,18 +2,21 @@
 -- among them, dropped, or not asked for, each value is in its place.
 CREATE TABLE runs (id int4 PRIMARY KEY, a1 int4, a2 oid, a3 date, a4 int4,
 	a5 float4, a6 int4, a7 int4, a8 int4, a9 int4, a10 int4, a11 int4, t1 text,
-	s1 int2, s2 int2, s3 int2, t2 text, b1 bool, b2 bool, b3 bool, b4 bool,
+	s1 int2, s2 int2, s3 int2, m1 name, t2 text, b1 bool, b2 bool, b3 bool, b4 bool,
 	b5 bool, b6 bool, b7 bool, b8 bool, b9 bool, b10 bool, b11 bool, b12 bool,
 	b13 bool, b14 bool, b15 bool, b16 bool, b17 bool, l1 int8, l2 float8,
 	gone int8, l3 timestamp, l4 int8, x1 int4, l5 int8, u1 uuid, u2 uuid,
 	z1 timetz, z2 timetz, z3 timetz, t3 text, i1 interval, i2 interval,
 	x2 int4, x3 int4);
--- Fills n rows from id on; about one value in "every" is null.
-CREATE FUNCTION runs_fill(id int, n int, every float8) RETURNS void
+-- Fills n rows from id on; about one value in "every" is null, and so many rows
+-- in a row have the same nulls.
+CREATE FUNCTION runs_fill(id int, n int, every float8, same int DEFAULT 1)
+	RETURNS void
 	LANGUAGE plpgsql AS $$
 DECLARE
 	list text := (SELECT string_agg(format(
-		'CASE WHEN random() >= 1 / $3::float8 THEN (%s)::%s END', CASE
+		'CASE WHEN abs(hashtext(%L || i / $4)::int8) %% 1000 > 1000 / $3::float8 - 1
+			THEN (%s)::%s END', attname, CASE
 			WHEN atttypid = 'bool'::regtype THEN 'random() < 0.5'
 			WHEN atttypid = 'text'::regtype THEN
 				'repeat(''x'', (random() * 9)::int)'
@@ -31,10 +34,11 @@ DECLARE
 		AND attnum > 1 AND NOT attisdropped);
 BEGIN
 	EXECUTE 'INSERT INTO runs SELECT i, ' || list ||
-		' FROM generate_series($1, $1 + $2 - 1) i' USING id, n, every;
+		' FROM generate_series($1, $1 + $2 - 1) i' USING id, n, every, same;
 END $$;
 -- Decoded lines that differ from what the table holds, and how many there are.
-CREATE FUNCTION runs_wrong(OUT lines int, OUT wrong int, OUT first text)
+CREATE FUNCTION runs_wrong(option text, value text, wanted name[] DEFAULT NULL,
+	OUT lines int, OUT wrong int, OUT first text)
 	LANGUAGE plpgsql SET intervalstyle = postgres SET datestyle = iso AS $$
 DECLARE
 	list text := (SELECT string_agg(format('%L || coalesce(%s, ''null'')',
@@ -44,20 +48,33 @@ DECLARE
 				THEN format('%I::text', attname)
 			ELSE format('quote_literal(%I)', attname) END), ' || '
 		ORDER BY attnum) FROM pg_attribute WHERE attrelid = 'runs'::regclass
-		AND attnum > 0 AND NOT attisdropped);
+		AND attnum > 0 AND NOT attisdropped
+		AND (wanted IS NULL OR attname = ANY (wanted)));
 BEGIN
 	EXECUTE 'SELECT count(*), count(*) FILTER (WHERE bad), min(l) FILTER (WHERE bad)
 		FROM (SELECT l, l IS DISTINCT FROM ''insert public.runs:'' || ' || list || '
 			AS bad FROM (SELECT l, substring(l FROM '': id=(\d+)'')::int AS id
-			FROM decoded(''tables'', ''public.runs'') l WHERE l ~ ''^insert'') d
-		LEFT JOIN runs USING (id)) t' INTO lines, wrong, first;
+			FROM decoded($1, $2) l WHERE l ~ ''^insert'') d
+		LEFT JOIN runs USING (id)) t' INTO lines, wrong, first USING option, value;
 END $$;
 SELECT setseed(0.2), runs_fill(1, 200, 1e9), runs_fill(201, 400, 2),
 	runs_fill(601, 200, 1.1), runs_fill(801, 200, 20);
-SELECT * FROM runs_wrong();
+SELECT * FROM runs_wrong('tables', 'public.runs');
 ALTER TABLE runs DROP gone;
 SELECT setseed(0.3), runs_fill(1001, 200, 1e9), runs_fill(1201, 400, 3);
-SELECT * FROM runs_wrong();
+SELECT * FROM runs_wrong('tables', 'public.runs');
+-- Rows with the nulls of the rows before them, too few of those, and enough;
+-- then rows that have none of the values but the key.
+SELECT setseed(0.4), runs_fill(2001, 300, 2, 3), runs_fill(2301, 300, 2, 7),
+	runs_fill(2601, 300, 1.2, 50), runs_fill(2901, 100, 30, 9),
+	runs_fill(3001, 20, 1);
+SELECT * FROM runs_wrong('tables', 'public.runs');
+CREATE PUBLICATION runs_part FOR TABLE runs (id, a2, a3, a9, t1, s2, m1, b1, b2, b17,
+	l1, l4, u2, t3, x3);
+SELECT setseed(0.5), runs_fill(4001, 300, 2, 30), runs_fill(4301, 100, 1e9);
+SELECT * FROM runs_wrong('publication_names', 'runs_part',
+	'{id,a2,a3,a9,t1,s2,m1,b1,b2,b17,l1,l4,u2,t3,x3}');
+DROP PUBLICATION runs_part;
 -- A key whose columns are a run in part, beside columns that are null or not.
 CREATE TABLE runs_key (n int4, a int4, b int4, x int4, y int4, c int4, t text,
 	PRIMARY KEY (a, b, c));

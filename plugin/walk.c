@@ -1,0 +1,515 @@
+/*-------------------------------------------------------------------------
+ * walk.c
+ *	  Copies a stored tuple onto the wire, the way nearly all rows go.
+ *
+ * A tuple is walked once, from its first byte to its last, along steps that
+ * were made when its relation was looked at, one for each attribute.  Values
+ * of the same fixed width, nulls among them or not, lie one behind the other
+ * in the tuple as on the wire, and are copied as one run.
+ *
+ * The walk gives up, and its bytes are taken back, at the first thing that it
+ * cannot decide as it goes: a value to be withheld, a column that the tuple
+ * has not yet, one stored out of line.  Such rows go by row.c.
+ *
+ * Rows of many columns tend to come with the same nulls as the row before.
+ * For those the steps without the nulls are made once and kept: fewer of
+ * them, in longer runs.
+ *-------------------------------------------------------------------------
+ */
+#include "postgres.h"
+
+#include "access/detoast.h"
+#include "access/htup_details.h"
+#include "access/tupmacs.h"
+#include "port/pg_bitutils.h"
+#include "utils/memutils.h"
+
+#include "cdc_s3.h"
+
+/* Longer tuples, which are old rows with their TOAST values, go by row.c. */
+#define WALK_MAX (64 * 1024)
+
+/* What a walk needs to have free, where nothing expands. */
+#define WALK_ROOM(rel, tuple)                                                  \
+	((tuple)->t_len + 5 * (Size) (rel)->walk.nvarlena + (rel)->bitmap_len + 64)
+
+/* From so many attributes on it pays to look at the nulls of the last row. */
+#define WIDE 32
+
+/* Rows with the same nulls, one after another, until steps are made for them.
+ */
+#define NULLS_SEEN 4
+
+/* Up to so many bytes a few stores take less time than a call. */
+#define COPY_INLINE 128
+
+struct CdcS3Nulls
+{
+	int seen;         /* rows in a row that had these, at most NULLS_SEEN */
+	int nsteps;       /* made when that many were seen */
+	CdcS3Step *steps; /* natts of them */
+	bits8 present[FLEXIBLE_ARRAY_MEMBER]; /* as in the tuple */
+};
+
+/* Where a walk reads, and where it writes. */
+typedef struct Place
+{
+	const char *from;
+	char *to;
+} Place;
+
+/* ---- steps ---- */
+
+static uint8
+align_mask(char attalign)
+{
+	switch (attalign)
+	{
+		case TYPALIGN_SHORT:
+			return ALIGNOF_SHORT - 1;
+		case TYPALIGN_INT:
+			return ALIGNOF_INT - 1;
+		case TYPALIGN_DOUBLE:
+			return ALIGNOF_DOUBLE - 1;
+		default:
+			return 0;
+	}
+}
+
+/* Equal steps whose width leaves no gap for the alignment are a run. */
+static void
+mark_runs(CdcS3Step *steps, int n)
+{
+	for (int i = n - 1; i >= 0; i--)
+	{
+		CdcS3Step *step = &steps[i];
+		CdcS3Step *next = step + 1;
+
+		step->run = 1;
+		if (i + 1 < n && step->op >= OP_FIXED1 && step->op <= OP_FIXED16 &&
+			step->len % (step->align + 1) == 0 && step->op == next->op &&
+			step->align == next->align)
+			step->run += next->run;
+	}
+}
+
+/* Make the steps of a relation whose columns are known, in its context. */
+void
+cdc_s3_walk_build(CdcS3Rel *rel, Relation relation)
+{
+	TupleDesc desc = RelationGetDescr(relation);
+	CdcS3Walk *walk = &rel->walk;
+	AttrNumber last = 0;
+
+	walk->natts = desc->natts;
+	walk->steps = MemoryContextAllocZero(rel->cxt, sizeof(CdcS3Step) * 2 *
+													   Max(desc->natts, 1));
+	walk->key_steps = walk->steps + desc->natts;
+	for (int i = 0; i < desc->natts; i++)
+	{
+		Form_pg_attribute att = TupleDescAttr(desc, i);
+
+		walk->steps[i].len = att->attlen;
+		walk->steps[i].align = align_mask(att->attalign);
+		walk->steps[i].op = OP_SKIP;
+		if (att->attlen == -1)
+			walk->nvarlena++;
+	}
+	memcpy(walk->key_steps, walk->steps, sizeof(CdcS3Step) * desc->natts);
+
+	walk->usable = true;
+	for (int c = 0; c < rel->ncols; c++)
+	{
+		CdcS3Column *col = &rel->cols[c];
+		int i = col->source - 1;
+
+		if (col->source <= last)
+			walk->usable = false;
+		last = col->source;
+		walk->steps[i].op = col->op;
+		walk->steps[i].col = c;
+		if (!(col->flags & CDC_S3_COL_KEY))
+			continue;
+		walk->key_steps[i] = walk->steps[i];
+		walk->nkey_steps = Max(walk->nkey_steps, i + 1);
+	}
+	walk->dense = walk->usable && rel->ncols == walk->natts;
+	mark_runs(walk->steps, walk->natts);
+	mark_runs(walk->key_steps, walk->nkey_steps);
+}
+
+/* ---- nulls ---- */
+
+/* The null bitmap, whose sense is the opposite of the tuple's. */
+static char *
+put_nulls(const CdcS3Rel *rel, const bits8 *present, char *p)
+{
+	const CdcS3Walk *walk = &rel->walk;
+	int n = rel->bitmap_len;
+
+	if (walk->dense)
+	{
+		for (int i = 0; i < n; i++)
+			p[i] = (char) ~present[i];
+		if (rel->ncols % 8 != 0)
+			p[n - 1] &= (char) ((1 << (rel->ncols % 8)) - 1);
+		return p + n;
+	}
+	memset(p, 0, n);
+	for (int i = 0; i < walk->natts; i++)
+		if (walk->steps[i].op != OP_SKIP && att_isnull(i, present))
+			p[walk->steps[i].col / 8] |= 1 << (walk->steps[i].col % 8);
+	return p + n;
+}
+
+/* Columns of a key are not null. */
+static bool
+key_has_nulls(const CdcS3Walk *walk, const bits8 *present)
+{
+	for (int i = 0; i < walk->nkey_steps; i++)
+		if (walk->key_steps[i].op != OP_SKIP && att_isnull(i, present))
+			return true;
+	return false;
+}
+
+/* Steps for the columns that are not null. */
+static void
+build_present(const CdcS3Walk *walk, CdcS3Nulls *nulls)
+{
+	nulls->nsteps = 0;
+	for (int i = 0; i < walk->natts; i++)
+		if (!att_isnull(i, nulls->present))
+			nulls->steps[nulls->nsteps++] = walk->steps[i];
+	mark_runs(nulls->steps, nulls->nsteps);
+}
+
+/* What is known of these nulls; NULL if the rows before had others. */
+static const CdcS3Nulls *
+same_nulls(CdcS3Rel *rel, const bits8 *present)
+{
+	CdcS3Walk *walk = &rel->walk;
+	Size n = BITMAPLEN(walk->natts);
+
+	if (!walk->nulls)
+	{
+		walk->nulls = MemoryContextAllocZero(rel->cxt, sizeof(CdcS3Nulls) + n);
+		walk->nulls->steps =
+			MemoryContextAlloc(rel->cxt, sizeof(CdcS3Step) * walk->natts);
+	}
+	if (memcmp(walk->nulls->present, present, n) != 0)
+	{
+		memcpy(walk->nulls->present, present, n);
+		walk->nulls->seen = 1;
+		return NULL;
+	}
+	if (walk->nulls->seen < NULLS_SEEN)
+	{
+		if (++walk->nulls->seen < NULLS_SEEN)
+			return NULL;
+		build_present(walk, walk->nulls);
+	}
+	return walk->nulls;
+}
+
+/* How many of n columns from "from" on are not null. */
+static int
+count_present(const bits8 *present, int from, int n)
+{
+	int count = 0;
+
+	while (n > 0)
+	{
+		int here = Min(n, 8 - from % 8);
+
+		count += pg_number_of_ones[(present[from / 8] >> (from % 8)) &
+								   ((1 << here) - 1)];
+		from += here;
+		n -= here;
+	}
+	return count;
+}
+
+/* ---- copies ---- */
+
+/*
+ * Copy few bytes with plain stores: a call, or the string instruction that a
+ * compiler puts here, takes longer to begin than this to end.
+ */
+static pg_attribute_always_inline void
+copy_short(char *to, const char *from, Size n)
+{
+	if (n >= 16)
+	{
+		for (Size i = 0; i + 16 < n; i += 16)
+			memcpy(to + i, from + i, 16);
+		memcpy(to + n - 16, from + n - 16, 16);
+	}
+	else if (n >= 8)
+	{
+		memcpy(to, from, 8);
+		memcpy(to + n - 8, from + n - 8, 8);
+	}
+	else if (n >= 4)
+	{
+		memcpy(to, from, 4);
+		memcpy(to + n - 4, from + n - 4, 4);
+	}
+	else
+		for (Size i = 0; i < n; i++)
+			to[i] = from[i];
+}
+
+/* Values in a tuple are aligned as in memory: its data begin MAXALIGNed. */
+static pg_attribute_always_inline void
+align(Place *at, const CdcS3Step *step)
+{
+	at->from = (const char *) TYPEALIGN(step->align + 1, at->from);
+}
+
+static pg_attribute_always_inline bool
+copy_fixed(Place *at, Size n)
+{
+	memcpy(at->to, at->from, n);
+	at->to += n;
+	at->from += n;
+	return true;
+}
+
+/* Copy the "n" values of a run that the tuple has. */
+static pg_attribute_always_inline void
+copy_run(Place *at, const CdcS3Step *step, Size n)
+{
+	if (n == 0)
+		return;
+	align(at, step);
+	n *= step->len;
+	if (n <= COPY_INLINE)
+		copy_short(at->to, at->from, n);
+	else
+		memcpy(at->to, at->from, n);
+	at->to += n;
+	at->from += n;
+}
+
+/*
+ * Copy a varlena that stands in the tuple as it is; false if it is compressed.
+ */
+static pg_attribute_always_inline bool
+copy_blob(Place *at, const char *end)
+{
+	Size n = VARSIZE_ANY(at->from);
+
+	if (VARATT_IS_SHORT(at->from))
+	{
+		/*
+		 * At most 126 bytes: one byte holds their number.  Few are copied as
+		 * 16, where the tuple has those.
+		 */
+		*at->to = (char) (n - VARHDRSZ_SHORT);
+		if (n <= 17 && end - at->from >= 17)
+			memcpy(at->to + 1, at->from + 1, 16);
+		else
+			copy_short(at->to + 1, at->from + 1, n - VARHDRSZ_SHORT);
+		at->to += n;
+		at->from += n;
+		return true;
+	}
+	if (!VARATT_IS_4B_U(at->from))
+		return false;
+	at->to = put_blob_len(at->to, n - VARHDRSZ);
+	memcpy(at->to, at->from + VARHDRSZ, n - VARHDRSZ);
+	at->to += n - VARHDRSZ;
+	at->from += n;
+	return true;
+}
+
+/*
+ * Copy the value that is next; false if it takes more than that.  memcpy of a
+ * constant size is a plain store.
+ */
+static pg_attribute_always_inline bool
+copy_value(Place *at, const CdcS3Step *step, const char *end)
+{
+	switch (step->op)
+	{
+		case OP_FIXED4:
+			return copy_fixed(at, 4);
+		case OP_FIXED8:
+			return copy_fixed(at, 8);
+		case OP_BLOB:
+			return copy_blob(at, end);
+		case OP_FIXED2:
+			return copy_fixed(at, 2);
+		case OP_FIXED1:
+			return copy_fixed(at, 1);
+		case OP_FIXED12:
+			return copy_fixed(at, 12);
+		case OP_FIXED16:
+			return copy_fixed(at, 16);
+		case OP_SKIP:
+			at->from = att_addlength_pointer(at->from, step->len, at->from);
+			return true;
+		default:
+			return false;
+	}
+}
+
+/* ---- values that take more than a copy ---- */
+
+/* Convert and write a string; false if it has no UTF-8 form. */
+static bool
+put_string(CdcS3State *st, const char *data, Size len)
+{
+	const char *out;
+	Size out_len;
+
+	if (!cdc_s3_convert(st, data, len, &out, &out_len))
+		return false;
+	cdc_s3_put_blob(st, out, out_len);
+	return true;
+}
+
+static bool
+put_varlena(CdcS3State *st, const char *ptr, bool convert)
+{
+	struct varlena *v = (struct varlena *) ptr;
+
+	if (VARATT_IS_COMPRESSED(v))
+		v = detoast_attr(v);
+	if (convert)
+		return put_string(st, VARDATA_ANY(v), VARSIZE_ANY_EXHDR(v));
+	cdc_s3_put_blob(st, VARDATA_ANY(v), VARSIZE_ANY_EXHDR(v));
+	return true;
+}
+
+/* Returns false if the value cannot be sent as it is. */
+static bool
+put_value(CdcS3State *st, CdcS3Rel *rel, const CdcS3Step *step, const char *ptr)
+{
+	CdcS3Column *col = &rel->cols[step->col];
+
+	switch (step->op)
+	{
+		case OP_BLOB:
+		case OP_STRING:
+			return put_varlena(st, ptr, step->op == OP_STRING);
+
+		case OP_NAME:
+			return put_string(st, ptr, strnlen(ptr, NAMEDATALEN));
+
+		case OP_ENUM:
+		{
+			char label[NAMEDATALEN];
+
+			return cdc_s3_enum_label(fetch_att(ptr, true, sizeof(Oid)),
+									 label) &&
+				   put_string(st, label, strlen(label));
+		}
+
+		default:
+		{
+			Datum d = fetch_att(ptr, col->attbyval, col->attlen);
+			char *text;
+			Size len;
+
+			if (!cdc_s3_text_fits(col, d))
+				return false;
+			text = cdc_s3_value_text(col, d, &len);
+			return put_string(st, text, len);
+		}
+	}
+}
+
+/* ---- the walk ---- */
+
+/*
+ * Write the values of a tuple; "present" is NULL where it has nulls at none of
+ * the steps.  Made twice by the compiler, with it and without.
+ */
+static pg_attribute_always_inline bool
+walk(CdcS3State *st, CdcS3Rel *rel, HeapTuple tuple, const CdcS3Step *steps,
+	 int nsteps, const bits8 *present)
+{
+	const char *end = (const char *) tuple->t_data + tuple->t_len;
+	Place at = { (const char *) tuple->t_data + tuple->t_data->t_hoff,
+				 st->buf + st->len };
+
+	for (const CdcS3Step *step = steps; step < steps + nsteps; step++)
+	{
+		if (step->run > 1)
+		{
+			int n = step->run;
+
+			if (present)
+				n = count_present(present, (int) (step - steps), n);
+			copy_run(&at, step, n);
+			step += step->run - 1;
+			continue;
+		}
+		if (present && att_isnull((int) (step - steps), present))
+			continue;
+		if (step->len != -1 || *at.from == 0)
+			align(&at, step);
+		if (likely(copy_value(&at, step, end)))
+			continue;
+		st->len = at.to - st->buf;
+		if (!put_value(st, rel, step, at.from))
+			return false;
+		cdc_s3_reserve(st, WALK_ROOM(rel, tuple));
+		at.to = st->buf + st->len;
+		at.from = att_addlength_pointer(at.from, step->len, at.from);
+	}
+	st->len = at.to - st->buf;
+	return true;
+}
+
+static bool
+walk_all(CdcS3State *st, CdcS3Rel *rel, HeapTuple tuple, const CdcS3Step *steps,
+		 int nsteps)
+{
+	return walk(st, rel, tuple, steps, nsteps, NULL);
+}
+
+static bool
+walk_present(CdcS3State *st, CdcS3Rel *rel, HeapTuple tuple,
+			 const CdcS3Step *steps, int nsteps)
+{
+	const bits8 *present = tuple->t_data->t_bits;
+
+	if (steps == rel->walk.steps && nsteps >= WIDE)
+	{
+		const CdcS3Nulls *same = same_nulls(rel, present);
+
+		if (same)
+			return walk_all(st, rel, tuple, same->steps, same->nsteps);
+	}
+	return walk(st, rel, tuple, steps, nsteps, present);
+}
+
+/*
+ * Write a row into the open frame.  Returns false if it has to go by row.c;
+ * what was written is then to be taken back.
+ */
+bool
+cdc_s3_walk_row(CdcS3State *st, CdcS3Rel *rel, HeapTuple tuple, bool key_only)
+{
+	const CdcS3Walk *w = &rel->walk;
+	const bits8 *present = tuple->t_data->t_bits;
+	bool nulls = HeapTupleHasNulls(tuple);
+	char *p;
+
+	if (!w->usable || HeapTupleHasExternal(tuple) || tuple->t_len > WALK_MAX ||
+		HeapTupleHeaderGetNatts(tuple->t_data) < w->natts)
+		return false;
+	if (key_only && nulls && key_has_nulls(w, present))
+		return false;
+	cdc_s3_reserve(st, WALK_ROOM(rel, tuple));
+	p = st->buf + st->len;
+	*p++ = nulls && !key_only ? CDC_S3_ROW_NULLS : 0;
+	if (nulls && !key_only)
+		p = put_nulls(rel, present, p);
+	st->len = p - st->buf;
+	return (nulls ? walk_present : walk_all)(
+		st, rel, tuple, key_only ? w->key_steps : w->steps,
+		key_only ? w->nkey_steps : w->natts);
+}
