@@ -256,6 +256,7 @@ _PG_init(void)
 
 	if (started)
 		StartTransactionCommand();
+	cdc_s3_crc_init();
 	cdc_s3_filter_init();
 	cdc_s3_ahead_setting();
 	MarkGUCPrefixReserved("cdc_s3");

@@ -15,6 +15,7 @@
 #include "lib/stringinfo.h"
 #include "nodes/bitmapset.h"
 #include "nodes/pg_list.h"
+#include "port/pg_crc32c.h"
 #include "replication/logical.h"
 #include "replication/output_plugin.h"
 #include "utils/hsearch.h"
@@ -364,6 +365,11 @@ extern void cdc_s3_put_row(CdcS3State *st, CdcS3Rel *rel, Relation relation,
 						   HeapTuple tuple, HeapTuple fill, bool key_only);
 extern bool cdc_s3_key_changed(CdcS3Rel *rel, Relation relation, HeapTuple old,
 							   HeapTuple new);
+
+/* ---- CRC-32C (crc.c) ---- */
+
+extern void cdc_s3_crc_init(void);
+extern pg_crc32c cdc_s3_crc_add(pg_crc32c crc, const void *data, Size n);
 
 /* ---- frames (encode.c) ---- */
 

@@ -2,7 +2,7 @@
  * cdc_s3_proto.h
  *	  The wire contract between the output plugin and every reader of it.
  *
- * This is the one file that both sides include.  It needs <stdint.h> only
+ * Both sides include this file (and cdc_s3_crc32c.h).  It needs <stdint.h> only
  * and is meant to be enough to write a third reader.
  *
  * Conventions

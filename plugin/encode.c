@@ -20,7 +20,6 @@
 
 #include "access/xact.h"
 #include "mb/pg_wchar.h"
-#include "port/pg_crc32c.h"
 #include "replication/origin.h"
 #include "utils/memdebug.h"
 #include "utils/memutils.h"
@@ -89,7 +88,7 @@ packet_close(CdcS3State *st, Size end)
 
 	VALGRIND_CHECK_MEM_IS_DEFINED(frames, n);
 	INIT_CRC32C(crc);
-	COMP_CRC32C(crc, frames, n);
+	crc = cdc_s3_crc_add(crc, frames, n);
 	FIN_CRC32C(crc);
 	packet_header(st->buf + st->start, crc);
 	st->kept = false;
@@ -182,9 +181,9 @@ part_send(CdcS3State *st, const char *data, Size n, bool last)
 
 	VALGRIND_CHECK_MEM_IS_DEFINED(data, n);
 	INIT_CRC32C(crc);
-	COMP_CRC32C(crc, head + CDC_S3_PACKET_HEADER,
-				sizeof(head) - CDC_S3_PACKET_HEADER);
-	COMP_CRC32C(crc, data, n);
+	crc = cdc_s3_crc_add(crc, head + CDC_S3_PACKET_HEADER,
+						 sizeof(head) - CDC_S3_PACKET_HEADER);
+	crc = cdc_s3_crc_add(crc, data, n);
 	FIN_CRC32C(crc);
 	packet_header(head, crc);
 	OutputPluginPrepareWrite(st->ctx, true);

@@ -26,7 +26,7 @@ for my $path (sort glob('uploader/*.[ch] uploader/*/*.[ch]'))
 	while (<$f>)
 	{
 		my ($included) = /^\s*#\s*include\s*"([^"]+)"/ or next;
-		next if $included eq 'cdc_s3_proto.h';
+		next if $included =~ /^cdc_s3_(?:proto|crc32c)\.h$/;
 		my ($to, $name) = $included =~ m{^(\w+)/(\w+)\.h$};
 		if (!defined $to || !exists $rank{$to})
 		{

@@ -2,11 +2,9 @@
  * hash.c
  *	  SHA-256 and HMAC (from OpenSSL), CRC-32C, hex and base64.
  *
- * CRC-32C: the processor's instruction has a latency of three cycles and a
- * throughput of one, so long input is taken in three lanes at once; the
- * lanes' CRCs are then joined by a table that appends LANE zero bytes to a
- * CRC (which is linear).  Elsewhere: eight tables, eight bytes a step.
- * The tables are made before main() runs.
+ * CRC-32C: by the processor's instruction where it has one
+ * (cdc_s3_crc32c.h), else with eight tables, eight bytes a step.  The tables
+ * are made before main() runs.
  *
  * Layer: codec.
  *-------------------------------------------------------------------------
@@ -20,28 +18,14 @@
 #include <stdlib.h>
 #include <string.h>
 
-#if defined(__x86_64__) && defined(__GNUC__)
-#define CRC32C_X86 1
-#include <nmmintrin.h>
-#endif
+#include "cdc_s3_crc32c.h"
 
 #define POLY UINT32_C(0x82f63b78) /* bits reversed */
-#define LANE 1024                 /* bytes a lane takes in one round */
 
-static uint32_t step[8][256];    /* step[k]: a byte followed by k zero bytes */
-static uint32_t lane_of[4][256]; /* appends LANE zero bytes */
-
-/* Appends n zero bytes. */
-static uint32_t
-shift_slow(uint32_t crc, size_t n)
-{
-	while (n-- > 0)
-		crc = (crc >> 8) ^ step[0][crc & 0xff];
-	return crc;
-}
-
-#ifdef CRC32C_X86
-static bool has_sse42;
+static uint32_t step[8][256]; /* step[k]: a byte followed by k zero bytes */
+#ifdef CRC32C_LANES
+static Crc32cShift lane_shift;
+static bool has_lanes;
 #endif
 
 __attribute__((constructor)) static void
@@ -57,18 +41,9 @@ make_tables(void)
 	}
 	for (int k = 1; k < 8; k++)
 		for (uint32_t i = 0; i < 256; i++)
-			step[k][i] = shift_slow(step[k - 1][i], 1);
-#ifdef CRC32C_X86
-	__builtin_cpu_init();
-	has_sse42 = __builtin_cpu_supports("sse4.2") != 0;
-	if (!has_sse42)
-		return;
-	/* Linear: the table of a byte is the sum of those of its bits. */
-	for (int k = 0; k < 4; k++)
-		for (uint32_t i = 1; i < 256; i++)
-			lane_of[k][i] = (i & (i - 1)) == 0 ? shift_slow(i << (8 * k), LANE)
-											   : lane_of[k][i & (i - 1)] ^
-													 lane_of[k][i & (~i + 1)];
+			step[k][i] = (step[k - 1][i] >> 8) ^ step[0][step[k - 1][i] & 0xff];
+#ifdef CRC32C_LANES
+	has_lanes = crc32c_lanes_init(lane_shift);
 #endif
 }
 
@@ -101,48 +76,12 @@ crc_tables(uint32_t c, const uint8_t *p, size_t n)
 	return c;
 }
 
-#ifdef CRC32C_X86
-static uint32_t
-lane_shift(uint32_t c)
-{
-	return lane_of[0][c & 0xff] ^ lane_of[1][c >> 8 & 0xff] ^
-		   lane_of[2][c >> 16 & 0xff] ^ lane_of[3][c >> 24];
-}
-
-__attribute__((target("sse4.2"))) static uint32_t
-crc_sse42(uint32_t crc, const uint8_t *p, size_t n)
-{
-	uint64_t a = crc;
-
-	for (; n >= (size_t) 3 * LANE; p += 3 * LANE, n -= (size_t) 3 * LANE)
-	{
-		uint64_t b = 0;
-		uint64_t c = 0;
-
-		for (size_t i = 0; i < LANE; i += 8)
-		{
-			a = _mm_crc32_u64(a, load64(p + i));
-			b = _mm_crc32_u64(b, load64(p + LANE + i));
-			c = _mm_crc32_u64(c, load64(p + 2 * LANE + i));
-		}
-		b ^= lane_shift((uint32_t) a);
-		a = c ^ lane_shift((uint32_t) b);
-	}
-	for (; n >= 8; p += 8, n -= 8)
-		a = _mm_crc32_u64(a, load64(p));
-	crc = (uint32_t) a;
-	for (; n > 0; p++, n--)
-		crc = _mm_crc32_u8(crc, *p);
-	return crc;
-}
-#endif
-
 uint32_t
 crc32c(uint32_t crc, const void *p, size_t n)
 {
-#ifdef CRC32C_X86
-	if (has_sse42)
-		return ~crc_sse42(~crc, p, n);
+#ifdef CRC32C_LANES
+	if (has_lanes)
+		return ~crc32c_lanes(lane_shift, ~crc, p, n);
 #endif
 	return ~crc_tables(~crc, p, n);
 }
