@@ -252,10 +252,14 @@ typedef struct CdcS3State
 
 	/*
 	 * The packet: buf[start .. len), its header left free; empty if len is 0.
-	 * While a frame is open its header is at "frame", else that is 0.
+	 * While a frame is open its header is at "frame", else that is 0.  In
+	 * front of the packet is what waits for the socket (outbox.c).
 	 */
 	char *buf;
-	Size start; /* what the server put before the last packet */
+	Size sent;
+	Size queued;
+	Size head; /* bytes left free before a packet */
+	Size start;
 	Size len;
 	Size cap;
 	Size frame;
@@ -376,7 +380,7 @@ extern pg_crc32c cdc_s3_crc_add(pg_crc32c crc, const void *data, Size n);
 extern void cdc_s3_frame_begin(CdcS3State *st, uint8 type, uint8 flags);
 extern void cdc_s3_frame_end(CdcS3State *st);
 extern void cdc_s3_packet_flush(CdcS3State *st);
-extern void cdc_s3_packet_take(CdcS3State *st, StringInfo out);
+extern void cdc_s3_packet_close(CdcS3State *st);
 extern void cdc_s3_reserve(CdcS3State *st, Size n);
 extern void cdc_s3_put_bytes(CdcS3State *st, const void *data, Size n);
 extern void cdc_s3_put_blob(CdcS3State *st, const void *data, Size n);
@@ -401,6 +405,15 @@ extern void cdc_s3_put_message(CdcS3State *st, XLogRecPtr lsn,
 extern void cdc_s3_gather_init(CdcS3State *st);
 extern void cdc_s3_gather_begin(ReorderBufferTXN *txn);
 extern bool cdc_s3_gather_keep(CdcS3State *st);
+extern bool cdc_s3_gather_attach(CdcS3State *st);
+
+/* ---- packets that wait for the socket (outbox.c) ---- */
+
+extern void cdc_s3_outbox_init(CdcS3State *st);
+extern bool cdc_s3_outbox_pending(const CdcS3State *st);
+extern bool cdc_s3_outbox_takes(const CdcS3State *st, Size xlog_data_head);
+extern Size cdc_s3_outbox_put(CdcS3State *st, const char *xlog_data);
+extern int cdc_s3_outbox_send(CdcS3State *st, bool block);
 
 /* ---- rounds of the walsender's loop (ahead.c) ---- */
 

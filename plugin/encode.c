@@ -12,8 +12,8 @@
  *	(3) A packet may stay open behind a commit, if gather.c sees to it that it
  *		leaves in time ("kept").
  *	(4) In format text each frame is handed to text.c and nothing is kept.
- *	(5) The packet begins in buf behind as many bytes as the server puts before
- *		a message of ours, so that it need not be copied to stand behind them.
+ *	(5) A walsender's packet is not copied once it is made (outbox.c); where it
+ *		has to be, it is appended to what the server has begun.
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"
@@ -105,45 +105,14 @@ frame_drop(CdcS3State *st)
 }
 
 /*
- * Put the packet behind what "out" holds.  The two buffers change places, where
- * what "out" holds has the length that was expected when the packet began.
- */
-static void
-packet_move(CdcS3State *st, StringInfo out)
-{
-	int head = out->len;
-
-	packet_close(st, st->len);
-	if ((Size) head == st->start && st->cap <= BUF_KEPT)
-	{
-		char *data = out->data;
-		int size = out->maxlen;
-
-		cdc_s3_reserve(st, 1); /* for the zero behind a StringInfo */
-		memcpy(st->buf, data, head);
-		st->buf[st->len] = '\0';
-		out->data = st->buf;
-		out->maxlen = (int) st->cap;
-		out->len = (int) st->len;
-		st->buf = data;
-		st->cap = size;
-	}
-	else
-		appendBinaryStringInfo(out, st->buf + st->start,
-							   (int) (st->len - st->start));
-	st->len = 0;
-	st->start = head;
-}
-
-/*
- * Append the packet to "out", for who sends it without the server's callback.
- * Never called while a frame is made.
+ * Close the packet for who sends it without the server's callback.  Never
+ * called while a frame is made.
  */
 void
-cdc_s3_packet_take(CdcS3State *st, StringInfo out)
+cdc_s3_packet_close(CdcS3State *st)
 {
 	frame_drop(st);
-	packet_move(st, out);
+	packet_close(st, st->len);
 }
 
 /* Send the packet through the server, which may wait for its client. */
@@ -153,12 +122,18 @@ cdc_s3_packet_flush(CdcS3State *st)
 	frame_drop(st);
 	if (st->len > packet_frames(st))
 	{
+		packet_close(st, st->len);
 		OutputPluginPrepareWrite(st->ctx, true);
-		packet_move(st, st->ctx->out);
+		if (!cdc_s3_gather_attach(st))
+		{
+			appendBinaryStringInfo(st->ctx->out, st->buf + st->start,
+								   (int) (st->len - st->start));
+			st->len = 0;
+		}
 		OutputPluginWrite(st->ctx, true);
 	}
 	st->len = 0;
-	if (unlikely(st->cap > BUF_KEPT))
+	if (unlikely(st->cap > BUF_KEPT) && st->queued == 0)
 		buf_resize(st, BUF_SIZE);
 }
 
@@ -342,7 +317,8 @@ cdc_s3_frame_begin(CdcS3State *st, uint8 type, uint8 flags)
 	st->parts = st->opt.format == FORMAT_BINARY;
 	if (st->len == 0)
 	{
-		cdc_s3_reserve(st, BUF_SIZE);
+		st->start = st->queued + st->head;
+		cdc_s3_reserve(st, packet_frames(st) + BUF_SIZE);
 		st->len = packet_frames(st);
 	}
 	if (unlikely(!st->hello_sent))

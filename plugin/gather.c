@@ -12,9 +12,10 @@
  * waits, and the walsender comes back soon.
  *
  * Nothing changes in what a reader may conclude:
- *	(1) Messages stay in the server's one output buffer, in the order in which
- *		they were made, and a packet kept open enters it before any other
- *		message does: a keepalive cannot pass a commit.
+ *	(1) Messages leave in the order in which they were made.  Packets wait where
+ *		they were made (outbox.c) as long as nothing is in the server's output
+ *		buffer, and leave before what is; any other message goes there, after
+ *		the packet kept open: a keepalive cannot pass a commit.
  *	(2) Whatever the walsender says on its own account, keepalives above all,
  *		goes out at once, with all that is before it.
  *	(3) A walsender that is about to wait flushes first.  That flush is never
@@ -60,6 +61,10 @@ typedef struct Gather
 	const PQcommMethods *server; /* NULL: not to be used */
 	PQcommMethods methods;
 	CdcS3State *st;
+	bool busy;            /* in a write of what waits */
+	bool buffers;         /* in the server's putmessage_noblock, which calls
+						   * putmessage */
+	bool attached;        /* the packet goes with the message to come */
 	bool fresh;           /* a packet was put: its own flush comes next */
 	bool passed_over;     /* what waits is what we let wait */
 	bool at_once;         /* something else than packets waits too */
@@ -87,22 +92,55 @@ waiting(void)
 	return gather.held + (st->kept ? st->len - st->start : 0);
 }
 
+static void
+was_put(Size n)
+{
+	if (gather.held == 0)
+		gather.since = read_to();
+	gather.held += n;
+}
+
+/* The server's output buffer takes it, and writes nothing yet. */
+static void
+server_putmessage_noblock(char msgtype, const char *s, size_t len)
+{
+	gather.buffers = true;
+	PG_TRY();
+	{
+		gather.server->putmessage_noblock(msgtype, s, len);
+	}
+	PG_FINALLY();
+	{
+		gather.buffers = false;
+	}
+	PG_END_TRY();
+}
+
 /* Make the packet kept open a message, as the walsender does. */
 static void
 put_kept(void)
 {
-	StringInfo out = gather.st->ctx->out;
+	CdcS3State *st = gather.st;
+	StringInfo out = st->ctx->out;
 
-	if (!gather.st->kept)
+	if (!st->kept)
 		return;
+	cdc_s3_packet_close(st);
 	resetStringInfo(out);
 	pq_sendbyte(out, 'w');
 	pq_sendint64(out, gather.committed); /* start of the data */
 	pq_sendint64(out, gather.committed); /* end of the WAL */
 	pq_sendint64(out, GetCurrentTimestamp());
-	cdc_s3_packet_take(gather.st, out);
-	gather.server->putmessage_noblock('d', out->data, out->len);
-	gather.held += out->len;
+	if (!gather.server->is_send_pending())
+	{
+		was_put(cdc_s3_outbox_put(st, out->data));
+		return;
+	}
+	appendBinaryStringInfo(out, st->buf + st->start,
+						   (int) (st->len - st->start));
+	st->len = 0;
+	server_putmessage_noblock('d', out->data, out->len);
+	was_put(out->len);
 }
 
 /* What waits has waited long enough, or must not wait. */
@@ -132,6 +170,21 @@ may_pass_over(void)
 	return true;
 }
 
+/*
+ * What an interrupt of this wants to say to the client is dropped, as the
+ * server does.
+ */
+static int
+send_outbox(bool block)
+{
+	int result;
+
+	gather.busy = true;
+	result = cdc_s3_outbox_send(gather.st, block);
+	gather.busy = false;
+	return result;
+}
+
 static int
 flush_or_pass_over(void)
 {
@@ -142,7 +195,11 @@ flush_or_pass_over(void)
 	gather.held = 0;
 	gather.fresh = false;
 	gather.at_once = false;
-	return gather.server->flush_if_writable();
+	if (send_outbox(false) != 0)
+		return EOF;
+	return cdc_s3_outbox_pending(gather.st)
+			   ? 0
+			   : gather.server->flush_if_writable();
 }
 
 static int
@@ -158,23 +215,57 @@ gather_flush_if_writable(void)
 static bool
 gather_is_send_pending(void)
 {
-	return !gather.passed_over && gather.server->is_send_pending();
+	return !gather.passed_over && (cdc_s3_outbox_pending(gather.st) ||
+								   gather.server->is_send_pending());
 }
 
 static void
 gather_putmessage_noblock(char msgtype, const char *s, size_t len)
 {
-	put_kept();
-	gather.server->putmessage_noblock(msgtype, s, len);
-	if (msgtype != 'd' || len == 0 || s[0] != 'w')
+	if (gather.attached)
 	{
-		gather.at_once = true;
+		gather.attached = false;
+		was_put(cdc_s3_outbox_put(gather.st, s));
+		gather.fresh = true;
 		return;
 	}
-	if (gather.held == 0)
-		gather.since = read_to();
-	gather.held += len;
-	gather.fresh = true;
+	put_kept();
+	server_putmessage_noblock(msgtype, s, len);
+	if (msgtype == 'd' && len > 0 && s[0] == 'w')
+	{
+		was_put(len);
+		gather.fresh = true;
+		return;
+	}
+	gather.at_once = true;
+	gather.passed_over = false;
+}
+
+/*
+ * The two ways that wait for the client.  The server may write what it has, and
+ * what waits here is older; that is so for a commit that an error comes behind,
+ * too.
+ */
+static int
+gather_flush(void)
+{
+	if (gather.busy)
+		return 0;
+	return send_outbox(true) == 0 ? gather.server->flush() : EOF;
+}
+
+static int
+gather_putmessage(char msgtype, const char *s, size_t len)
+{
+	if (gather.busy)
+		return 0;
+	if (!gather.buffers)
+	{
+		put_kept();
+		if (send_outbox(true) != 0)
+			return EOF;
+	}
+	return gather.server->putmessage(msgtype, s, len);
 }
 
 /*
@@ -199,9 +290,18 @@ widen_socket(void)
 					  sizeof(want));
 }
 
+/*
+ * Nothing waits here at the end of a stream, nor once an error was told.  If
+ * something does, part of a message may have left: the connection is of no use.
+ */
 static void
 gather_leave(void *arg)
 {
+	if (gather.st && cdc_s3_outbox_pending(gather.st))
+	{
+		ClientConnectionLost = 1;
+		InterruptPending = 1;
+	}
 	if (PqCommMethods == &gather.methods)
 		PqCommMethods = gather.server;
 	memset(&gather, 0, sizeof(gather));
@@ -226,12 +326,28 @@ cdc_s3_gather_init(CdcS3State *st)
 	gather.st = st;
 	gather.server = PqCommMethods;
 	gather.methods = *gather.server;
+	gather.methods.flush = gather_flush;
+	gather.methods.putmessage = gather_putmessage;
 	gather.methods.flush_if_writable = gather_flush_if_writable;
 	gather.methods.is_send_pending = gather_is_send_pending;
 	gather.methods.putmessage_noblock = gather_putmessage_noblock;
 	PqCommMethods = &gather.methods;
+	cdc_s3_outbox_init(st);
 	widen_socket();
 	cdc_s3_ahead_init(st);
+}
+
+/*
+ * The walsender is about to make a message of the packet, whose head it has
+ * begun: whether the packet need not be appended to that.
+ */
+bool
+cdc_s3_gather_attach(CdcS3State *st)
+{
+	gather.attached = gather.server &&
+					  cdc_s3_outbox_takes(st, st->ctx->out->len) &&
+					  !gather.server->is_send_pending();
+	return gather.attached;
 }
 
 /*

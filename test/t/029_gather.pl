@@ -10,6 +10,7 @@ use warnings;
 use Test::More;
 
 use CdcS3::Cluster;
+use CdcS3::Packets qw(packets);
 use CdcS3::Proc qw(spawn temp_folder slurp poll);
 use CdcS3::Test;
 
@@ -45,31 +46,6 @@ sub start_reader
 		],
 		log => ".log");
 	return;
-}
-
-# Packets with a line feed behind each, the last one perhaps not whole: (number
-# of them, ids of the rows, number of commits).
-sub packets
-{
-	my ($bytes) = @_;
-	my ($at, $packets, $commits, @ids) = (0, 0, 0);
-	while (substr($bytes, $at, 2) eq 'C3')
-	{
-		$at += 8;
-		while (1)
-		{
-			my ($type, $len) = unpack 'axV', substr($bytes, $at, 6);
-			last if length($bytes) < $at + 6 || length($bytes) < $at + 6 + $len;
-			push @ids, unpack('Q<', substr($bytes, $at + 6 + 25, 8))
-			  if $type eq 'I';
-			$commits++ if $type eq 'C';
-			$at += 6 + $len;
-			last if substr($bytes, $at, 1) eq "\n";
-		}
-		$packets++;
-		$at++;
-	}
-	return ($packets, \@ids, $commits);
 }
 
 # The ids of the rows received so far.
