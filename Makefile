@@ -5,6 +5,7 @@
 #   make bench      one table of figures           make deps         what the targets need
 #   make test-all   that, and the core of it on the other majors, with one sum
 #   make valgrind   the plugin's tests on a server under valgrind
+#   make sanitized  the tests of whole programs with ASan and UBSan, and with TSan
 #   make bench-memory  the walsender's memory over ten million changes
 #   make lint, unit, fuzz-smoke, regress, tap      parts of "make test"
 #
@@ -115,6 +116,10 @@ valgrind:
 	@sh test/deps.sh test
 	@bash test/valgrind.sh
 
+sanitized: all
+	@bash test/sanitized.sh address,undefined
+	@bash test/sanitized.sh thread
+
 # Without the S3 server what needs it is skipped, and says so.
 test:
 	@sh test/deps.sh test
@@ -128,5 +133,5 @@ test-all:
 
 .PHONY: default all sidecar install install-sidecar uninstall \
 	uninstall-sidecar clean clean-sidecar deps demo bench bench-memory installcheck \
-	regress lint readme unit fuzz-smoke tap valgrind test test-all \
+	regress lint readme unit fuzz-smoke tap valgrind sanitized test test-all \
 	check

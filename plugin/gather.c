@@ -83,7 +83,7 @@ read_to(void)
 	return gather.st->ctx->reader->EndRecPtr;
 }
 
-/* Bytes that wait, in the server's buffer and in the packet kept open. */
+/* Bytes that wait, as messages and in the packet kept open. */
 static Size
 waiting(void)
 {

@@ -434,6 +434,7 @@ walk(CdcS3State *st, CdcS3Rel *rel, HeapTuple tuple, const CdcS3Step *steps,
 	Place at = { (const char *) tuple->t_data + tuple->t_data->t_hoff,
 				 st->buf + st->len };
 
+	Assert(at.from == (const char *) MAXALIGN(at.from));
 	for (const CdcS3Step *step = steps; step < steps + nsteps; step++)
 	{
 		if (step->run > 1)

@@ -37,10 +37,7 @@ insert into small values (4);
 SQL
 ok($cdc->wait_durable(600), 'the transaction is durable') or diag $run->errors;
 
-my ($peak) = slurp('/proc/' . $run->pid . '/status') =~ /^VmHWM:\s+(\d+) kB/m;
-cmp_ok($peak, '<', 64 * 1024, 'peak memory is below 64 MB')
-  or diag "VmHWM $peak kB";
-note("VmHWM $peak kB");
+memory_below($run, 64);
 is($run->stop('TERM', 60), 0, 'run ends with 0') or diag $run->errors;
 
 my (@with, $objects);

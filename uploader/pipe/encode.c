@@ -223,7 +223,7 @@ ship_early(Encoder *e, Batch *b)
 {
 	if (open_has_committed(&e->open, b))
 	{
-		open_seal_committed(&e->open, e->cp, b); /* enough for now */
+		open_seal_committed(&e->open, e->cp, b); /* that is enough */
 		return;
 	}
 	if (!e->early && e->cp_rows > 0)

@@ -17,6 +17,9 @@ my $top = abs_path(dirname(__FILE__) . '/../../..');
 
 sub program { return $ENV{CDCS3_TEST_BIN} || "$top/uploader/cdc-s3" }
 
+# Built by test/sanitized.sh: slower, and of any size.
+sub sanitized { return program() =~ m{/sanitized-} }
+
 # new(source, database, store, target => cluster, target_db => name,
 #	flags => [...], env => {...}, slot => name)
 sub new

@@ -29,7 +29,7 @@ use CdcS3::Proc qw(capture spawn poll slurp temp_folder at_end);
 use CdcS3::Sidecar;
 
 our @EXPORT = qw(new_cluster file_store s3_store have_s3 s3_missing sidecar run_cdc
-  table_sum compare_tables tables_equal poll slurp temp_folder capture spawn
+  table_sum compare_tables tables_equal memory_below poll slurp temp_folder capture spawn
   at_end top_folder);
 
 my $top = abs_path(dirname(__FILE__) . '/../../..');
@@ -79,6 +79,20 @@ sub run_cdc
 	my (@args) = @_;
 	my %o = @args && ref $args[-1] ? %{ pop @args } : ();
 	return capture([ CdcS3::Sidecar::program(), @args ], %o);
+}
+
+# A test that the peak of a program's resident memory is below so many MB.
+sub memory_below
+{
+	my ($run, $mb) = @_;
+	local $Test::Builder::Level = $Test::Builder::Level + 1;
+	my ($peak) = slurp('/proc/' . $run->pid . '/status') =~ /^VmHWM:\s+(\d+) kB/m;
+  SKIP:
+	{
+		skip 'a sanitizer takes memory of its own', 1 if CdcS3::Sidecar::sanitized();
+		cmp_ok($peak, '<=', $mb * 1024, "peak memory is at most $mb MB: $peak kB");
+	}
+	return;
 }
 
 # Rows and a checksum over all of them in order: "rows|md5".
