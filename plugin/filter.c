@@ -22,6 +22,50 @@
 #define PART_MAX (4 * NAMEDATALEN)
 
 /*
+ * Append a name in double quotes, whose first one is at p; stars in it are no
+ * patterns.  Returns what follows it, or NULL with *why set.
+ */
+static const char *
+quoted_parse(const char *p, StringInfo out, const char **why)
+{
+	for (p++; !(p[0] == '"' && p[1] != '"'); p++)
+	{
+		if (*p == '\0')
+		{
+			*why = "A double quote is not closed.";
+			return NULL;
+		}
+		if (*p == '"')
+			p++;
+		if (*p == '*' || *p == '\\')
+			appendStringInfoChar(out, '\\');
+		appendStringInfoChar(out, *p);
+	}
+	return p + 1;
+}
+
+/* Append a name without quotes, in lower case.  Returns what follows it. */
+static const char *
+plain_parse(const char *p, StringInfo out)
+{
+	const char *start = p;
+	char *low;
+
+	while (*p && *p != '.' && *p != ',' && *p != '"' && !scanner_isspace(*p))
+		p++;
+	low = downcase_identifier(start, (int) (p - start), false, false);
+	for (const char *c = low; *c; c++)
+	{
+		if (*c == '\\')
+			appendStringInfoChar(out, '\\');
+		/* Runs of stars are one, which keeps matching cheap. */
+		if (*c != '*' || c == low || c[-1] != '*')
+			appendStringInfoChar(out, *c);
+	}
+	return p;
+}
+
+/*
  * Read one part of a pattern up to '.', ',' or the end.  Returns what follows
  * it, or NULL with *why set.
  */
@@ -33,41 +77,9 @@ part_parse(const char *p, char **out, const char **why)
 	initStringInfo(&s);
 	while (scanner_isspace(*p))
 		p++;
-	if (*p == '"')
-	{
-		for (p++; !(p[0] == '"' && p[1] != '"'); p++)
-		{
-			if (*p == '\0')
-			{
-				*why = "A double quote is not closed.";
-				return NULL;
-			}
-			if (*p == '"')
-				p++;
-			if (*p == '*' || *p == '\\')
-				appendStringInfoChar(&s, '\\');
-			appendStringInfoChar(&s, *p);
-		}
-		p++;
-	}
-	else
-	{
-		const char *start = p;
-		char *low;
-
-		while (*p && *p != '.' && *p != ',' && *p != '"' &&
-			   !scanner_isspace(*p))
-			p++;
-		low = downcase_identifier(start, (int) (p - start), false, false);
-		for (const char *c = low; *c; c++)
-		{
-			if (*c == '\\')
-				appendStringInfoChar(&s, '\\');
-			/* Runs of stars are one, which keeps matching cheap. */
-			if (*c != '*' || c == low || c[-1] != '*')
-				appendStringInfoChar(&s, *c);
-		}
-	}
+	p = *p == '"' ? quoted_parse(p, &s, why) : plain_parse(p, &s);
+	if (!p)
+		return NULL;
 	while (scanner_isspace(*p))
 		p++;
 	if (s.len == 0)

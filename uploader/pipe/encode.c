@@ -30,6 +30,7 @@
 #include <stdlib.h>
 
 #include "base/clock.h"
+#include "base/fnv.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "codec/frame.h"
@@ -271,14 +272,13 @@ static Table *
 table_of(Encoder *e, FrameRelation *rel)
 {
 	Schema *s = rel->schema;
-	uint32_t h = 0;
+	Table **bucket;
 	Table *t;
 
 	if (rel->user)
 		return rel->user;
-	for (const char *c = s->hash; *c; c++)
-		h = h * 31 + (uint8_t) *c;
-	for (t = e->p->tables[h % PIPE_BUCKETS]; t; t = t->next)
+	bucket = &e->p->tables[fnv1a(FNV1A_EMPTY, s->hash) % PIPE_BUCKETS];
+	for (t = *bucket; t; t = t->next)
 	{
 		if (strcmp(t->hash, s->hash) == 0 && strcmp(t->name, s->table) == 0 &&
 			strcmp(t->schema, s->schema) == 0)
@@ -287,8 +287,8 @@ table_of(Encoder *e, FrameRelation *rel)
 	if (!t)
 	{
 		t = table_new(e->p, s);
-		t->next = e->p->tables[h % PIPE_BUCKETS];
-		e->p->tables[h % PIPE_BUCKETS] = t;
+		t->next = *bucket;
+		*bucket = t;
 	}
 	rel->user = t;
 	return t;
