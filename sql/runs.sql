@@ -50,12 +50,16 @@ DECLARE
 		ORDER BY attnum) FROM pg_attribute WHERE attrelid = 'runs'::regclass
 		AND attnum > 0 AND NOT attisdropped
 		AND (wanted IS NULL OR attname = ANY (wanted)));
+	-- Before the query: decoding fails where an index is open that is made in
+	-- what is decoded.
+	decoded text[] := ARRAY(SELECT l FROM decoded(option, value) l
+		WHERE l ~ '^insert');
 BEGIN
 	EXECUTE 'SELECT count(*), count(*) FILTER (WHERE bad), min(l) FILTER (WHERE bad)
 		FROM (SELECT l, l IS DISTINCT FROM ''insert public.runs:'' || ' || list || '
 			AS bad FROM (SELECT l, substring(l FROM '': id=(\d+)'')::int AS id
-			FROM decoded($1, $2) l WHERE l ~ ''^insert'') d
-		LEFT JOIN runs USING (id)) t' INTO lines, wrong, first USING option, value;
+			FROM unnest($1) l) d
+		LEFT JOIN runs USING (id)) t' INTO lines, wrong, first USING decoded;
 END $$;
 SELECT setseed(0.2), runs_fill(1, 200, 1e9), runs_fill(201, 400, 2),
 	runs_fill(601, 200, 1.1), runs_fill(801, 200, 20);
