@@ -66,7 +66,7 @@ my $readers = 0;
 
 sub size_of { return -s $_[0]{out} // 0 }
 
-# A client of a copy of the slot, which the stops of a slow one do not time out.
+# A client of a copy of the slot, of which something has come already.
 sub start_reader
 {
 	my ($conninfo, $until, @options) = @_;
