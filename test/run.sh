@@ -17,6 +17,7 @@ mkdir -p "$logs"
 passed=0
 failed=0
 skipped=0
+broken=()
 
 # Of the tests of whole programs those that touch what differs from server to
 # server: the slot, the stream, types, a merge.
@@ -40,14 +41,24 @@ stage()
 	fi
 	grep -iE '^(not )?ok.*# *skip|skipped: |^(# )?left out: ' "$logs/$name.log" || true
 	if [ "$f" != 0 ]; then
-		grep -nE '^not ok| \.\.\. FAILED' "$logs/$name.log" |
-			grep -viE '# *skip' || true
+		failures "$name"
 		show_failure "$name"
+		broken+=("$name")
 	fi
 	passed=$((passed + p))
 	failed=$((failed + f))
 	skipped=$((skipped + s))
 	echo "   $p passed, $f failed, $s skipped in $((SECONDS - start)) s"
+}
+
+# failures STAGE: the tests that failed, each with its file and what it said.
+failures()
+{
+	awk '/^test\/t\/[^ ]*\.pl \.\./ { file = $1 ": " }
+		/^(not )?ok[ \t]/ { said = 0 }
+		/^not ok[ \t]/ && tolower($0) !~ /# *skip/ { print file $0; said = 6; next }
+		/ \.\.\. +(FAILED|failed)/ { print; next }
+		said-- > 0' "$logs/$1.log" | head -n 60
 }
 
 # The part of a log that tells why.
@@ -129,6 +140,11 @@ for major in "${servers[@]:1}"; do
 	server_stages "$major" "-$major" $core
 done
 
+# Once more at the end, where whoever sees only that finds it.
+for name in ${broken[@]+"${broken[@]}"}; do
+	echo "== $name failed:"
+	failures "$name"
+done
 [ "$skipped" = 0 ] || echo "$skipped skipped"
 echo "$passed passed, $failed failed"
 [ "$failed" = 0 ] && [ "$passed" -gt 0 ]
