@@ -164,7 +164,7 @@ typedef struct CdcS3Step
 				  * wire; at least 1 */
 } CdcS3Step;
 
-typedef struct CdcS3Nulls CdcS3Nulls;
+typedef struct CdcS3Wide CdcS3Wide;
 
 /* How the tuples of a relation are walked (walk.c). */
 typedef struct CdcS3Walk
@@ -176,7 +176,7 @@ typedef struct CdcS3Walk
 	int nkey_steps;
 	CdcS3Step *steps;     /* natts of them */
 	CdcS3Step *key_steps; /* up to the last key column */
-	CdcS3Nulls *nulls;    /* what the last rows had; NULL: not looked at yet */
+	CdcS3Wide *wide;      /* NULL: not many columns */
 } CdcS3Walk;
 
 /* One column on the wire. */

@@ -50,8 +50,15 @@
 
 #include "cdc_s3.h"
 
-/* Each time something is sent wakes the reader, and it is sent all at once. */
-#define GATHER_BYTES (4 * CDC_S3_PACKET_TARGET)
+/*
+ * Each time something is sent wakes the reader, and it is sent all at once.
+ * More than the processor's second cache holds, beside what is read, gains
+ * nothing.
+ */
+#define GATHER_BYTES (8 * CDC_S3_PACKET_TARGET)
+
+/* What a socket takes while the reader has not been woken yet. */
+#define SOCKET_BYTES (4 * GATHER_BYTES)
 
 /* Some milliseconds' worth. */
 #define GATHER_WAL (512 * 1024)
@@ -270,15 +277,16 @@ gather_putmessage(char msgtype, const char *s, size_t len)
 
 /*
  * A Unix socket takes by default less than we send at once; the walsender would
- * sleep, and wake the reader, for each half.  It is given what the system
- * allows (net.core.wmem_max of Linux), and less is no error.  TCP finds its
- * own size, and setting one would end that.
+ * sleep, and wake the reader, for each half.  On a busy machine a reader that
+ * sleeps takes a millisecond to wake, in which several times that is decoded.
+ * The socket is given what the system allows (net.core.wmem_max of Linux), and
+ * less is no error.  TCP finds its own size, and setting one would end that.
  */
 static void
 widen_socket(void)
 {
 	int have = 0;
-	int want = GATHER_BYTES;
+	int want = SOCKET_BYTES;
 	socklen_t len = sizeof(have);
 
 	if (MyProcPort->raddr.addr.ss_family != AF_UNIX ||

@@ -12,8 +12,8 @@
  * has not yet, one stored out of line.  Such rows go by row.c.
  *
  * Rows of many columns tend to come with the same nulls as the row before.
- * For those the steps without the nulls are made once and kept: fewer of
- * them, in longer runs.
+ * For those, and for those without a null, the steps are put together once and
+ * kept: each run with the value behind it, a stretch.
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"
@@ -26,29 +26,57 @@
 
 #include "cdc_s3.h"
 
+/*
+ * Short runs and values are copied at one length, what is too much being
+ * written over by what comes behind; where the tuple has so much, it has
+ * enough for that.
+ */
+#define BLIND_RUN 64
+#define BLIND_VALUE 32
+#define BLIND (BLIND_RUN + VARHDRSZ_SHORT + BLIND_VALUE)
+
 /* Longer tuples, which are old rows with their TOAST values, go by row.c. */
 #define WALK_MAX (64 * 1024)
 
 /* What a walk needs to have free, where nothing expands. */
 #define WALK_ROOM(rel, tuple)                                                  \
-	((tuple)->t_len + 5 * (Size) (rel)->walk.nvarlena + (rel)->bitmap_len + 64)
+	((tuple)->t_len + 5 * (Size) (rel)->walk.nvarlena + (rel)->bitmap_len +    \
+	 BLIND + 64)
 
-/* From so many attributes on it pays to look at the nulls of the last row. */
+/* From so many attributes on stretches pay. */
 #define WIDE 32
 
-/* Rows with the same nulls, one after another, until steps are made for them.
+/* Rows with the same nulls, one after another, until stretches are made for
+ * them.
  */
 #define NULLS_SEEN 4
 
 /* Up to so many bytes a few stores take less time than a call. */
 #define COPY_INLINE 128
 
-struct CdcS3Nulls
+/* A run, which may be empty, and the value behind it. */
+typedef struct Stretch
 {
-	int seen;         /* rows in a row that had these, at most NULLS_SEEN */
-	int nsteps;       /* made when that many were seen */
-	CdcS3Step *steps; /* natts of them */
-	bits8 present[FLEXIBLE_ARRAY_MEMBER]; /* as in the tuple */
+	const CdcS3Step *value; /* NULL: none */
+	uint16 bytes;           /* of the run */
+	uint8 align;            /* of its values, less one */
+	bool blob;              /* the value is OP_BLOB */
+} Stretch;
+
+typedef struct Stretches
+{
+	int n;
+	Stretch *list; /* natts of them */
+} Stretches;
+
+/* What is kept for rows of many columns. */
+struct CdcS3Wide
+{
+	Stretches whole; /* a row without nulls */
+	Stretches same;  /* one with the nulls below, once they were seen enough */
+	int seen;        /* rows in a row that had these, at most NULLS_SEEN */
+	char *nulls;     /* the same on the wire */
+	bits8 present[FLEXIBLE_ARRAY_MEMBER]; /* and as in the tuple */
 };
 
 /* Where a walk reads, and where it writes. */
@@ -76,21 +104,75 @@ align_mask(char attalign)
 	}
 }
 
-/* Equal steps whose width leaves no gap for the alignment are a run. */
+static bool
+is_fixed(const CdcS3Step *step)
+{
+	return step->op >= OP_FIXED1 && step->op <= OP_FIXED16;
+}
+
+/* Equal values whose width leaves no gap for the alignment are a run. */
+static bool
+side_by_side(const CdcS3Step *step, const CdcS3Step *next)
+{
+	return is_fixed(step) && step->len % (step->align + 1) == 0 &&
+		   step->op == next->op && step->align == next->align;
+}
+
 static void
 mark_runs(CdcS3Step *steps, int n)
 {
 	for (int i = n - 1; i >= 0; i--)
 	{
-		CdcS3Step *step = &steps[i];
-		CdcS3Step *next = step + 1;
-
-		step->run = 1;
-		if (i + 1 < n && step->op >= OP_FIXED1 && step->op <= OP_FIXED16 &&
-			step->len % (step->align + 1) == 0 && step->op == next->op &&
-			step->align == next->align)
-			step->run += next->run;
+		steps[i].run = 1;
+		if (i + 1 < n && side_by_side(&steps[i], &steps[i + 1]))
+			steps[i].run += steps[i + 1].run;
 	}
+}
+
+/* The stretches of a row that has the attributes that are "present", or all. */
+static void
+build_stretches(const CdcS3Walk *walk, const bits8 *present, Stretches *to)
+{
+	const CdcS3Step *before = NULL;
+	Stretch *s = NULL;
+
+	to->n = 0;
+	for (int i = 0; i < walk->natts; i++)
+	{
+		const CdcS3Step *step = &walk->steps[i];
+
+		if (present && att_isnull(i, present))
+			continue;
+		if (!s || s->value || (is_fixed(step) && !side_by_side(before, step)))
+		{
+			s = &to->list[to->n++];
+			memset(s, 0, sizeof(*s));
+		}
+		before = step;
+		if (is_fixed(step))
+		{
+			s->bytes += step->len;
+			s->align = step->align;
+			continue;
+		}
+		s->value = step;
+		s->blob = step->op == OP_BLOB;
+	}
+}
+
+static void
+build_wide(CdcS3Rel *rel)
+{
+	CdcS3Walk *walk = &rel->walk;
+	Size list = sizeof(Stretch) * walk->natts;
+	CdcS3Wide *wide = MemoryContextAllocZero(
+		rel->cxt, sizeof(CdcS3Wide) + BITMAPLEN(walk->natts));
+
+	wide->nulls = MemoryContextAlloc(rel->cxt, rel->bitmap_len);
+	wide->whole.list = MemoryContextAlloc(rel->cxt, list);
+	wide->same.list = MemoryContextAlloc(rel->cxt, list);
+	build_stretches(walk, NULL, &wide->whole);
+	walk->wide = wide;
 }
 
 /* Make the steps of a relation whose columns are known, in its context. */
@@ -136,6 +218,8 @@ cdc_s3_walk_build(CdcS3Rel *rel, Relation relation)
 	walk->dense = walk->usable && rel->ncols == walk->natts;
 	mark_runs(walk->steps, walk->natts);
 	mark_runs(walk->key_steps, walk->nkey_steps);
+	if (walk->usable && walk->natts >= WIDE)
+		build_wide(rel);
 }
 
 /* ---- nulls ---- */
@@ -172,43 +256,42 @@ key_has_nulls(const CdcS3Walk *walk, const bits8 *present)
 	return false;
 }
 
-/* Steps for the columns that are not null. */
-static void
-build_present(const CdcS3Walk *walk, CdcS3Nulls *nulls)
-{
-	nulls->nsteps = 0;
-	for (int i = 0; i < walk->natts; i++)
-		if (!att_isnull(i, nulls->present))
-			nulls->steps[nulls->nsteps++] = walk->steps[i];
-	mark_runs(nulls->steps, nulls->nsteps);
-}
-
-/* What is known of these nulls; NULL if the rows before had others. */
-static const CdcS3Nulls *
+/*
+ * Whether there are stretches for these nulls, since the rows before had them,
+ * too.
+ */
+static bool
 same_nulls(CdcS3Rel *rel, const bits8 *present)
 {
-	CdcS3Walk *walk = &rel->walk;
-	Size n = BITMAPLEN(walk->natts);
+	CdcS3Wide *wide = rel->walk.wide;
+	Size n = BITMAPLEN(rel->walk.natts);
 
-	if (!walk->nulls)
+	if (memcmp(wide->present, present, n) != 0)
 	{
-		walk->nulls = MemoryContextAllocZero(rel->cxt, sizeof(CdcS3Nulls) + n);
-		walk->nulls->steps =
-			MemoryContextAlloc(rel->cxt, sizeof(CdcS3Step) * walk->natts);
+		memcpy(wide->present, present, n);
+		wide->seen = 1;
+		return false;
 	}
-	if (memcmp(walk->nulls->present, present, n) != 0)
-	{
-		memcpy(walk->nulls->present, present, n);
-		walk->nulls->seen = 1;
+	if (wide->seen == NULLS_SEEN)
+		return true;
+	if (++wide->seen < NULLS_SEEN)
+		return false;
+	build_stretches(&rel->walk, present, &wide->same);
+	(void) put_nulls(rel, present, wide->nulls);
+	return true;
+}
+
+/* How to walk a row with these nulls, or with none; NULL: along the steps. */
+static const Stretches *
+find_stretches(CdcS3Rel *rel, const bits8 *present)
+{
+	CdcS3Wide *wide = rel->walk.wide;
+
+	if (!wide)
 		return NULL;
-	}
-	if (walk->nulls->seen < NULLS_SEEN)
-	{
-		if (++walk->nulls->seen < NULLS_SEEN)
-			return NULL;
-		build_present(walk, walk->nulls);
-	}
-	return walk->nulls;
+	if (!present)
+		return &wide->whole;
+	return same_nulls(rel, present) ? &wide->same : NULL;
 }
 
 /* How many of n columns from "from" on are not null. */
@@ -354,6 +437,38 @@ copy_value(Place *at, const CdcS3Step *step, const char *end)
 	}
 }
 
+/*
+ * Copy a stretch by a few stores, whatever its lengths are; false if its value
+ * is yet to be copied.
+ */
+static pg_attribute_always_inline bool
+copy_stretch(Place *at, const Stretch *s, const char *end)
+{
+	Size n;
+
+	at->from = (const char *) TYPEALIGN(s->align + 1, at->from);
+	if (unlikely(end - at->from < BLIND || s->bytes > BLIND_RUN))
+	{
+		memcpy(at->to, at->from, s->bytes);
+		at->to += s->bytes;
+		at->from += s->bytes;
+		return !s->value;
+	}
+	memcpy(at->to, at->from, BLIND_RUN);
+	at->to += s->bytes;
+	at->from += s->bytes;
+	if (!s->blob || !VARATT_IS_SHORT(at->from))
+		return !s->value;
+	n = VARSIZE_SHORT(at->from);
+	if (n > VARHDRSZ_SHORT + BLIND_VALUE)
+		return false;
+	*at->to = (char) (n - VARHDRSZ_SHORT);
+	memcpy(at->to + 1, at->from + 1, BLIND_VALUE);
+	at->to += n;
+	at->from += n;
+	return true;
+}
+
 /* ---- values that take more than a copy ---- */
 
 /* Convert and write a string; false if it has no UTF-8 form. */
@@ -422,6 +537,24 @@ put_value(CdcS3State *st, CdcS3Rel *rel, const CdcS3Step *step, const char *ptr)
 
 /* ---- the walk ---- */
 
+/* Write the value that is next; returns false if it cannot be sent as it is. */
+static pg_attribute_always_inline bool
+next_value(CdcS3State *st, CdcS3Rel *rel, HeapTuple tuple,
+		   const CdcS3Step *step, Place *at, const char *end)
+{
+	if (step->len != -1 || *at->from == 0)
+		align(at, step);
+	if (likely(copy_value(at, step, end)))
+		return true;
+	st->len = at->to - st->buf;
+	if (!put_value(st, rel, step, at->from))
+		return false;
+	cdc_s3_reserve(st, WALK_ROOM(rel, tuple));
+	at->to = st->buf + st->len;
+	at->from = att_addlength_pointer(at->from, step->len, at->from);
+	return true;
+}
+
 /*
  * Write the values of a tuple; "present" is NULL where it has nulls at none of
  * the steps.  Made twice by the compiler, with it and without.
@@ -449,16 +582,8 @@ walk(CdcS3State *st, CdcS3Rel *rel, HeapTuple tuple, const CdcS3Step *steps,
 		}
 		if (present && att_isnull((int) (step - steps), present))
 			continue;
-		if (step->len != -1 || *at.from == 0)
-			align(&at, step);
-		if (likely(copy_value(&at, step, end)))
-			continue;
-		st->len = at.to - st->buf;
-		if (!put_value(st, rel, step, at.from))
+		if (!next_value(st, rel, tuple, step, &at, end))
 			return false;
-		cdc_s3_reserve(st, WALK_ROOM(rel, tuple));
-		at.to = st->buf + st->len;
-		at.from = att_addlength_pointer(at.from, step->len, at.from);
 	}
 	st->len = at.to - st->buf;
 	return true;
@@ -475,16 +600,28 @@ static bool
 walk_present(CdcS3State *st, CdcS3Rel *rel, HeapTuple tuple,
 			 const CdcS3Step *steps, int nsteps)
 {
-	const bits8 *present = tuple->t_data->t_bits;
+	return walk(st, rel, tuple, steps, nsteps, tuple->t_data->t_bits);
+}
 
-	if (steps == rel->walk.steps && nsteps >= WIDE)
+/* The same for a tuple that has all values of the stretches, and no others. */
+static bool
+walk_stretches(CdcS3State *st, CdcS3Rel *rel, HeapTuple tuple,
+			   const Stretches *stretches)
+{
+	const char *end = (const char *) tuple->t_data + tuple->t_len;
+	const Stretch *last = stretches->list + stretches->n;
+	Place at = { (const char *) tuple->t_data + tuple->t_data->t_hoff,
+				 st->buf + st->len };
+
+	for (const Stretch *s = stretches->list; s < last; s++)
 	{
-		const CdcS3Nulls *same = same_nulls(rel, present);
-
-		if (same)
-			return walk_all(st, rel, tuple, same->steps, same->nsteps);
+		if (copy_stretch(&at, s, end))
+			continue;
+		if (!next_value(st, rel, tuple, s->value, &at, end))
+			return false;
 	}
-	return walk(st, rel, tuple, steps, nsteps, present);
+	st->len = at.to - st->buf;
+	return true;
 }
 
 /*
@@ -495,22 +632,30 @@ bool
 cdc_s3_walk_row(CdcS3State *st, CdcS3Rel *rel, HeapTuple tuple, bool key_only)
 {
 	const CdcS3Walk *w = &rel->walk;
-	const bits8 *present = tuple->t_data->t_bits;
-	bool nulls = HeapTupleHasNulls(tuple);
+	const bits8 *present =
+		HeapTupleHasNulls(tuple) ? tuple->t_data->t_bits : NULL;
+	bool nulls = present && !key_only;
+	const Stretches *stretches;
 	char *p;
 
 	if (!w->usable || HeapTupleHasExternal(tuple) || tuple->t_len > WALK_MAX ||
 		HeapTupleHeaderGetNatts(tuple->t_data) < w->natts)
 		return false;
-	if (key_only && nulls && key_has_nulls(w, present))
+	if (key_only && present && key_has_nulls(w, present))
 		return false;
 	cdc_s3_reserve(st, WALK_ROOM(rel, tuple));
+	stretches = key_only ? NULL : find_stretches(rel, present);
 	p = st->buf + st->len;
-	*p++ = nulls && !key_only ? CDC_S3_ROW_NULLS : 0;
-	if (nulls && !key_only)
+	*p++ = nulls ? CDC_S3_ROW_NULLS : 0;
+	if (nulls && stretches)
+		p = (char *) memcpy(p, w->wide->nulls, rel->bitmap_len) +
+			rel->bitmap_len;
+	else if (nulls)
 		p = put_nulls(rel, present, p);
 	st->len = p - st->buf;
-	return (nulls ? walk_present : walk_all)(
+	if (stretches)
+		return walk_stretches(st, rel, tuple, stretches);
+	return (present ? walk_present : walk_all)(
 		st, rel, tuple, key_only ? w->key_steps : w->steps,
 		key_only ? w->nkey_steps : w->natts);
 }

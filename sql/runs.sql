@@ -7,7 +7,9 @@ CREATE TABLE runs (id int4 PRIMARY KEY, a1 int4, a2 oid, a3 date, a4 int4,
 	b13 bool, b14 bool, b15 bool, b16 bool, b17 bool, l1 int8, l2 float8,
 	gone int8, l3 timestamp, l4 int8, x1 int4, l5 int8, u1 uuid, u2 uuid,
 	z1 timetz, z2 timetz, z3 timetz, t3 text, i1 interval, i2 interval,
-	x2 int4, x3 int4);
+	x2 int4, x3 int4, k1 int4, k2 int4, k3 int4, k4 int4, k5 int4, k6 int4, k7 int4,
+	k8 int4, k9 int4, k10 int4, k11 int4, k12 int4, k13 int4, k14 int4, k15 int4,
+	k16 int4, t4 text, t5 text, j1 json, x4 int4, t6 text);
 -- Fills n rows from id on; about one value in "every" is null, and so many rows
 -- in a row have the same nulls.
 CREATE FUNCTION runs_fill(id int, n int, every float8, same int DEFAULT 1)
@@ -19,7 +21,10 @@ DECLARE
 			THEN (%s)::%s END', attname, CASE
 			WHEN atttypid = 'bool'::regtype THEN 'random() < 0.5'
 			WHEN atttypid = 'text'::regtype THEN
-				'repeat(''x'', (random() * 9)::int)'
+				'repeat(chr(97 + i % 26), ((ARRAY[9, 9, 9, 40, 130, 4000])
+					[1 + (random() * 50)::int % 6] * random())::int)'
+			WHEN atttypid = 'json'::regtype THEN
+				'to_json(repeat(''y'', (random() * 40)::int))'
 			WHEN atttypid = 'date'::regtype THEN
 				'date ''2026-11-21'' + (random() * 999)::int'
 			WHEN atttypid = 'timestamp'::regtype THEN
