@@ -86,8 +86,7 @@ sub decode
 		},
 		timeout => 120);
 	is($r->{code}, 0, "read_ahead=$limit @options") or diag $r->{err};
-	$server->poll_until('postgres',
-		"select not active from pg_replication_slots where slot_name = '$copy'");
+	$server->wait_for_free_slot($copy);
 	my @taken = $server->log_text =~ /cdc_s3 read (\d+) WAL records ahead/g;
 	$server->psql('postgres', "select pg_drop_replication_slot('$copy')");
 	return ($r->{out}, $taken[-1]);
@@ -133,7 +132,7 @@ sub reader_of
 sub comes_to
 {
 	my ($server, $to, $what) = @_;
-	return ok($server->poll_until('postgres', <<"SQL", 10), $what);
+	return ok($server->poll_until('postgres', <<"SQL", 60), $what);
 select count(*) > 0 from pg_stat_replication where sent_lsn >= '$to'
 SQL
 }
@@ -155,6 +154,7 @@ for my $last (sort keys %ends)
 	my $reader = reader_of($source, 's');
 	comes_to($source, flushed(), "$last: the walsender is at the end");
 	$reader->stop('INT', 20);
+	$source->wait_for_free_slot('s');
 }
 
 # A client that has confirmed all lets the server go.
@@ -171,16 +171,24 @@ $source->start;
 sql('create table unwanted (id int, v text)');
 sql("insert into unwanted select i, 'text' from generate_series(1, 20000) i") for 1 .. 40;
 my $to = flushed();
-my $r = capture(
-	[
-		CdcS3::Cluster::program('pg_recvlogical'), '-d',
-		$source->conninfo('postgres'), '-S', 's', '--start', '--no-loop',
-		'-f', '-', "--endpos=$to", '-o', 'format=text', '-o', 'tables=public.t',
-		'--status-interval=1'
-	],
-	env => { PGOPTIONS => '-c wal_sender_timeout=2s -c cdc_s3.read_ahead=1024' },
-	timeout => 120);
-is($r->{code}, 0, 'a client that answers is not taken for dead') or diag $r->{err};
+my $r;
+
+# A machine that stands still for as long looks the same, so more than once.
+for (1 .. 3)
+{
+	$r = capture(
+		[
+			CdcS3::Cluster::program('pg_recvlogical'), '-d',
+			$source->conninfo('postgres'), '-S', 's', '--start', '--no-loop',
+			'-f', '-', "--endpos=$to", '-o', 'format=text', '-o', 'tables=public.t',
+			'--status-interval=1'
+		],
+		env => { PGOPTIONS => '-c wal_sender_timeout=2s -c cdc_s3.read_ahead=1024' },
+		timeout => 120);
+	last if $r->{code} == 0;
+	diag $r->{err};
+}
+is($r->{code}, 0, 'a client that answers is not taken for dead');
 
 # ---- the setting ----
 
@@ -222,12 +230,12 @@ SKIP:
 		'the reader of a failover slot is as far as its standby');
 	sql("insert into t (v) values ('withheld')");
 	my $first = flushed();
-	ok($source->poll_until('postgres', <<'SQL', 10), 'and waits for it');
+	ok($source->poll_until('postgres', <<'SQL', 60), 'and waits for it');
 select count(*) > 0 from pg_stat_activity where wait_event = 'WaitForStandbyConfirmation'
 SQL
 	sql('call commits(2000)');
 	sql("select pg_replication_slot_advance('late', '$first')");
-	ok(poll(sub { -e $out && slurp($out) =~ /withheld/ }, 10),
+	ok(poll(sub { -e $out && slurp($out) =~ /withheld/ }, 60),
 		'what the standby has comes, while the rest waits');
 	sql("alter system reset synchronized_standby_slots");
 	$source->reload;

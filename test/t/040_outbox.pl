@@ -7,6 +7,9 @@
 #-------------------------------------------------------------------------
 use strict;
 use warnings;
+use Fcntl qw(O_NONBLOCK O_RDONLY);
+use IO::Select;
+use POSIX qw(mkfifo);
 use Test::More;
 
 use CdcS3::Cluster;
@@ -64,15 +67,16 @@ my %ways = (
 	'TLS' => $source->conninfo('postgres', tcp => 1) . ' sslmode=require');
 my $readers = 0;
 
-sub size_of { return -s $_[0]{out} // 0 }
-
-# A client of a copy of the slot, of which something has come already.
+# A client of a copy of the slot.  It writes into a pipe, and comes no further
+# than take() reads.
 sub start_reader
 {
 	my ($conninfo, $until, @options) = @_;
 	my $slot = 'copy_' . ++$readers;
 	sql("select pg_copy_logical_replication_slot('s', '$slot')");
 	my $out = temp_folder() . '/out';
+	mkfifo($out, 0600) or die "mkfifo: $!\n";
+	sysopen my $fifo, $out, O_RDONLY | O_NONBLOCK or die "$out: $!\n";
 	my $reader = spawn(
 		cmd => [
 			CdcS3::Cluster::program('pg_recvlogical'), '-d', $conninfo, '-S', $slot,
@@ -80,16 +84,35 @@ sub start_reader
 			$until ? "--endpos=$until" : (), map { ('-o', $_) } @options
 		],
 		log => "$out.log");
-	my $r = { slot => $slot, out => $out, proc => $reader };
-	poll(sub { size_of($r) > 0 || !$reader->alive }, 20);
-	return $r;
+	return { slot => $slot, out => $out, proc => $reader, fifo => $fifo, data => '' };
 }
 
-# Stop reading until the walsender waits for it.
+# Let it come so many bytes further, or to its end; true if it lives then.
+sub take
+{
+	my ($r, $bytes) = @_;
+	my $until = $bytes ? length($r->{data}) + $bytes : 9**9**9;
+	my $readable = IO::Select->new($r->{fifo});
+	my $alive;
+	poll(
+		sub {
+			while (length $r->{data} < $until)
+			{
+				$alive = $r->{proc}->alive;
+				my $n = sysread $r->{fifo}, $r->{data}, 1 << 16, length $r->{data};
+				return !$alive if defined $n && $n == 0; # or not opened yet
+				return if !$n && !$readable->can_read(1);
+			}
+			return 1;
+		},
+		60);
+	return $alive;
+}
+
+# Read nothing until the walsender waits for it.
 sub let_it_wait
 {
 	my ($r) = @_;
-	$r->{proc}->signal('STOP');
 	return $source->poll_until('postgres', <<"SQL", 20);
 select exists (select from pg_stat_activity a join pg_replication_slots on active_pid = pid
 	where slot_name = '$r->{slot}' and a.wait_event ~* 'WalSender_?WriteData')
@@ -100,9 +123,7 @@ SQL
 sub drop
 {
 	my ($r) = @_;
-	ok($source->poll_until('postgres',
-			"select not active from pg_replication_slots where slot_name = '$r->{slot}'", 60),
-		'its walsender ends');
+	ok($source->wait_for_free_slot($r->{slot}), 'its walsender ends');
 	sql("select pg_drop_replication_slot('$r->{slot}')");
 	return;
 }
@@ -110,7 +131,7 @@ sub drop
 sub has_all
 {
 	my ($r) = @_;
-	my (undef, $ids, $commits) = packets(slurp($r->{out}));
+	my (undef, $ids, $commits) = packets($r->{data});
 	is(scalar @$ids, $rows, 'all rows');
 	is_deeply($ids, [ 1 .. $rows ], 'each once, in order');
 	is($commits, 6006, 'and their commits');
@@ -124,15 +145,12 @@ for my $way (sort keys %ways)
 		skip "$way: this server has none", 6 if $way eq 'TLS' && !$tls;
 		my $r = start_reader($ways{$way}, $end);
 		my $waits = 0;
-		for (1 .. 12)
+		for (1 .. 5)
 		{
-			my $had = size_of($r);
-			$waits++ if let_it_wait($r);
-			$r->{proc}->signal('CONT');
-			last unless poll(sub { size_of($r) > $had + 2_000_000 || !$r->{proc}->alive }, 20);
-			last unless $r->{proc}->alive;
+			$waits++ if take($r, 3_000_000) && let_it_wait($r);
 		}
-		cmp_ok($waits, '>=', 2, "$way: the walsender waits, $waits times");
+		is($waits, 5, "$way: the walsender waits again and again");
+		take($r);
 		is($r->{proc}->wait(30), 0, 'the client gets to the end');
 		has_all($r);
 		drop($r);
@@ -144,11 +162,10 @@ for my $way (sort keys %ways)
 my $r = start_reader($ways{'a Unix socket'}, $end);
 ok(let_it_wait($r), 'a client stops reading');
 $r->{proc}->stop('KILL', 10);
-ok($source->poll_until('postgres',
-		"select not active from pg_replication_slots where slot_name = '$r->{slot}'", 60),
-	'and is killed: the walsender ends');
+ok($source->wait_for_free_slot($r->{slot}), 'and is killed: the walsender ends');
 is(() = $source->log_text =~ /could not send data to client/g, 1, 'and says why, once');
 my $again = start_reader($ways{'a Unix socket'}, $end);
+take($again);
 is($again->{proc}->wait(30), 0, 'the next one gets to the end');
 has_all($again);
 drop($_) for $r, $again;
@@ -163,11 +180,11 @@ sql(<<"SQL");
 select pg_terminate_backend(active_pid) from pg_replication_slots
 	where slot_name = '$r->{slot}'
 SQL
-$r->{proc}->signal('CONT');
+take($r);
 $r->{proc}->wait(20);
 like(slurp("$r->{out}.log"), qr/terminating connection due to administrator command/,
 	'which the client hears');
-my (undef, $ids) = packets(slurp($r->{out}));
+my (undef, $ids) = packets($r->{data});
 is_deeply($ids, [ 1 .. @$ids ], 'behind whole packets in order');
 drop($r);
 
@@ -181,9 +198,10 @@ sql('alter publication p set table t where (id > 1)');
 sql("insert into t (v) values ('not to be decoded')");
 sql('alter publication p set table t');
 $r = start_reader($ways{'a Unix socket'}, undef, 'publication_names=p');
+take($r);
 $r->{proc}->wait(20);
 like(slurp("$r->{out}.log"), qr/row filter/, 'an error while decoding is heard');
-(undef, $ids) = packets(slurp($r->{out}));
+(undef, $ids) = packets($r->{data});
 is(scalar @$ids, 300, 'behind all that was decoded before');
 drop($r);
 

@@ -263,6 +263,14 @@ sub poll_until
 		$seconds // 60);
 }
 
+# A walsender may outlive its client for a moment, and the next one is refused.
+sub wait_for_free_slot
+{
+	my ($self, $slot) = @_;
+	return $self->poll_until('postgres',
+		"select not active from pg_replication_slots where slot_name = '$slot'");
+}
+
 # pgbench with our database as its last argument.
 sub pgbench
 {
