@@ -75,7 +75,7 @@ my $loads = sidecar(
 $loads->ok('init');
 $fake->fault(match => qr{^PUT .*/load-}, skip => 1, stall => 1, times => 0);
 $run = $loads->start;
-ok(poll(sub { 2 == grep { m{^PUT .*/load-} } $fake->requests }, 60),
+ok(poll(sub { 1 < grep { m{^PUT .*/load-} } $fake->requests }, 60),
 	'the first load waits for its store')
   or diag $run->errors;
 is($run->stop('KILL'), -9, 'and is killed');
