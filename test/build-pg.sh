@@ -63,23 +63,34 @@ trap 'rm -rf "$work"' EXIT
 trap 'exit 130' INT TERM
 mkdir "$work/source"
 
-# The source package of a Debian release, from the mirror that this machine
-# uses already.
-from_debian()
+# The mirror that this machine uses already.
+debian_mirror()
 {
-	local mirror apt
+	local mirror
 	mirror=${DEBIAN_MIRROR:-$(cat /etc/apt/sources.list \
 		/etc/apt/sources.list.d/* 2>/dev/null |
 		grep -oE 'https?://[^ ]+/debian/?( |$)' | head -n 1 | tr -d ' ')}
-	mirror=${mirror:-http://deb.debian.org/debian}
+	echo "${mirror:-http://deb.debian.org/debian}"
+}
+
+# from_debian RELEASE VERSION SHA256: the newest source package of a release.
+# A mirror may list one that it does not have (any more, or yet); then that
+# version, which is known here.
+from_debian()
+{
+	local mirror apt
+	mirror=$(debian_mirror)
 	mkdir -p "$work/lists/partial" "$work/cache/archives/partial"
 	echo "deb-src $mirror $1 main" >"$work/sources.list"
 	apt="apt-get -q -o Dir::Etc::sourcelist=$work/sources.list
 		-o Dir::Etc::sourceparts=/dev/null -o Dir::State::lists=$work/lists
 		-o Dir::Cache=$work/cache -o APT::Sandbox::User=$(id -un)
 		-o Acquire::Languages=none"
-	$apt update
-	$apt source --download-only "postgresql-$major"
+	$apt update && $apt source --download-only "postgresql-$major" && return
+	rm -f postgresql-*
+	curl -fsS --retry 3 -O \
+		"$mirror/pool/main/p/postgresql-$major/postgresql-${major}_$2.orig.tar.bz2"
+	echo "$3  postgresql-${major}_$2.orig.tar.bz2" | sha256sum -c
 }
 
 # No release of Debian has 16: Ubuntu's has, and its tarball is upstream's.  An
@@ -98,8 +109,10 @@ from_ubuntu()
 	case $major in
 		16) from_ubuntu postgresql-16_16.15.orig.tar.gz \
 			4f200ca23dfb120ff9838f13ce06014aad1d3c432d16ee9f93ab2000c0eeef7b ;;
-		17) from_debian trixie ;;
-		18) from_debian forky ;;
+		17) from_debian trixie 17.11 \
+			dd27f2b3c59e73ed14aa3324901242bf69a032a6347805f274e6260322d42979 ;;
+		18) from_debian forky 18.6 \
+			555610c24d53e4316da5b7d3fc25c279d96856d5e0e23ee308c328c5fa881d9f ;;
 	esac
 	tar xf postgresql-"$major"_*.orig.tar.*
 	cd postgresql-"$major"*/
