@@ -6,12 +6,11 @@
  *	(1) A transaction without a change that is wanted sends nothing, but its
  *		progress is reported.
  *	(2) Before a callback returns that ends a transaction, a stream block or
- *		a non-transactional message, the packet is handed to the server, or
- *		stays open at a commit in the care of gather.c.  Either way a keepalive
- *		never passes the frames of a transaction that it covers.
- *	(3) Every callback that some server version may call is there, also where
- *		streaming and two-phase were not asked for: PostgreSQL 18 calls
- *		stream_abort without them.
+ *		a non-transactional message, the packet is in the server's hands; only
+ *in a round of ahead.c it may stay open at a commit.  So a keepalive never
+ *passes the frames of a transaction that it covers. (3) Every callback that
+ *some server version may call is there, also where streaming and two-phase were
+ *not asked for: PostgreSQL 18 calls stream_abort without them.
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"
@@ -20,6 +19,7 @@
 #include "commands/dbcommands.h"
 #include "miscadmin.h"
 #include "replication/origin.h"
+#include "replication/walsender.h"
 #include "utils/guc.h"
 #include "utils/memutils.h"
 #include "utils/resowner.h"
@@ -30,6 +30,9 @@ MODULE_MAGIC("cdc_s3", CDC_S3_PLUGIN_VERSION);
 
 extern PGDLLEXPORT void _PG_init(void);
 extern PGDLLEXPORT void _PG_output_plugin_init(OutputPluginCallbacks *cb);
+
+/* A transaction over so much WAL takes some milliseconds to replay. */
+#define LONG_TXN_WAL (512 * 1024)
 
 /* Report progress after so many changes, wanted or not. */
 #define PROGRESS_EVERY 100
@@ -71,6 +74,20 @@ startup_lookups(CdcS3State *st)
 	MemoryContextSwitchTo(old);
 }
 
+/*
+ * A walsender that streams is in no transaction, and is in one where a client
+ * calls the SQL functions over such a connection.
+ */
+static void
+stream_init(CdcS3State *st)
+{
+	if (!am_walsender || IsTransactionState())
+		return;
+	cdc_s3_pin_messages();
+	cdc_s3_deliver_init(st);
+	cdc_s3_ahead_init(st);
+}
+
 static void
 startup_cb(LogicalDecodingContext *ctx, OutputPluginOptions *opt, bool is_init)
 {
@@ -86,13 +103,13 @@ startup_cb(LogicalDecodingContext *ctx, OutputPluginOptions *opt, bool is_init)
 						   ? OUTPUT_PLUGIN_TEXTUAL_OUTPUT
 						   : OUTPUT_PLUGIN_BINARY_OUTPUT;
 	opt->receive_rewrites = false;
-	st->parts = st->opt.format == FORMAT_BINARY;
+	cdc_s3_packet_init(st);
 	cdc_s3_convert_init(st);
 	cdc_s3_rels_init(st);
 	if (!is_init)
 	{
 		startup_lookups(st);
-		cdc_s3_gather_init(st);
+		stream_init(st);
 	}
 	ctx->output_plugin_private = st;
 
@@ -134,12 +151,20 @@ cdc_s3_txn_enter(CdcS3State *st, ReorderBufferTXN *txn, CdcS3Txn *t)
 	cdc_s3_rels_settings(st);
 }
 
+/* What waits for company must not wait for a transaction that is long. */
+static void
+send_before_long(CdcS3State *st, ReorderBufferTXN *txn)
+{
+	if (st->ctx->reader->EndRecPtr - txn->first_lsn >= LONG_TXN_WAL)
+		cdc_s3_deliver_now(st);
+}
+
 static void
 begin_cb(LogicalDecodingContext *ctx, ReorderBufferTXN *txn)
 {
 	CdcS3State *st = cdc_s3_state(ctx);
 
-	cdc_s3_gather_begin(txn);
+	send_before_long(st, txn);
 	cdc_s3_stream_leave(st);
 	memset(&st->plain, 0, sizeof(st->plain));
 	st->prepared = false;
@@ -156,8 +181,7 @@ commit_cb(LogicalDecodingContext *ctx, ReorderBufferTXN *txn,
 	if (begun)
 	{
 		cdc_s3_put_commit(st, txn);
-		if (!cdc_s3_gather_keep(st))
-			cdc_s3_packet_flush(st);
+		cdc_s3_packet_commit(st);
 	}
 	st->txn = NULL;
 	cdc_s3_rels_sweep(st);
@@ -230,6 +254,9 @@ message_cb(LogicalDecodingContext *ctx, ReorderBufferTXN *txn,
 			return;
 	}
 	old = MemoryContextSwitchTo(st->scratch);
+	/* Such a message is never in a block; one is open only behind an abort. */
+	if (!transactional)
+		cdc_s3_stream_leave(st);
 	if (rel)
 	{
 		cdc_s3_txn_open(st);
@@ -238,7 +265,7 @@ message_cb(LogicalDecodingContext *ctx, ReorderBufferTXN *txn,
 	cdc_s3_put_message(st, message_lsn, transactional, prefix, message_size,
 					   message);
 	if (!transactional)
-		cdc_s3_packet_flush(st);
+		cdc_s3_packet_close(st);
 	MemoryContextSwitchTo(old);
 	MemoryContextReset(st->scratch);
 }
@@ -252,16 +279,19 @@ void
 _PG_init(void)
 {
 	MemoryContext old = CurrentMemoryContext;
+	ResourceOwner owner = CurrentResourceOwner;
 	bool started = IsUnderPostmaster && !IsTransactionState();
 
 	if (started)
 		StartTransactionCommand();
 	cdc_s3_crc_init();
 	cdc_s3_filter_init();
-	cdc_s3_ahead_setting();
+	cdc_s3_deliver_settings();
+	cdc_s3_ahead_settings();
 	MarkGUCPrefixReserved("cdc_s3");
 	if (started)
 		CommitTransactionCommand();
+	CurrentResourceOwner = owner;
 	MemoryContextSwitchTo(old);
 }
 

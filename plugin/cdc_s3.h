@@ -243,6 +243,30 @@ typedef struct CdcS3Txn
 
 typedef struct CdcS3Value CdcS3Value;
 
+/* ---- the packet that is made (packet.c) ---- */
+
+typedef enum CdcS3PacketState
+{
+	PACKET_EMPTY,
+	PACKET_WHOLE, /* whole frames, and nothing else */
+	PACKET_OPEN,  /* the same, and behind them a frame that is being made */
+	PACKET_PARTED /* such a frame alone, of which parts have left */
+} CdcS3PacketState;
+
+typedef struct CdcS3Packet
+{
+	CdcS3PacketState state;
+	char *buf; /* room for a message's head, packet header, frames */
+	Size len;  /* bytes of it that count */
+	Size cap;
+	Size frame;     /* the open frame's header */
+	uint32 part_no; /* of the next part */
+	bool held;      /* the open frame may be taken back to a mark */
+	bool splits;    /* a long frame leaves in parts */
+	Size committed; /* end of the last commit it was kept open at, or 0 */
+	XLogRecPtr committed_lsn;
+} CdcS3Packet;
+
 typedef struct CdcS3State
 {
 	LogicalDecodingContext *ctx;
@@ -250,24 +274,7 @@ typedef struct CdcS3State
 	MemoryContext scratch; /* one change */
 	CdcS3Options opt;
 
-	/*
-	 * The packet: buf[start .. len), its header left free; empty if len is 0.
-	 * While a frame is open its header is at "frame", else that is 0.  In
-	 * front of the packet is what waits for the socket (outbox.c).
-	 */
-	char *buf;
-	Size sent;
-	Size queued;
-	Size head; /* bytes left free before a packet */
-	Size start;
-	Size len;
-	Size cap;
-	Size frame;
-	bool parts;    /* a frame may leave in parts */
-	bool in_parts; /* and this one does: buf holds what follows the last one
-					  sent */
-	uint32 part_no;
-	bool kept; /* it holds a commit that gather.c will send */
+	CdcS3Packet packet;
 	bool hello_sent;
 
 	CdcS3Txn *txn;          /* the one that callbacks work on, or NULL */
@@ -332,6 +339,7 @@ extern void cdc_s3_rels_settings(CdcS3State *st);
 /* ---- settings and encodings (convert.c) ---- */
 
 extern void cdc_s3_pin_settings(CdcS3State *st);
+extern void cdc_s3_pin_messages(void);
 extern void cdc_s3_convert_init(CdcS3State *st);
 extern void cdc_s3_convert_lookup(CdcS3State *st);
 extern bool cdc_s3_convert_chunk(CdcS3State *st, const char **src,
@@ -375,16 +383,62 @@ extern bool cdc_s3_key_changed(CdcS3Rel *rel, Relation relation, HeapTuple old,
 extern void cdc_s3_crc_init(void);
 extern pg_crc32c cdc_s3_crc_add(pg_crc32c crc, const void *data, Size n);
 
+/* ---- the packet (packet.c) ---- */
+
+extern void cdc_s3_packet_init(CdcS3State *st);
+extern void cdc_s3_packet_grow(CdcS3State *st, Size n);
+extern void cdc_s3_packet_frame(CdcS3State *st, uint8 type, uint8 flags);
+extern void cdc_s3_frame_end(CdcS3State *st);
+extern void cdc_s3_packet_close(CdcS3State *st);
+extern void cdc_s3_packet_commit(CdcS3State *st);
+extern void cdc_s3_packet_settle(CdcS3State *st);
+extern void cdc_s3_packet_salvage(CdcS3State *st);
+extern void cdc_s3_packet_tidy(CdcS3State *st);
+extern void cdc_s3_put_bytes(CdcS3State *st, const void *data, Size n);
+extern void cdc_s3_put_blob(CdcS3State *st, const void *data, Size n);
+extern Size cdc_s3_packet_hold(CdcS3State *st);
+extern void cdc_s3_packet_release(CdcS3State *st, Size mark, bool keep);
+
+/* Where n more bytes of the open frame may be written, for put_… */
+static inline char *
+cdc_s3_packet_room(CdcS3State *st, Size n)
+{
+	Assert(st->packet.state == PACKET_OPEN);
+	if (unlikely(st->packet.cap - st->packet.len < n))
+		cdc_s3_packet_grow(st, n);
+	return st->packet.buf + st->packet.len;
+}
+
+/* … and that they were, up to there. */
+static inline void
+cdc_s3_packet_wrote(CdcS3State *st, const char *end)
+{
+	Size len = end - st->packet.buf;
+
+	Assert(st->packet.state == PACKET_OPEN);
+	Assert(len >= st->packet.len && len <= st->packet.cap);
+	st->packet.len = len;
+}
+
+/* ---- packets to the server (deliver.c) ---- */
+
+/* What a message of the replication protocol has before the packet. */
+#define XLOG_DATA_HEAD 25
+
+extern void cdc_s3_deliver_settings(void);
+extern void cdc_s3_deliver_init(CdcS3State *st);
+extern void cdc_s3_deliver(CdcS3State *st, char *message, Size n,
+						   XLogRecPtr lsn);
+extern void cdc_s3_deliver_piece(CdcS3State *st, const char *head,
+								 Size head_len, const char *data, Size n);
+extern void cdc_s3_deliver_prepared(CdcS3State *st);
+extern bool cdc_s3_deliver_direct(void);
+extern bool cdc_s3_deliver_full(Size more);
+extern void cdc_s3_deliver_now(CdcS3State *st);
+
 /* ---- frames (encode.c) ---- */
 
 extern void cdc_s3_frame_begin(CdcS3State *st, uint8 type, uint8 flags);
-extern void cdc_s3_frame_end(CdcS3State *st);
-extern void cdc_s3_packet_flush(CdcS3State *st);
-extern void cdc_s3_packet_close(CdcS3State *st);
-extern void cdc_s3_reserve(CdcS3State *st, Size n);
-extern void cdc_s3_put_bytes(CdcS3State *st, const void *data, Size n);
-extern void cdc_s3_put_blob(CdcS3State *st, const void *data, Size n);
-
 extern void cdc_s3_put_begin(CdcS3State *st, uint8 type, ReorderBufferTXN *txn);
 extern void cdc_s3_put_commit(CdcS3State *st, ReorderBufferTXN *txn);
 extern void cdc_s3_txn_open(CdcS3State *st);
@@ -400,31 +454,13 @@ extern void cdc_s3_put_message(CdcS3State *st, XLogRecPtr lsn,
 							   bool transactional, const char *prefix,
 							   Size size, const char *message);
 
-/* ---- small transactions (gather.c) ---- */
-
-extern void cdc_s3_gather_init(CdcS3State *st);
-extern void cdc_s3_gather_begin(ReorderBufferTXN *txn);
-extern bool cdc_s3_gather_keep(CdcS3State *st);
-extern bool cdc_s3_gather_attach(CdcS3State *st);
-
-/* ---- packets that wait for the socket (outbox.c) ---- */
-
-extern void cdc_s3_outbox_init(CdcS3State *st);
-extern bool cdc_s3_outbox_pending(const CdcS3State *st);
-extern bool cdc_s3_outbox_takes(const CdcS3State *st, Size xlog_data_head);
-extern Size cdc_s3_outbox_put(CdcS3State *st, const char *xlog_data);
-extern int cdc_s3_outbox_send(CdcS3State *st, bool block);
-
 /* ---- rounds of the walsender's loop (ahead.c) ---- */
 
-extern void cdc_s3_ahead_setting(void);
+extern void cdc_s3_ahead_settings(void);
 extern void cdc_s3_ahead_init(CdcS3State *st);
 extern void cdc_s3_ahead_report(const CdcS3State *st);
-extern void cdc_s3_ahead_leave(void);
-extern bool cdc_s3_ahead_due(void);
-extern bool cdc_s3_ahead_take(void);
-extern bool cdc_s3_ahead_waits(void);
-extern void cdc_s3_ahead_enough(void);
+extern bool cdc_s3_ahead_in_round(void);
+extern int cdc_s3_ahead_flush(void);
 
 /* ---- notices of schema changes (notice.c) ---- */
 

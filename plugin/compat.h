@@ -66,4 +66,13 @@
 #define MODULE_MAGIC(name_, version_) PG_MODULE_MAGIC
 #endif
 
+/*
+ * What leans on the walsender's internals (ahead.c, deliver.c) was checked
+ * against the sources up to this major, and is off on later ones.
+ */
+#ifndef CDC_S3_CHECKED_MAJOR
+#define CDC_S3_CHECKED_MAJOR 18
+#endif
+#define WALSENDER_CHECKED (PG_VERSION_NUM / 10000 <= CDC_S3_CHECKED_MAJOR)
+
 #endif /* CDC_S3_COMPAT_H */

@@ -54,6 +54,19 @@ cdc_s3_pin_settings(CdcS3State *st)
 	st->pinned = true;
 }
 
+/*
+ * A client's client_min_messages = debug5 would have the server send it a
+ * message for each of its own steps, between packets.  In a walsender that
+ * streams it is for warnings.
+ */
+void
+cdc_s3_pin_messages(void)
+{
+	if (client_min_messages < WARNING)
+		(void) set_config_option("client_min_messages", "warning", PGC_USERSET,
+								 PGC_S_SESSION, GUC_ACTION_SET, true, 0, false);
+}
+
 void
 cdc_s3_convert_init(CdcS3State *st)
 {

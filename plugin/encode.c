@@ -1,19 +1,10 @@
 /*-------------------------------------------------------------------------
  * encode.c
- *	  The only writer of frames and packets.
+ *	  The only writer of frames: what is in each of them.
  *
- *	  cdc_s3_frame_begin > put… > cdc_s3_frame_end … cdc_s3_packet_flush
+ *	  cdc_s3_frame_begin > put… > cdc_s3_frame_end
  *
- * Invariants:
- *	(1) A packet leaves with whole frames only.  A frame that an error left
- *		open is taken back when the next one begins.
- *	(2) buf holds at most a packet's worth of frames and one open frame, and
- *		that up to CDC_S3_FRAME_MAX: what goes beyond leaves in parts.
- *	(3) A packet may stay open behind a commit, if gather.c sees to it that it
- *		leaves in time ("kept").
- *	(4) In format text each frame is handed to text.c and nothing is kept.
- *	(5) A walsender's packet is not copied once it is made (outbox.c); where it
- *		has to be, it is appended to what the server has begun.
+ * The packet that they are in is packet.c's.
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"
@@ -21,235 +12,12 @@
 #include "access/xact.h"
 #include "mb/pg_wchar.h"
 #include "replication/origin.h"
-#include "utils/memdebug.h"
 #include "utils/memutils.h"
 #include "utils/resowner.h"
 
 #include "cdc_s3.h"
 
-/* Golden frames are made with smaller limits. */
-#ifndef FRAME_LIMIT
-#define FRAME_LIMIT CDC_S3_FRAME_MAX
-#endif
-#ifndef PART_SIZE
-#define PART_SIZE (1024 * 1024)
-#endif
-
-/* Size of the buffer that a packet needs, and of one that is kept. */
-#define BUF_SIZE (2 * CDC_S3_PACKET_TARGET)
-#define BUF_KEPT (8 * BUF_SIZE)
-
-/* Type, flags and number of a part, before its bytes. */
-#define PART_HEAD 6
-
-/* ---- the packet ---- */
-
-static void
-buf_resize(CdcS3State *st, Size cap)
-{
-	st->buf = st->buf ? repalloc_huge(st->buf, cap)
-					  : MemoryContextAllocHuge(st->cxt, cap);
-	st->cap = cap;
-}
-
-/* Make room for n more bytes. */
-void
-cdc_s3_reserve(CdcS3State *st, Size n)
-{
-	if (likely(st->cap - st->len >= n))
-		return;
-	buf_resize(st, Max(Max(BUF_SIZE, st->cap * 2), st->len + n));
-}
-
-static void
-packet_header(char *p, pg_crc32c crc)
-{
-	p[0] = CDC_S3_MAGIC_0;
-	p[1] = CDC_S3_MAGIC_1;
-	p[2] = CDC_S3_PROTO_VERSION;
-	p[3] = 0;
-	(void) put_u32(p + 4, crc);
-}
-
-/* Where the first frame of the packet begins. */
-static Size
-packet_frames(CdcS3State *st)
-{
-	return st->start + CDC_S3_PACKET_HEADER;
-}
-
-/* Write the header over what the packet holds before "end". */
-static void
-packet_close(CdcS3State *st, Size end)
-{
-	const char *frames = st->buf + packet_frames(st);
-	Size n = end - packet_frames(st);
-	pg_crc32c crc;
-
-	VALGRIND_CHECK_MEM_IS_DEFINED(frames, n);
-	INIT_CRC32C(crc);
-	crc = cdc_s3_crc_add(crc, frames, n);
-	FIN_CRC32C(crc);
-	packet_header(st->buf + st->start, crc);
-	st->kept = false;
-}
-
-/* A frame that an error left open is none. */
-static void
-frame_drop(CdcS3State *st)
-{
-	if (st->frame)
-		st->len = st->frame;
-	st->frame = 0;
-	st->in_parts = false;
-}
-
-/*
- * Close the packet for who sends it without the server's callback.  Never
- * called while a frame is made.
- */
-void
-cdc_s3_packet_close(CdcS3State *st)
-{
-	frame_drop(st);
-	packet_close(st, st->len);
-}
-
-/* Send the packet through the server, which may wait for its client. */
-void
-cdc_s3_packet_flush(CdcS3State *st)
-{
-	frame_drop(st);
-	if (st->len > packet_frames(st))
-	{
-		packet_close(st, st->len);
-		OutputPluginPrepareWrite(st->ctx, true);
-		if (!cdc_s3_gather_attach(st))
-		{
-			appendBinaryStringInfo(st->ctx->out, st->buf + st->start,
-								   (int) (st->len - st->start));
-			st->len = 0;
-		}
-		OutputPluginWrite(st->ctx, true);
-	}
-	st->len = 0;
-	if (unlikely(st->cap > BUF_KEPT) && st->queued == 0)
-		buf_resize(st, BUF_SIZE);
-}
-
-/* ---- parts ---- */
-
-/* Send bytes of the open frame's body as a packet of one part frame. */
-static void
-part_send(CdcS3State *st, const char *data, Size n, bool last)
-{
-	char head[CDC_S3_PACKET_HEADER + CDC_S3_FRAME_HEADER + PART_HEAD];
-	char *p = head + CDC_S3_PACKET_HEADER;
-	pg_crc32c crc;
-
-	p[0] = CDC_S3_PART;
-	p[1] = last ? CDC_S3_PART_LAST : 0;
-	p = put_u32(p + 2, (uint32) (PART_HEAD + n));
-	p[0] = st->buf[st->frame];
-	p[1] = st->buf[st->frame + 1];
-	(void) put_u32(p + 2, st->part_no++);
-
-	VALGRIND_CHECK_MEM_IS_DEFINED(data, n);
-	INIT_CRC32C(crc);
-	crc = cdc_s3_crc_add(crc, head + CDC_S3_PACKET_HEADER,
-						 sizeof(head) - CDC_S3_PACKET_HEADER);
-	crc = cdc_s3_crc_add(crc, data, n);
-	FIN_CRC32C(crc);
-	packet_header(head, crc);
-	OutputPluginPrepareWrite(st->ctx, true);
-	appendBinaryStringInfo(st->ctx->out, head, sizeof(head));
-	appendBinaryStringInfo(st->ctx->out, data, (int) n);
-	OutputPluginWrite(st->ctx, true);
-}
-
-/* The body in buf grew enough for whole parts: send those. */
-static void
-parts_drain(CdcS3State *st)
-{
-	Size body = st->frame + CDC_S3_FRAME_HEADER;
-	Size sent = 0;
-
-	while (st->len - body - sent > PART_SIZE)
-	{
-		part_send(st, st->buf + body + sent, PART_SIZE, false);
-		sent += PART_SIZE;
-	}
-	memmove(st->buf + body, st->buf + body + sent, st->len - body - sent);
-	st->len -= sent;
-}
-
-/* The open frame is too long: what is before it leaves, then its parts. */
-static void
-parts_start(CdcS3State *st)
-{
-	Size frames = packet_frames(st);
-
-	if (st->frame > frames)
-	{
-		packet_close(st, st->frame);
-		OutputPluginPrepareWrite(st->ctx, true);
-		appendBinaryStringInfo(st->ctx->out, st->buf + st->start,
-							   (int) (st->frame - st->start));
-		OutputPluginWrite(st->ctx, true);
-		memmove(st->buf + frames, st->buf + st->frame, st->len - st->frame);
-		st->len -= st->frame - frames;
-		st->frame = frames;
-	}
-	st->in_parts = true;
-	st->part_no = 0;
-	parts_drain(st);
-}
-
-/* Add to a frame that is, or becomes, too long for one. */
-static void
-parts_put(CdcS3State *st, const char *data, Size n)
-{
-	if (!st->in_parts)
-		parts_start(st);
-	while (n > 0)
-	{
-		Size room = PART_SIZE + 1 - (st->len - st->frame - CDC_S3_FRAME_HEADER);
-		Size this_len = Min(n, room);
-
-		cdc_s3_reserve(st, this_len);
-		memcpy(st->buf + st->len, data, this_len);
-		st->len += this_len;
-		data += this_len;
-		n -= this_len;
-		parts_drain(st);
-	}
-}
-
 /* ---- frames ---- */
-
-void
-cdc_s3_put_bytes(CdcS3State *st, const void *data, Size n)
-{
-	Size body = st->len - st->frame - CDC_S3_FRAME_HEADER;
-
-	if (unlikely(st->in_parts || (body + n > FRAME_LIMIT && st->parts)))
-	{
-		parts_put(st, data, n);
-		return;
-	}
-	cdc_s3_reserve(st, n);
-	memcpy(st->buf + st->len, data, n);
-	st->len += n;
-}
-
-void
-cdc_s3_put_blob(CdcS3State *st, const void *data, Size n)
-{
-	char prefix[5];
-
-	cdc_s3_put_bytes(st, prefix, put_blob_len(prefix, n) - prefix);
-	cdc_s3_put_bytes(st, data, n);
-}
 
 static void
 put_str(CdcS3State *st, const char *utf8, Size len)
@@ -270,16 +38,6 @@ put_name(CdcS3State *st, const char *name)
 	const char *utf8 = cdc_s3_name_utf8(st, name, &len);
 
 	put_str(st, utf8, len);
-}
-
-static void
-frame_open(CdcS3State *st, uint8 type, uint8 flags)
-{
-	cdc_s3_reserve(st, CDC_S3_FRAME_HEADER);
-	st->frame = st->len;
-	st->buf[st->len] = (char) type;
-	st->buf[st->len + 1] = (char) flags;
-	st->len += CDC_S3_FRAME_HEADER;
 }
 
 static void
@@ -309,60 +67,18 @@ put_hello(CdcS3State *st)
 	}
 }
 
+/* Open a frame.  The first one of all is hello. */
 void
 cdc_s3_frame_begin(CdcS3State *st, uint8 type, uint8 flags)
 {
-	if (unlikely(st->frame))
-		frame_drop(st);
-	st->parts = st->opt.format == FORMAT_BINARY;
-	if (st->len == 0)
-	{
-		st->start = st->queued + st->head;
-		cdc_s3_reserve(st, packet_frames(st) + BUF_SIZE);
-		st->len = packet_frames(st);
-	}
 	if (unlikely(!st->hello_sent))
 	{
 		st->hello_sent = true;
-		frame_open(st, CDC_S3_HELLO, 0);
+		cdc_s3_packet_frame(st, CDC_S3_HELLO, 0);
 		put_hello(st);
 		cdc_s3_frame_end(st);
-		cdc_s3_frame_begin(st, type, flags);
-		return;
 	}
-	frame_open(st, type, flags);
-}
-
-void
-cdc_s3_frame_end(CdcS3State *st)
-{
-	Size body = st->frame + CDC_S3_FRAME_HEADER;
-
-	if (unlikely(!st->in_parts && st->len - body > FRAME_LIMIT && st->parts))
-		parts_start(st);
-	if (unlikely(st->in_parts))
-	{
-		body = st->frame + CDC_S3_FRAME_HEADER;
-		part_send(st, st->buf + body, st->len - body, true);
-		st->frame = 0;
-		st->len = 0;
-		cdc_s3_packet_flush(st);
-		return;
-	}
-	(void) put_u32(st->buf + st->frame + 2, (uint32) (st->len - body));
-	if (st->opt.format == FORMAT_TEXT)
-	{
-		Size frame = st->frame;
-		Size end = st->len;
-
-		st->frame = 0;
-		st->len = 0;
-		cdc_s3_text_frame(st, st->buf + frame, end - frame);
-		return;
-	}
-	st->frame = 0;
-	if (st->len - st->start >= CDC_S3_PACKET_TARGET)
-		cdc_s3_packet_flush(st);
+	cdc_s3_packet_frame(st, type, flags);
 }
 
 /* ---- transactions ---- */
@@ -510,14 +226,13 @@ put_change_header(CdcS3State *st, CdcS3Rel *rel, ReorderBufferChange *change)
 {
 	char *p;
 
-	cdc_s3_reserve(st, 28);
-	p = put_u32(st->buf + st->len, rel->relid);
+	p = put_u32(cdc_s3_packet_room(st, 28), rel->relid);
 	p = put_u32(p, rel->version);
 	p = put_u64(p, change->lsn);
 	p = put_u64(p, ++st->txn->ordinal);
 	if (st->in_stream)
 		p = put_u32(p, change->txn->xid);
-	st->len = p - st->buf;
+	cdc_s3_packet_wrote(st, p);
 }
 
 /*

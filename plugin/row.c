@@ -414,20 +414,15 @@ void
 cdc_s3_put_row(CdcS3State *st, CdcS3Rel *rel, Relation relation,
 			   HeapTuple tuple, HeapTuple fill, bool key_only)
 {
-	Size start = st->len;
-
-	if (!st->in_parts)
+	/* What is to be taken back must not have left. */
+	if (st->packet.state != PACKET_PARTED)
 	{
-		bool parts = st->parts;
-		bool done;
+		Size mark = cdc_s3_packet_hold(st);
+		bool done = cdc_s3_walk_row(st, rel, tuple, key_only);
 
-		/* What is to be taken back must not have left. */
-		st->parts = false;
-		done = cdc_s3_walk_row(st, rel, tuple, key_only);
-		st->parts = parts;
+		cdc_s3_packet_release(st, mark, done);
 		if (done)
 			return;
-		st->len = start;
 	}
 	put_row_careful(st, rel, relation, tuple, fill, key_only);
 }

@@ -34,7 +34,7 @@ cdc_s3_stream_leave(CdcS3State *st)
 	{
 		cdc_s3_put_stream(st, CDC_S3_STREAM_STOP, st->xid, st->xid,
 						  InvalidXLogRecPtr);
-		cdc_s3_packet_flush(st);
+		cdc_s3_packet_close(st);
 	}
 	st->in_stream = false;
 	st->stream_open = false;
@@ -98,7 +98,7 @@ stream_abort_cb(LogicalDecodingContext *ctx, ReorderBufferTXN *txn,
 	if (!begun)
 		return;
 	cdc_s3_put_stream(st, CDC_S3_STREAM_ABORT, top->xid, txn->xid, abort_lsn);
-	cdc_s3_packet_flush(st);
+	cdc_s3_packet_close(st);
 }
 
 static void
@@ -115,7 +115,7 @@ stream_commit_cb(LogicalDecodingContext *ctx, ReorderBufferTXN *txn,
 		MemoryContext old = MemoryContextSwitchTo(st->scratch);
 
 		cdc_s3_put_begin(st, CDC_S3_STREAM_COMMIT, txn);
-		cdc_s3_packet_flush(st);
+		cdc_s3_packet_close(st);
 		MemoryContextSwitchTo(old);
 		MemoryContextReset(st->scratch);
 	}
@@ -150,8 +150,9 @@ put_end(CdcS3State *st, uint8 type, ReorderBufferTXN *txn, TimestampTz time)
 {
 	MemoryContext old = MemoryContextSwitchTo(st->scratch);
 
+	cdc_s3_stream_leave(st);
 	cdc_s3_put_prepared(st, type, txn->xid, txn->end_lsn, time, txn->gid);
-	cdc_s3_packet_flush(st);
+	cdc_s3_packet_close(st);
 	MemoryContextSwitchTo(old);
 	MemoryContextReset(st->scratch);
 	OutputPluginUpdateProgress(st->ctx, false);

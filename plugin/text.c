@@ -596,5 +596,5 @@ cdc_s3_text_frame(CdcS3State *st, const char *frame, Size len)
 	AtEOXact_GUC(true, nest_level);
 	st->pinned = pinned;
 	MemoryContextSwitchTo(old);
-	OutputPluginWrite(st->ctx, true);
+	cdc_s3_deliver_prepared(st);
 }

@@ -546,11 +546,10 @@ next_value(CdcS3State *st, CdcS3Rel *rel, HeapTuple tuple,
 		align(at, step);
 	if (likely(copy_value(at, step, end)))
 		return true;
-	st->len = at->to - st->buf;
+	cdc_s3_packet_wrote(st, at->to);
 	if (!put_value(st, rel, step, at->from))
 		return false;
-	cdc_s3_reserve(st, WALK_ROOM(rel, tuple));
-	at->to = st->buf + st->len;
+	at->to = cdc_s3_packet_room(st, WALK_ROOM(rel, tuple));
 	at->from = att_addlength_pointer(at->from, step->len, at->from);
 	return true;
 }
@@ -565,7 +564,7 @@ walk(CdcS3State *st, CdcS3Rel *rel, HeapTuple tuple, const CdcS3Step *steps,
 {
 	const char *end = (const char *) tuple->t_data + tuple->t_len;
 	Place at = { (const char *) tuple->t_data + tuple->t_data->t_hoff,
-				 st->buf + st->len };
+				 st->packet.buf + st->packet.len };
 
 	Assert(at.from == (const char *) MAXALIGN(at.from));
 	for (const CdcS3Step *step = steps; step < steps + nsteps; step++)
@@ -585,7 +584,7 @@ walk(CdcS3State *st, CdcS3Rel *rel, HeapTuple tuple, const CdcS3Step *steps,
 		if (!next_value(st, rel, tuple, step, &at, end))
 			return false;
 	}
-	st->len = at.to - st->buf;
+	cdc_s3_packet_wrote(st, at.to);
 	return true;
 }
 
@@ -611,7 +610,7 @@ walk_stretches(CdcS3State *st, CdcS3Rel *rel, HeapTuple tuple,
 	const char *end = (const char *) tuple->t_data + tuple->t_len;
 	const Stretch *last = stretches->list + stretches->n;
 	Place at = { (const char *) tuple->t_data + tuple->t_data->t_hoff,
-				 st->buf + st->len };
+				 st->packet.buf + st->packet.len };
 
 	for (const Stretch *s = stretches->list; s < last; s++)
 	{
@@ -620,7 +619,7 @@ walk_stretches(CdcS3State *st, CdcS3Rel *rel, HeapTuple tuple,
 		if (!next_value(st, rel, tuple, s->value, &at, end))
 			return false;
 	}
-	st->len = at.to - st->buf;
+	cdc_s3_packet_wrote(st, at.to);
 	return true;
 }
 
@@ -643,16 +642,15 @@ cdc_s3_walk_row(CdcS3State *st, CdcS3Rel *rel, HeapTuple tuple, bool key_only)
 		return false;
 	if (key_only && present && key_has_nulls(w, present))
 		return false;
-	cdc_s3_reserve(st, WALK_ROOM(rel, tuple));
+	p = cdc_s3_packet_room(st, WALK_ROOM(rel, tuple));
 	stretches = key_only ? NULL : find_stretches(rel, present);
-	p = st->buf + st->len;
 	*p++ = nulls ? CDC_S3_ROW_NULLS : 0;
 	if (nulls && stretches)
 		p = (char *) memcpy(p, w->wide->nulls, rel->bitmap_len) +
 			rel->bitmap_len;
 	else if (nulls)
 		p = put_nulls(rel, present, p);
-	st->len = p - st->buf;
+	cdc_s3_packet_wrote(st, p);
 	if (stretches)
 		return walk_stretches(st, rel, tuple, stretches);
 	return (present ? walk_present : walk_all)(

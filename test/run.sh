@@ -22,7 +22,7 @@ broken=()
 # Of the tests of whole programs those that touch what differs from server to
 # server: the slot, the stream, types, a merge.
 core="test/t/020_stream.pl test/t/021_crash.pl test/t/024_gap.pl test/t/026_plugin_refused.pl
-	test/t/027_types.pl test/t/030_merge.pl test/t/039_read_ahead.pl test/t/040_outbox.pl
+	test/t/027_types.pl test/t/030_merge.pl test/t/039_read_ahead.pl test/t/040_deliver.pl
 	test/t/070_install.pl test/t/071_plugin_options.pl"
 
 # stage NAME COMMAND...: runs it, shows what is worth seeing, and counts.

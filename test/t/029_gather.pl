@@ -1,6 +1,6 @@
 #-------------------------------------------------------------------------
 # Small transactions share a packet, and the walsender sends it together with
-# others, while it has WAL to read (plugin/gather.c).  When it has none, each
+# others, while it has WAL to read (plugin/packet.c, deliver.c).  When it has none, each
 # commit comes at once; none is lost, doubled or out of order; and a large
 # transaction, wanted or not, holds nothing up.  Once in binary, and once as
 # text, where each frame is a message.

@@ -1,6 +1,6 @@
 #-------------------------------------------------------------------------
-# Packets are written to the client's socket from where they were made
-# (plugin/outbox.c), over a Unix socket, TCP and TLS.  A client that stops reading
+# Packets go to the client by way of the server's output buffer, several at once
+# (plugin/deliver.c), over a Unix socket, TCP and TLS.  A client that stops reading
 # in the middle of one, again and again, gets each row once and in order, rows
 # that come in parts among them; so does one that comes after a client which
 # was lost; and what the server has to say comes behind what was decoded.
