@@ -428,7 +428,7 @@ cdc_s3_packet_wrote(CdcS3State *st, const char *end)
 extern void cdc_s3_deliver_settings(void);
 extern void cdc_s3_deliver_init(CdcS3State *st);
 extern void cdc_s3_deliver(CdcS3State *st, char *message, Size n,
-						   XLogRecPtr lsn);
+						   XLogRecPtr lsn, bool may_wait);
 extern void cdc_s3_deliver_piece(CdcS3State *st, const char *head,
 								 Size head_len, const char *data, Size n);
 extern void cdc_s3_deliver_prepared(CdcS3State *st);

@@ -30,10 +30,12 @@
  *	commit prepared, rollback prepared, stream stop, stream abort, stream
  *	commit and non-transactional message, before the server's callback
  *	returns.  So it is at a commit, unless a walsender has more WAL to read:
- *	then frames of the transactions that follow may come in the same packet,
- *	which leaves before any other message and before the walsender waits.  So
- *	nothing is held back while the server is idle, and a keepalive never
- *	passes the frames of a transaction that it covers.
+ *	then frames of the transactions that follow may come in the same packet.
+ *	It leaves before the walsender looks at its socket or waits, and before any
+ *	message of the walsender's own about what it covers: a keepalive never
+ *	passes the frames of a transaction that it covers, and nothing is held
+ *	back while the server is idle.  How many frames or transactions a packet
+ *	holds means nothing else.
  *	The LSN in the XLogData header is to be ignored.
  *
  * Frame

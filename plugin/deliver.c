@@ -143,13 +143,16 @@ xlog_data_head(char *p, XLogRecPtr lsn)
 
 /*
  * A packet that is closed: message[XLOG_DATA_HEAD .. n), behind room for the
- * head.  lsn is the position that the message's head will name.
+ * head.  lsn is the position that the message's head will name.  The server may
+ * wait for the client with may_wait only.
  */
 void
-cdc_s3_deliver(CdcS3State *st, char *message, Size n, XLogRecPtr lsn)
+cdc_s3_deliver(CdcS3State *st, char *message, Size n, XLogRecPtr lsn,
+			   bool may_wait)
 {
 	Assert(n > XLOG_DATA_HEAD);
-	if (!deliver.direct || cdc_s3_deliver_full(0))
+	Assert(may_wait || deliver.direct);
+	if (!deliver.direct || (may_wait && cdc_s3_deliver_full(0)))
 	{
 		deliver_by_server(st, NULL, 0, message + XLOG_DATA_HEAD,
 						  n - XLOG_DATA_HEAD);

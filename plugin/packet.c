@@ -138,10 +138,11 @@ cdc_s3_packet_tidy(CdcS3State *st)
 
 /*
  * Write the header over the whole frames, which end at "end", and hand them on
- * as a packet.  Invariant (1).
+ * as a packet.  Invariant (1).  Only in a callback of ours that the server
+ * takes writes from, the client may be waited for.
  */
 static void
-frames_leave(CdcS3State *st, Size end)
+frames_leave(CdcS3State *st, Size end, bool may_wait)
 {
 	CdcS3Packet *pk = &st->packet;
 	XLogRecPtr lsn =
@@ -158,20 +159,23 @@ frames_leave(CdcS3State *st, Size end)
 	FIN_CRC32C(crc);
 	packet_header(pk->buf + PACKET_AT, crc);
 	pk->committed = 0; /* it is the server's from here on */
-	cdc_s3_deliver(st, pk->buf, end, lsn);
+	cdc_s3_deliver(st, pk->buf, end, lsn, may_wait);
+}
+
+static void
+packet_leave(CdcS3State *st, bool may_wait)
+{
+	Assert(st->packet.state == PACKET_WHOLE);
+	frames_leave(st, st->packet.len, may_wait);
+	packet_clear(&st->packet);
 }
 
 /* Close the packet, if there is one; it is the server's then. */
 void
 cdc_s3_packet_close(CdcS3State *st)
 {
-	CdcS3Packet *pk = &st->packet;
-
-	if (pk->state == PACKET_EMPTY)
-		return;
-	Assert(pk->state == PACKET_WHOLE);
-	frames_leave(st, pk->len);
-	packet_clear(pk);
+	if (st->packet.state != PACKET_EMPTY)
+		packet_leave(st, true);
 }
 
 /* At a commit: in a round the packet stays open for the next transactions. */
@@ -200,7 +204,7 @@ void
 cdc_s3_packet_settle(CdcS3State *st)
 {
 	if (st->packet.committed)
-		cdc_s3_packet_close(st);
+		packet_leave(st, false);
 	Assert(st->packet.committed == 0);
 }
 
@@ -280,7 +284,7 @@ parts_start(CdcS3State *st)
 	{
 		Size n = pk->len - pk->frame;
 
-		frames_leave(st, pk->frame);
+		frames_leave(st, pk->frame, true);
 		memmove(pk->buf + FRAMES_AT, pk->buf + pk->frame, n);
 		pk->frame = FRAMES_AT;
 		pk->len = FRAMES_AT + n;

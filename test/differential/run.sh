@@ -1,6 +1,8 @@
 #!/bin/bash
 # Random schemas, changes and DDL, decoded from the same WAL by cdc_s3 and by
-# the server's own test_decoding: event by event they have to be equal.
+# the server's own test_decoding: event by event they have to be equal.  So is,
+# line by line, what a walsender sends, with the settings by which the plugin
+# takes part in its work on and off.
 #
 #	run.sh [FIRST [LAST]]		seeds, 1 to 10 if not given
 #
@@ -46,6 +48,21 @@ export PGCLIENTENCODING=UTF8 PGOPTIONS=
 }
 
 psql="$bindir/psql -XAtq"
+our_options="format=text old=full partition=leaf"
+
+# streamed OPTIONS: what a walsender sends of all there is, in PGOPTIONS.
+streamed()
+{
+	$psql -o /dev/null -c \
+		"SELECT pg_copy_logical_replication_slot('d_cdc_s3', 'd_stream')"
+	# shellcheck disable=SC2046
+	PGOPTIONS=$1 timeout 120 "$bindir/pg_recvlogical" -d "$PGDATABASE" -S d_stream --start \
+		--no-loop --endpos="$end" $(printf -- '-o %s ' $our_options) -f -
+	until $psql -c "SELECT pg_drop_replication_slot('d_stream')" \
+		>/dev/null 2>"$tmp/drop"; do
+		grep -q 'is active' "$tmp/drop" || break
+	done
+}
 passed=0
 failed=0
 for seed in $(seq "$first" "$last"); do
@@ -60,12 +77,16 @@ for seed in $(seq "$first" "$last"); do
 	$psql -c "SET timezone = 'UTC'" -c "SELECT data FROM
 		pg_logical_slot_get_changes('d_test_decoding', NULL, NULL,
 		'include-xids', '0', 'skip-empty-xacts', '1')" >"$tmp/theirs"
+	end=$($psql -c "SELECT pg_current_wal_flush_lsn()")
+	streamed "" >"$tmp/on"
+	streamed "-c cdc_s3.read_ahead=0 -c cdc_s3.send_bytes=0" >"$tmp/off"
 	$psql -c "SELECT data FROM pg_logical_slot_get_changes('d_cdc_s3', NULL,
 		NULL, 'format', 'text', 'old', 'full', 'partition', 'leaf')" \
 		>"$tmp/ours"
 	perl test/differential/canonical.pl cdc_s3 <"$tmp/ours" >"$tmp/a"
 	perl test/differential/canonical.pl test_decoding <"$tmp/theirs" >"$tmp/b"
-	if [ -s "$tmp/a" ] && cmp -s "$tmp/a" "$tmp/b"; then
+	if [ -s "$tmp/a" ] && cmp -s "$tmp/a" "$tmp/b" &&
+		cmp "$tmp/ours" "$tmp/on" && cmp "$tmp/ours" "$tmp/off"; then
 		passed=$((passed + 1))
 		echo "ok $seed - seed $seed, $(wc -l <"$tmp/a") events"
 	else
@@ -73,7 +94,8 @@ for seed in $(seq "$first" "$last"); do
 		echo "not ok $seed - seed $seed"
 		diff "$tmp/b" "$tmp/a" | head -n 10 | cut -c1-300
 		mkdir -p "$keep/$seed"
-		cp "$tmp/sql" "$tmp/ours" "$tmp/theirs" "$tmp/a" "$tmp/b" "$keep/$seed/"
+		cp "$tmp/sql" "$tmp/ours" "$tmp/theirs" "$tmp/a" "$tmp/b" "$tmp/on" \
+			"$tmp/off" "$keep/$seed/"
 	fi
 	for slot in cdc_s3 test_decoding; do
 		$psql -o /dev/null -c "SELECT pg_drop_replication_slot('d_$slot')"
