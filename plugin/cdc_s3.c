@@ -129,6 +129,7 @@ shutdown_cb(LogicalDecodingContext *ctx)
 {
 	/* All there is goes with ctx->context. */
 	cdc_s3_ahead_report(cdc_s3_state(ctx));
+	cdc_s3_deliver_report();
 }
 
 /* With origin = none. */

@@ -435,6 +435,7 @@ extern void cdc_s3_deliver_prepared(CdcS3State *st);
 extern bool cdc_s3_deliver_direct(void);
 extern bool cdc_s3_deliver_full(Size more);
 extern void cdc_s3_deliver_now(CdcS3State *st);
+extern void cdc_s3_deliver_report(void);
 
 /* ---- frames (encode.c) ---- */
 

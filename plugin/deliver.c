@@ -52,8 +52,9 @@ static int send_bytes = SEND_BYTES_DEFAULT;
 
 static struct
 {
-	bool direct; /* packets may go straight into the buffer */
-	Size put;    /* bytes of those since all was sent last */
+	bool direct;     /* packets may go straight into the buffer */
+	Size put;        /* bytes of those since all was sent last */
+	uint64 messages; /* that went there, in all */
 } deliver;
 
 static void
@@ -141,6 +142,14 @@ xlog_data_head(char *p, XLogRecPtr lsn)
 	memcpy(p + 17, &now, sizeof(now));
 }
 
+static void
+put_message(const char *message, Size n)
+{
+	pq_putmessage_noblock('d', message, n);
+	deliver.put += n;
+	deliver.messages++;
+}
+
 /*
  * A packet that is closed: message[XLOG_DATA_HEAD .. n), behind room for the
  * head.  lsn is the position that the message's head will name.  The server may
@@ -159,8 +168,7 @@ cdc_s3_deliver(CdcS3State *st, char *message, Size n, XLogRecPtr lsn,
 		return;
 	}
 	xlog_data_head(message, lsn);
-	pq_putmessage_noblock('d', message, n);
-	deliver.put += n;
+	put_message(message, n);
 }
 
 /* A message that was prepared in ctx->out, in format text. */
@@ -175,8 +183,7 @@ cdc_s3_deliver_prepared(CdcS3State *st)
 		return;
 	}
 	xlog_data_head(out->data, st->ctx->write_location);
-	pq_putmessage_noblock('d', out->data, out->len);
-	deliver.put += out->len;
+	put_message(out->data, out->len);
 }
 
 /* A packet in two pieces, which is large. */
@@ -199,6 +206,16 @@ cdc_s3_deliver_now(CdcS3State *st)
 	cdc_s3_packet_settle(st);
 	if (pq_is_send_pending())
 		(void) cdc_s3_ahead_flush();
+}
+
+/* At the end of a stream: what came of it. */
+void
+cdc_s3_deliver_report(void)
+{
+	if (deliver.direct)
+		elog(DEBUG1,
+			 "cdc_s3 put " UINT64_FORMAT " messages into the output buffer",
+			 deliver.messages);
 }
 
 void

@@ -8,6 +8,10 @@ use strict;
 use warnings;
 use Test::More;
 
+use Cwd qw(abs_path);
+use File::Basename qw(dirname);
+use File::Copy qw(copy);
+
 use CdcS3::Cluster;
 use CdcS3::Proc qw(capture spawn temp_folder slurp poll);
 use CdcS3::Test;
@@ -65,14 +69,27 @@ sql($_) for (
 	'alter table t alter c type bigint; call commits(500); select pg_switch_wal(); call commits(500)');
 my $end = flushed();
 
-# All that slot "s" holds up to there, as lines, and how many records of it the
-# plugin read.
+# All that slot "s" holds up to there, as lines; how many records of it the
+# plugin read, and how many messages it put: undef where it has no part in that.
 my $copies = 0;
-my $reports = 0;
+my %reports = (
+	'read' => qr/cdc_s3 read (\d+) WAL records ahead/,
+	'put' => qr/cdc_s3 put (\d+) messages into the output buffer/);
+my %seen;
+
+# What the log says of the last stream.
+sub report
+{
+	my ($server, $what) = @_;
+	my @all = $server->log_text =~ /$reports{$what}/g;
+	my $new = @all > ($seen{$what} // 0) ? $all[-1] : undef;
+	$seen{$what} = @all;
+	return $new;
+}
 
 sub decode
 {
-	my ($server, $limit, $slot, @options) = @_;
+	my ($server, $settings, $slot, @options) = @_;
 	my $copy = 'copy_' . ++$copies;
 	$server->psql('postgres',
 		"select pg_copy_logical_replication_slot('$slot', '$copy')");
@@ -83,36 +100,63 @@ sub decode
 			'-f', '-', "--endpos=$end", map { ('-o', $_) } 'format=text', @options
 		],
 		env => {
-			PGOPTIONS => "-c cdc_s3.read_ahead=$limit -c log_min_messages=debug1 "
-			  . ($limit ? '' : '-c cdc_s3.send_bytes=0')
+			PGOPTIONS => join ' ', '-c log_min_messages=debug1',
+			map { "-c cdc_s3.$_=$settings->{$_}" } sort keys %$settings
 		},
 		timeout => 120);
-	is($r->{code}, 0, "read_ahead=$limit @options") or diag $r->{err};
+	is($r->{code}, 0, join ' ', %$settings, @options) or diag $r->{err};
 	$server->wait_for_free_slot($copy);
-	my @taken = $server->log_text =~ /cdc_s3 read (\d+) WAL records ahead/g;
 	$server->psql('postgres', "select pg_drop_replication_slot('$copy')");
-	my $reported = @taken > $reports ? $taken[-1] : undef;
-	$reports = @taken;
-	return ($r->{out}, $reported);
+	return ($r->{out}, map { report($server, $_) } qw(read put));
 }
+
+my %off = (read_ahead => 0, send_bytes => 0);
 
 sub same_without
 {
 	my ($server, $slot, @options) = @_;
-	my ($without, $none) = decode($server, 0, $slot, @options);
-	my ($with, $some) = decode($server, 4096, $slot, @options);
-	is($none, undef, 'the walsender reads all itself');
-	cmp_ok($some, '>', 5000, "the plugin reads $some records");
+	my ($without, @none) = decode($server, \%off, $slot, @options);
+	my ($with, $read, $put) = decode($server, {}, $slot, @options);
+	is_deeply(\@none, [ undef, undef ], 'the server does all itself');
+	cmp_ok($read, '>', 5000, "the plugin reads $read records");
+	cmp_ok($put, '>', 1000, "and puts $put messages");
 	cmp_ok($without =~ tr/\n//, '>', 5000, 'there is much to compare');
 	ok($with eq $without, 'and what comes out is the same');
+
+	# One without the other.
+	for my $one (sort keys %off)
+	{
+		my ($out, $n, $m) = decode($server, { $one => 0 }, $slot, @options);
+		is($one eq 'read_ahead' ? $n : $m, undef, "$one = 0 by itself");
+		ok($out eq $without, 'the same comes out');
+	}
 	return;
 }
 
 same_without($source, 's');
 same_without($source, 's', 'streaming=on', 'two_phase=on');
-my (undef, $few) = decode($source, 1, 's');
-my (undef, $many) = decode($source, 1000, 's');
+my (undef, $few) = decode($source, { read_ahead => 1 }, 's');
+my (undef, $many) = decode($source, { read_ahead => 1000 }, 's');
 cmp_ok($few, '<', $many, 'read_ahead=1 reads fewer than read_ahead=1000');
+
+# ---- a major release that nobody has checked ----
+
+# Whatever the settings say.
+my $so = CdcS3::Cluster::plugin_folder() . '/cdc_s3.so';
+my $r = capture(
+	[ 'bash', abs_path(dirname(__FILE__) . '/../build-plugin.sh'), 'unchecked' ],
+	env => { COPT => '-DCDC_S3_CHECKED_MAJOR=14' },
+	timeout => 300);
+is($r->{code}, 0, 'the plugin as if this release was newer than those checked') or diag $r->{err};
+chomp(my $tree = $r->{out});
+rename $so, "$so.kept" or die "$so: $!";
+copy("$tree/cdc_s3.so", $so) or die "$so: $!";
+chmod 0755, $so;
+my ($unchecked, @none) = decode($source, {}, 's');
+is_deeply(\@none, [ undef, undef ], 'takes no part in the work of the server');
+rename "$so.kept", $so or die "$so: $!";
+my ($checked) = decode($source, {}, 's');
+ok($unchecked eq $checked, 'and sends the same');
 
 # ---- the walsender's own last record ----
 
@@ -175,8 +219,6 @@ $source->start;
 sql('create table unwanted (id int, v text)');
 sql("insert into unwanted select i, 'text' from generate_series(1, 20000) i") for 1 .. 40;
 my $to = flushed();
-my $r;
-
 # A machine that stands still for as long looks the same, so more than once.
 for (1 .. 3)
 {

@@ -3,8 +3,8 @@
 #	A throwaway PostgreSQL cluster that listens on a Unix socket in a folder of
 #	its own, and on 127.0.0.1 where asked, with our plugin from the build tree.
 #
-#	PG_CONFIG tells which server, and PLUGIN where the plugin for it lies if not
-#	in the top folder.
+#	PG_CONFIG tells which server, PLUGIN where the plugin for it lies if not in the
+#	top folder, and CDCS3_SERVER_CONF has settings for all, with ";" between them.
 #-------------------------------------------------------------------------
 package CdcS3::Cluster;
 use strict;
@@ -138,6 +138,7 @@ sub new
 		  . "'pgoutput, test_decoding, cdc_s3, null_plugin, wal2json'")
 	  if ($o{plugin_list} // 1) && knows_plugin_list();
 	$self->conf(@{ $o{conf} }) if $o{conf};
+	$self->conf(split /;/, $ENV{CDCS3_SERVER_CONF}) if $ENV{CDCS3_SERVER_CONF};
 	return $self;
 }
 
