@@ -25,6 +25,9 @@ core="test/t/020_stream.pl test/t/021_crash.pl test/t/024_gap.pl test/t/026_plug
 	test/t/027_types.pl test/t/030_merge.pl test/t/039_read_ahead.pl test/t/040_deliver.pl
 	test/t/070_install.pl test/t/071_plugin_options.pl"
 
+# With the plugin leaving all of the walsender's work to the server.
+alone="test/t/020_stream.pl test/t/022_large_txn.pl test/t/036_huge_rows.pl test/t/040_deliver.pl"
+
 # stage NAME COMMAND...: runs it, shows what is worth seeing, and counts.
 stage()
 {
@@ -135,6 +138,9 @@ stage unit-asan bash test/unit/run.sh address,undefined
 stage unit-tsan bash test/unit/run.sh thread
 stage fuzz bash test/fuzz/run.sh
 server_stages "${servers[0]}" ""
+# shellcheck disable=SC2086
+stage tap-alone env CDCS3_SERVER_CONF='cdc_s3.read_ahead = 0;cdc_s3.send_bytes = 0' \
+	bash test/tap.sh $alone
 for major in "${servers[@]:1}"; do
 	# shellcheck disable=SC2086
 	server_stages "$major" "-$major" $core
