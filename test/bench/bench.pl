@@ -82,13 +82,12 @@ sub stages
 	my ($source) = @_;
 	my $stages = "$top/build/bench/stages";
 	my $hex = temp_folder() . '/packets.hex';
-	my $libs = run_or_die(
-		[qw(pkg-config --libs libpq libcurl openssl libzstd zlib jansson)]);
+	my $libs = run_or_die([ 'make', '-s', '-C', "$top/uploader", 'libs' ]);
 	run_or_die(
 		[
 			'cc', '-std=c11', '-O2', '-D_GNU_SOURCE', "-I$top/uploader",
 			"-I$top/plugin", '-o', $stages, "$top/test/bench/stages.c",
-			"$top/uploader/libcdc.a", split(' ', $libs), '-lm', '-pthread'
+			"$top/uploader/libcdc.a", split(' ', $libs)
 		]);
 	$source->psql('bench', <<'SQL');
 select pg_create_logical_replication_slot('stages', 'cdc_s3');

@@ -33,8 +33,7 @@ build()
 		-fno-sanitize-recover=all -fno-omit-frame-pointer \
 		-Iuploader -Iplugin -Itest/fuzz -o "$out/fuzz_frame" \
 		test/fuzz/fuzz_frame.c "${modules[@]/%.c/.o}" \
-		$(pkg-config --libs libpq libcurl openssl libzstd zlib jansson) \
-		-lm -pthread
+		$(make -s -C uploader libs)
 }
 
 if ! build >"$out/build.log" 2>&1; then

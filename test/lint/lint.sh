@@ -37,7 +37,7 @@ formatted()
 headers_alone()
 {
 	local h rc=0 flags server
-	flags=$(pkg-config --cflags libpq libcurl openssl libzstd jansson)
+	flags=$(make -s -C uploader cflags)
 	for h in uploader/*/*.h; do
 		# shellcheck disable=SC2086
 		gcc -std=c11 -D_GNU_SOURCE -Wall -Wno-unused-function -Werror \

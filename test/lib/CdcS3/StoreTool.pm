@@ -29,11 +29,10 @@ sub build_tool
 	my ($name) = @_;
 	return $programs{$name} if $programs{$name};
 	my $file = temp_folder() . "/$name";
-	my $libs = 'libpq libcurl openssl libzstd zlib jansson inih';
 	my $build = "make -s -C uploader libcdc.a && "
 	  . "cc -O1 -g -std=c11 -D_GNU_SOURCE -pthread -Iuploader -o $file "
 	  . "test/tools/$name.c uploader/libcdc.a "
-	  . "\$(pkg-config --libs $libs) -lm";
+	  . "\$(make -s -C uploader libs)";
 	my $r = capture([ 'sh', '-c', $build ], cwd => $top);
 	croak "$name was not built:\n$r->{out}$r->{err}" if $r->{code};
 	return $programs{$name} = $file;
