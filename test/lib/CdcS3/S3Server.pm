@@ -8,7 +8,8 @@
 #
 #	Options: folder, bucket ("lake"), port, cert and key (files, for TLS; the
 #	certificate is for 127.0.0.1 and localhost), domain (virtual-host style).
-#	A server that is not installed: undef, and why() says what is missing.
+#	A server that is not installed: undef, and why() says what is missing, in
+#	words that count as a failure where all is run: "make deps" brings each.
 #	The class methods available() and start() mean versitygw.
 #-------------------------------------------------------------------------
 package CdcS3::S3Server;
@@ -25,7 +26,7 @@ use IO::Socket::INET;
 use CdcS3::Proc qw(capture spawn poll slurp temp_folder);
 
 our @EXPORT_OK = qw(start_versitygw start_s3proxy start_moto start_s3rver
-  make_certificate);
+  make_certificate installed);
 
 my $top = abs_path(dirname(__FILE__) . '/../../..');
 my $why = '';
@@ -33,16 +34,21 @@ my $count = 0;
 
 sub why { return $why }
 
-sub cache_folder
-{
-	my $cache = $ENV{XDG_CACHE_HOME} || (($ENV{HOME} // '') . '/.cache');
-	return "$cache/cdc_s3";
-}
-
 sub missing
 {
-	($why) = @_;
+	my ($what) = @_;
+	$why = qq(missing: $what; "make deps" brings it);
 	return;
+}
+
+# Where test/deps-s3.sh put the program (or jar) of a server; undef if nowhere.
+sub installed
+{
+	my ($name) = @_;
+	my $r = capture([ "$top/test/deps-s3.sh", '--path', $name ]);
+	die $r->{err} if $r->{code};
+	chomp(my $path = $r->{out});
+	return -e $path ? $path : missing($name);
 }
 
 # Not CdcS3::Proc::free_port: that one is from the range that outgoing
@@ -186,18 +192,7 @@ sub make_certificate
 	return ($cert, $key);
 }
 
-sub versitygw_program
-{
-	my $r = capture([ "$top/test/deps-s3.sh", '--path' ]);
-	chomp(my $path = $r->{out});
-	return -x $path ? $path : undef;
-}
-
-sub available
-{
-	return 1 if versitygw_program();
-	return missing('versitygw is not installed: run test/deps-s3.sh');
-}
+sub available { return installed('versitygw') }
 
 sub start
 {
@@ -222,8 +217,7 @@ EOF
 sub start_versitygw
 {
 	my (%o) = @_;
-	my $program = versitygw_program()
-	  or return missing('versitygw is not installed: run test/deps-s3.sh');
+	my $program = installed('versitygw') or return;
 	my $self = prepare('versitygw', %o);
 	$self->create_bucket($self->{bucket});
 	my @notes;
@@ -249,10 +243,8 @@ sub start_versitygw
 sub start_s3proxy
 {
 	my (%o) = @_;
-	my $file = 's3proxy-4.1.0-jar-with-dependencies.jar';
-	my ($jar) = grep { -e } cache_folder() . "/$file",
-	  ($ENV{HOME} // '') . "/.m2/repository/org/gaul/s3proxy/4.1.0/$file";
-	return missing("$file is not in the cache or in ~/.m2") unless $jar;
+	my $jar = installed('s3proxy') or return;
+	return missing('java') unless grep { -x "$_/java" } split /:/, $ENV{PATH};
 	my $self = prepare('s3proxy', %o);
 	$self->create_bucket($self->{bucket});
 	my $config = "$self->{folder}.properties";
@@ -277,8 +269,7 @@ EOF
 sub start_moto
 {
 	my (%o) = @_;
-	my $program = cache_folder() . '/moto/bin/moto_server';
-	return missing("$program is missing") unless -x $program;
+	my $program = installed('moto') or return;
 	my $self = prepare('moto', %o);
 	$self->{cmd} = [
 		$program, '-H', '127.0.0.1', '-p', $self->{port},
@@ -292,8 +283,7 @@ sub start_moto
 sub start_s3rver
 {
 	my (%o) = @_;
-	my $program = cache_folder() . '/s3rver/node_modules/.bin/s3rver';
-	return missing("$program is missing") unless -x $program;
+	my $program = installed('s3rver') or return;
 	my $self = prepare('s3rver', %o);
 	# It knows one pair of keys only.
 	$self->{access_key} = $self->{secret_key} = 'S3RVER';
