@@ -14,10 +14,7 @@ cd "$(dirname "$0")/.."
 export WERROR=1
 logs=build/test
 mkdir -p "$logs"
-passed=0
-failed=0
-skipped=0
-broken=()
+. test/stages.sh
 
 # Of the tests of whole programs those that touch what differs from server to
 # server: the slot, the stream, types, a merge.
@@ -28,57 +25,24 @@ core="test/t/020_stream.pl test/t/021_crash.pl test/t/024_gap.pl test/t/026_plug
 # With the plugin leaving all of the walsender's work to the server.
 alone="test/t/020_stream.pl test/t/022_large_txn.pl test/t/036_huge_rows.pl test/t/040_deliver.pl"
 
-# stage NAME COMMAND...: runs it, shows what is worth seeing, and counts.
-stage()
-{
-	local name=$1 code=0 start=$SECONDS p f s
-	shift
-	[ ${#wanted[@]} = 0 ] || [[ " ${wanted[*]} " == *" $name "* ]] || return 0
-	echo "== $name"
-	"$@" </dev/null >"$logs/$name.log" 2>&1 || code=$?
-	read -r p f s < <(awk -f test/count.awk "$logs/$name.log")
-	# A stage that broke without saying which test counts as one.
-	if [ "$code" != 0 ] && [ "$f" = 0 ]; then
-		f=1
-		tail -n 60 "$logs/$name.log"
-	fi
-	grep -iE '^(not )?ok.*# *skip|skipped: |^(# )?left out: ' "$logs/$name.log" || true
-	if [ "$f" != 0 ]; then
-		failures "$name"
-		show_failure "$name"
-		broken+=("$name")
-	fi
-	passed=$((passed + p))
-	failed=$((failed + f))
-	skipped=$((skipped + s))
-	echo "   $p passed, $f failed, $s skipped in $((SECONDS - start)) s"
-}
-
-# failures STAGE: the tests that failed, each with its file and what it said.
-failures()
-{
-	awk '/^test\/t\/[^ ]*\.pl \.\./ { file = $1 ": " }
-		/^(not )?ok[ \t]/ { said = 0 }
-		/^not ok[ \t]/ && tolower($0) !~ /# *skip/ { print file $0; said = 6; next }
-		/ \.\.\. +(FAILED|failed)/ { print; next }
-		said-- > 0' "$logs/$1.log" | head -n 60
-}
-
-# The part of a log that tells why.
-show_failure()
-{
-	grep -vE '^ok' "$logs/$1.log" | tail -n 150
-	case $1 in
-	regress* | aborted*)
-		[ ! -s build/regress/regression.diffs ] ||
-			head -n 200 build/regress/regression.diffs
-		;;
-	esac
-}
-
 build()
 {
 	make -j"$(nproc)" all && echo "ok 1 - builds without a warning"
+}
+
+# The S3 servers that the tests talk to; a fresh machine builds one of them.
+s3_servers()
+{
+	local name code=0
+	for name in $(sh test/deps-s3.sh --names); do
+		if sh test/deps-s3.sh "$name"; then
+			echo "ok - $name is there"
+		else
+			code=1
+			echo "not ok - $name is missing: test/deps-s3.sh could not bring it"
+		fi
+	done
+	return "$code"
 }
 
 # use_server NAME [VARIANT]: the tests are to run on that server.
@@ -94,8 +58,11 @@ use_server()
 
 build_plugin()
 {
-	[ -n "${PG_CONFIG:-}" ] && bash test/build-plugin.sh "$1" &&
-		echo "ok 1 - builds without a warning"
+	if [ -z "${PG_CONFIG:-}" ]; then
+		echo "not ok - $1: test/build-pg.sh built no server"
+		return 1
+	fi
+	bash test/build-plugin.sh "$1" && echo "ok 1 - builds without a warning"
 }
 
 # What a server with assertions cannot do, on the same without.
@@ -113,6 +80,7 @@ server_stages()
 	if [ "$name" != default ]; then
 		use_server "$name" || PG_CONFIG=
 		stage "plugin$suffix" build_plugin "pg$name"
+		[ -n "$PG_CONFIG" ] || return 0
 	fi
 	stage "regress$suffix" bash test/regress.sh
 	stage "differential$suffix" bash test/differential/run.sh
@@ -131,6 +99,7 @@ for word; do
 done
 [ ${#servers[@]} != 0 ] || servers=(default)
 
+stage servers s3_servers
 stage build build
 stage lint bash test/lint/lint.sh
 stage unit bash test/unit/run.sh
@@ -146,11 +115,4 @@ for major in "${servers[@]:1}"; do
 	server_stages "$major" "-$major" $core
 done
 
-# Once more at the end, where whoever sees only that finds it.
-for name in ${broken[@]+"${broken[@]}"}; do
-	echo "== $name failed:"
-	failures "$name"
-done
-[ "$skipped" = 0 ] || echo "$skipped skipped"
-echo "$passed passed, $failed failed"
-[ "$failed" = 0 ] && [ "$passed" -gt 0 ]
+sum

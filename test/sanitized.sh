@@ -33,8 +33,10 @@ fi
 code=0
 prove -v -I test/lib "$@" >"$out/tap.log" 2>&1 || code=$?
 grep -E '^not ok|Sanitizer:|runtime error:' "$out/tap.log" || true
-read -r passed failed skipped < <(awk -f test/count.awk "$out/tap.log")
+awk -f test/count.awk "$out/tap.log" >"$out/count"
+read -r passed failed skipped < <(tail -n 1 "$out/count")
 echo "skipped: $skipped"
+sed -e '$d' -e 's/^/failed: /' "$out/count"
 # What broke without saying which test counts as one.
 if [ "$code" != 0 ] && [ "$failed" = 0 ]; then
 	failed=1

@@ -70,9 +70,7 @@ shell_scripts()
 		esac
 	done
 	# shellcheck disable=SC2046
-	if command -v shellcheck >/dev/null; then
-		shellcheck -S warning -e SC2154 .ci/run $(find test -name '*.sh') || rc=1
-	fi
+	shellcheck -S warning -e SC2154 .ci/run $(find test -name '*.sh') || rc=1
 	return $rc
 }
 
@@ -89,6 +87,7 @@ perl_scripts()
 # Functions that no reader can follow.
 not_too_complex()
 {
+	command -v pmccabe || return 1
 	find plugin uploader -name '*.c' -exec pmccabe {} + |
 		awk '$1 > 50 { print $6 ": " $7 ": complexity " $1; bad = 1 }
 			END { exit bad }'
@@ -112,6 +111,7 @@ check "complexity" not_too_complex
 check "versions agree" perl test/lint/versions.pl
 check "README lists the settings" readme_table
 check "powers of ten" powers_of_ten
+check "failures are counted and named" bash test/lint/counting.sh
 check "shell scripts" shell_scripts
 check "Perl scripts" perl_scripts
 exit $code

@@ -16,11 +16,22 @@ options=()
 if [ -n "$sanitize" ]; then
 	options=(SANITIZE="$sanitize" CFLAGS="-O1 -g")
 fi
-if ! make -s -j"$(nproc)" -C uploader unit O="../$out" "${options[@]}" \
-	>"$out/build.log" 2>&1; then
+code=0
+unbuilt=" "
+build=(make -s -C uploader O="../$out" "${options[@]}")
+if ! "${build[@]}" -k -j"$(nproc)" unit >"$out/build.log" 2>&1; then
 	cat "$out/build.log"
-	echo "not ok - unit tests build${sanitize:+ with $sanitize}"
-	exit 1
+	code=1
+	# Each by its name, and those that were built are run.
+	for target in libcdc.a test/unit/test_*.c; do
+		name=$(basename "$target" .c)
+		[ "$name" = libcdc.a ] || target=unit/$name
+		if ! "${build[@]}" -q "../$out/$target" >/dev/null 2>&1; then
+			echo "not ok - $name: does not build${sanitize:+ with $sanitize}"
+			[ "$name" != libcdc.a ] || exit 1
+			unbuilt="$unbuilt$name "
+		fi
+	done
 fi
 
 export CMOCKA_MESSAGE_OUTPUT=TAP
@@ -33,12 +44,20 @@ if [ "$sanitize" = thread ] && setarch -R true 2>/dev/null; then
 	launch=(setarch -R)
 fi
 
+# Are there as many verdicts as were planned?
+all_ran()
+{
+	awk '/^1\.\./ { planned += substr($1, 4) }
+		/^(not )?ok / { ran++ }
+		END { exit ran < planned }' "$1"
+}
+
 if [ $# = 0 ]; then
 	set -- test/unit/test_*.c
 fi
-code=0
 for source; do
 	name=$(basename "$source" .c)
+	[[ "$unbuilt" != *" $name "* ]] || continue
 	log=$out/$name.log
 	rc=0
 	timeout 300 "${launch[@]}" "$out/unit/$name" >"$log" 2>&1 || rc=$?
@@ -51,6 +70,9 @@ for source; do
 	elif ! grep -q '^ok' "$log"; then
 		code=1
 		echo "not ok - $name: ran no test"
+	elif ! all_ran "$log"; then
+		code=1
+		echo "not ok - $name: ended before its last test"
 	fi
 done
 exit $code
