@@ -4,6 +4,7 @@
 #   make demo       the whole way, on this machine make test         everything that is tested
 #   make bench      one table of figures           make deps         what the targets need
 #   make test-all   that, and the core of it on the other majors, with one sum
+#   make test-fresh  the quick start on a Debian 12 with nothing else (root)
 #   make valgrind   the plugin's tests on a server under valgrind
 #   make sanitized  the tests of whole programs with ASan and UBSan, and with TSan
 #   make bench-memory  the walsender's memory over ten million changes
@@ -130,7 +131,10 @@ test-all:
 	@sh test/deps.sh test
 	@bash test/run.sh default $(PG_MAJORS)
 
+test-fresh:
+	@bash test/fresh.sh
+
 .PHONY: default all sidecar install install-sidecar uninstall \
 	uninstall-sidecar clean clean-sidecar deps demo bench bench-memory installcheck \
 	regress lint readme unit fuzz-smoke tap valgrind sanitized test test-all \
-	check
+	test-fresh check

@@ -1,7 +1,7 @@
 #!/bin/sh
 # Installs what the given purposes need, with Debian's package manager.
 #
-#   test/deps.sh build|demo|test|bench|server|valgrind|s3 ...
+#   test/deps.sh build|demo|test|bench|server|valgrind|s3|fresh ...
 #
 # "server" is what test/build-pg.sh builds a PostgreSQL server with, "s3" what
 # test/deps-s3.sh needs for the server that it brings when not told otherwise.
@@ -50,6 +50,10 @@ pkg-config liblz4-dev libzstd-dev zlib1g-dev"
 		;;
 	valgrind)
 		wanted="$wanted valgrind"
+		continue
+		;;
+	fresh)
+		wanted="$wanted debootstrap git"
 		continue
 		;;
 	s3)
