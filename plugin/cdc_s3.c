@@ -241,19 +241,13 @@ message_cb(LogicalDecodingContext *ctx, ReorderBufferTXN *txn,
 		   Size message_size, const char *message)
 {
 	CdcS3State *st = cdc_s3_state(ctx);
-	CdcS3Rel *rel = NULL;
+	CdcS3Rel *rel;
 	MemoryContext old;
 
 	keep_alive(st);
-	if (st->opt.messages == MESSAGES_OFF)
+	if (!cdc_s3_message_wanted(st, transactional, prefix, message_size, message,
+							   &rel))
 		return;
-	if (st->opt.messages == MESSAGES_DDL)
-	{
-		rel =
-			cdc_s3_notice_rel(st, transactional, prefix, message_size, message);
-		if (!rel)
-			return;
-	}
 	old = MemoryContextSwitchTo(st->scratch);
 	/* Such a message is never in a block; one is open only behind an abort. */
 	if (!transactional)
@@ -286,7 +280,7 @@ _PG_init(void)
 	if (started)
 		StartTransactionCommand();
 	cdc_s3_crc_init();
-	cdc_s3_filter_init();
+	cdc_s3_allowed_init();
 	cdc_s3_deliver_settings();
 	cdc_s3_ahead_settings();
 	MarkGUCPrefixReserved("cdc_s3");

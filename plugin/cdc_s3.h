@@ -106,8 +106,22 @@ extern bool cdc_s3_patterns_parse(const char *text, List **out_list,
 extern bool cdc_s3_patterns_match(List *patterns, const char *schema,
 								  const char *table);
 
-/* A superuser's bound on what any client can have (setting). */
-extern void cdc_s3_filter_init(void);
+extern bool cdc_s3_patterns_are_all(List *patterns);
+
+/* ---- superusers' settings (setting.c) ---- */
+
+/* Where the values of a setting come from. */
+typedef struct CdcS3Given
+{
+	GucSource value;
+	GucSource reset;
+} CdcS3Given;
+
+extern CdcS3Given cdc_s3_setting_given(const char *name);
+extern GucSource cdc_s3_setting_refused(const char *name, CdcS3Given before);
+
+/* The bound on what any client can have. */
+extern void cdc_s3_allowed_init(void);
 extern const char *cdc_s3_allowed_tables(void);
 
 /* ---- publications (publication.c) ---- */
@@ -291,6 +305,7 @@ typedef struct CdcS3State
 	/* The setting cdc_s3.allowed_tables, as text and as patterns. */
 	char *allowed_text;
 	List *allowed;
+	bool bounded; /* it leaves tables out */
 	MemoryContext allowed_cxt;
 
 	/* relcache.c */
@@ -463,11 +478,11 @@ extern void cdc_s3_ahead_report(const CdcS3State *st);
 extern bool cdc_s3_ahead_in_round(void);
 extern int cdc_s3_ahead_flush(void);
 
-/* ---- notices of schema changes (notice.c) ---- */
+/* ---- messages and notices of schema changes (notice.c) ---- */
 
-extern CdcS3Rel *cdc_s3_notice_rel(CdcS3State *st, bool transactional,
-								   const char *prefix, Size size,
-								   const char *message);
+extern bool cdc_s3_message_wanted(CdcS3State *st, bool transactional,
+								  const char *prefix, Size size,
+								  const char *message, CdcS3Rel **out_rel);
 
 /* ---- truncates (truncate.c) ---- */
 

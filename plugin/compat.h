@@ -11,6 +11,7 @@
 #include "access/htup_details.h"
 #include "catalog/pg_attribute.h"
 #include "replication/reorderbuffer.h"
+#include "utils/guc_tables.h"
 #include "utils/relcache.h"
 
 #if PG_VERSION_NUM < 150000
@@ -52,6 +53,22 @@
 #else
 #define relation_primary_key(rel) RelationGetPrimaryKeyIndex(rel)
 #endif
+
+/* A setting by its name, placeholders among them; NULL if there is none. */
+static inline struct config_generic *
+find_setting(const char *name)
+{
+#if PG_VERSION_NUM >= 160000
+	return find_option(name, false, true, 0);
+#else
+	struct config_generic **all = get_guc_variables();
+
+	for (int i = 0; i < GetNumConfigOptions(); i++)
+		if (pg_strcasecmp(all[i]->name, name) == 0)
+			return all[i];
+	return NULL;
+#endif
+}
 
 /* Virtual generated columns came with 18. */
 #ifndef ATTRIBUTE_GENERATED_VIRTUAL

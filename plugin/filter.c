@@ -6,15 +6,13 @@
  *
  * Names outside of quotes are folded to lower case, as in SQL.
  *
- * The same patterns are the value of the setting cdc_s3.allowed_tables, by
- * which a superuser says what a client can have at most, since a client with
- * the right to replicate is asked for no other right.
+ * The same patterns are the value of the setting cdc_s3.allowed_tables
+ * (setting.c).
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"
 
 #include "parser/scansup.h"
-#include "utils/guc.h"
 
 #include "cdc_s3.h"
 
@@ -188,37 +186,18 @@ cdc_s3_patterns_match(List *patterns, const char *schema, const char *table)
 	return false;
 }
 
-/* ---- the setting ---- */
-
-static char *allowed_tables = NULL;
-
-static bool
-check_allowed_tables(char **newval, void **extra, GucSource source)
+/* Whether every table matches, whatever its name. */
+bool
+cdc_s3_patterns_are_all(List *patterns)
 {
-	List *list;
-	const char *why = NULL;
+	ListCell *lc;
 
-	if (cdc_s3_patterns_parse(*newval, &list, &why))
-		return true;
-	GUC_check_errdetail("%s", why);
-	GUC_check_errhint("Patterns such as public.orders, sales.* or *, separated "
-					  "by commas, are allowed.");
+	foreach (lc, patterns)
+	{
+		CdcS3Pattern *pat = lfirst(lc);
+
+		if (strcmp(pat->schema, "*") == 0 && strcmp(pat->table, "*") == 0)
+			return true;
+	}
 	return false;
-}
-
-void
-cdc_s3_filter_init(void)
-{
-	DefineCustomStringVariable(
-		"cdc_s3.allowed_tables",
-		"Sets which tables output plugin \"cdc_s3\" sends at most.",
-		"Patterns of schema.table, separated by commas.  The options of a "
-		"client can only narrow it.",
-		&allowed_tables, "*", PGC_SUSET, 0, check_allowed_tables, NULL, NULL);
-}
-
-const char *
-cdc_s3_allowed_tables(void)
-{
-	return allowed_tables;
 }

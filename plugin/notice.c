@@ -7,6 +7,9 @@
  * wants only: each comes behind the relation frame of its table.  Anybody can
  * emit such a message, so nothing in it is trusted, and what cannot be read is
  * left out: an error would come again for ever.
+ *
+ * The same holds where cdc_s3.allowed_tables leaves tables out: a message
+ * belongs to no table, and what somebody wrote into it to none either.
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"
@@ -41,9 +44,9 @@ notice_oid(const char *p, Size size)
  * The table of a notice, as it is at this moment of its transaction; NULL if
  * the message is no notice, or of a table that is gone or not wanted.
  */
-CdcS3Rel *
-cdc_s3_notice_rel(CdcS3State *st, bool transactional, const char *prefix,
-				  Size size, const char *message)
+static CdcS3Rel *
+notice_rel(CdcS3State *st, bool transactional, const char *prefix, Size size,
+		   const char *message)
 {
 	CdcS3Rel *rel = NULL;
 	Relation relation;
@@ -62,4 +65,23 @@ cdc_s3_notice_rel(CdcS3State *st, bool transactional, const char *prefix,
 		rel = cdc_s3_rel_get(st, relation);
 	RelationClose(relation);
 	return rel && rel->actions != 0 ? rel : NULL;
+}
+
+/*
+ * Whether a message is sent.  *out_rel is the table whose relation frame comes
+ * before it, or NULL.
+ */
+bool
+cdc_s3_message_wanted(CdcS3State *st, bool transactional, const char *prefix,
+					  Size size, const char *message, CdcS3Rel **out_rel)
+{
+	*out_rel = NULL;
+	if (st->opt.messages == MESSAGES_OFF)
+		return false;
+	if (!transactional) /* it belongs to no transaction that has begun */
+		cdc_s3_rels_settings(st);
+	if (st->opt.messages == MESSAGES_ON && !st->bounded)
+		return true;
+	*out_rel = notice_rel(st, transactional, prefix, size, message);
+	return *out_rel != NULL;
 }

@@ -129,6 +129,7 @@ cdc_s3_rels_init(CdcS3State *st)
 	gone->arg = st;
 	MemoryContextRegisterResetCallback(st->cxt, gone);
 	active = st;
+	cdc_s3_rels_settings(st);
 
 	if (registered)
 		return;
@@ -476,7 +477,10 @@ build_body(CdcS3State *st, CdcS3Rel *rel, Relation relation, Relation root)
 
 /* ---- entries ---- */
 
-/* At the begin of each transaction: see whether the setting changed. */
+/*
+ * At the begin of each transaction: see whether the setting changed.  An error
+ * if it cannot be known.
+ */
 void
 cdc_s3_rels_settings(CdcS3State *st)
 {
@@ -494,6 +498,7 @@ cdc_s3_rels_settings(CdcS3State *st)
 	st->allowed_text = pstrdup(text);
 	st->allowed = NIL;
 	(void) cdc_s3_patterns_parse(text, &st->allowed, &why);
+	st->bounded = !cdc_s3_patterns_are_all(st->allowed);
 	MemoryContextSwitchTo(old);
 	st->generation++;
 }
