@@ -340,6 +340,28 @@ $r = check('--no-race');
 is((found($r, 'error', 'slot'))[0]{mend},
 	'choose another name in source.slot', 'slot of another plugin');
 
+# The bound of a superuser, which holds best where the server knows it.
+$r = check('--no-race', '--source.slot=another');
+like((found($r, 'ok', 'cdc_s3.allowed_tables'))[0]{what}, qr/can have all tables/,
+	'no bound');
+$source->psql('postgres',
+	q{alter database postgres set cdc_s3.allowed_tables = 'public.*'});
+$r = check('--no-race', '--source.slot=another');
+like((found($r, 'warning', 'cdc_s3.allowed_tables'))[0]{what},
+	qr/public\.\*, and cdc_s3 is not preloaded/, 'a bound');
+complete($r, 'a bound');
+$source->conf("shared_preload_libraries = 'cdc_s3'");
+$source->restart;
+$r = check('--no-race', '--source.slot=another');
+is((found($r, 'ok', 'cdc_s3.allowed_tables'))[0]{what}, 'public.*', 'preloaded');
+$source->conf("shared_preload_libraries = ''");
+$source->restart;
+$source->psql('postgres', q{alter database postgres set cdc_s3.allowed_tables = 'orders'});
+$r = check('--no-race', '--source.slot=another');
+like((found($r, 'error', 'plugin'))[0]{what}, qr/which tables may be sent is not known/,
+	'a bound that cannot be read');
+$source->psql('postgres', 'alter database postgres reset cdc_s3.allowed_tables');
+
 # A plugin that is not there.
 unlink CdcS3::Cluster::plugin_folder() . '/cdc_s3.so' or die $!;
 $r = check('--no-race', '--source.slot=another');

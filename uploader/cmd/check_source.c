@@ -162,6 +162,49 @@ check_plugin_list(Check *c)
 	buf_done(&mend);
 }
 
+/*
+ * The bound on tables, which is firm where the server itself knows the
+ * setting.  Else the server takes anything for it until the plugin is loaded.
+ */
+static void
+check_allowed_tables(Check *c)
+{
+	static const char preloaded_sql[] =
+		"SELECT count(*) FROM pg_catalog.pg_settings"
+		" WHERE name = 'cdc_s3.allowed_tables'";
+	static const char value_sql[] =
+		"SELECT coalesce("
+		"pg_catalog.current_setting('cdc_s3.allowed_tables', true), '*')";
+	const Finding weak = {
+		.level = CHECK_WARNING,
+		.name = "cdc_s3.allowed_tables",
+		.why = "until the plugin is loaded the server takes any value of this "
+			   "setting from anybody; where one was taken nothing is sent",
+		.mend = "let the server refuse it: as a superuser add " SOURCE_PLUGIN
+				" to shared_preload_libraries, then restart the server",
+	};
+	Buf preloaded;
+	Buf value;
+
+	buf_init(&preloaded, TEXT_MAX_BYTES);
+	buf_init(&value, TEXT_MAX_BYTES);
+	if (check_text(c, weak.name, preloaded_sql, &preloaded) &&
+		check_text(c, weak.name, value_sql, &value))
+	{
+		if (strcmp(buf_cstr(&value), "*") == 0)
+			check_ok(
+				c, weak.name,
+				"a client with the right to replicate can have all tables");
+		else if (strcmp(buf_cstr(&preloaded), "0") == 0)
+			check_report(c, &weak, "%s, and " SOURCE_PLUGIN " is not preloaded",
+						 buf_cstr(&value));
+		else
+			check_ok(c, weak.name, "%s", buf_cstr(&value));
+	}
+	buf_done(&preloaded);
+	buf_done(&value);
+}
+
 /* used of max, and how many more we need. */
 static void
 check_room(Check *c, const Finding *f, const char *sql, int64_t wanted)
@@ -400,6 +443,7 @@ check_source(Check *c)
 	check_rooms(c, slot.exists);
 	check_wal_kept(c);
 	check_encoding(c);
+	check_allowed_tables(c);
 	if (!source_connect_replication(conninfo, c->conn, &c->replication, &err))
 	{
 		c->replication = NULL;
