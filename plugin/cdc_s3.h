@@ -350,6 +350,7 @@ extern void cdc_s3_rels_init(CdcS3State *st);
 extern CdcS3Rel *cdc_s3_rel_get(CdcS3State *st, Relation relation);
 extern void cdc_s3_rels_sweep(CdcS3State *st);
 extern void cdc_s3_rels_settings(CdcS3State *st);
+extern int cdc_s3_user_locks(void);
 
 /* ---- settings and encodings (convert.c) ---- */
 

@@ -16,6 +16,7 @@
 #include "postgres.h"
 
 #include "access/htup_details.h"
+#include "access/transam.h"
 #include "catalog/catalog.h"
 #include "catalog/namespace.h"
 #include "catalog/partition.h"
@@ -24,6 +25,8 @@
 #include "catalog/pg_namespace.h"
 #include "catalog/pg_type.h"
 #include "common/hashfn.h"
+#include "miscadmin.h"
+#include "storage/lock.h"
 #include "utils/builtins.h"
 #include "utils/fmgroids.h"
 #include "utils/inval.h"
@@ -628,11 +631,36 @@ build_contents(CdcS3State *st, CdcS3Rel *rel, Relation relation)
 		RelationClose(root);
 }
 
+/*
+ * Locks on relations that are no part of the catalog.  What a callback takes
+ * it gives back before it returns, since the transaction may go on for as long
+ * as its client is slow.  0 without assertions.
+ */
+int
+cdc_s3_user_locks(void)
+{
+	int n = 0;
+#ifdef USE_ASSERT_CHECKING
+	HASH_SEQ_STATUS seq;
+	LOCALLOCK *lock;
+
+	hash_seq_init(&seq, GetLockMethodLocalHash());
+	while ((lock = hash_seq_search(&seq)) != NULL)
+		if (lock->nLocks > 0 &&
+			lock->tag.lock.locktag_type == LOCKTAG_RELATION &&
+			lock->tag.lock.locktag_field1 == MyDatabaseId &&
+			lock->tag.lock.locktag_field2 >= FirstNormalObjectId)
+			n++;
+#endif
+	return n;
+}
+
 static void
 build(CdcS3State *st, CdcS3Rel *rel, Relation relation)
 {
 	MemoryContext old;
 	CdcS3Rel kept = *rel;
+	int locks PG_USED_FOR_ASSERTS_ONLY = cdc_s3_user_locks();
 
 	/* Everything from cxt on is made anew; body and version are compared. */
 	memset(&rel->cxt, 0, sizeof(*rel) - offsetof(CdcS3Rel, cxt));
@@ -657,6 +685,7 @@ build(CdcS3State *st, CdcS3Rel *rel, Relation relation)
 	MemoryContextSwitchTo(old);
 	MemoryContextReset(st->scratch);
 	rel->ready = true;
+	Assert(cdc_s3_user_locks() == locks);
 }
 
 /*

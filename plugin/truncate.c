@@ -5,23 +5,27 @@
  * With rows in the shape of the root, a root that is named stands for all its
  * partitions; a partition named without its root is sent as partial, with the
  * condition that its rows fulfil.
+ *
+ * The walsender's transaction ends when all that it decodes has been sent, and
+ * that may be long after.  So no lock on a user's table is taken here, neither
+ * kept nor waited for.
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"
 
+#include "access/htup_details.h"
 #include "catalog/partition.h"
 #include "catalog/pg_class.h"
-#include "miscadmin.h"
 #include "nodes/makefuncs.h"
-#include "storage/lmgr.h"
+#include "nodes/plannodes.h"
+#include "nodes/readfuncs.h"
+#include "partitioning/partbounds.h"
+#include "utils/builtins.h"
 #include "utils/memutils.h"
-#include "utils/partcache.h"
 #include "utils/ruleutils.h"
+#include "utils/syscache.h"
 
 #include "cdc_s3.h"
-
-#define LOCK_TRIES 50
-#define LOCK_PAUSE_US 5000L
 
 typedef struct Truncated
 {
@@ -31,57 +35,103 @@ typedef struct Truncated
 	Size condition_len;
 } Truncated;
 
-/*
- * A lock that is not waited for: its holder may be waiting for us, as a commit
- * under synchronous replication does.  Else the truncate itself lets it go a
- * moment after its commit can be read, so it is tried for a moment.
- */
-static bool
-lock_ancestor(Oid relid)
+/* The bound of a partition among those of its parent, as conditions. */
+static List *
+level_quals(Oid relid, Relation parent)
 {
-	for (int i = 0; i < LOCK_TRIES; i++)
+	HeapTuple tup = SearchSysCache1(RELOID, ObjectIdGetDatum(relid));
+	Datum bound;
+	bool isnull = true;
+	List *quals = NIL;
+
+	if (!HeapTupleIsValid(tup))
+		return NIL;
+	bound = SysCacheGetAttr(RELOID, tup, Anum_pg_class_relpartbound, &isnull);
+	if (!isnull)
+		quals = get_qual_from_partbound(
+			parent, castNode(PartitionBoundSpec,
+							 stringToNode(TextDatumGetCString(bound))));
+	ReleaseSysCache(tup);
+	return quals;
+}
+
+/*
+ * The same of all levels up to the root, whose columns they name; the root's
+ * come first.
+ */
+static List *
+partition_quals(Oid relid, List *ancestors, Relation root)
+{
+	List *quals = NIL;
+	ListCell *lc;
+
+	foreach (lc, ancestors)
 	{
-		if (ConditionalLockRelationOid(relid, AccessShareLock))
-			return true;
-		CHECK_FOR_INTERRUPTS();
-		pg_usleep(LOCK_PAUSE_US);
+		Relation parent = RelationIdGetRelation(lfirst_oid(lc));
+		List *level;
+
+		if (!RelationIsValid(parent))
+			return NIL;
+		level = map_partition_varattnos(level_quals(relid, parent), 1, root,
+										parent);
+		quals = list_concat(level, quals);
+		RelationClose(parent);
+		relid = lfirst_oid(lc);
 	}
-	return false;
+	return quals;
+}
+
+/*
+ * What ruleutils.c needs to know of a relation to print conditions on it.  Of
+ * something that only has columns it opens no relation, which would wait for
+ * a lock on the table as it is now.
+ */
+static List *
+columns_context(Relation relation)
+{
+	TupleDesc desc = RelationGetDescr(relation);
+	char *name = RelationGetRelationName(relation);
+	RangeTblEntry *rte = makeNode(RangeTblEntry);
+	PlannedStmt *plan = makeNode(PlannedStmt);
+	List *names = NIL;
+
+	for (int i = 0; i < desc->natts; i++)
+	{
+		Form_pg_attribute att = TupleDescAttr(desc, i);
+
+		names = lappend(
+			names, makeString(att->attisdropped ? "" : NameStr(att->attname)));
+	}
+	rte->rtekind = RTE_VALUES;
+	rte->eref = makeAlias(name, names);
+	plan->rtable = list_make1(rte);
+	return deparse_context_for_plan_tree(plan, list_make1(name));
 }
 
 /*
  * The partition's bound as a condition on the columns of its root, or an
- * empty string.  Reading it takes locks on the ancestors, not on the
- * partition, which the truncate may hold still.
+ * empty string: from the catalog as it was at the truncate, without a lock.
  */
 static const char *
 partition_condition(CdcS3State *st, Relation relation)
 {
-	List *ancestors = get_partition_ancestors(RelationGetRelid(relation));
+	Oid relid = RelationGetRelid(relation);
+	List *ancestors = get_partition_ancestors(relid);
+	const char *text = "";
 	Relation root;
 	List *quals;
-	ListCell *lc;
-	Expr *condition;
-	const char *text;
 
-	foreach (lc, ancestors)
-		if (!lock_ancestor(lfirst_oid(lc)))
-			return "";
-	quals = RelationGetPartitionQual(relation);
-	if (quals == NIL)
-		return "";
+	if (ancestors == NIL)
+		return text;
 	root = RelationIdGetRelation(llast_oid(ancestors));
 	if (!RelationIsValid(root))
-		return "";
+		return text;
 	if (!st->pinned)
 		cdc_s3_pin_settings(st);
-	quals = map_partition_varattnos(quals, 1, root, relation);
-	condition = list_length(quals) > 1 ? makeBoolExpr(AND_EXPR, quals, -1)
-									   : (Expr *) linitial(quals);
-	text = deparse_expression((Node *) condition,
-							  deparse_context_for(RelationGetRelationName(root),
-												  RelationGetRelid(root)),
-							  false, false);
+	quals = partition_quals(relid, ancestors, root);
+	if (quals != NIL)
+		text = deparse_expression((Node *) make_ands_explicit(quals),
+								  columns_context(root), false, false);
 	RelationClose(root);
 	return text;
 }
@@ -180,6 +230,7 @@ cdc_s3_put_truncate(CdcS3State *st, int nrelations, Relation relations[],
 					ReorderBufferChange *change)
 {
 	Truncated *list = palloc(nrelations * sizeof(Truncated));
+	int locks PG_USED_FOR_ASSERTS_ONLY = cdc_s3_user_locks();
 	int n = choose(st, nrelations, relations, list);
 	MemoryContext old;
 
@@ -199,4 +250,5 @@ cdc_s3_put_truncate(CdcS3State *st, int nrelations, Relation relations[],
 		MemoryContextReset(st->scratch);
 	}
 	pfree(list);
+	Assert(cdc_s3_user_locks() == locks);
 }
