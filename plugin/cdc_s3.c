@@ -67,7 +67,7 @@ startup_lookups(CdcS3State *st)
 	name = get_database_name(MyDatabaseId);
 	st->database = MemoryContextStrdup(st->cxt, name ? name : "");
 	cdc_s3_convert_lookup(st);
-	cdc_s3_publications_check(st->opt.publications);
+	cdc_s3_publications_check(&st->opt);
 	if (started)
 		CommitTransactionCommand();
 	CurrentResourceOwner = owner;
@@ -217,6 +217,11 @@ change_cb(LogicalDecodingContext *ctx, ReorderBufferTXN *txn, Relation relation,
 	rel = cdc_s3_rel_get(st, relation);
 	if (!(rel->actions & action_of(change)))
 		return;
+	if (unlikely(rel->filtered))
+	{
+		cdc_s3_put_filtered(st, rel, change->lsn);
+		return;
+	}
 	if (rel->pinned && !st->pinned)
 		cdc_s3_pin_settings(st);
 	old = MemoryContextSwitchTo(st->scratch);

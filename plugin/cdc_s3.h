@@ -62,6 +62,12 @@ typedef enum CdcS3Messages
 	MESSAGES_ON
 } CdcS3Messages;
 
+typedef enum CdcS3Filter
+{
+	FILTER_REFUSE,
+	FILTER_SUPERSET /* as if publications had no row filters */
+} CdcS3Filter;
+
 /* One option as the plugin understood it, for the hello frame. */
 typedef struct CdcS3OptionText
 {
@@ -77,6 +83,7 @@ typedef struct CdcS3Options
 	int old;       /* CdcS3Old */
 	int origin;    /* CdcS3Origin */
 	int messages;  /* CdcS3Messages */
+	int filter;    /* CdcS3Filter */
 	bool streaming;
 	bool two_phase;
 	bool include_lsn;
@@ -135,14 +142,15 @@ extern const char *cdc_s3_allowed_tables(void);
 /* What publications say of one relation. */
 typedef struct CdcS3Published
 {
-	int actions; /* ACTION_*; 0: in none of them */
-	Oid as;      /* the relation or an ancestor, whose shape its rows have */
-	int level;   /* how far up that is */
+	int actions;   /* ACTION_*; 0: in none of them */
+	Oid as;        /* the relation or an ancestor, whose shape its rows have */
+	int level;     /* how far up that is */
+	bool filtered; /* one of them has a row filter */
 	bool all_columns;
 	Bitmapset *columns; /* attribute numbers in "as" */
 } CdcS3Published;
 
-extern void cdc_s3_publications_check(List *names);
+extern void cdc_s3_publications_check(const CdcS3Options *opt);
 extern void cdc_s3_publications_look(List *names, Relation relation,
 									 CdcS3Published *out);
 
@@ -224,6 +232,7 @@ typedef struct CdcS3Rel
 
 	MemoryContext cxt; /* owns all below */
 	int actions;       /* ACTION_* that are sent; 0: nothing */
+	bool filtered;     /* a row filter holds, so they are not: notice.c */
 	bool as_root;
 	bool has_identity; /* the server logs what finds the row */
 	bool key_is_all;   /* identity full without a primary key */
@@ -307,6 +316,12 @@ typedef struct CdcS3State
 	List *allowed;
 	bool bounded; /* it leaves tables out */
 	MemoryContext allowed_cxt;
+
+	/* Tables left out for a row filter (notice.c). */
+	List *filtered; /* in the transaction and block below */
+	TransactionId filtered_xid;
+	uint64 filtered_block;
+	List *filtered_warned; /* of which a warning told */
 
 	/* relcache.c */
 	HTAB *rels;
@@ -484,6 +499,7 @@ extern int cdc_s3_ahead_flush(void);
 extern bool cdc_s3_message_wanted(CdcS3State *st, bool transactional,
 								  const char *prefix, Size size,
 								  const char *message, CdcS3Rel **out_rel);
+extern void cdc_s3_put_filtered(CdcS3State *st, CdcS3Rel *rel, XLogRecPtr lsn);
 
 /* ---- truncates (truncate.c) ---- */
 

@@ -141,9 +141,13 @@ typedef enum CdcS3Frame
 	 * the top-level transaction, as the server tells no other.  A
 	 * non-transactional message carries the end of its record as LSN and 0
 	 * as ordinal, and may arrive before the begin of its own transaction.
-	 * With option messages = ddl only those of prefix "cdc_s3.ddl" come, of
-	 * tables that are wanted, and before each of them, where it is not known
-	 * yet, the relation frame of the table that "oid" in its content names.
+	 * With option messages = ddl, and where the server's setting
+	 * cdc_s3.allowed_tables leaves tables out, only those of prefix
+	 * "cdc_s3.ddl" come, of tables that are wanted, and before each of them,
+	 * where it is not known yet, the relation frame of the table that "oid" in
+	 * its content names.  One such message the plugin makes itself, whatever
+	 * the options: "action" is "filter" where changes of the table are left
+	 * out, since a publication had a row filter on it.
 	 */
 	CDC_S3_MESSAGE = 'M',
 

@@ -8,13 +8,21 @@
  * emit such a message, so nothing in it is trusted, and what cannot be read is
  * left out: an error would come again for ever.
  *
- * The same holds where cdc_s3.allowed_tables leaves tables out: a message
- * belongs to no table, and what somebody wrote into it to none either.
+ * One notice is made here: of a table whose changes are left out, since a
+ * publication had a row filter on it as they were made (publication.c).  It
+ * stands for rows, so it comes whatever the client asked for.
+ *
+ * What was said of messages = ddl holds where cdc_s3.allowed_tables leaves
+ *tables out: a message belongs to no table, and what somebody wrote into it to
+ *none either.
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"
 
 #include "catalog/pg_class.h"
+#include "utils/builtins.h"
+#include "utils/json.h"
+#include "utils/memutils.h"
 
 #include "cdc_s3.h"
 
@@ -84,4 +92,92 @@ cdc_s3_message_wanted(CdcS3State *st, bool transactional, const char *prefix,
 		return true;
 	*out_rel = notice_rel(st, transactional, prefix, size, message);
 	return *out_rel != NULL;
+}
+
+/* ---- tables that are left out ---- */
+
+/* Put a table on a list that lives as long as the stream; false if it is. */
+static bool
+list_add_new(CdcS3State *st, List **list, Oid table)
+{
+	MemoryContext old;
+
+	if (list_member_oid(*list, table))
+		return false;
+	old = MemoryContextSwitchTo(st->cxt);
+	*list = lappend_oid(*list, table);
+	MemoryContextSwitchTo(old);
+	return true;
+}
+
+/* Whether this is the table's first change in the transaction, or block. */
+static bool
+is_first_filtered(CdcS3State *st, Oid table)
+{
+	if (st->filtered_xid != st->xid || st->filtered_block != st->stream_block)
+	{
+		list_free(st->filtered);
+		st->filtered = NIL;
+		st->filtered_xid = st->xid;
+		st->filtered_block = st->stream_block;
+	}
+	return list_add_new(st, &st->filtered, table);
+}
+
+/* A member of a JSON object whose value is a string. */
+static void
+put_member(CdcS3State *st, StringInfo s, const char *name, const char *value)
+{
+	Size len;
+	const char *utf8 = cdc_s3_name_utf8(st, value, &len);
+
+	appendStringInfo(s, "\"%s\" : ", name);
+	escape_json(s, pnstrdup(utf8, len));
+	appendStringInfoString(s, ", ");
+}
+
+/* A notice as the extension makes them. */
+static void
+put_notice(CdcS3State *st, CdcS3Rel *rel, XLogRecPtr lsn)
+{
+	StringInfoData s;
+
+	initStringInfo(&s);
+	appendStringInfoString(&s, "{\"version\" : 1, ");
+	put_member(st, &s, "tag", "ALTER PUBLICATION");
+	put_member(st, &s, "table",
+			   quote_qualified_identifier(rel->schema, rel->name));
+	put_member(st, &s, "schema", rel->schema);
+	put_member(st, &s, "name", rel->name);
+	appendStringInfo(&s, OID_MEMBER "%u, ", rel->relid);
+	put_member(st, &s, "action", "filter");
+	appendStringInfoString(&s, "\"resync\" : true}");
+	cdc_s3_txn_open(st);
+	cdc_s3_put_relation(st, rel);
+	cdc_s3_put_message(st, lsn, true, NOTICE_PREFIX, s.len, s.data);
+}
+
+/*
+ * In the place of changes of a table that are left out: once in a transaction,
+ * that it has to be loaded again; and once in a stream, a warning.
+ */
+void
+cdc_s3_put_filtered(CdcS3State *st, CdcS3Rel *rel, XLogRecPtr lsn)
+{
+	Oid table = rel->as_root ? rel->rootid : rel->relid;
+	MemoryContext old;
+
+	if (!is_first_filtered(st, table))
+		return;
+	old = MemoryContextSwitchTo(st->scratch);
+	put_notice(st, rel, lsn);
+	if (list_add_new(st, &st->filtered_warned, table))
+		ereport(WARNING,
+				errmsg("changes of table \"%s\" are not sent: a publication "
+					   "had a row filter on it when they were made",
+					   quote_qualified_identifier(rel->schema, rel->name)),
+				errhint("The table has to be loaded again once no publication "
+						"of the stream has a row filter on it."));
+	MemoryContextSwitchTo(old);
+	MemoryContextReset(st->scratch);
 }

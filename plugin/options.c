@@ -49,6 +49,8 @@ static const Option options[] = {
 	{ "origin", OPT_ENUM, offsetof(CdcS3Options, origin), "any", "any, none" },
 	{ "messages", OPT_ENUM, offsetof(CdcS3Options, messages), "on",
 	  "off, ddl, on" },
+	{ "filter", OPT_ENUM, offsetof(CdcS3Options, filter), "refuse",
+	  "refuse, superset" },
 	{ "streaming", OPT_BOOL, offsetof(CdcS3Options, streaming), "off", NULL },
 	{ "two_phase", OPT_BOOL, offsetof(CdcS3Options, two_phase), "off", NULL },
 	{ "include_lsn", OPT_BOOL, offsetof(CdcS3Options, include_lsn), "off",

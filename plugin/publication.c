@@ -3,10 +3,14 @@
  *	  Option publication_names: tables, operations and columns as the
  *	  publications of the database have them.
  *
- * A publication with a row filter is refused: the filter is an expression that
- * may fail, and a failure would come again for ever.  What a publication said
- * is read as it was at the moment of the change, so a table is sent from the
- * change on that follows its being added.
+ * What a publication said is read as it was at the moment of the change, so a
+ * table is sent from the change on that follows its being added.
+ *
+ * A row filter is an expression that may fail, and a failure would come again
+ * for ever, so none is applied.  A publication that has one as a stream begins
+ * is refused.  One that has come since, or had come and gone before, leaves out
+ * its table, row by row, for as long as it held: it may be there for privacy.
+ * notice.c tells that.  Option filter = superset sends all rows instead.
  *
  * Several publications add up: their operations, and their column lists.
  *-------------------------------------------------------------------------
@@ -24,31 +28,30 @@
 #include "cdc_s3.h"
 
 /*
- * The row of a table in a publication's list.  Fills in its column list, NULL
- * for all columns; false if it has a row filter.
+ * The row of a table in a publication's list: its columns, NULL for all, and
+ * whether it has a row filter.
  */
-static bool
-look_listed(Oid relid, Oid pubid, Bitmapset **columns)
+static void
+look_listed(Oid relid, Oid pubid, Bitmapset **columns, bool *filtered)
 {
 	HeapTuple tup;
-	bool filtered;
 	bool isnull;
 	Datum list;
 
 	*columns = NULL;
+	*filtered = false;
 	tup = SearchSysCache2(PUBLICATIONRELMAP, ObjectIdGetDatum(relid),
 						  ObjectIdGetDatum(pubid));
 	if (!HeapTupleIsValid(tup))
-		return true;
+		return;
 	(void) SysCacheGetAttr(PUBLICATIONRELMAP, tup,
 						   Anum_pg_publication_rel_prqual, &isnull);
-	filtered = !isnull;
+	*filtered = !isnull;
 	list = SysCacheGetAttr(PUBLICATIONRELMAP, tup,
 						   Anum_pg_publication_rel_prattrs, &isnull);
 	if (!isnull)
 		*columns = pub_collist_to_bitmapset(NULL, list, CurrentMemoryContext);
 	ReleaseSysCache(tup);
-	return !filtered;
 }
 
 static void
@@ -57,24 +60,30 @@ refuse_filter(const char *publication, Oid relid)
 	char *schema = get_namespace_name(get_rel_namespace(relid));
 	char *name = get_rel_name(relid);
 
-	ereport(ERROR, errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
-			errmsg("publication \"%s\" has a row filter on table \"%s\", "
-				   "which output plugin \"cdc_s3\" does not apply",
-				   publication,
-				   quote_qualified_identifier(schema ? schema : "",
-											  name ? name : "")),
-			errhint("Remove the row filter from the publication, or name the "
-					"tables in option \"tables\" and not the publication."));
+	ereport(
+		ERROR, errcode(ERRCODE_FEATURE_NOT_SUPPORTED),
+		errmsg(
+			"publication \"%s\" has a row filter on table \"%s\", "
+			"which output plugin \"cdc_s3\" does not apply",
+			publication,
+			quote_qualified_identifier(schema ? schema : "", name ? name : "")),
+		errhint("Remove the row filter from the publication. Changes made "
+				"while it held are not sent, and the table is to be loaded "
+				"again; option \"filter\" with value \"superset\" sends all "
+				"rows."));
 }
 
-/* At the start: all must be there, and none have a row filter. */
+/*
+ * At the start: all must be there, and none have a row filter unless all rows
+ * are wanted.
+ */
 void
-cdc_s3_publications_check(List *names)
+cdc_s3_publications_check(const CdcS3Options *opt)
 {
 	ListCell *lc;
 	ListCell *lr;
 
-	foreach (lc, names)
+	foreach (lc, opt->publications)
 	{
 		Publication *pub = GetPublicationByName(lfirst(lc), true);
 
@@ -83,13 +92,15 @@ cdc_s3_publications_check(List *names)
 					errmsg("publication \"%s\" of option \"publication_names\" "
 						   "does not exist",
 						   (char *) lfirst(lc)));
-		if (pub->alltables)
+		if (pub->alltables || opt->filter == FILTER_SUPERSET)
 			continue;
 		foreach (lr, GetPublicationRelations(pub->oid, PUBLICATION_PART_ROOT))
 		{
 			Bitmapset *columns;
+			bool filtered;
 
-			if (!look_listed(lfirst_oid(lr), pub->oid, &columns))
+			look_listed(lfirst_oid(lr), pub->oid, &columns, &filtered);
+			if (filtered)
 				refuse_filter(pub->name, lfirst_oid(lr));
 		}
 	}
@@ -142,10 +153,11 @@ static void
 add_publication(CdcS3Published *out, Publication *pub, Oid as, int level)
 {
 	Bitmapset *columns;
+	bool filtered;
 	bool first = out->actions == 0 || level > out->level;
 
-	if (!look_listed(as, pub->oid, &columns))
-		refuse_filter(pub->name, as);
+	look_listed(as, pub->oid, &columns, &filtered);
+	out->filtered |= filtered;
 	if (pub->pubactions.pubinsert)
 		out->actions |= ACTION_INSERT;
 	if (pub->pubactions.pubupdate)

@@ -590,6 +590,7 @@ choose_shape(CdcS3State *st, CdcS3Rel *rel, Relation relation, Relation root,
 	}
 	cdc_s3_publications_look(st->opt.publications, relation, pub);
 	rel->actions = pub->actions;
+	rel->filtered = pub->filtered && st->opt.filter == FILTER_REFUSE;
 	if (rel->actions == 0)
 		return NULL;
 	if (pub->as == RelationGetRelid(relation))

@@ -147,7 +147,8 @@ is_named(Oid relid, int nrelations, Relation relations[])
 
 /* Which of the relations go on the wire; returns their number. */
 static int
-choose(CdcS3State *st, int nrelations, Relation relations[], Truncated *out)
+choose(CdcS3State *st, int nrelations, Relation relations[], XLogRecPtr lsn,
+	   Truncated *out)
 {
 	int n = 0;
 
@@ -158,6 +159,11 @@ choose(CdcS3State *st, int nrelations, Relation relations[], Truncated *out)
 
 		if (!(rel->actions & ACTION_TRUNCATE))
 			continue;
+		if (rel->filtered)
+		{
+			cdc_s3_put_filtered(st, rel, lsn);
+			continue;
+		}
 		/* Of partitioned tables, only the root stands for its rows. */
 		if (form->relkind != RELKIND_RELATION && rel->as_root)
 			continue;
@@ -231,7 +237,7 @@ cdc_s3_put_truncate(CdcS3State *st, int nrelations, Relation relations[],
 {
 	Truncated *list = palloc(nrelations * sizeof(Truncated));
 	int locks PG_USED_FOR_ASSERTS_ONLY = cdc_s3_user_locks();
-	int n = choose(st, nrelations, relations, list);
+	int n = choose(st, nrelations, relations, change->lsn, list);
 	MemoryContext old;
 
 	/* A frame counts to 65535; more, which nobody has seen, are split. */

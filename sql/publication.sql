@@ -74,12 +74,55 @@ INSERT INTO pub_c VALUES (6);
 COMMIT;
 SELECT * FROM lines('p_columns');
 SELECT * FROM lines('p_schema');
--- A filter that comes later is told when its table is changed.
-ALTER PUBLICATION p_columns SET TABLE pub_c WHERE (id > 1);
+-- A row filter that came and went.  What was changed while it held is not sent,
+-- not even what the filter lets pass, and the table is to be loaded again: said
+-- once in a transaction, whatever messages are asked for.
+SELECT count(*) > 0 AS consumed FROM decoded();
 INSERT INTO pub_c VALUES (7);
-ALTER PUBLICATION p_columns SET TABLE pub_c;
-\set SHOW_CONTEXT never
+ALTER PUBLICATION p_columns SET TABLE pub_a (id, note), pub_c WHERE (id > 8);
+INSERT INTO pub_c VALUES (8), (9);
+BEGIN;
+INSERT INTO pub_a VALUES (8, 'secret', 'sent');
+INSERT INTO pub_c VALUES (10);
+SAVEPOINT a;
+INSERT INTO pub_c VALUES (11);
+RELEASE a;
+ALTER PUBLICATION p_columns SET TABLE pub_a (id, note), pub_c;
+INSERT INTO pub_c VALUES (12);
+ALTER PUBLICATION p_columns SET TABLE pub_a (id, note), pub_c WHERE (id > 8);
+INSERT INTO pub_c VALUES (13);
+COMMIT;
+ALTER PUBLICATION p_columns SET (publish = 'truncate');
+INSERT INTO pub_c VALUES (14);
+TRUNCATE pub_c, pub_a;
+ALTER PUBLICATION p_columns SET (publish = 'insert, truncate');
+-- One that holds now is refused, unless all rows are asked for.
 SELECT * FROM lines('p_columns');
+SELECT * FROM lines('p_columns', 'filter', 'superset');
+SELECT * FROM lines('p_columns', 'filter', 'none');
+ALTER PUBLICATION p_columns SET TABLE pub_a (id, note), pub_c;
+INSERT INTO pub_c VALUES (15);
+CREATE FUNCTION noticed(VARIADIC text[]) RETURNS SETOF text LANGUAGE sql AS $$
+	SELECT regexp_replace(l, '"oid" : \d+', '"oid" : N') FROM lines(VARIADIC $1) l
+$$;
+SELECT * FROM noticed('p_columns', 'messages', 'off', 'include_relation', 'on');
+SELECT * FROM lines('p_columns', 'filter', 'superset');
+-- A publication without it does not widen what one with it leaves out.
+ALTER PUBLICATION p_columns SET (publish = 'insert');
+SELECT * FROM noticed('p_all, p_columns') l WHERE l ~ 'pub_c';
+SELECT count(*) > 0 AS consumed FROM decoded();
+-- Partitions are left out in the name of their root.
+INSERT INTO pub_root VALUES (1, 'one', '2026-01-15');
+ALTER PUBLICATION p_root SET TABLE pub_root (id, at) WHERE (id > 5);
+BEGIN;
+INSERT INTO pub_root VALUES (3, 'one', '2026-01-15'), (4, 'two', '2026-02-15');
+COMMIT;
+TRUNCATE pub_leaf;
+ALTER PUBLICATION p_root SET TABLE pub_root (id, at);
+INSERT INTO pub_root VALUES (5, 'one', '2026-01-15');
+SELECT * FROM noticed('p_root', 'tables', '*.pub_root');
+SELECT * FROM noticed('p_root', 'exclude', '*.pub_root');
+DROP FUNCTION noticed;
 SELECT count(*) > 0 AS consumed FROM decoded();
 DROP PUBLICATION p_all, p_insert, p_update, p_columns, p_no_key, p_schema,
 	p_leaf, p_root, p_mid, p_filter;

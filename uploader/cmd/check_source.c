@@ -471,9 +471,11 @@ check_publication(Check *c, const char *name, bool exists, bool filtered)
 		.level = CHECK_ERROR,
 		.kind = ERR_SOURCE,
 		.name = "publication",
-		.why = "a row filter that fails on a row would stop the slot for good",
-		.mend = "remove the row filter: ALTER PUBLICATION … SET TABLE …; "
-				"filter behind the lake",
+		.why = "row filters are not applied, since one that fails on a row "
+			   "would stop the slot for good; what is changed while one holds "
+			   "is left out",
+		.mend = "remove the row filter: ALTER PUBLICATION … SET TABLE …; then "
+				"load its table anew, and filter behind the lake",
 	};
 
 	if (!exists)

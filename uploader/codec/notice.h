@@ -1,7 +1,8 @@
 /*-------------------------------------------------------------------------
  * notice.h
  *	  The notices of schema changes that the plugin's extension leaves as
- *	  logical messages (plugin/cdc_s3--1.0.sql).
+ *	  logical messages (plugin/cdc_s3--1.0.sql), and those that the plugin
+ *	  makes itself, of tables whose changes it leaves out.
  *
  * Threads: no state.  Layer: codec.
  *-------------------------------------------------------------------------
@@ -20,7 +21,8 @@ typedef struct Notice
 {
 	uint32_t relation_id; /* OID of the table, or of one of its partitions */
 	bool resync;          /* rows changed, and no change event tells so */
-	const char *reason;   /* "rewrite", "partition" or "other"; static */
+	const char *reason;   /* "rewrite", "partition", "filter" or "other"; static
+						   */
 } Notice;
 
 /*
