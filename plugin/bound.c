@@ -7,19 +7,27 @@
  * at first: numbers inside of json, arrays and rows print up to 13107 times as
  * long as they are stored, quotes double with each level of nesting, and other
  * types are taken to print at most 8 times as long.
+ *
+ * It fails as well where it calls itself too often for the stack that the
+ *server allows.  Rows in rows are no matter, since 30 levels of quotes are 1
+ *GB.  But there are types of trees: a query, a path.
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"
 
 #include "access/detoast.h"
 #include "access/htup_details.h"
+#include "access/transam.h"
 #include "catalog/pg_type.h"
+#include "miscadmin.h"
+#include "tcop/tcopprot.h"
 #include "utils/array.h"
 #include "utils/jsonb.h"
 #include "utils/lsyscache.h"
 #include "utils/memutils.h"
 #include "utils/multirangetypes.h"
 #include "utils/rangetypes.h"
+#include "utils/syscache.h"
 #include "utils/typcache.h"
 
 #include "cdc_s3.h"
@@ -28,7 +36,33 @@
 #define SMALL_SIZE (32 * 1024)
 #define SMALL_DEPTH 13
 
-static uint64 bound_of(Oid type, Datum d);
+/* Types looked at before one is taken to be deep. */
+#define TYPES_MAX 1000
+
+/*
+ * The quotes of a value nested so deep are more than 1 GB: each level has one
+ * at least, for the parentheses or braces of the next, and doubles those
+ * inside.
+ */
+#define DEPTH_MAX 30
+
+/*
+ * A level of a tree takes at least so many bytes in the stored value, and less
+ * than so many of the stack; half of what the server allows may be used.
+ */
+#define TREE_LEVEL_SIZE 8
+#define TREE_LEVEL_STACK 256
+#define TREE_MAX                                                               \
+	((Size) max_stack_depth * 1024 / 2 / TREE_LEVEL_STACK * TREE_LEVEL_SIZE)
+
+/* A look at one value. */
+typedef struct Look
+{
+	int depth;
+	bool too_deep; /* some tree in it is */
+} Look;
+
+static uint64 bound_of(Look *look, Oid type, Datum d);
 
 /* Bytes of the value as it is without compression. */
 static Size
@@ -96,7 +130,7 @@ jsonb_bound(Datum d)
 }
 
 static uint64
-array_bound(Oid element, Datum d)
+array_bound(Look *look, Oid element, Datum d)
 {
 	ArrayType *array = DatumGetArrayTypeP(d);
 	ArrayIterator it = array_create_iterator(array, 0, NULL);
@@ -106,13 +140,13 @@ array_bound(Oid element, Datum d)
 	bool isnull;
 
 	while (array_iterate(it, &value, &isnull))
-		sum +=
-			8 + 2 * (uint64) ndim + (isnull ? 0 : 2 * bound_of(element, value));
+		sum += 8 + 2 * (uint64) ndim +
+			   (isnull ? 0 : 2 * bound_of(look, element, value));
 	return sum;
 }
 
 static uint64
-row_bound(Datum d)
+row_bound(Look *look, Datum d)
 {
 	HeapTupleHeader row = DatumGetHeapTupleHeader(d);
 	TupleDesc desc = lookup_rowtype_tupdesc(HeapTupleHeaderGetTypeId(row),
@@ -133,14 +167,14 @@ row_bound(Datum d)
 
 		sum += 4;
 		if (!nulls[i] && !att->attisdropped)
-			sum += 2 * bound_of(att->atttypid, values[i]);
+			sum += 2 * bound_of(look, att->atttypid, values[i]);
 	}
 	ReleaseTupleDesc(desc);
 	return sum;
 }
 
 static uint64
-one_range_bound(TypeCacheEntry *range, const RangeType *r)
+one_range_bound(Look *look, TypeCacheEntry *range, const RangeType *r)
 {
 	RangeBound lower;
 	RangeBound upper;
@@ -152,21 +186,21 @@ one_range_bound(TypeCacheEntry *range, const RangeType *r)
 	if (empty)
 		return sum;
 	if (!lower.infinite)
-		sum += 2 * bound_of(subtype, lower.val);
+		sum += 2 * bound_of(look, subtype, lower.val);
 	if (!upper.infinite)
-		sum += 2 * bound_of(subtype, upper.val);
+		sum += 2 * bound_of(look, subtype, upper.val);
 	return sum;
 }
 
 static uint64
-range_bound(Oid type, Datum d)
+range_bound(Look *look, Oid type, Datum d)
 {
-	return one_range_bound(lookup_type_cache(type, TYPECACHE_RANGE_INFO),
+	return one_range_bound(look, lookup_type_cache(type, TYPECACHE_RANGE_INFO),
 						   DatumGetRangeTypeP(d));
 }
 
 static uint64
-multirange_bound(Oid type, Datum d)
+multirange_bound(Look *look, Oid type, Datum d)
 {
 	TypeCacheEntry *cache = lookup_type_cache(type, TYPECACHE_MULTIRANGE_INFO);
 	RangeType **ranges;
@@ -176,20 +210,36 @@ multirange_bound(Oid type, Datum d)
 	multirange_deserialize(cache->rngtype, DatumGetMultirangeTypeP(d), &n,
 						   &ranges);
 	for (int i = 0; i < n; i++)
-		sum += 2 + one_range_bound(cache->rngtype, ranges[i]);
+		sum += 2 + one_range_bound(look, cache->rngtype, ranges[i]);
 	return sum;
 }
 
-/* At least as many bytes as the text of a value has. */
-static uint64
-bound_of(Oid type, Datum d)
+/* Whether the values of a type without parts are trees. */
+static bool
+is_tree(Oid base)
 {
-	Oid base = getBaseType(type);
-	int16 len = get_typlen(base);
-	Oid element;
+	/* Of contrib modules, whose OIDs differ. */
+	static const char *const known[] = { "query_int", "ltxtquery" };
+	HeapTuple tup;
+	bool found = false;
 
-	if (len != -1) /* even 8 floats, or a name */
-		return 256;
+	if (base < FirstNormalObjectId)
+		return base == TSQUERYOID || base == JSONPATHOID;
+	tup = SearchSysCache1(TYPEOID, ObjectIdGetDatum(base));
+	if (!HeapTupleIsValid(tup))
+		return false;
+	for (int i = 0; i < (int) lengthof(known); i++)
+		if (strcmp(NameStr(((Form_pg_type) GETSTRUCT(tup))->typname),
+				   known[i]) == 0)
+			found = true;
+	ReleaseSysCache(tup);
+	return found;
+}
+
+/* The same as bound_of() for a type without parts. */
+static uint64
+plain_bound(Look *look, Oid base, Datum d)
+{
 	switch (base)
 	{
 		case NUMERICOID:
@@ -203,28 +253,60 @@ bound_of(Oid type, Datum d)
 		case XMLOID:
 			return raw_size(d);
 		default:
-			break;
-	}
-	element = get_element_type(base);
-	if (OidIsValid(element))
-		return array_bound(element, d);
-	switch (get_typtype(base))
-	{
-		case TYPTYPE_COMPOSITE:
-			return row_bound(d);
-		case TYPTYPE_RANGE:
-			return range_bound(base, d);
-		case TYPTYPE_MULTIRANGE:
-			return multirange_bound(base, d);
-		default:
+			if (is_tree(base) && raw_size(d) > TREE_MAX)
+				look->too_deep = true;
 			/* Bits print 8 times as long, bytea twice. */
 			return 64 + 8 * (uint64) raw_size(d);
 	}
 }
 
-/* How deep a type nests others; at most one more than is of interest. */
+/* The same for a type that may have parts. */
+static uint64
+nested_bound(Look *look, Oid base, Datum d)
+{
+	Oid element = get_element_type(base);
+
+	if (OidIsValid(element))
+		return array_bound(look, element, d);
+	switch (get_typtype(base))
+	{
+		case TYPTYPE_COMPOSITE:
+			return row_bound(look, d);
+		case TYPTYPE_RANGE:
+			return range_bound(look, base, d);
+		case TYPTYPE_MULTIRANGE:
+			return multirange_bound(look, base, d);
+		default:
+			return plain_bound(look, base, d);
+	}
+}
+
+/*
+ * At least as many bytes as the text of a value has; MaxAllocSize, beyond which
+ * it does not matter and sums stay numbers, at most.
+ */
+static uint64
+bound_of(Look *look, Oid type, Datum d)
+{
+	Oid base = getBaseType(type);
+	uint64 sum;
+
+	if (get_typlen(base) != -1) /* even 8 floats, or a name */
+		return 256;
+	if (look->depth > DEPTH_MAX)
+		return MaxAllocSize;
+	look->depth++;
+	sum = nested_bound(look, base, d);
+	look->depth--;
+	return Min(sum, MaxAllocSize);
+}
+
+/*
+ * How deep a type nests others, and no more than "left".  What takes a closer
+ * look counts as that deep: too many types, and trees.
+ */
 static int
-type_depth(Oid type, int left)
+type_depth(Oid type, int left, int *types)
 {
 	Oid base = getBaseType(type);
 	Oid element = get_element_type(base);
@@ -232,14 +314,14 @@ type_depth(Oid type, int left)
 	TupleDesc desc;
 	int depth = 0;
 
-	if (left == 0)
-		return 0;
+	if (left == 0 || --*types < 0 || (kind == TYPTYPE_BASE && is_tree(base)))
+		return left;
 	if (OidIsValid(element))
-		return 1 + type_depth(element, left - 1);
+		return 1 + type_depth(element, left - 1, types);
 	if (kind == TYPTYPE_RANGE)
-		return 1 + type_depth(get_range_subtype(base), left - 1);
+		return 1 + type_depth(get_range_subtype(base), left - 1, types);
 	if (kind == TYPTYPE_MULTIRANGE)
-		return 1 + type_depth(get_multirange_range(base), left - 1);
+		return 1 + type_depth(get_multirange_range(base), left - 1, types);
 	if (kind != TYPTYPE_COMPOSITE)
 		return 0;
 	desc = lookup_rowtype_tupdesc(base, -1);
@@ -248,7 +330,7 @@ type_depth(Oid type, int left)
 		Form_pg_attribute att = TupleDescAttr(desc, i);
 
 		if (!att->attisdropped)
-			depth = Max(depth, type_depth(att->atttypid, left - 1));
+			depth = Max(depth, type_depth(att->atttypid, left - 1, types));
 	}
 	ReleaseTupleDesc(desc);
 	return depth + 1;
@@ -258,14 +340,23 @@ type_depth(Oid type, int left)
 Size
 cdc_s3_text_small(Oid type)
 {
-	return type_depth(type, SMALL_DEPTH + 1) > SMALL_DEPTH ? 0 : SMALL_SIZE;
+	int types = TYPES_MAX;
+
+	return type_depth(type, SMALL_DEPTH + 1, &types) > SMALL_DEPTH ? 0
+																   : SMALL_SIZE;
 }
 
-/* Whether the output function can be called. */
-bool
-cdc_s3_text_fits(const CdcS3Column *col, Datum d)
+/* Why the output function cannot be called, a CdcS3Withheld; 0 if it can. */
+uint8
+cdc_s3_text_unfit(const CdcS3Column *col, Datum d)
 {
+	Look look = { 0 };
+	uint64 bound;
+
 	if (col->attlen != -1 || raw_size(d) <= col->text_small)
-		return true;
-	return bound_of(col->base_type, d) < MaxAllocSize;
+		return 0;
+	bound = bound_of(&look, col->base_type, d);
+	if (look.too_deep)
+		return CDC_S3_WITHHELD_TOO_DEEP;
+	return bound < MaxAllocSize ? 0 : CDC_S3_WITHHELD_TOO_LONG;
 }

@@ -385,7 +385,7 @@ extern bool cdc_s3_is_ascii(const char *s, Size len);
 /* ---- length of texts (bound.c) ---- */
 
 extern Size cdc_s3_text_small(Oid type);
-extern bool cdc_s3_text_fits(const CdcS3Column *col, Datum d);
+extern uint8 cdc_s3_text_unfit(const CdcS3Column *col, Datum d);
 
 /* ---- text of a jsonb (jsonb.c) ---- */
 

@@ -239,7 +239,8 @@ typedef enum CdcS3Text
 typedef enum CdcS3Withheld
 {
 	CDC_S3_WITHHELD_ENCODING = 1, /* bytes with no UTF-8 form */
-	CDC_S3_WITHHELD_TOO_LONG = 2  /* its text would pass 1 GB */
+	CDC_S3_WITHHELD_TOO_LONG = 2, /* its text would pass 1 GB */
+	CDC_S3_WITHHELD_TOO_DEEP = 3  /* a query or path nested too deep to print */
 } CdcS3Withheld;
 
 /*

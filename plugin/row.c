@@ -81,7 +81,7 @@ withhold(CdcS3Value *v, CdcS3Withheld reason, const char *data, Size len)
 	COMP_CRC32C(v->crc, data, len);
 	FIN_CRC32C(v->crc);
 	v->data = data;
-	v->len = reason == CDC_S3_WITHHELD_TOO_LONG ? 0 : len;
+	v->len = reason == CDC_S3_WITHHELD_ENCODING ? len : 0;
 }
 
 /* A string in the server's encoding; stays where it is, if it can. */
@@ -149,14 +149,16 @@ look_varlena(CdcS3State *st, CdcS3Column *col, CdcS3Value *v, Datum d)
 static void
 look_text(CdcS3State *st, CdcS3Column *col, CdcS3Value *v, Datum d)
 {
+	uint8 reason;
+
 	if (col->attlen == -1)
 		d = PointerGetDatum(follow((struct varlena *) DatumGetPointer(d)));
-	if (!cdc_s3_text_fits(col, d))
+	reason = cdc_s3_text_unfit(col, d);
+	if (reason != 0)
 	{
 		struct varlena *p = detoast_attr((struct varlena *) DatumGetPointer(d));
 
-		withhold(v, CDC_S3_WITHHELD_TOO_LONG, VARDATA(p),
-				 VARSIZE(p) - VARHDRSZ);
+		withhold(v, reason, VARDATA(p), VARSIZE(p) - VARHDRSZ);
 		return;
 	}
 	if (st->convert || st->in_stream || st->prepared)

@@ -191,9 +191,11 @@ show_withheld(StringInfo out, Cursor *c)
 
 	(void) get_u32(c);
 	(void) get_blob(c, &len);
-	appendStringInfo(
-		out, "withheld(%s, " UINT64_FORMAT " bytes)",
-		reason == CDC_S3_WITHHELD_ENCODING ? "encoding" : "too long", stored);
+	appendStringInfo(out, "withheld(%s, " UINT64_FORMAT " bytes)",
+					 reason == CDC_S3_WITHHELD_ENCODING   ? "encoding"
+					 : reason == CDC_S3_WITHHELD_TOO_LONG ? "too long"
+														  : "too deep",
+					 stored);
 }
 
 static bool

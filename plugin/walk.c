@@ -527,7 +527,7 @@ put_value(CdcS3State *st, CdcS3Rel *rel, const CdcS3Step *step, const char *ptr)
 			char *text;
 			Size len;
 
-			if (!cdc_s3_text_fits(col, d))
+			if (cdc_s3_text_unfit(col, d))
 				return false;
 			text = cdc_s3_value_text(col, d, &len);
 			return put_string(st, text, len);

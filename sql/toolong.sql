@@ -23,3 +23,38 @@ SELECT position('\x041e01000000'::bytea in data) > 0 AS bitmap,
 	FROM packets('tables', 'public.toolong') data LIMIT 1;
 DROP TABLE toolong;
 DROP TYPE too;
+-- Rows nested deeper than anybody can print, and not so deep; types that branch
+-- at each level; trees that the output function would need too much stack for.
+DO $$ BEGIN
+	EXECUTE 'CREATE TYPE nest_0 AS (a int)';
+	EXECUTE 'CREATE TYPE wide_0 AS (a int)';
+	FOR i IN 1 .. 80 LOOP
+		EXECUTE format('CREATE TYPE nest_%s AS (a nest_%s)', i, i - 1);
+		CONTINUE WHEN i > 12;
+		EXECUTE format('CREATE TYPE wide_%s AS (a wide_%s, b wide_%2$s)', i, i - 1);
+	END LOOP;
+END $$;
+CREATE TABLE deep (id int PRIMARY KEY, n nest_80, m nest_14, w wide_12, j jsonpath,
+	js jsonpath[], q tsquery, note text);
+CREATE FUNCTION nested(levels int) RETURNS text LANGUAGE sql AS $$
+	SELECT repeat('ROW(', levels) || '1' || repeat(')', levels) $$;
+SET max_stack_depth = '2MB';
+SELECT format('INSERT INTO deep VALUES (1, %s, %s)', nested(81), nested(15)) \gexec
+INSERT INTO deep (id, w, note) VALUES (2, ROW(NULL, NULL), 'wide');
+INSERT INTO deep (id, j, js, q) VALUES (3, ('$' || repeat('[*]', 5000))::jsonpath,
+	ARRAY[('$' || repeat('[*]', 5000))::jsonpath], 'a & !b');
+INSERT INTO deep (id, j, js) VALUES (4, ('$' || repeat('[*]', 3000))::jsonpath,
+	ARRAY[('$' || repeat('[*]', 3000))::jsonpath]);
+SELECT regexp_replace(regexp_replace(l, '''[^'']{100,}''', '(long)', 'g'),
+	'([0-9]+) bytes\)', 'N bytes)', 'g') AS line
+	FROM decoded() l WHERE l !~ '^(begin|commit)';
+-- With less stack, what it had to be made with does not matter.
+INSERT INTO deep (id, j) VALUES (5, ('$' || repeat('[*]', 1000))::jsonpath);
+SET max_stack_depth = '100kB';
+SELECT regexp_replace(l, '([0-9]+) bytes\)', 'N bytes)', 'g') AS line
+	FROM decoded() l WHERE l !~ '^(begin|commit)';
+RESET max_stack_depth;
+DROP TABLE deep;
+DROP FUNCTION nested;
+SET client_min_messages = warning;
+DROP TYPE nest_0, wide_0 CASCADE;

@@ -316,7 +316,9 @@ json_put_one_withheld(const JsonColumn *c, const ColView *v, bool first,
 		buf_byte(out, ',');
 	buf_add(out, c->head + 1, c->head_n - 1);
 	buf_printf(out, "{\"reason\":\"%s\",\"size\":%llu,\"crc32c\":\"%08x\"",
-			   v->reason == CDC_S3_WITHHELD_ENCODING ? "encoding" : "too_long",
+			   v->reason == CDC_S3_WITHHELD_ENCODING   ? "encoding"
+			   : v->reason == CDC_S3_WITHHELD_TOO_DEEP ? "too_deep"
+													   : "too_long",
 			   (unsigned long long) v->size, v->crc32c);
 	if (v->n > 0 && v->n <= *room)
 	{
