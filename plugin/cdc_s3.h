@@ -167,6 +167,7 @@ typedef enum CdcS3Op
 	OP_FIXED12,
 	OP_FIXED16,
 	OP_BLOB,   /* varlena whose payload goes as it is */
+	OP_UTF8,   /* the same, if it is UTF-8 */
 	OP_STRING, /* varlena whose payload has to be converted to UTF-8 */
 	OP_NAME,   /* type name: bytes up to the first NUL */
 	OP_ENUM,   /* label */
@@ -336,6 +337,7 @@ typedef struct CdcS3State
 	/* Conversion to UTF-8. */
 	int encoding;
 	bool convert;
+	bool verify; /* not converted, but looked at */
 	bool convert_ready;
 	FmgrInfo convert_fn;
 
@@ -345,6 +347,7 @@ typedef struct CdcS3State
 	int natts_max;
 	CdcS3Value *values;
 	int values_max;
+	Size texts; /* bytes of texts made before the row is written */
 } CdcS3State;
 
 static inline CdcS3State *
@@ -380,7 +383,38 @@ extern bool cdc_s3_convert(CdcS3State *st, const char *src, Size src_len,
 						   const char **out, Size *out_len);
 extern const char *cdc_s3_name_utf8(CdcS3State *st, const char *name,
 									Size *out_len);
-extern bool cdc_s3_is_ascii(const char *s, Size len);
+extern bool cdc_s3_is_utf8(const char *s, Size len);
+extern bool cdc_s3_valid(CdcS3State *st, const char *s, Size len);
+
+#define CDC_S3_ONES UINT64CONST(0x0101010101010101)
+
+/*
+ * The highest bit of each of eight bytes that is zero or above ASCII; above
+ * the first of these also of others.
+ */
+static inline uint64
+cdc_s3_not_plain(uint64 w)
+{
+	return (w | (w - CDC_S3_ONES)) & (CDC_S3_ONES * 0x80);
+}
+
+/* Whether bytes are ASCII, and none is zero, so valid in any encoding. */
+static inline bool
+cdc_s3_is_plain(const char *s, Size len)
+{
+	uint64 w;
+
+	for (; len >= sizeof(w); len -= sizeof(w), s += sizeof(w))
+	{
+		memcpy(&w, s, sizeof(w));
+		if (cdc_s3_not_plain(w))
+			return false;
+	}
+	for (; len > 0; len--, s++)
+		if ((unsigned char) (*s - 1) >= 0x7f)
+			return false;
+	return true;
+}
 
 /* ---- length of texts (bound.c) ---- */
 

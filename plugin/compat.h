@@ -10,6 +10,7 @@
 
 #include "access/htup_details.h"
 #include "catalog/pg_attribute.h"
+#include "replication/origin.h"
 #include "replication/reorderbuffer.h"
 #include "utils/guc_tables.h"
 #include "utils/relcache.h"
@@ -69,6 +70,12 @@ find_setting(const char *name)
 	return NULL;
 #endif
 }
+
+/* Origins have another name from 19 on. */
+#if PG_VERSION_NUM >= 190000
+typedef ReplOriginId RepOriginId;
+#define InvalidRepOriginId InvalidReplOriginId
+#endif
 
 /* Virtual generated columns came with 18. */
 #ifndef ATTRIBUTE_GENERATED_VIRTUAL

@@ -16,6 +16,7 @@
 #include "mb/pg_wchar.h"
 #include "miscadmin.h"
 #include "pgtime.h"
+#include "port/pg_bitutils.h"
 #include "utils/builtins.h"
 #include "utils/bytea.h"
 #include "utils/float.h"
@@ -76,6 +77,8 @@ cdc_s3_convert_init(CdcS3State *st)
 	/* The text format is for the server's own clients. */
 	if (st->opt.format == FORMAT_TEXT)
 		st->convert = false;
+	st->verify = !st->convert && st->encoding != PG_SQL_ASCII &&
+				 st->encoding != PG_MULE_INTERNAL;
 }
 
 /*
@@ -130,7 +133,8 @@ cdc_s3_convert_chunk(CdcS3State *st, const char **src, Size *src_len, char *dst,
 
 /*
  * Convert a value as a whole.  The result is allocated in the current memory
- * context, or is the source where that is UTF-8 already.
+ * context, or is the source where that is UTF-8 already.  False if the value
+ * has no UTF-8 form, or is no text.
  */
 bool
 cdc_s3_convert(CdcS3State *st, const char *src, Size src_len, const char **out,
@@ -142,7 +146,9 @@ cdc_s3_convert(CdcS3State *st, const char *src, Size src_len, const char **out,
 
 	*out = src;
 	*out_len = src_len;
-	if (!st->convert || cdc_s3_is_ascii(src, src_len))
+	if (!st->convert)
+		return cdc_s3_valid(st, src, src_len);
+	if (cdc_s3_is_plain(src, src_len))
 		return true;
 	size = src_len * MAX_CONVERSION_GROWTH + 1;
 	dst = palloc_extended(size, MCXT_ALLOC_HUGE);
@@ -187,19 +193,101 @@ cdc_s3_name_utf8(CdcS3State *st, const char *name, Size *out_len)
 	return s.data;
 }
 
-bool
-cdc_s3_is_ascii(const char *s, Size len)
+/* A character of UTF-8 of any form; see utf8_length(). */
+static Size
+utf8_any_length(const unsigned char *p, Size left)
 {
-	uint64 chunk;
+	unsigned char low = 0x80;
+	unsigned char high = 0xBF;
+	Size len = p[0] < 0xE0 ? 2 : p[0] < 0xF0 ? 3 : 4;
 
-	for (; len >= sizeof(chunk); len -= sizeof(chunk), s += sizeof(chunk))
+	if (p[0] < 0xC2 || p[0] > 0xF4 || left < len)
+		return 0;
+	if (p[0] == 0xE0)
+		low = 0xA0;
+	else if (p[0] == 0xED)
+		high = 0x9F;
+	else if (p[0] == 0xF0)
+		low = 0x90;
+	else if (p[0] == 0xF4)
+		high = 0x8F;
+	if (p[1] < low || p[1] > high)
+		return 0;
+	for (Size i = 2; i < len; i++)
+		if ((p[i] & 0xC0) != 0x80)
+			return 0;
+	return len;
+}
+
+/*
+ * Length of the UTF-8 character at p, whose first byte is zero or above ASCII;
+ * 0 if there is none: a wrong or missing byte, a surrogate, a longer form than
+ * needed.
+ */
+static inline Size
+utf8_length(const unsigned char *p, Size left)
+{
+	if (left >= 2 && p[0] >= 0xC2 && p[0] < 0xE0)
+		return (p[1] & 0xC0) == 0x80 ? 2 : 0;
+	if (left >= 3 && p[0] > 0xE0 && p[0] < 0xF0 && p[0] != 0xED)
+		return (p[1] & 0xC0) == 0x80 && (p[2] & 0xC0) == 0x80 ? 3 : 0;
+	return utf8_any_length(p, left);
+}
+
+/*
+ * Whether bytes are UTF-8 without a zero.  Eight bytes of ASCII are one step;
+ * the server's own function, once it has met another, takes one for each byte.
+ */
+bool
+cdc_s3_is_utf8(const char *s, Size len)
+{
+	const unsigned char *p = (const unsigned char *) s;
+	const unsigned char *end = p + len;
+	Size n;
+
+	while (end - p >= (ptrdiff_t) sizeof(uint64))
 	{
-		memcpy(&chunk, s, sizeof(chunk));
-		if (chunk & UINT64CONST(0x8080808080808080))
+		uint64 w;
+		uint64 odd;
+
+		memcpy(&w, p, sizeof(w));
+		odd = cdc_s3_not_plain(w);
+		if (odd == 0)
+		{
+			p += sizeof(w);
+			continue;
+		}
+		p += pg_rightmost_one_pos64(odd) / 8;
+		do
+		{
+			n = utf8_length(p, end - p);
+			if (n == 0)
+				return false;
+			p += n;
+		} while (p < end && *p >= 0x80);
+	}
+	for (; p < end; p += n)
+	{
+		n = 1;
+		if ((unsigned char) (*p - 1) >= 0x7f)
+			n = utf8_length(p, end - p);
+		if (n == 0)
 			return false;
 	}
-	for (; len > 0; len--, s++)
-		if (IS_HIGHBIT_SET(*s))
-			return false;
 	return true;
+}
+
+/*
+ * Whether bytes are text in the server's encoding.  What came with a cast that
+ * calls no function, or from a faulty one, may be none.
+ */
+bool
+cdc_s3_valid(CdcS3State *st, const char *s, Size len)
+{
+	if (!st->verify)
+		return true;
+	if (st->encoding == PG_UTF8)
+		return cdc_s3_is_utf8(s, len);
+	return cdc_s3_is_plain(s, len) ||
+		   pg_verify_mbstr(st->encoding, s, (int) len, true);
 }

@@ -25,6 +25,7 @@
 #include "catalog/pg_namespace.h"
 #include "catalog/pg_type.h"
 #include "common/hashfn.h"
+#include "mb/pg_wchar.h"
 #include "miscadmin.h"
 #include "storage/lock.h"
 #include "utils/builtins.h"
@@ -186,6 +187,15 @@ static const Oid unpinned[] = { JSONBOID,    INETOID,   CIDROID,   MACADDROID,
 								CHAROID,     XIDOID,    TIDOID,    CIDOID,
 								TSVECTOROID, TSQUERYOID };
 
+/* Of strings that are sent as they are. */
+static CdcS3Op
+string_op(CdcS3State *st)
+{
+	if (!st->verify)
+		return OP_BLOB;
+	return st->encoding == PG_UTF8 ? OP_UTF8 : OP_STRING;
+}
+
 static void
 column_kind(CdcS3State *st, CdcS3Column *col)
 {
@@ -196,7 +206,7 @@ column_kind(CdcS3State *st, CdcS3Column *col)
 		col->kind = kinds[i].kind;
 		col->op = kinds[i].op;
 		if (col->op == OP_STRING && !st->convert)
-			col->op = OP_BLOB;
+			col->op = string_op(st);
 		return;
 	}
 	if (get_typtype(col->base_type) == TYPTYPE_ENUM)

@@ -29,6 +29,9 @@
 /* Values up to this length are converted in one piece and kept. */
 #define CONVERT_AT_ONCE (64 * 1024)
 
+/* Bytes of a row that are expanded or printed, and kept until written. */
+#define KEEP_TEXTS (8 * 1024 * 1024)
+
 typedef enum ValueState
 {
 	VALUE_ABSENT,
@@ -91,7 +94,13 @@ look_string(CdcS3State *st, CdcS3Value *v, const char *data, Size len)
 	v->state = VALUE_BLOB;
 	v->data = data;
 	v->len = len;
-	if (!st->convert || cdc_s3_is_ascii(data, len))
+	if (!st->convert)
+	{
+		if (!cdc_s3_valid(st, data, len))
+			withhold(v, CDC_S3_WITHHELD_ENCODING, data, len);
+		return;
+	}
+	if (cdc_s3_is_plain(data, len))
 		return;
 	if (len <= CONVERT_AT_ONCE)
 	{
@@ -120,6 +129,19 @@ look_string(CdcS3State *st, CdcS3Value *v, const char *data, Size len)
 		withhold(v, CDC_S3_WITHHELD_TOO_LONG, data, v->source_len);
 }
 
+/*
+ * Whether the text of a value, made to be looked at, is kept until it is
+ * written, or made again then.
+ */
+static bool
+keep(CdcS3State *st, Size len)
+{
+	if (st->texts + len > KEEP_TEXTS)
+		return false;
+	st->texts += len;
+	return true;
+}
+
 static void
 look_varlena(CdcS3State *st, CdcS3Column *col, CdcS3Value *v, Datum d)
 {
@@ -127,16 +149,27 @@ look_varlena(CdcS3State *st, CdcS3Column *col, CdcS3Value *v, Datum d)
 
 	if (VARATT_IS_COMPRESSED(p))
 	{
+		d = PointerGetDatum(p);
 		if (col->op == OP_BLOB)
 		{
 			v->state = VALUE_VARLENA;
-			v->datum = PointerGetDatum(p);
+			v->datum = d;
 			v->len = VARDATA_COMPRESSED_GET_EXTSIZE(p);
 			return;
 		}
 		p = detoast_attr(p);
+		if (col->op == OP_UTF8 && !keep(st, VARSIZE(p)))
+		{
+			look_string(st, v, VARDATA(p), VARSIZE(p) - VARHDRSZ);
+			if (v->state == VALUE_WITHHELD)
+				return;
+			v->state = VALUE_VARLENA;
+			v->datum = d;
+			pfree(p);
+			return;
+		}
 	}
-	if (col->op == OP_STRING)
+	if (col->op == OP_STRING || col->op == OP_UTF8)
 		look_string(st, v, VARDATA_ANY(p), VARSIZE_ANY_EXHDR(p));
 	else
 	{
@@ -161,13 +194,16 @@ look_text(CdcS3State *st, CdcS3Column *col, CdcS3Value *v, Datum d)
 		withhold(v, reason, VARDATA(p), VARSIZE(p) - VARHDRSZ);
 		return;
 	}
-	if (st->convert || st->in_stream || st->prepared)
+	if (st->convert || st->verify || st->in_stream || st->prepared)
 	{
 		Size len;
 		char *text = cdc_s3_value_text(col, d, &len);
 
 		look_string(st, v, text, len);
-		return;
+		if (v->state != VALUE_BLOB || v->data != text || keep(st, len) ||
+			st->in_stream || st->prepared)
+			return;
+		pfree(text);
 	}
 	v->state = VALUE_TEXT;
 	v->datum = d;
@@ -179,6 +215,7 @@ look_value(CdcS3State *st, CdcS3Column *col, CdcS3Value *v, Datum d)
 	switch (col->op)
 	{
 		case OP_BLOB:
+		case OP_UTF8:
 		case OP_STRING:
 			look_varlena(st, col, v, d);
 			break;
@@ -246,6 +283,7 @@ look_row(CdcS3State *st, CdcS3Rel *rel, Relation relation, HeapTuple tuple,
 {
 	uint8 flags = 0;
 
+	st->texts = 0;
 	heap_deform_tuple(tuple, RelationGetDescr(relation), st->datums, st->nulls);
 	for (int c = 0; c < rel->ncols; c++)
 	{

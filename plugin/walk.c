@@ -60,7 +60,8 @@ typedef struct Stretch
 	const CdcS3Step *value; /* NULL: none */
 	uint16 bytes;           /* of the run */
 	uint8 align;            /* of its values, less one */
-	bool blob;              /* the value is OP_BLOB */
+	bool blob;              /* the value is OP_BLOB or OP_UTF8 */
+	bool text;              /* it is OP_UTF8 */
 } Stretch;
 
 typedef struct Stretches
@@ -156,7 +157,8 @@ build_stretches(const CdcS3Walk *walk, const bits8 *present, Stretches *to)
 			continue;
 		}
 		s->value = step;
-		s->blob = step->op == OP_BLOB;
+		s->text = step->op == OP_UTF8;
+		s->blob = s->text || step->op == OP_BLOB;
 	}
 }
 
@@ -406,6 +408,17 @@ copy_blob(Place *at, const char *end)
 	return true;
 }
 
+/* The same of a text, which has to be UTF-8, too. */
+static pg_attribute_always_inline bool
+copy_text(Place *at, const char *end)
+{
+	const char *data = VARDATA_ANY(at->from);
+	Size n = VARSIZE_ANY_EXHDR(at->from);
+
+	return !VARATT_IS_COMPRESSED(at->from) && cdc_s3_is_utf8(data, n) &&
+		   copy_blob(at, end);
+}
+
 /*
  * Copy the value that is next; false if it takes more than that.  memcpy of a
  * constant size is a plain store.
@@ -421,6 +434,8 @@ copy_value(Place *at, const CdcS3Step *step, const char *end)
 			return copy_fixed(at, 8);
 		case OP_BLOB:
 			return copy_blob(at, end);
+		case OP_UTF8:
+			return copy_text(at, end);
 		case OP_FIXED2:
 			return copy_fixed(at, 2);
 		case OP_FIXED1:
@@ -460,7 +475,8 @@ copy_stretch(Place *at, const Stretch *s, const char *end)
 	if (!s->blob || !VARATT_IS_SHORT(at->from))
 		return !s->value;
 	n = VARSIZE_SHORT(at->from);
-	if (n > VARHDRSZ_SHORT + BLIND_VALUE)
+	if (n > VARHDRSZ_SHORT + BLIND_VALUE ||
+		(s->text && !cdc_s3_is_plain(at->from + 1, n - VARHDRSZ_SHORT)))
 		return false;
 	*at->to = (char) (n - VARHDRSZ_SHORT);
 	memcpy(at->to + 1, at->from + 1, BLIND_VALUE);
@@ -506,8 +522,9 @@ put_value(CdcS3State *st, CdcS3Rel *rel, const CdcS3Step *step, const char *ptr)
 	switch (step->op)
 	{
 		case OP_BLOB:
+		case OP_UTF8:
 		case OP_STRING:
-			return put_varlena(st, ptr, step->op == OP_STRING);
+			return put_varlena(st, ptr, step->op != OP_BLOB);
 
 		case OP_NAME:
 			return put_string(st, ptr, strnlen(ptr, NAMEDATALEN));

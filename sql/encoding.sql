@@ -1,3 +1,43 @@
+-- Text that is none in the database's own encoding: the server does not look at
+-- what a cast without a function makes.
+CREATE CAST (bytea AS text) WITHOUT FUNCTION;
+CREATE TABLE broken (id int PRIMARY KEY, t text, v varchar, j json, n name,
+	a text[], b jsonb, note text);
+ALTER TABLE broken ALTER t SET STORAGE EXTERNAL;
+SELECT count(*) >= 0 AS consumed FROM decoded();
+INSERT INTO broken VALUES (1, 'fine', 'ärger', '"ö"', 'ü', '{ß}', '"€"', 'all');
+INSERT INTO broken VALUES (2, '\xff'::bytea::text, 'x', '1', 'n', '{}', '1', 'short');
+INSERT INTO broken VALUES (3, '\x610062'::bytea::text, 'x', '1', 'n', '{}', '1',
+	'zero');
+INSERT INTO broken VALUES (4, ('\xc3a4c3'::bytea)::text, ('\xe28228'::bytea)::text,
+	NULL, NULL, ARRAY['\xeda080'::bytea::text],
+	to_jsonb('\xf8888080'::bytea::text), 'each');
+INSERT INTO broken (id, t, note) VALUES (5, repeat('ä', 40) || '\xc0af'::bytea::text ||
+	repeat('b', 40), 'amid'), (6, repeat('abcdefgh', 20) || '\xff'::bytea::text, 'end'),
+	(7, '\xff'::bytea::text || repeat('abcdefgh', 20), 'begin');
+-- Out of line, compressed, long.
+INSERT INTO broken (id, t, v, note) VALUES
+	(8, repeat('x', 100000) || '\xff'::bytea::text, repeat('y', 100000), 'one'),
+	(9, repeat('x', 100000), repeat('y', 100000) || '\xff'::bytea::text, 'other'),
+	(10, repeat('ä', 100000), repeat('ö', 5000000), 'none');
+-- Keys, and a table of many columns.
+DELETE FROM broken WHERE id BETWEEN 8 AND 9;
+CREATE TABLE broken_key (t text PRIMARY KEY, note text);
+INSERT INTO broken_key SELECT t, note FROM broken WHERE id IN (2, 3);
+UPDATE broken_key SET note = 'changed';
+DELETE FROM broken_key WHERE note = 'changed';
+DO $$ BEGIN EXECUTE 'CREATE TABLE broken_wide (' || (SELECT string_agg(
+	format('c%s text', i), ', ') FROM generate_series(1, 40) i) || ')'; END $$;
+INSERT INTO broken_wide (c1, c2, c39) VALUES ('a', 'ä', 'b'),
+	('a', '\xe4'::bytea::text, 'b'), ('a', '\x00'::bytea::text, 'b');
+SELECT regexp_replace(regexp_replace(l, ' c\d+=null', '', 'g'),
+	'''[^'']{100,}''', '(long)', 'g') AS line FROM peeked() l WHERE l !~ '^(begin|commit)';
+-- The bytes go along: reason 1, 1 byte stored, its CRC, the byte.
+SELECT count(*) > 0 AS packets, bool_or(position('\x010100000000000000'::bytea in d) > 0)
+	AS one, bool_or(position('\x01ff'::bytea in d) > 0) AS byte,
+	bool_or(position('\x06c3a4726765'::bytea in d) > 0) AS fine FROM packets() d;
+DROP TABLE broken, broken_key, broken_wide;
+DROP CAST (bytea AS text);
 -- Databases of other encodings: UTF-8 on the wire, or withheld.
 CREATE DATABASE latin1 ENCODING 'LATIN1' LC_COLLATE 'C' LC_CTYPE 'C'
 	TEMPLATE template0;
