@@ -56,6 +56,7 @@ members(void **state)
 		assert_false(json_equals(m.name, m.escaped, "other"));
 		assert_int_equal(m.value.kind, want[i].kind);
 		assert_true(is_text(m.value.text, want[i].text));
+		assert_true(is_text(m.value.raw, i == 1 ? " -1.50e+3 " : want[i].text));
 	}
 	assert_true(m.value.escaped);
 	assert_true(json_next_member(&c, &m, &err));

@@ -154,6 +154,7 @@ skip_number(JsonCursor *c, Err *err)
 static bool
 read_value(JsonCursor *c, JsonValue *out, Err *err)
 {
+	const uint8_t *begin = c->p;
 	const uint8_t *from;
 	JsonValue v = { .kind = JSON_NULL };
 	bool ok;
@@ -191,6 +192,8 @@ read_value(JsonCursor *c, JsonValue *out, Err *err)
 			break;
 	}
 	v.text = (Slice){ from, (size_t) (c->p - from) };
+	skip_space(c);
+	v.raw = (Slice){ begin, (size_t) (c->p - begin) };
 	if (ok)
 		*out = v;
 	return ok;

@@ -38,6 +38,7 @@ typedef struct JsonValue
 	JsonKind kind;
 	bool escaped; /* a string that holds a backslash */
 	Slice text;   /* all of it, a string with its quotes */
+	Slice raw;    /* and the space around it, which a json value may have */
 } JsonValue;
 
 typedef struct JsonMember

@@ -205,8 +205,8 @@ mark_names(const Schema *s, const JsonValue *list, RecordField *row,
 		if (at < 0)
 			return unknown_name(s, v.text, err);
 		row[at].state = state;
-		if (state == FIELD_NULL_JSON)
-			row[at].value.text = slice_cstr("null");
+		if (state == FIELD_NULL_JSON && row[at].value.raw.n == 0)
+			row[at].value.text = row[at].value.raw = slice_cstr("null");
 	}
 }
 

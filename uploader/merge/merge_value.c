@@ -217,8 +217,8 @@ value_add_copy(Buf *out, const SchemaColumn *col, const JsonValue *v,
 	buf_reset(scratch);
 	if (v->kind == JSON_NULL && !null_json)
 		buf_str(out, "\\N");
-	else if (is_json(col))
-		value_add_escaped(out, v->text);
+	else if (is_json(col)) /* our lines have no space but that of values */
+		value_add_escaped(out, v->raw);
 	else if (v->kind == JSON_ARRAY)
 	{
 		ok = add_array(scratch, col, v->text, err);
