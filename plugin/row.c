@@ -9,9 +9,11 @@
  * careful one looks at every value before it writes the first byte, so that
  * the bitmaps are right, and a row too large for one frame can leave in parts.
  *
- * While a transaction in progress is streamed, an abort of it ends any
- * catalog look-up with an error.  The careful way then makes texts before it
- * writes, so that no frame is left half sent.
+ * The careful way makes texts before it writes, since one may be none in the
+ * server's encoding; and while a transaction in progress is streamed, an abort
+ * of it ends any catalog look-up with an error, which must not leave a frame
+ * half sent.  Where a row has many megabytes of them, those that are fine are
+ * made again as they are written.
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"

@@ -17,15 +17,27 @@ END $$;
 SELECT * FROM peeked('nonsense', 'x');
 INSERT INTO err VALUES (2, 2, 2, 2, 2);
 SELECT * FROM decoded();
--- An error in the middle of decoding: the slot is as usable as before.
-CREATE PUBLICATION err_p FOR TABLE err;
+-- An error in the middle of decoding, of an output function in the midst of a
+-- row: the slot is as usable as before.
+SET client_min_messages = warning;
+CREATE TYPE picky;
+CREATE FUNCTION picky_in(cstring) RETURNS picky LANGUAGE internal IMMUTABLE STRICT
+	AS 'int4in';
+CREATE FUNCTION picky_out(picky) RETURNS cstring LANGUAGE internal STABLE STRICT
+	AS 'enum_out';
+CREATE TYPE picky (INPUT = picky_in, OUTPUT = picky_out, LIKE = int);
+RESET client_min_messages;
+CREATE TABLE err_picky (id int PRIMARY KEY, p picky);
 INSERT INTO err VALUES (3);
-ALTER PUBLICATION err_p SET TABLE err WHERE (id > 1);
+BEGIN;
 INSERT INTO err VALUES (4);
-ALTER PUBLICATION err_p SET TABLE err;
-SELECT * FROM decoded('publication_names', 'err_p');
+INSERT INTO err_picky VALUES (4, '4');
+COMMIT;
+SELECT * FROM decoded();
+SELECT * FROM packets();
 ALTER TABLE err DROP COLUMN c15;
 INSERT INTO err VALUES (5);
-SELECT * FROM decoded();
-DROP PUBLICATION err_p;
-DROP TABLE err;
+SELECT * FROM decoded('exclude', 'public.err_picky');
+DROP TABLE err, err_picky;
+SET client_min_messages = warning;
+DROP TYPE picky CASCADE;
