@@ -40,8 +40,9 @@
  *	(5) A round is short: it ends after cdc_s3.read_ahead records,
  *		cdc_s3.send_bytes of output, ROUND_MS, or once the server has looked at
  *		the socket meanwhile.
- *	(6) With cdc_s3.read_ahead = 0, and on a major that this file was not
- *		checked against, nothing of the server's is touched.
+ *	(6) With cdc_s3.read_ahead = 0, where a superuser may have set that
+ *		(setting.c), and on a major that this file was not checked against,
+ *		nothing of the server's is touched.
  *
  * An error that leaves SERVER or ROUND ends the stream, and with it this state.
  * The one kind that the server catches within decoding, that of a transaction
@@ -109,7 +110,11 @@ typedef struct Ahead
 } Ahead;
 
 static Ahead ahead;
+
+#define READ_AHEAD "cdc_s3.read_ahead"
+
 static int read_ahead = AHEAD_DEFAULT;
+static bool refused; /* a value of it, so a superuser's is not known */
 
 /* ---- functions of the server that are entered ---- */
 
@@ -347,7 +352,8 @@ cdc_s3_ahead_init(CdcS3State *st)
 	LogicalDecodingContext *ctx = st->ctx;
 	MemoryContextCallback *leave;
 
-	if (!WALSENDER_CHECKED || read_ahead == 0 || ahead.state != AHEAD_OFF)
+	if (!WALSENDER_CHECKED || read_ahead == 0 || refused ||
+		ahead.state != AHEAD_OFF)
 		return;
 	leave = MemoryContextAllocZero(st->cxt, sizeof(*leave));
 	leave->func = ahead_leave;
@@ -381,10 +387,13 @@ cdc_s3_ahead_report(const CdcS3State *st)
 void
 cdc_s3_ahead_settings(void)
 {
+	CdcS3Given before = cdc_s3_setting_given(READ_AHEAD);
+
 	DefineCustomIntVariable(
-		"cdc_s3.read_ahead",
+		READ_AHEAD,
 		"WAL records that are decoded in one turn of a walsender's loop, "
 		"beside its own.",
 		"0 leaves all reading to the walsender.", &read_ahead, AHEAD_DEFAULT, 0,
 		AHEAD_MAX, PGC_SUSET, 0, NULL, NULL, NULL);
+	refused = cdc_s3_setting_refused(READ_AHEAD, before) != PGC_S_DEFAULT;
 }

@@ -64,6 +64,15 @@
 
 #define CDC_S3_PLUGIN_VERSION "1.0.0"
 
+/*
+ * The newest major release of PostgreSQL that the plugin's part in the
+ * walsender's work was checked against (doc/plugin-internals.md); off on later
+ * ones.
+ */
+#ifndef CDC_S3_CHECKED_MAJOR
+#define CDC_S3_CHECKED_MAJOR 18
+#endif
+
 /* Versions of the wire format; see the table in doc/wire-format.md. */
 #define CDC_S3_PROTO_VERSION 1 /* 1: first version */
 #define CDC_S3_PROTO_VERSION_MIN 1

@@ -15,6 +15,8 @@
 #include "utils/guc_tables.h"
 #include "utils/relcache.h"
 
+#include "cdc_s3_proto.h"
+
 #if PG_VERSION_NUM < 150000
 #error "cdc_s3 needs PostgreSQL 15 or later"
 #endif
@@ -94,9 +96,6 @@ typedef ReplOriginId RepOriginId;
  * What leans on the walsender's internals (ahead.c, deliver.c) was checked
  * against the sources up to this major, and is off on later ones.
  */
-#ifndef CDC_S3_CHECKED_MAJOR
-#define CDC_S3_CHECKED_MAJOR 18
-#endif
 #define WALSENDER_CHECKED (PG_VERSION_NUM / 10000 <= CDC_S3_CHECKED_MAJOR)
 
 #endif /* CDC_S3_COMPAT_H */

@@ -48,7 +48,10 @@
 #define SEND_BYTES_DEFAULT (8 * CDC_S3_PACKET_TARGET)
 #define SEND_BYTES_MAX (64 * CDC_S3_PACKET_TARGET)
 
+#define SEND_BYTES "cdc_s3.send_bytes"
+
 static int send_bytes = SEND_BYTES_DEFAULT;
+static bool refused; /* a value of it, so a superuser's is not known */
 
 static struct
 {
@@ -92,7 +95,7 @@ cdc_s3_deliver_init(CdcS3State *st)
 {
 	MemoryContextCallback *leave;
 
-	if (!WALSENDER_CHECKED || send_bytes == 0)
+	if (!WALSENDER_CHECKED || send_bytes == 0 || refused)
 		return;
 	leave = MemoryContextAllocZero(st->cxt, sizeof(*leave));
 	leave->func = deliver_leave;
@@ -221,9 +224,12 @@ cdc_s3_deliver_report(void)
 void
 cdc_s3_deliver_settings(void)
 {
+	CdcS3Given before = cdc_s3_setting_given(SEND_BYTES);
+
 	DefineCustomIntVariable(
-		"cdc_s3.send_bytes",
+		SEND_BYTES,
 		"Bytes of packets that a walsender gathers before it sends them.",
 		"0 leaves all sending to the server.", &send_bytes, SEND_BYTES_DEFAULT,
 		0, SEND_BYTES_MAX, PGC_SUSET, GUC_UNIT_BYTE, NULL, NULL, NULL);
+	refused = cdc_s3_setting_refused(SEND_BYTES, before) != PGC_S_DEFAULT;
 }

@@ -350,10 +350,15 @@ $r = check('--no-race', '--source.slot=another');
 like((found($r, 'warning', 'cdc_s3.allowed_tables'))[0]{what},
 	qr/public\.\*, and cdc_s3 is not preloaded/, 'a bound');
 complete($r, 'a bound');
+# How far the plugin takes part in the walsender's work.
+is((found($r, 'ok', 'read-ahead'))[0]{what}, 'on', 'the plugin reads ahead');
+$source->conf("cdc_s3.read_ahead = 0");
 $source->conf("shared_preload_libraries = 'cdc_s3'");
 $source->restart;
 $r = check('--no-race', '--source.slot=another');
 is((found($r, 'ok', 'cdc_s3.allowed_tables'))[0]{what}, 'public.*', 'preloaded');
+like((found($r, 'ok', 'read-ahead'))[0]{what}, qr/off by cdc_s3\.read_ahead = 0/,
+	'unless a superuser turned that off');
 $source->conf("shared_preload_libraries = ''");
 $source->restart;
 $source->psql('postgres', q{alter database postgres set cdc_s3.allowed_tables = 'orders'});

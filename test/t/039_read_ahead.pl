@@ -244,17 +244,27 @@ for my $bad ('-1', '65537', 'many')
 	isnt($r->{code}, 0, "cdc_s3.read_ahead = $bad is refused");
 	like($r->{err}, qr/"cdc_s3\.read_ahead"/, 'by name');
 }
-sql('create role reader login replication');
-$r = capture(
-	[
-		CdcS3::Cluster::program('pg_recvlogical'), '-d',
-		$source->conninfo('postgres', user => 'reader'),
-		'-S', 's', '--start', '--no-loop', '-f', '-', "--endpos=$to", '-o', 'format=text'
-	],
-	env => { PGOPTIONS => '-c cdc_s3.read_ahead=0' },
-	timeout => 60);
-like($source->log_text, qr/permission denied to set parameter "cdc_s3\.read_ahead"/,
-	'it is for superusers');
+# A client that may not set it cannot turn on what a superuser turned off.
+sql('create role reader login replication; alter role reader set log_min_messages = debug1');
+sql("alter role reader set $_ = 0") for qw(cdc_s3.read_ahead cdc_s3.send_bytes);
+for my $options ('', '-c cdc_s3.read_ahead=4096 -c cdc_s3.send_bytes=100000')
+{
+	report($source, $_) for qw(read put);
+	$r = capture(
+		[
+			CdcS3::Cluster::program('pg_recvlogical'), '-d',
+			$source->conninfo('postgres', user => 'reader'),
+			'-S', 's', '--start', '--no-loop', '-f', '-', "--endpos=$to", '-o', 'format=text'
+		],
+		env => { PGOPTIONS => $options },
+		timeout => 60);
+	is($r->{code}, 0, "a plain role with '$options'") or diag $r->{err};
+	$source->wait_for_free_slot('s');
+	is_deeply([ map { report($source, $_) } qw(read put) ], [ undef, undef ],
+		'what a superuser turned off is off');
+}
+like($source->log_text, qr/permission denied to set parameter "$_"/, "$_ is for superusers")
+  for qw(cdc_s3.read_ahead cdc_s3.send_bytes);
 
 # ---- WAL that is flushed, and withheld ----
 

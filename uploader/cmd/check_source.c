@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "cdc_s3_proto.h"
 #include "cmd/check.h"
 
 #define TEXT_MAX_BYTES 4096
@@ -203,6 +204,36 @@ check_allowed_tables(Check *c)
 	}
 	buf_done(&preloaded);
 	buf_done(&value);
+}
+
+/* How far the plugin takes part in the walsender's work. */
+static void
+check_read_ahead(Check *c)
+{
+	static const char name[] = "read-ahead";
+	static const char sql[] =
+		"SELECT coalesce(string_agg(n || ' = 0', ', ' ORDER BY n), '') "
+		"FROM (VALUES ('cdc_s3.read_ahead'), ('cdc_s3.send_bytes')) s(n) "
+		"WHERE pg_catalog.current_setting(n, true) ~ '^ *0+ *(B|kB|MB)? *$'";
+	Buf off;
+
+	if (PQserverVersion(c->conn) / 10000 > CDC_S3_CHECKED_MAJOR)
+	{
+		check_ok(c, name,
+				 "off: the plugin was not checked against this release; a "
+				 "backlog takes longer");
+		return;
+	}
+	buf_init(&off, TEXT_MAX_BYTES);
+	if (check_text(c, name, sql, &off))
+	{
+		if (off.n == 0)
+			check_ok(c, name, "on");
+		else
+			check_ok(c, name, "off by %s; a backlog takes longer",
+					 buf_cstr(&off));
+	}
+	buf_done(&off);
 }
 
 /* used of max, and how many more we need. */
@@ -444,6 +475,7 @@ check_source(Check *c)
 	check_wal_kept(c);
 	check_encoding(c);
 	check_allowed_tables(c);
+	check_read_ahead(c);
 	if (!source_connect_replication(conninfo, c->conn, &c->replication, &err))
 	{
 		c->replication = NULL;
