@@ -23,15 +23,18 @@ our @EXPORT_OK = qw(store_tool build_tool);
 my $top = abs_path(dirname(__FILE__) . '/../../..');
 my %programs;
 
-# A program of test/tools, built against the objects of the sidecar.
+# A program of test/tools, built against the objects of the sidecar, and other
+# files there that belong to it.
 sub build_tool
 {
-	my ($name) = @_;
+	my ($name, @more) = @_;
 	return $programs{$name} if $programs{$name};
 	my $file = temp_folder() . "/$name";
 	my $build = "make -s -C uploader libcdc.a && "
-	  . "cc -O1 -g -std=c11 -D_GNU_SOURCE -pthread -Iuploader -o $file "
-	  . "test/tools/$name.c uploader/libcdc.a "
+	  . "cc -O1 -g -std=c11 -D_GNU_SOURCE -pthread -Iuploader -Iplugin "
+	  . "\$(make -s -C uploader cflags) -o $file "
+	  . join(' ', map { "test/tools/$_.c" } $name, @more)
+	  . ' uploader/libcdc.a '
 	  . "\$(make -s -C uploader libs)";
 	my $r = capture([ 'sh', '-c', $build ], cwd => $top);
 	croak "$name was not built:\n$r->{out}$r->{err}" if $r->{code};

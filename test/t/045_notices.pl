@@ -1,0 +1,89 @@
+#-------------------------------------------------------------------------
+# The server may send a notice at any time, also while a row is put together:
+# an output function warns, or the client has asked for debug messages.  A notice
+# may come before what was decoded earlier; rows are whole, in order, and come
+# once, long ones in parts among them.
+#-------------------------------------------------------------------------
+use strict;
+use warnings;
+use Test::More;
+
+use CdcS3::Packets qw(packets);
+use CdcS3::Test;
+use CdcS3::WalClient qw(wal_client frames);
+
+my $source = new_cluster('source', conf => [ 'autovacuum = off', 'max_replication_slots = 20' ])->start;
+
+sub sql { return $source->psql('postgres', $_[0]) }
+
+# What XML's output function cannot parse, it warns of and passes on.
+sql(<<'SQL');
+set client_min_messages = error;
+create type noisy;
+create function noisy_in(cstring) returns noisy language internal immutable strict as 'textin';
+create function noisy_out(noisy) returns cstring language internal immutable strict as 'xml_out';
+create type noisy (input = noisy_in, output = noisy_out, like = text, storage = external);
+create table n (id bigint primary key, before text, v noisy, after text);
+alter table n alter before set storage external, alter after set storage external;
+select pg_create_logical_replication_slot('s', 'cdc_s3');
+create procedure fill(low integer, high integer, bytes integer) language plpgsql as $$
+begin
+	for i in low .. high loop
+		execute format('insert into n values (%s, %L, %L, %L)', i,
+			repeat('b', i * 7 % bytes),
+			case when i % 10 = 5 then '<?xml bad' else 'quiet ' || i end,
+			repeat('a', i * 13 % bytes));
+		if i % 3 <> 1 then
+			commit;
+		end if;
+	end loop;
+end $$;
+SQL
+
+# Short rows, some that fill a packet, and some that come in parts, with the
+# warning first, in the middle and last.
+sql('call fill(1, 2000, 50)');
+sql('call fill(2001, 2400, 70000)');
+sql($_) for (
+	"insert into n values (2401, repeat('b', 9000000), '<?xml bad', 'short')",
+	"insert into n values (2402, 'short', '<?xml bad', repeat('a', 9000000))",
+	"insert into n values (2403, repeat('b', 20000000), '<?xml bad', repeat('a', 20000000))",
+	"set client_min_messages = error;"
+	  . " insert into n select 2404, 'short', ('<?xml bad' || repeat('v', 20000000))::noisy, 'short'",
+	"insert into n values (2405, 'the', 'quiet', 'last')");
+sql('call fill(2406, 3000, 300)');
+my $end = sql('select pg_current_wal_flush_lsn()');
+my $commits = sql('select count(distinct xmin::text) from n');
+
+my %asked = (
+	'an output function that warns' => '',
+	'one that warns, for a client that wants no warnings' => '-c client_min_messages=error',
+	'debug messages' => '-c client_min_messages=debug5',
+	'debug messages, and none read ahead' => '-c client_min_messages=debug5 -c cdc_s3.read_ahead=0',
+	'an output function that warns, and none read ahead' => '-c cdc_s3.read_ahead=0');
+my $first;
+for my $what (sort keys %asked)
+{
+	sql("select pg_copy_logical_replication_slot('s', 'copy')");
+	my $out = temp_folder() . '/out';
+	my $r = wal_client(
+		via => $source->conninfo('postgres'),
+		slot => 'copy',
+		options => $asked{$what},
+		until => $end,
+		out => $out,
+		raw => "$out.raw");
+	is($r->{code}, 0, "$what: all packets are whole and right") or diag $r->{err};
+	my %n = frames($out);
+	is($n{I}, 3000, 'all rows');
+	is($n{C}, $commits, 'and commits');
+	my (undef, $ids) = packets(slurp("$out.raw"));
+	is_deeply($ids, [ 1 .. 3000 ], 'each once, in order');
+	$first //= slurp($out);
+	ok(slurp($out) eq $first, 'and the same as before');
+	ok($source->wait_for_free_slot('copy'), 'the walsender ends');
+	sql("select pg_drop_replication_slot('copy')");
+}
+like($source->log_text, qr/WARNING:  invalid XML/, 'it did warn');
+
+done_testing();
