@@ -16,7 +16,12 @@ my $source = new_cluster('source', conf => [ 'autovacuum = off', 'max_replicatio
 
 sub sql { return $source->psql('postgres', $_[0]) }
 
-# What XML's output function cannot parse, it warns of and passes on.
+# What XML's output function cannot parse, it warns of and passes on.  Labels are
+# looked up one by one, and a catalog cache tells that it grows.
+my $labels = join ', ', map { "'$_'" } 0 .. 999;
+sql(<<"SQL");
+create type label as enum ($labels);
+SQL
 sql(<<'SQL');
 set client_min_messages = error;
 create type noisy;
@@ -26,6 +31,14 @@ create type noisy (input = noisy_in, output = noisy_out, like = text, storage = 
 create table n (id bigint primary key, before text, v noisy, after text);
 alter table n alter before set storage external, alter after set storage external;
 select pg_create_logical_replication_slot('s', 'cdc_s3');
+create table e (id bigint primary key, l label);
+create procedure label(high integer) language plpgsql as $$
+begin
+	for i in 1 .. high loop
+		execute format('insert into e values (%s, %L)', i, i % 1000);
+		commit;
+	end loop;
+end $$;
 create procedure fill(low integer, high integer, bytes integer) language plpgsql as $$
 begin
 	for i in low .. high loop
@@ -52,38 +65,46 @@ sql($_) for (
 	  . " insert into n select 2404, 'short', ('<?xml bad' || repeat('v', 20000000))::noisy, 'short'",
 	"insert into n values (2405, 'the', 'quiet', 'last')");
 sql('call fill(2406, 3000, 300)');
+sql('call label(3000)');
 my $end = sql('select pg_current_wal_flush_lsn()');
-my $commits = sql('select count(distinct xmin::text) from n');
 
+my $debug = '-c log_min_messages=debug1 -c client_min_messages';
+my $alone = '-c cdc_s3.read_ahead=0';
 my %asked = (
-	'an output function that warns' => '',
-	'one that warns, for a client that wants no warnings' => '-c client_min_messages=error',
-	'debug messages' => '-c client_min_messages=debug5',
-	'debug messages, and none read ahead' => '-c client_min_messages=debug5 -c cdc_s3.read_ahead=0',
-	'an output function that warns, and none read ahead' => '-c cdc_s3.read_ahead=0');
-my $first;
+	'an output function that warns' => [ n => '' ],
+	'one that warns, for a client that wants no warnings' => [ n => '-c client_min_messages=error' ],
+	'one that warns, among debug messages' => [ n => "$debug=debug5" ],
+	'one that warns, and none read ahead' => [ n => $alone ],
+	'labels' => [ e => '' ],
+	'labels, and debug messages' => [ e => "$debug=debug1" ],
+	'labels, and all debug messages' => [ e => "$debug=debug5" ],
+	'labels, debug messages, and none read ahead' => [ e => "$debug=debug1 $alone" ]);
+my %first;
 for my $what (sort keys %asked)
 {
+	my ($table, $options) = @{ $asked{$what} };
 	sql("select pg_copy_logical_replication_slot('s', 'copy')");
 	my $out = temp_folder() . '/out';
 	my $r = wal_client(
 		via => $source->conninfo('postgres'),
 		slot => 'copy',
-		options => $asked{$what},
+		with => "tables 'public.$table'",
+		options => $options,
 		until => $end,
 		out => $out,
 		raw => "$out.raw");
 	is($r->{code}, 0, "$what: all packets are whole and right") or diag $r->{err};
 	my %n = frames($out);
 	is($n{I}, 3000, 'all rows');
-	is($n{C}, $commits, 'and commits');
+	is($n{C}, sql("select count(distinct xmin::text) from $table"), 'and commits');
 	my (undef, $ids) = packets(slurp("$out.raw"));
 	is_deeply($ids, [ 1 .. 3000 ], 'each once, in order');
-	$first //= slurp($out);
-	ok(slurp($out) eq $first, 'and the same as before');
+	$first{$table} //= slurp($out);
+	ok(slurp($out) eq $first{$table}, 'and the same as before');
 	ok($source->wait_for_free_slot('copy'), 'the walsender ends');
 	sql("select pg_drop_replication_slot('copy')");
 }
-like($source->log_text, qr/WARNING:  invalid XML/, 'it did warn');
+my %said = map { $_ => 1 } $source->log_text =~ /(?:WARNING|DEBUG):  (could not parse XML|rehashing)/g;
+is_deeply([ sort keys %said ], [ 'could not parse XML', 'rehashing' ], 'there were such notices');
 
 done_testing();

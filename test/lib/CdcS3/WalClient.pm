@@ -45,7 +45,7 @@ sub frames
 	open my $f, '<', $file or die "$file: $!\n";
 	while (<$f>)
 	{
-		my ($type, $of, $flags) = /^(.)(?::(.))? (\d+)/ or die "$file:$.: $_";
+		my ($type, $of, $flags) = /^(.)(?::(.))? (\d+)/ or last; # cut
 		$n{ $of // $type }++ if !defined $of || $flags & 1;
 	}
 	close $f;
