@@ -84,6 +84,7 @@ typedef struct Client
 	char server_started[TEXT_MAX];
 	uint64_t random;
 
+	int64_t began_ms;
 	Lsn confirmed;
 	Lsn end; /* 0: not known yet */
 	int64_t heard_ms;
@@ -91,6 +92,7 @@ typedef struct Client
 
 	/* The connection. */
 	int timeout_ms; /* its wal_sender_timeout */
+	bool unwarned;  /* it gets no notices */
 	bool silent;    /* it answers nothing from now on */
 	bool excused;   /* we did something that may end it */
 	bool cancelled; /* an error may come */
@@ -128,6 +130,14 @@ static uint64_t
 magnitude(Client *c, int bits)
 {
 	return chance(c, UINT64_C(2) << chance(c, (uint64_t) bits));
+}
+
+/* What is done and when, for whoever wonders why a run failed. */
+static void
+tell(const Client *c, const char *what)
+{
+	printf("%" PRId64 " ms, pid %d: %s\n", clock_mono_ms() - c->began_ms,
+		   c->conn ? PQbackendPID(c->conn) : 0, what);
 }
 
 /* ---- the ordinary connection ---- */
@@ -421,7 +431,10 @@ do_terminate(Client *c, Err *err)
 	return WENT_ON;
 }
 
-/* Answer nothing; at times, read nothing either. */
+/*
+ * Answer nothing; at times, read nothing either.  A server that warns its
+ * client waits for it to read, without a limit.
+ */
 static Went
 do_silence(Client *c, Err *err)
 {
@@ -431,7 +444,7 @@ do_silence(Client *c, Err *err)
 	if (c->timeout_ms == 0)
 		return WENT_ON;
 	c->silent = true;
-	if (chance(c, 2))
+	if (!c->unwarned)
 		return WENT_ON;
 	while (ask_about_walsender(
 		c, "select pid from pg_stat_activity where pid = %d", pid))
@@ -448,22 +461,24 @@ do_silence(Client *c, Err *err)
 static Went
 do_reload(Client *c, Err *err)
 {
-	static const int limits[] = { 0, 1, 32, 1024 };
-	char sql[TEXT_MAX];
+	static const char *const settings[] = {
+		"cpu_tuple_cost = 1",        "cpu_tuple_cost = 2",
+		"cdc_s3.read_ahead = 0",     "cdc_s3.read_ahead = 1",
+		"cdc_s3.read_ahead = 32",    "cdc_s3.send_bytes = 0",
+		"cdc_s3.send_bytes = 10000", "cdc_s3.send_bytes = 4000000",
+	};
+	char *sql;
 	char done[TEXT_MAX];
 
 	(void) err;
 	(void) ask_server(c, "load 'cdc_s3'", done);
 	if (chance(c, 2))
-		(void) snprintf(sql, sizeof(sql),
-						"alter system set cpu_tuple_cost = %d",
-						(int) chance(c, 100));
+		sql = xasprintf("alter system set %s", settings[chance(c, 8)]);
 	else
-		(void) snprintf(sql, sizeof(sql),
-						"alter system set cdc_s3.read_ahead = %d",
-						limits[chance(c, 4)]);
+		sql = xstrdup("alter system reset all");
 	(void) ask_server(c, sql, done);
 	(void) ask_server(c, "select pg_reload_conf()", done);
+	free(sql);
 	return WENT_ON;
 }
 
@@ -564,6 +579,7 @@ act(Client *c, Err *err)
 	if (!a)
 		return WENT_ON;
 	a->done++;
+	tell(c, a->name);
 	return a->run(c, err);
 }
 
@@ -723,6 +739,7 @@ end_stream(Client *c, bool *again, Err *err)
 	*again = false;
 	if (!take_results(c, text, err))
 		return false;
+	tell(c, text[0] ? text : "the stream has ended");
 	if (PQstatus(c->conn) != CONNECTION_OK)
 		return excuse(c, "in a stream", text, err);
 	if (text[0] && !was_cancelled(c, text))
@@ -737,11 +754,14 @@ end_stream(Client *c, bool *again, Err *err)
 
 /* ---- its beginning ---- */
 
-/* A window that is soon full; a Unix socket has none of its own. */
+/*
+ * A window that is soon full, though not below two packets of the loopback:
+ * those would go by the persist timer.  A Unix socket has none of its own.
+ */
 static void
 narrow(Client *c)
 {
-	int bytes = (int) magnitude(c, 16);
+	int bytes = 1 << 17;
 
 	(void) setsockopt(PQsocket(c->conn), SOL_SOCKET, SO_RCVBUF, &bytes,
 					  sizeof(bytes));
@@ -758,19 +778,21 @@ static void
 choose_settings(Client *c)
 {
 	static const int timeouts[] = { 0, 0, 1000, 2000, 3000 };
-	static const char *const levels[] = { "notice", "notice", "debug1",
+	static const char *const levels[] = { "error", "notice", "debug1",
 										  "debug5" };
-	char *settings;
+	Buf settings;
+	uint64_t level = chance(c, 4);
 
-	c->timeout_ms = 0;
+	c->timeout_ms = c->o->seed ? timeouts[chance(c, 5)] : 0;
+	c->unwarned = level == 0;
+	buf_init(&settings, TEXT_MAX);
+	buf_printf(&settings, "-c wal_sender_timeout=%d", c->timeout_ms);
 	if (c->o->seed)
-		c->timeout_ms = timeouts[chance(c, 5)];
-	settings = xasprintf("-c wal_sender_timeout=%d %s%s %s", c->timeout_ms,
-						 c->o->seed ? "-c client_min_messages=" : "",
-						 c->o->seed ? levels[chance(c, 4)] : "",
-						 c->o->settings ? c->o->settings : "");
-	(void) setenv("PGOPTIONS", settings, 1);
-	free(settings);
+		buf_printf(&settings, " -c client_min_messages=%s", levels[level]);
+	if (c->o->settings)
+		buf_printf(&settings, " %s", c->o->settings);
+	(void) setenv("PGOPTIONS", buf_cstr(&settings), 1);
+	buf_done(&settings);
 }
 
 static bool
@@ -862,6 +884,7 @@ begin_stream(Client *c)
 	c->keepalive = 0;
 	c->nibbles = 0;
 	wal_check_stream(c->check, c->confirmed);
+	tell(c, "a stream begins");
 }
 
 /*
@@ -1015,6 +1038,7 @@ main(int argc, char **argv)
 	bool ok;
 
 	(void) signal(SIGPIPE, SIG_IGN);
+	(void) setvbuf(stdout, NULL, _IOLBF, 0);
 	if (!parse_options(argc, argv, &o) || !parse_positions(&c))
 		return 2;
 	out = fopen(o.out, "w");
@@ -1024,6 +1048,7 @@ main(int argc, char **argv)
 		perror(out ? o.raw : o.out);
 		return 2;
 	}
+	c.began_ms = clock_mono_ms();
 	c.check = wal_check_new(out, raw, c.confirmed);
 	ok = run(&c, &err);
 	print_counts(&c);
