@@ -327,7 +327,7 @@ drain(Client *c, Err *err)
 
 /* ---- what it does ---- */
 
-/* Read nothing until the walsender waits for that, or has nothing to send. */
+/* Read nothing until the walsender waits for that, or for WAL. */
 static Went
 do_wait(Client *c, Err *err)
 {
@@ -337,7 +337,7 @@ do_wait(Client *c, Err *err)
 	for (int i = 0; i < 100; i++)
 	{
 		if (!ask_about_walsender(c,
-								 "select wait_event ~* 'WalSender_?WriteData'"
+								 "select wait_event like 'WalSender%'"
 								 " from pg_stat_activity where pid = %d",
 								 waits) ||
 			waits[0] == 't')
@@ -527,7 +527,7 @@ plan(Client *c)
 static struct Action *
 choose(Client *c)
 {
-	bool calm = c->fruitless > FRUITLESS_MAX || c->left <= 0;
+	bool calm = c->fruitless > FRUITLESS_MAX;
 
 	for (;;)
 	{
@@ -568,7 +568,7 @@ act(Client *c, Err *err)
 
 	if (c->script)
 		a = scripted(c);
-	else if (c->o->seed &&
+	else if (c->o->seed && c->left > 0 &&
 			 (c->bytes >= c->act_bytes || clock_mono_ms() >= c->act_ms))
 	{
 		a = choose(c);
