@@ -96,6 +96,7 @@ typedef struct Client
 	bool silent;    /* it answers nothing from now on */
 	bool excused;   /* we did something that may end it */
 	bool cancelled; /* an error may come */
+	bool over;      /* it has ended, though libpq may not know */
 	int ended;      /* streams that ended in, or behind, a CopyDone */
 
 	/* The stream. */
@@ -444,7 +445,7 @@ do_silence(Client *c, Err *err)
 	if (c->timeout_ms == 0)
 		return WENT_ON;
 	c->silent = true;
-	if (!c->unwarned)
+	if (!c->unwarned || c->cancelled)
 		return WENT_ON;
 	while (ask_about_walsender(
 		c, "select pid from pg_stat_activity where pid = %d", pid))
@@ -655,6 +656,22 @@ stream(Client *c, bool *done, Err *err)
 
 /* ---- its end ---- */
 
+/*
+ * The text of an error, "" if it is none, and whether the connection is at its
+ * end: libpq's own messages have no severity.
+ */
+static void
+take_error(Client *c, const PGresult *res, char *text)
+{
+	const char *severity =
+		PQresultErrorField(res, PG_DIAG_SEVERITY_NONLOCALIZED);
+
+	(void) snprintf(text, TEXT_MAX, "%s", PQresultErrorMessage(res));
+	if (PQstatus(c->conn) != CONNECTION_OK ||
+		(text[0] && (!severity || strcmp(severity, "ERROR") != 0)))
+		c->over = true;
+}
+
 /* Take all results; the last error's text is kept, "" if there was none. */
 static bool
 take_results(Client *c, char *text, Err *err)
@@ -677,10 +694,13 @@ take_results(Client *c, char *text, Err *err)
 		if (!res)
 			return true;
 		if (PQresultStatus(res) == PGRES_FATAL_ERROR)
-			(void) snprintf(text, TEXT_MAX, "%s", PQresultErrorMessage(res));
+			take_error(c, res, text);
 		PQclear(res);
 		if (PQstatus(c->conn) != CONNECTION_OK)
+		{
+			c->over = true;
 			return true;
+		}
 	}
 }
 
@@ -719,14 +739,14 @@ second_command(Client *c, bool *again, Err *err)
 		PGresult *res = PQexec(c->conn, "IDENTIFY_SYSTEM");
 
 		*again = PQresultStatus(res) == PGRES_TUPLES_OK;
-		(void) snprintf(text, sizeof(text), "%s", PQresultErrorMessage(res));
+		take_error(c, res, text);
 		PQclear(res);
 		if (*again)
 			return true;
 		if (!was_cancelled(c, text))
 			break;
 	}
-	if (PQstatus(c->conn) != CONNECTION_OK)
+	if (c->over)
 		return excuse(c, "at a second command", text, err);
 	return err_set(err, ERR_SOURCE, 0, "a second command fails: %s", text);
 }
@@ -740,15 +760,10 @@ end_stream(Client *c, bool *again, Err *err)
 	if (!take_results(c, text, err))
 		return false;
 	tell(c, text[0] ? text : "the stream has ended");
-	if (PQstatus(c->conn) != CONNECTION_OK)
+	if (c->over || PQstatus(c->conn) != CONNECTION_OK)
 		return excuse(c, "in a stream", text, err);
 	if (text[0] && !was_cancelled(c, text))
-	{
-		/* A message of FATAL, before the end of the connection is seen. */
-		if (c->excused && strstr(text, "terminating connection"))
-			return true;
-		return excuse(c, "by an error", text, err);
-	}
+		return err_set(err, ERR_SOURCE, 0, "a stream fails: %s", text);
 	return second_command(c, again, err);
 }
 
@@ -801,7 +816,7 @@ connect_walsender(Client *c, Err *err)
 	int64_t until = clock_mono_ms() + HANGS_MS;
 	char started[TEXT_MAX];
 
-	c->silent = c->excused = c->cancelled = false;
+	c->silent = c->excused = c->cancelled = c->over = false;
 	c->ended = 0;
 	for (;;)
 	{
@@ -854,11 +869,11 @@ start_stream(Client *c, bool *again, Err *err)
 		PGresult *res = PQexec(c->conn, sql);
 
 		started = PQresultStatus(res) == PGRES_COPY_BOTH;
-		(void) snprintf(text, sizeof(text), "%s", PQresultErrorMessage(res));
+		take_error(c, res, text);
 		PQclear(res);
 		if (started)
 			break;
-		*again = PQstatus(c->conn) != CONNECTION_OK;
+		*again = c->over;
 		if (*again)
 			ok = excuse(c, "at START_REPLICATION", text, err);
 		else if ((!strstr(text, " is active for PID") &&
