@@ -105,6 +105,9 @@ for my $what (sort keys %asked)
 	sql("select pg_drop_replication_slot('copy')");
 }
 my %said = map { $_ => 1 } $source->log_text =~ /(?:WARNING|DEBUG):  (could not parse XML|rehashing)/g;
-is_deeply([ sort keys %said ], [ 'could not parse XML', 'rehashing' ], 'there were such notices');
+# A server that is built without libxml has no output function that warns.
+my $warns = CdcS3::Cluster::pg_config('configure') =~ /libxml/;
+is_deeply([ sort keys %said ], [ $warns ? 'could not parse XML' : (), 'rehashing' ],
+	'there were such notices');
 
 done_testing();
