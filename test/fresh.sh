@@ -81,6 +81,7 @@ client_environment()
 mount_all()
 {
 	local root=$1 d
+	mount --bind "$root" "$root" # a test has a name space of its own for mounts
 	mount -t tmpfs -o mode=755 dev "$root/dev"
 	mkdir "$root/dev/pts" "$root/dev/shm"
 	for d in null zero full random urandom tty; do
