@@ -113,7 +113,7 @@ sub take
 sub let_it_wait
 {
 	my ($r) = @_;
-	return $source->poll_until('postgres', <<"SQL", 20);
+	return $source->poll_until('postgres', <<"SQL", 120);
 select exists (select from pg_stat_activity a join pg_replication_slots on active_pid = pid
 	where slot_name = '$r->{slot}' and a.wait_event ~* 'WalSender_?WriteData')
 SQL
