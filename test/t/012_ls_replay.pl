@@ -153,13 +153,13 @@ for my $case (
 {
 	put($case->[1]);
 	$r = $cdc->on_lake('replay');
-	is($r->{code}, 1, "object $case->[0]: exit code");
+	is($r->{code}, 3, "object $case->[0]: exit code");
 	like($r->{err}, qr/^cdc-s3: [^\n]*\Q$object->{key}\E[^\n]*\n\z/,
 		"object $case->[0]: named in one line");
 }
 unlink $path or die $!;
 $r = $cdc->on_lake('replay');
-isnt($r->{code}, 0, 'object missing: exit code');
+is($r->{code}, 3, 'object missing: exit code');
 like($r->{err}, qr/\Q$object->{key}\E/, 'object missing: named');
 
 done_testing();

@@ -71,8 +71,30 @@ $cdc->{source} = $other;
 stops_with_gap('other system', $cdc,
 	qr/\Q$entry->{source}{system_identifier}\E/);
 
+# Entries of the log are gone; init writes nothing into what is left of it.
+$cdc = lake('holes');
+for (1 .. 3)
+{
+	my $run = $cdc->start;
+	$cdc->wait_durable or die $run->errors;
+	$run->stop('TERM', 60);
+	$source->psql('postgres', 'insert into t select coalesce(max(id), 0) + 1 from t');
+}
+my @files = $cdc->entry_files;
+for my $gone ([0], [ 0, 1 ], [ 1, 2 ])
+{
+	rename $files[$_], "$files[$_].kept" for @$gone;
+	stops_with_gap("entries @$gone gone", $cdc, qr/entry $gone->[0] of the commit log is missing/);
+	my @left = $cdc->entry_files;
+	my $r = $cdc->call('init');
+	is($r->{code}, 3, "entries @$gone gone: init: exit code 3");
+	like($r->{err}, qr/entry $gone->[0] of the commit log is missing, but there is an entry $#files/,
+		"entries @$gone gone: init says so");
+	is_deeply([ $cdc->entry_files ], \@left, "entries @$gone gone: init writes nothing");
+	rename "$files[$_].kept", $files[$_] for @$gone;
+}
+
 # And with all as it was, run goes on.
-$cdc->{source} = $source;
 my $run = $cdc->start;
 ok($cdc->wait_durable, 'with the right server run goes on')
   or diag $run->errors;

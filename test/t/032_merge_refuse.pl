@@ -159,8 +159,58 @@ close $f;
 is(merge()->{code}, 0, 'with all in its place it merges');
 is(psql('select count(*) from t'), 3, 'all of it');
 
+# ---- a log with holes, or with a digit that is wrong ----
+sub log_file { return sprintf '%s/_cdc/log/%020d.json', $folder, $_[0] }
+
+sub no_log
+{
+	my ($says, $name) = @_;
+	refused(3, $says, "merge: $name");
+	for my $command ('ls', 'replay')
+	{
+		my $r = run_cdc($command, "--store.url=file://$folder");
+		is($r->{code}, 3, "$command: $name: exit 3");
+		like($r->{err}, $says, "$command: $name: says what");
+	}
+	return;
+}
+fresh();
+$t = table();
+entry([ [ $t, 'i', { id => $_, v => '"a"', n => 1 } ] ]) for 1 .. 9;
+for my $hole ([ 0, 0 ], [ 0, 8 ], [ 1, 1 ], [ 3, 4 ], [ 2, 7 ], [ 8, 8 ])
+{
+	my ($from, $to) = @$hole;
+	my @files = map { log_file($_) } $from .. $to;
+	rename $_, "$_.kept" for @files;
+	no_log(qr/entry $from of the commit log is missing, but there is an entry 9/,
+		"entries $from to $to are gone");
+	rename "$_.kept", $_ for @files;
+}
+is(psql("select to_regclass('public.t') is null"), 't', 'nothing was merged');
+is(merge('--until=0/4000')->{code}, 0, 'merge of the first two');
+rename log_file($_), log_file($_) . '.kept' for 3 .. 6;
+refused(3, qr/entry 3 .*missing, but there is an entry 9/, 'a hole behind the position');
+rename log_file($_) . '.kept', log_file($_) for 3 .. 6;
+my $entry = slurp(log_file(3));
+srand 14;
+for my $try (1 .. 12)
+{
+	my @digits = grep { substr($entry, $_, 1) =~ /[0-9]/ } 0 .. length($entry) - 1;
+	my $at = $digits[ rand @digits ];
+	my $bad = $entry;
+	substr($bad, $at, 1) = (substr($bad, $at, 1) + 1 + int rand 9) % 10;
+	$lake->write_file(sprintf('_cdc/log/%020d.json', 3), $bad);
+	refused(3, qr/log entry "_cdc\/log\/0+3\.json": its checksum is not/, "a wrong digit at $at");
+}
+no_log(qr/0+3\.json": its checksum is not that of its content/, 'a wrong digit');
+$lake->write_file(sprintf('_cdc/log/%020d.json', 3), $entry =~ s/,\n"crc32c":"\w+"}\n\z/}\n/r =~ s/"version":2/"version":1/r);
+refused(3, qr/its checksum is not that.*begin a new lake/, 'an entry of a release without checksums');
+$lake->write_file(sprintf('_cdc/log/%020d.json', 3), $entry);
+is(merge()->{code}, 0, 'with all in its place it merges');
+is(psql('select count(*) from t'), 9, 'all of it');
+
 # ---- two at the same time ----
-entry([ [ $t, 'i', { id => $_, v => '"a"', n => 1 } ] ]) for 4 .. 8;
+entry([ [ $t, 'i', { id => $_, v => '"a"', n => 1 } ] ]) for 10 .. 14;
 my @both = map {
 	spawn(
 		cmd => [ CdcS3::Sidecar::program(), 'merge', '--until=now', "--store.url=file://$folder",
@@ -171,7 +221,7 @@ my @both = map {
 $_->wait(60) for @both;
 like(join('', map { slurp("$folder/out$_") } 1, 2), qr/5 inserted/, 'one of two merges does it');
 like(join('', map { slurp("$folder/out$_") } 1, 2), qr/nothing to merge/, 'and the other has nothing to do');
-is(psql('select count(*) from t'), 8, 'once');
+is(psql('select count(*) from t'), 14, 'once');
 
 # ---- killed in the middle ----
 entry([ map { [ $t, 'i', { id => 100 + $_, v => '"kill"', n => 1 } ] } 1 .. 3000 ]);

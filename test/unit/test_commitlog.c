@@ -40,7 +40,8 @@ typedef struct FakeStore
 	int n;
 	char *keys[MAX_OBJECTS];
 	Buf bodies[MAX_OBJECTS];
-	int puts, gets, heads;
+	int puts, gets, heads, lists;
+	bool late; /* the listing lacks the last two: they came meanwhile */
 	const char *fate_key; /* the next put or get of this key … */
 	Fate put_fate;        /* … has this fate, once */
 	Fate get_fate;
@@ -132,9 +133,34 @@ fake_head(Store *s, const char *key, int64_t *out_bytes, Err *err)
 	return true;
 }
 
-static const StoreOps fake_ops = {
-	.name = "fake", .put = fake_put, .get = fake_get, .head = fake_head
-};
+/* Pages of 7, the latest first: no order is to be relied on. */
+static bool
+fake_list(Store *s, const char *prefix, Buf *cursor, StoreListFn fn, void *arg,
+		  Err *err)
+{
+	FakeStore *f = (FakeStore *) s;
+	int n = cursor->n > 0 ? atoi(buf_cstr(cursor)) : f->n - 2 * f->late;
+
+	(void) err;
+	f->lists++;
+	buf_reset(cursor);
+	for (int i = n - 1; i >= 0 && i >= n - 7; i--)
+	{
+		StoreItem item = { f->keys[i], (int64_t) f->bodies[i].n };
+
+		if (strncmp(item.key, prefix, strlen(prefix)) == 0)
+			(void) fn(&item, arg);
+	}
+	if (n > 7)
+		buf_printf(cursor, "%d", n - 7);
+	return true;
+}
+
+static const StoreOps fake_ops = { .name = "fake",
+								   .put = fake_put,
+								   .get = fake_get,
+								   .head = fake_head,
+								   .list = fake_list };
 
 static FakeStore *
 fake_new(void)
@@ -205,23 +231,14 @@ last_seq(Store *s, int64_t hint)
 	return seq;
 }
 
-/* Logs of 0 to 40 entries, each hint; and not a request more than needed. */
+/* Logs of 0 to 40 entries, each hint. */
 static void
-check_last(Store *s, int *heads)
+check_last(Store *s)
 {
 	for (int64_t n = 0; n <= 40; n++)
 	{
 		for (int64_t hint = 0; hint < n + 3; hint++)
-		{
-			int limit = 2; /* empty, or a hint that is wrong */
-
-			for (int64_t k = 1; k <= n; k *= 2)
-				limit += 2;
-			*heads = 0;
 			assert_int_equal(last_seq(s, hint), n - 1);
-			if (*heads > limit)
-				fail_msg("%d requests for %d entries", *heads, (int) n);
-		}
 		write_entry(s, n);
 	}
 }
@@ -232,12 +249,88 @@ test_last(void **state)
 	FakeStore *f = fake_new();
 
 	(void) state;
-	check_last(&f->base, &f->heads);
-	/* at the end already: one look back, one ahead */
-	f->heads = 0;
+	check_last(&f->base);
+	f->heads = f->lists = 0;
 	assert_int_equal(last_seq(&f->base, 40), 40);
-	assert_int_equal(f->heads, 2);
+	assert_int_equal(f->heads, 1); /* one ahead */
+	assert_int_equal(f->lists, 6); /* 41 in pages of 7 */
+	/* written while we list */
+	f->late = true;
+	assert_int_equal(last_seq(&f->base, 0), 40);
 	fake_free(f);
+}
+
+/* Any hole, wherever it is and however wide, is named and never the end. */
+static void
+test_holes(void **state)
+{
+	(void) state;
+	for (int from = 0; from < 12; from++)
+	{
+		for (int to = from; to < 12; to++) /* from … to are gone */
+		{
+			FakeStore *f = fake_new();
+			char want[96];
+			int64_t end;
+			Entry *e = NULL;
+			Err err;
+
+			for (int i = 0; i <= 12; i++)
+				if (i < from || i > to)
+					write_entry(&f->base, i);
+			(void) snprintf(want, sizeof(want),
+							"entry %d of the commit log is missing, but there "
+							"is an entry 12",
+							from);
+			assert_false(commitlog_last(&f->base, 0, &e, &err));
+			assert_int_equal(err.kind, ERR_GAP);
+			assert_string_equal(err.msg, want);
+			assert_null(e);
+			/* asked from the hole on, or from behind it */
+			assert_false(commitlog_end(&f->base, from, &end, &err));
+			assert_int_equal(err.kind, ERR_GAP);
+			assert_string_equal(err.msg, want);
+			assert_true(commitlog_end(&f->base, to + 1, &end, &err));
+			assert_int_equal(end, 12);
+			fake_free(f);
+		}
+	}
+}
+
+/* What is no entry does not count, what is far off does. */
+static void
+test_odd_names(void **state)
+{
+	static const char *const odd[] = { "_cdc/log/",
+									   "_cdc/log/00000000000000000001.json.tmp",
+									   "_cdc/log/1.json",
+									   "_cdc/log/0000000000000000000x.json",
+									   "_cdc/log/99999999999999999999.json" };
+	FakeStore *f = fake_new();
+	int64_t end;
+	Err err;
+
+	(void) state;
+	for (size_t i = 0; i < COUNT(odd); i++)
+		fake_set(f, odd[i], slice_cstr("x"));
+	assert_int_equal(last_seq(&f->base, 0), -1);
+	write_entry(&f->base, 0);
+	assert_int_equal(last_seq(&f->base, 0), 0);
+	fake_set(f, "_cdc/log/00999999999999999999.json", slice_cstr("x"));
+	assert_false(commitlog_end(&f->base, 0, &end, &err));
+	assert_int_equal(err.kind, ERR_GAP);
+	assert_string_equal(err.msg,
+						"entry 1 of the commit log is missing, but there is "
+						"an entry 999999999999999999");
+	fake_free(f);
+}
+
+static bool
+fail_list(Store *s, const char *prefix, Buf *cursor, StoreListFn fn, void *arg,
+		  Err *err)
+{
+	(void) s, (void) prefix, (void) cursor, (void) fn, (void) arg;
+	return err_set(err, ERR_BUSY, 503, "slow down");
 }
 
 static bool
@@ -258,15 +351,13 @@ test_last_fails(void **state)
 	Err err;
 
 	(void) state;
-	for (int i = 0; i < 12; i++)
+	for (int i = 0; i < 7; i++)
 		write_entry(&f->base, i);
-	ops.head = fail_head;
 	f->base.ops = &ops;
-	/* where the search begins, where it steps, and where it halves */
 	for (int64_t hint = 0; hint < 8; hint++)
 	{
-		if (hint != 0 && hint != 4 && hint != 6 && hint != 7)
-			continue; /* its steps pass 7 by */
+		ops.head = hint % 2 ? fake_head : fail_head;
+		ops.list = hint % 2 ? fail_list : fake_list;
 		if (commitlog_last(&f->base, hint, &e, &err))
 			fail_msg("hint %d: entry %d", (int) hint, (int) e->seq);
 		assert_int_equal(err.kind, ERR_BUSY);
@@ -496,6 +587,17 @@ test_lists_lost_answers(void **state)
 	}
 }
 
+/* Gives an entry the checksum of what it holds now. */
+static void
+seal(Buf *entry)
+{
+	size_t n = entry->n - strlen(",\n\"crc32c\":\"00000000\"}\n");
+	char digits[9];
+
+	(void) snprintf(digits, sizeof(digits), "%08x", crc32c(0, entry->p, n));
+	memcpy(entry->p + entry->n - 11, digits, 8);
+}
+
 /* Reads entry 7, which must be refused so. */
 static void
 refuse_read(FakeStore *f, ErrKind kind, const char *message)
@@ -522,21 +624,23 @@ test_damaged_list(void **state)
 	add_objects(e, 6000);
 	assert_true(commitlog_write(&f->base, e, &err));
 	f->bodies[0].p[5000] ^= 1;
-	refuse_read(f, ERR_DATA, "its CRC32C is not the one in the log");
+	refuse_read(f, ERR_GAP, "its CRC32C is not the one in the log");
 	f->bodies[0].p[5000] ^= 1;
 	f->bodies[0].n--;
-	refuse_read(f, ERR_DATA, "its CRC32C is not the one in the log");
+	refuse_read(f, ERR_GAP, "its CRC32C is not the one in the log");
 	f->bodies[0].n++;
 
 	/* fewer than the entry says, though the bytes are right */
 	at = strstr((char *) f->bodies[1].p, "\"objects\":6000");
 	assert_non_null(at);
 	memcpy(at, "\"objects\":6001", 14);
-	refuse_read(f, ERR_DATA, "has 6000 objects, the entry says 6001");
+	seal(&f->bodies[1]);
+	refuse_read(f, ERR_GAP, "has 6000 objects, the entry says 6001");
 	memcpy(at, "\"objects\":6000", 14);
+	seal(&f->bodies[1]);
 
 	f->keys[0][0] = 'x'; /* gone, though the log names it */
-	refuse_read(f, ERR_DATA, "no object \"" LIST_7 "\"");
+	refuse_read(f, ERR_GAP, "no object \"" LIST_7 "\"");
 	f->keys[0][0] = '_';
 	f->fate_key = LIST_7;
 	f->get_fate = FATE_LOSE_ANSWER; /* perhaps there */
@@ -555,12 +659,14 @@ test_damaged_entry(void **state)
 	write_entry(&f->base, 7);
 	text = xstrdup(fake_text(f, ENTRY_7));
 	fake_set(f, ENTRY_7, (Slice){ (uint8_t *) text, strlen(text) / 2 });
-	refuse_read(f, ERR_DATA, "log entry \"" ENTRY_7 "\": not a log entry");
+	refuse_read(f, ERR_GAP, "log entry \"" ENTRY_7 "\": its checksum is not");
 	fake_set(f, ENTRY_7, (Slice){ NULL, 0 });
-	refuse_read(f, ERR_DATA, "log entry \"" ENTRY_7 "\"");
+	refuse_read(f, ERR_GAP, "log entry \"" ENTRY_7 "\"");
 	strstr(text, "\"entry\":7")[8] = '8';
 	fake_set(f, ENTRY_7, slice_cstr(text));
-	refuse_read(f, ERR_DATA, "it is entry 8");
+	refuse_read(f, ERR_GAP, "its checksum is not that of its content");
+	seal(&f->bodies[0]);
+	refuse_read(f, ERR_GAP, "it is entry 8");
 	free(text);
 	fake_free(f);
 }
@@ -635,14 +741,14 @@ test_schema(void **state)
 	fake_set(f, buf_cstr(&key), buf_slice(&file));
 	assert_false(commitlog_schema(&f->base, "public", "_t", "0123456789abcdef",
 								  &again, &err));
-	assert_int_equal(err.kind, ERR_DATA);
+	assert_int_equal(err.kind, ERR_GAP);
 	assert_non_null(strstr(err.msg, s->hash));
 	assert_null(again);
 
 	fake_set(f, buf_cstr(&key), slice_cstr("{}"));
 	assert_false(commitlog_schema(&f->base, "public", "_t", "0123456789abcdef",
 								  &again, &err));
-	assert_int_equal(err.kind, ERR_DATA);
+	assert_int_equal(err.kind, ERR_GAP);
 	assert_false(commitlog_schema(&f->base, "public", "_t", "ffffffffffffffff",
 								  &again, &err));
 	assert_int_equal(err.kind, ERR_NOT_FOUND);
@@ -666,10 +772,10 @@ test_object(void **state)
 		const char *message;
 	} rows[] = {
 		{ "right", "123456789", ERR_NONE, "" },
-		{ "too short", "12345678", ERR_DATA, "has 8 bytes, the log says 9" },
-		{ "too long", "1234567890", ERR_DATA, "has 10 bytes, the log says 9" },
-		{ "damaged", "123456780", ERR_DATA, "is damaged" },
-		{ "empty", "", ERR_DATA, "has 0 bytes, the log says 9" },
+		{ "too short", "12345678", ERR_GAP, "has 8 bytes, the log says 9" },
+		{ "too long", "1234567890", ERR_GAP, "has 10 bytes, the log says 9" },
+		{ "damaged", "123456780", ERR_GAP, "is damaged" },
+		{ "empty", "", ERR_GAP, "has 0 bytes, the log says 9" },
 		{ "gone", NULL, ERR_NOT_FOUND, "no object" },
 	};
 	EntryObject o = { .key = (char *) "k", .bytes = 9, .crc32c = 0xe3069283 };
@@ -708,7 +814,6 @@ test_folder(void **state)
 	Store *s = NULL;
 	Entry *other = new_entry(41, "ffffffff");
 	Entry *e = NULL;
-	int heads = 0;
 	Err err;
 
 	(void) state;
@@ -717,7 +822,7 @@ test_folder(void **state)
 	options.url = url;
 	if (!store_open(&options, &s, &err))
 		fail_msg("%s", err.msg);
-	check_last(s, &heads);
+	check_last(s);
 
 	assert_true(commitlog_write(s, other, &err));
 	assert_true(commitlog_write(s, other, &err));
@@ -747,6 +852,8 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_last),
 		cmocka_unit_test(test_last_fails),
+		cmocka_unit_test(test_holes),
+		cmocka_unit_test(test_odd_names),
 		cmocka_unit_test(test_write_and_read),
 		cmocka_unit_test(test_lost_answers),
 		cmocka_unit_test(test_other_writer),

@@ -16,6 +16,7 @@
 
 #include "base/mem.h"
 #include "codec/entry.h"
+#include "codec/hash.h"
 
 #define COUNT(a) (sizeof(a) / sizeof((a)[0]))
 
@@ -96,10 +97,21 @@ encode(const Entry *e)
 	char *s;
 
 	buf_init(&b, SIZE_MAX);
-	entry_encode(e, &b);
+	entry_encode(e, NULL, &b);
 	s = xstrdup(buf_cstr(&b));
 	buf_done(&b);
 	return s;
+}
+
+/* JSON with the checksum that belongs to it, whatever it had. */
+static char *
+seal(const char *json)
+{
+	const char *end = strstr(json, ",\n\"crc32c\"");
+	size_t n = end ? (size_t) (end - json) : strrchr(json, '}') - json;
+
+	return xasprintf("%.*s,\n\"crc32c\":\"%08x\"}\n", (int) n, json,
+					 crc32c(0, json, n));
 }
 
 static Entry *
@@ -108,7 +120,7 @@ parse(const char *json)
 	Entry *e = NULL;
 	Err err;
 
-	if (!entry_parse(slice_cstr(json), &e, &err))
+	if (!entry_parse(slice_cstr(json), NULL, &e, &err))
 		fail_msg("%s: %s", err.msg, json);
 	return e;
 }
@@ -127,7 +139,7 @@ test_bytes(void **state)
 	got = encode(e);
 	assert_string_equal(
 		got,
-		"{\"version\":1,\"entry\":0,\"source\":{\"system_identifier\":\"\","
+		"{\"version\":2,\"entry\":0,\"source\":{\"system_identifier\":\"\","
 		"\"timeline\":0,\"database\":\"\",\"slot\":\"s\"},"
 		"\"prev_end_lsn\":\"0000000000000064\","
 		"\"end_lsn\":\"0000000000000064\",\"closed_until\":null,"
@@ -135,7 +147,7 @@ test_bytes(void **state)
 		"\"loads_since\":0,\"writer\":\"\","
 		"\"time\":\"2026-11-21T08:14:07.123456Z\",\n"
 		"\"loads\":[],\n\"schemas\":[],\n\"lists\":[],\n"
-		"\"objects\":[]}\n");
+		"\"objects\":[],\n\"crc32c\":\"1deef511\"}\n");
 	free(got);
 	entry_free(e);
 
@@ -234,6 +246,7 @@ test_identity(void **state)
 		free(o[i].table);
 		free(o[i].hash);
 		free(o[i].load);
+		free(o[i].sha256);
 	}
 	free(o);
 	second = encode(again);
@@ -259,7 +272,8 @@ test_cut(void **state)
 		Entry *out = NULL;
 		Err err;
 
-		assert_false(entry_parse((Slice){ (uint8_t *) json, i }, &out, &err));
+		assert_false(
+			entry_parse((Slice){ (uint8_t *) json, i }, NULL, &out, &err));
 		assert_int_equal(err.kind, ERR_DATA);
 		assert_null(out);
 	}
@@ -267,18 +281,155 @@ test_cut(void **state)
 	entry_free(e);
 }
 
+/* Every bit that may be wrong, in the checks too, makes it no entry. */
+static void
+test_bits(void **state)
+{
+	const EntryKeys keys = { 1, { (char *) "0123456789abcdef" } };
+	Entry *e = full_entry();
+	Buf b;
+	Err err;
+
+	(void) state;
+	for (int k = 0; k < 2; k++)
+	{
+		buf_init(&b, SIZE_MAX);
+		entry_encode(e, k ? &keys : NULL, &b);
+		for (size_t i = 0; i < b.n; i++)
+		{
+			for (int bit = 0; bit < 8; bit++)
+			{
+				Entry *out = NULL;
+
+				b.p[i] ^= (uint8_t) (1 << bit);
+				if (entry_parse(buf_slice(&b), NULL, &out, &err))
+					fail_msg("bit %d of byte %zu", bit, i);
+				assert_int_equal(err.kind, ERR_DATA);
+				b.p[i] ^= (uint8_t) (1 << bit);
+			}
+		}
+		buf_done(&b);
+	}
+	entry_free(e);
+}
+
+/* Who may read what: signed by a, by b, by nobody; with no key, a, b, both. */
+static void
+test_keys(void **state)
+{
+	char *a = (char *) "aaaaaaaaaaaaaaaa";
+	char *b = (char *) "bbbbbbbbbbbbbbbb";
+	const EntryKeys keys[] = {
+		{ 1, { a } }, { 1, { b } }, { 2, { a, b } }, { 2, { b, a } }, { 0 }
+	};
+	static const bool taken[5][5] = {
+		/* read with		 a		b	   a, b	 b, a  none */
+		/* by a */ { true, false, true, true, true },
+		/* by b */ { false, true, true, true, true },
+		/* by a, b: a */ { true, false, true, true, true },
+		/* by b, a: b */ { false, true, true, true, true },
+		/* by none */ { false, false, false, false, true },
+	};
+	Entry *e = full_entry();
+
+	(void) state;
+	for (int w = 0; w < 5; w++)
+	{
+		for (int r = 0; r < 5; r++)
+		{
+			Entry *out = NULL;
+			Buf text;
+			Err err;
+			bool ok;
+
+			buf_init(&text, SIZE_MAX);
+			entry_encode(e, &keys[w], &text);
+			ok = entry_parse(buf_slice(&text), &keys[r], &out, &err);
+			if (ok != taken[w][r])
+				fail_msg("written %d, read %d: %s", w, r,
+						 ok ? "taken" : err.msg);
+			if (ok)
+				assert_int_equal(out->is_signed, w < 4);
+			else
+				assert_non_null(strstr(err.msg, "HMAC"));
+			entry_free(out);
+			/* a forger has no key, but CRCs he can */
+			if (ok && w < 4 && r < 4)
+			{
+				char *forged;
+
+				strstr((char *) text.p, "\"load\":\"")[8] = '1';
+				forged = seal(buf_cstr(&text));
+				out = NULL;
+				assert_false(
+					entry_parse(slice_cstr(forged), &keys[r], &out, &err));
+				assert_non_null(strstr(err.msg, "HMAC"));
+				free(forged);
+			}
+			buf_done(&text);
+		}
+	}
+	entry_free(e);
+}
+
+static void
+test_keys_parse(void **state)
+{
+	static const struct
+	{
+		const char *text;
+		int n; /* -1: refused */
+		const char *first, *second;
+	} rows[] = {
+		{ "", 0, NULL, NULL },
+		{ "\n \n", 0, NULL, NULL },
+		{ "0123456789abcdef", 1, "0123456789abcdef", NULL },
+		{ "0123456789abcdef\r\n", 1, "0123456789abcdef", NULL },
+		{ "0123456789abcdef\nABCDEFGHIJKLMNOP\n", 2, "0123456789abcdef",
+		  "ABCDEFGHIJKLMNOP" },
+		{ "0123456789abcde", -1, NULL, NULL },
+		{ "0123456789abcdef short", -1, NULL, NULL },
+		{ "0123456789abcdef 0123456789abcdef 0123456789abcdef", -1, NULL,
+		  NULL },
+	};
+
+	(void) state;
+	for (size_t i = 0; i < COUNT(rows); i++)
+	{
+		EntryKeys k;
+		Err err;
+		bool ok = entry_keys_parse(rows[i].text, &k, &err);
+
+		assert_int_equal(ok ? k.n : -1, rows[i].n);
+		if (rows[i].n > 0)
+			assert_string_equal(k.key[0], rows[i].first);
+		if (rows[i].n > 1)
+			assert_string_equal(k.key[1], rows[i].second);
+		if (!ok)
+		{
+			assert_int_equal(err.kind, ERR_USAGE);
+			assert_null(strstr(err.msg, "0123"));
+			assert_null(strstr(err.hint, "0123"));
+		}
+		entry_keys_done(&k);
+	}
+}
+
 /* Dumps doc, and wants it refused. */
 static void
 refuse(json_t *doc, const char *what)
 {
-	char *text = json_dumps(doc, JSON_COMPACT);
+	char *plain = json_dumps(doc, JSON_COMPACT);
+	char *text = seal(plain);
 	Entry *out = NULL;
 	Err err;
 
-	if (entry_parse(slice_cstr(text), &out, &err))
+	if (entry_parse(slice_cstr(text), NULL, &out, &err))
 		fail_msg("%s: was taken", what);
 	assert_int_equal(err.kind, ERR_DATA);
+	assert_null(strstr(err.msg, "checksum"));
 	assert_null(out);
+	free(plain);
 	free(text);
 }
 
@@ -323,6 +474,7 @@ test_fields(void **state)
 
 	(void) state;
 	assert_non_null(doc);
+	json_object_del(doc, "crc32c");
 	spoil_fields(doc, doc, NULL);
 	spoil_fields(doc, json_object_get(doc, "source"), NULL);
 	spoil_fields(doc, json_array_get(json_object_get(doc, "loads"), 1), NULL);
@@ -344,7 +496,7 @@ test_values(void **state)
 		const char *name;
 		const char *from, *to;
 	} rows[] = {
-		{ "version", "\"version\":1", "\"version\":2" },
+		{ "version", "\"version\":2", "\"version\":3" },
 		{ "ends before it begins", "0000000016B374D8\",\"closed",
 		  "0000000000000001\",\"closed" },
 		{ "LSN", "\"end_lsn\":\"0000000016B374D8\"",
@@ -354,7 +506,7 @@ test_values(void **state)
 		{ "CRC no hex", "\"00c0ffee\"", "\"00coffee\"" },
 		{ "time", "2026-11-21T08:00:00Z", "2026-11-21 08:00:00" },
 		{ "too large", "9223372036854775807", "9223372036854775808" },
-		{ "behind the end", "]}\n", "]}\n{}" },
+		{ "behind the end", "],\n\"crc32c\"", "]}\n{},\n\"crc32c\"" },
 		{ "no UTF-8", "\xc3\xa9", "\xc3\x28" },
 		{ "raw control", "\\u0001", "\x01" },
 		{ "an object that is none", "\"objects\":[", "\"objects\":[1," },
@@ -369,15 +521,19 @@ test_values(void **state)
 		char *at = strstr(json, rows[i].from);
 		Entry *out = NULL;
 		Err err;
+		char *plain;
 		char *bad;
 
 		assert_non_null(at);
-		bad = xasprintf("%.*s%s%s", (int) (at - json), json, rows[i].to,
-						at + strlen(rows[i].from));
-		if (entry_parse(slice_cstr(bad), &out, &err))
+		plain = xasprintf("%.*s%s%s", (int) (at - json), json, rows[i].to,
+						  at + strlen(rows[i].from));
+		bad = seal(plain);
+		if (entry_parse(slice_cstr(bad), NULL, &out, &err))
 			fail_msg("%s was taken", rows[i].name);
 		assert_int_equal(err.kind, ERR_DATA);
+		assert_null(strstr(err.msg, "checksum"));
 		assert_null(out);
+		free(plain);
 		free(bad);
 	}
 	free(json);
@@ -390,13 +546,15 @@ test_unknown_fields(void **state)
 {
 	Entry *e = full_entry();
 	char *json = encode(e);
-	char *more = xasprintf("{\"new\":[1],%s", json + 1);
+	char *plain = xasprintf("{\"new\":[1],%s", json + 1);
+	char *more = seal(plain);
 	Entry *again = parse(more);
 	char *second = encode(again);
 
 	(void) state;
 	assert_int_equal(again->nobjects, 2);
 	free(json);
+	free(plain);
 	free(more);
 	free(second);
 	entry_free(again);
@@ -488,10 +646,17 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_bytes),  cmocka_unit_test(test_identity),
-		cmocka_unit_test(test_cut),    cmocka_unit_test(test_fields),
-		cmocka_unit_test(test_values), cmocka_unit_test(test_unknown_fields),
-		cmocka_unit_test(test_lists),  cmocka_unit_test(test_many),
+		cmocka_unit_test(test_bytes),
+		cmocka_unit_test(test_identity),
+		cmocka_unit_test(test_cut),
+		cmocka_unit_test(test_fields),
+		cmocka_unit_test(test_values),
+		cmocka_unit_test(test_unknown_fields),
+		cmocka_unit_test(test_lists),
+		cmocka_unit_test(test_many),
+		cmocka_unit_test(test_bits),
+		cmocka_unit_test(test_keys),
+		cmocka_unit_test(test_keys_parse),
 	};
 
 	return cmocka_run_group_tests_name("entry", tests, NULL, NULL);

@@ -376,7 +376,7 @@ lies(void **state)
 		e->objects[0].rows = cases[i].claimed;
 		write_entry(store, e);
 		assert_false(captured(cmd_replay, args, &out, &err));
-		assert_int_equal(err.kind, ERR_DATA);
+		assert_int_equal(err.kind, ERR_GAP);
 		if (!strstr(err.msg, cases[i].message) ||
 			!strstr(err.msg, "x.json.zst") || !strstr(err.msg, "entry 5"))
 			fail_msg("%s", err.msg);
@@ -386,7 +386,7 @@ lies(void **state)
 	/* and a chain that does not hold */
 	write_entry(store, new_entry(5, 301, 400));
 	assert_false(captured(cmd_replay, args, &out, &err));
-	assert_int_equal(err.kind, ERR_DATA);
+	assert_int_equal(err.kind, ERR_GAP);
 	assert_non_null(strstr(err.msg, "entry 5"));
 	assert_int_equal(unlink(path), 0);
 	store_close(store);

@@ -350,8 +350,12 @@ replay_entry(const Entry *e, void *arg, Err *err)
 		source_free(r->heap[i]);
 	free(r->heap);
 	free(objects);
-	if (!ok && err->kind == ERR_DATA)
+	if (!ok && (err->kind == ERR_DATA || err->kind == ERR_GAP ||
+				err->kind == ERR_NOT_FOUND))
+	{
+		err->kind = ERR_GAP; /* the log lists it */
 		err_prefix(err, "entry %" PRId64, e->seq);
+	}
 	return ok;
 }
 

@@ -40,6 +40,19 @@ logwalk_wants(const LogRange *range, const Entry *e, const EntryObject *o)
 	return range->from < o->last_lsn && o->first_lsn <= range->to;
 }
 
+/* It was there when the end was looked for, or must have been. */
+static bool
+read_entry(Store *store, int64_t seq, Entry **out, Err *err)
+{
+	if (commitlog_read(store, seq, out, err))
+		return true;
+	if (err->kind != ERR_NOT_FOUND)
+		return false;
+	err_set(err, ERR_GAP, 0, "entry %" PRId64 " of the commit log is missing",
+			seq);
+	return err_hint(err, "restore it (versioned bucket)");
+}
+
 /* The number of the first entry that ends at or behind lsn. */
 static bool
 find_first(Store *store, int64_t last, Lsn lsn, int64_t *out, Err *err)
@@ -52,7 +65,7 @@ find_first(Store *store, int64_t last, Lsn lsn, int64_t *out, Err *err)
 		int64_t mid = lo + (hi - lo) / 2;
 		Entry *e;
 
-		if (!commitlog_read(store, mid, &e, err))
+		if (!read_entry(store, mid, &e, err))
 			return false;
 		if (e->end >= lsn)
 			hi = mid;
@@ -88,10 +101,10 @@ step(Walk *w, int64_t seq, Err *err)
 	Entry *e;
 	bool ok = true;
 
-	if (!commitlog_read(w->store, seq, &e, err))
+	if (!read_entry(w->store, seq, &e, err))
 		return false;
 	if (w->begun && e->prev_end != w->end)
-		ok = err_set(err, ERR_DATA, 0,
+		ok = err_set(err, ERR_GAP, 0,
 					 "the log's chain is broken: entry %" PRId64
 					 " begins at " LSN_FMT ", the one before ends at " LSN_FMT,
 					 seq, LSN_ARGS(e->prev_end), LSN_ARGS(w->end));

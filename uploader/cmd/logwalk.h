@@ -31,7 +31,7 @@ typedef bool (*LogWalkFn)(const Entry *e, void *arg, Err *err);
 /*
  * Calls fn for each entry that may hold changes in the range, in order, up
  * to the entry that is the last one now.  ERR_USAGE where there is no log,
- * ERR_DATA where the chain is broken.
+ * ERR_GAP where the chain is broken or an entry is missing.
  */
 bool logwalk(Store *store, const LogRange *range, LogWalkFn fn, void *arg,
 			 Err *err) MUST_CHECK;

@@ -14,6 +14,15 @@
 
 #include "base/clock.h"
 #include "base/mem.h"
+#include "codec/hash.h"
+
+/* How a text ends, the HMAC where it is signed; behind them the hex digits. */
+#define HMAC_BEGIN ",\n\"hmac\":\""
+#define HMAC_SIZE (sizeof(HMAC_BEGIN) - 1 + 2 * SHA256_LEN + 1)
+#define CRC_BEGIN ",\n\"crc32c\":\""
+#define CRC_END "\"}\n"
+#define CRC_DIGITS 8
+#define CRC_SIZE (sizeof(CRC_BEGIN) - 1 + CRC_DIGITS + sizeof(CRC_END) - 1)
 
 static const char *const load_states[] = { "open", "done", "given_up" };
 
@@ -43,6 +52,7 @@ object_done(EntryObject *o)
 	free(o->table);
 	free(o->hash);
 	free(o->load);
+	free(o->sha256);
 }
 
 void
@@ -65,7 +75,10 @@ entry_free(Entry *e)
 		free(e->schemas[i].hash);
 	}
 	for (int i = 0; i < e->nlists; i++)
+	{
 		free(e->lists[i].key);
+		free(e->lists[i].sha256);
+	}
 	free(e->objects);
 	free(e->loads);
 	free(e->schemas);
@@ -108,7 +121,8 @@ entry_add_object(Entry *e)
 						.schema = xstrdup(""),
 						.table = xstrdup(""),
 						.hash = xstrdup(""),
-						.load = xstrdup("") };
+						.load = xstrdup(""),
+						.sha256 = xstrdup("") };
 	return o;
 }
 
@@ -145,7 +159,7 @@ entry_add_list(Entry *e)
 
 	e->lists = grow(e->lists, e->nlists, sizeof(*e->lists));
 	l = &e->lists[e->nlists++];
-	*l = (EntryList){ .key = xstrdup("") };
+	*l = (EntryList){ .key = xstrdup(""), .sha256 = xstrdup("") };
 	return l;
 }
 
@@ -201,6 +215,13 @@ add_table(Buf *out, const char *schema, const char *table)
 }
 
 static void
+add_sha256(Buf *out, const char *hex)
+{
+	if (hex[0])
+		buf_printf(out, ",\"sha256\":\"%s\"", hex);
+}
+
+static void
 encode_object(const EntryObject *o, Buf *out)
 {
 	buf_byte(out, '{');
@@ -218,8 +239,10 @@ encode_object(const EntryObject *o, Buf *out)
 	add_lsn(out, "first_lsn", o->first_lsn);
 	buf_printf(out, ",\"first_seq\":%" PRId64, o->first_seq);
 	add_lsn(out, "last_lsn", o->last_lsn);
-	buf_printf(out, ",\"last_seq\":%" PRId64 ",\"crc32c\":\"%08x\"}",
+	buf_printf(out, ",\"last_seq\":%" PRId64 ",\"crc32c\":\"%08x\"",
 			   o->last_seq, o->crc32c);
+	add_sha256(out, o->sha256);
+	buf_byte(out, '}');
 }
 
 void
@@ -287,9 +310,30 @@ encode_loads(const Entry *e, Buf *out)
 	buf_byte(out, ']');
 }
 
-void
-entry_encode(const Entry *e, Buf *out)
+/* The end of a text that began at from. */
+static void
+add_checks(const EntryKeys *keys, size_t from, Buf *out)
 {
+	uint8_t mac[SHA256_LEN];
+	char hex[SHA256_HEX_SIZE];
+
+	if (out->overflow)
+		return;
+	if (keys && keys->n > 0)
+	{
+		hmac_sha256(keys->key[0], strlen(keys->key[0]), out->p + from,
+					out->n - from, mac);
+		hex_encode(mac, sizeof(mac), hex);
+		buf_printf(out, HMAC_BEGIN "%s\"", hex);
+	}
+	buf_printf(out, CRC_BEGIN "%08x" CRC_END,
+			   crc32c(0, out->p + from, out->n - from));
+}
+
+void
+entry_encode(const Entry *e, const EntryKeys *keys, Buf *out)
+{
+	size_t from = out->n;
 	int listed = 0;
 
 	encode_head(e, out);
@@ -299,8 +343,10 @@ entry_encode(const Entry *e, Buf *out)
 	{
 		buf_str(out, i ? ",\n{" : "\n{");
 		add_string(out, "key", e->lists[i].key);
-		buf_printf(out, ",\"objects\":%" PRId64 ",\"crc32c\":\"%08x\"}",
+		buf_printf(out, ",\"objects\":%" PRId64 ",\"crc32c\":\"%08x\"",
 				   e->lists[i].objects, e->lists[i].crc32c);
+		add_sha256(out, e->lists[i].sha256);
+		buf_byte(out, '}');
 		listed += (int) e->lists[i].objects;
 	}
 	/* What stands in a list comes first in e->objects and not again here. */
@@ -310,7 +356,60 @@ entry_encode(const Entry *e, Buf *out)
 		buf_str(out, i > listed ? ",\n" : "\n");
 		encode_object(&e->objects[i], out);
 	}
-	buf_str(out, "]}\n");
+	buf_byte(out, ']');
+	add_checks(keys, from, out);
+}
+
+/*
+ * Keys
+ */
+static bool
+add_key(EntryKeys *out, const char *key, size_t n, Err *err)
+{
+	if (out->n == ENTRY_KEYS_MAX || n < ENTRY_KEY_MIN)
+	{
+		err_set(err, ERR_USAGE, 0,
+				out->n == ENTRY_KEYS_MAX
+					? "there are more than two keys of the log"
+					: "a key of the log is shorter than 16 characters");
+		return err_hint(err, "write one key, or two on a line each: the first "
+							 "signs, both verify");
+	}
+	out->key[out->n] = xmalloc(n + 1);
+	memcpy(out->key[out->n], key, n);
+	out->key[out->n++][n] = '\0';
+	return true;
+}
+
+bool
+entry_keys_parse(const char *text, EntryKeys *out, Err *err)
+{
+	static const char space[] = " \t\r\n";
+
+	*out = (EntryKeys){ 0 };
+	for (text += strspn(text, space); *text; text += strspn(text, space))
+	{
+		size_t n = strcspn(text, space);
+
+		if (!add_key(out, text, n, err))
+		{
+			entry_keys_done(out);
+			return false;
+		}
+		text += n;
+	}
+	return true;
+}
+
+void
+entry_keys_done(EntryKeys *k)
+{
+	for (int i = 0; i < k->n; i++)
+	{
+		wipe(k->key[i], strlen(k->key[i]));
+		free(k->key[i]);
+	}
+	k->n = 0;
 }
 
 /*
@@ -411,6 +510,8 @@ parse_object(json_t *obj, EntryObject *o, bool *ok)
 	o->last_lsn = get_lsn(obj, "last_lsn", ok);
 	o->last_seq = get_int(obj, "last_seq", ok);
 	o->crc32c = get_crc(obj, "crc32c", ok);
+	if (json_object_get(obj, "sha256"))
+		get_string(obj, "sha256", &o->sha256, ok);
 }
 
 static void
@@ -459,6 +560,8 @@ parse_members(json_t *doc, Entry *e, bool *ok)
 		get_string(m, "key", &l->key, ok);
 		l->objects = get_int(m, "objects", ok);
 		l->crc32c = get_crc(m, "crc32c", ok);
+		if (json_object_get(m, "sha256"))
+			get_string(m, "sha256", &l->sha256, ok);
 	}
 }
 
@@ -485,14 +588,103 @@ parse_head(json_t *doc, Entry *e, bool *ok)
 		*ok = false;
 }
 
+/* What is left of text before an end of size bytes that begins so. */
+static bool
+ends_with(Slice text, const char *begin, size_t size, Slice *before)
+{
+	if (text.n < size ||
+		memcmp(text.p + text.n - size, begin, strlen(begin)) != 0)
+		return false;
+	*before = (Slice){ text.p, text.n - size };
+	return true;
+}
+
+static bool
+crc_is_right(Slice text, Slice *before)
+{
+	char end[CRC_DIGITS + sizeof(CRC_END)];
+
+	if (!ends_with(text, CRC_BEGIN, CRC_SIZE, before))
+		return false;
+	(void) snprintf(end, sizeof(end), "%08x" CRC_END,
+					crc32c(0, before->p, before->n)); /* fits */
+	return memcmp(text.p + text.n - strlen(end), end, strlen(end)) == 0;
+}
+
+/* No early end at the first byte that differs. */
+static bool
+hmac_is_right(Slice text, const char *hex, const char *key)
+{
+	uint8_t mac[SHA256_LEN];
+	char own[SHA256_HEX_SIZE];
+	unsigned char differs = 0;
+
+	hmac_sha256(key, strlen(key), text.p, text.n, mac);
+	hex_encode(mac, sizeof(mac), own);
+	for (size_t i = 0; i < SHA256_HEX_SIZE - 1; i++)
+		differs |= (unsigned char) (own[i] ^ hex[i]);
+	return differs == 0;
+}
+
+/* text ends before its CRC. */
+static bool
+check_hmac(Slice text, const EntryKeys *keys, bool *is_signed, Err *err)
+{
+	Slice before;
+
+	*is_signed = ends_with(text, HMAC_BEGIN, HMAC_SIZE, &before);
+	if (!keys || keys->n == 0)
+		return true;
+	for (int i = 0; *is_signed && i < keys->n; i++)
+	{
+		if (hmac_is_right(before,
+						  (const char *) before.p + before.n +
+							  sizeof(HMAC_BEGIN) - 1,
+						  keys->key[i]))
+			return true;
+	}
+	err_set(err, ERR_DATA, 0,
+			*is_signed
+				? "its HMAC is not of this content and a key of log.key_file"
+				: "it has no HMAC, and log.key_file asks for one");
+	return err_hint(err, "somebody without the key wrote it, or the key is "
+						 "another one: correct log.key_file, or find who wrote "
+						 "to the bucket");
+}
+
+/* Checks come before the JSON, so that a text without them is told apart. */
+static bool
+check_text(Slice json, const EntryKeys *keys, bool *is_signed, Err *err)
+{
+	Slice before;
+	json_t *doc;
+	json_int_t version;
+
+	if (crc_is_right(json, &before))
+		return check_hmac(before, keys, is_signed, err);
+	doc = json_loadb((const char *) json.p, json.n, 0, NULL);
+	version = json_integer_value(json_object_get(doc, "version"));
+	json_decref(doc);
+	err_set(err, ERR_DATA, 0, "its checksum is not that of its content");
+	if (version == 1)
+		return err_hint(err, "it was written by a release whose entries had no "
+							 "checksum: begin a new lake under another prefix");
+	return err_hint(err, "it was damaged or edited: restore it (versioned "
+						 "bucket)");
+}
+
 bool
-entry_parse(Slice json, Entry **out, Err *err)
+entry_parse(Slice json, const EntryKeys *keys, Entry **out, Err *err)
 {
 	json_error_t jerr;
-	json_t *doc = json_loadb((const char *) json.p, json.n, 0, &jerr);
+	json_t *doc;
 	Entry *e;
+	bool is_signed = false;
 	bool ok = true;
 
+	if (!check_text(json, keys, &is_signed, err))
+		return false;
+	doc = json_loadb((const char *) json.p, json.n, 0, &jerr);
 	if (!doc)
 		return err_set(err, ERR_DATA, 0, "not a log entry: %s", jerr.text);
 	if (json_integer_value(json_object_get(doc, "version")) != ENTRY_FORMAT)
@@ -504,6 +696,7 @@ entry_parse(Slice json, Entry **out, Err *err)
 					   ENTRY_FORMAT);
 	}
 	e = entry_new();
+	e->is_signed = is_signed;
 	parse_head(doc, e, &ok);
 	parse_members(doc, e, &ok);
 	json_decref(doc);

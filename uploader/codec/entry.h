@@ -7,6 +7,10 @@
  * end.  Entry 0 is written by init and has prev_end = end = the position at
  * which the slot became consistent.
  *
+ * Its text ends with checks of all that stands before them: an HMAC where
+ * there is a key, and a CRC-32C of the whole, the HMAC too.  Nothing of an
+ * entry is believed before they are right.
+ *
  * Ownership: entry_free() frees everything.  Strings are never NULL.
  * Layer: codec.
  *-------------------------------------------------------------------------
@@ -21,10 +25,22 @@
 #include "base/err.h"
 #include "base/lsn.h"
 
-#define ENTRY_FORMAT 1
+#define ENTRY_FORMAT 2
 #define ENTRY_MAX_BYTES (1024 * 1024) /* one entry, as one single PUT */
 #define ENTRY_LIST_MAX_BYTES (64 * 1024 * 1024)
 #define LOAD_ID_LEN 16
+#define ENTRY_KEYS_MAX 2
+#define ENTRY_KEY_MIN 16 /* characters */
+
+/*
+ * Keys of the log: the first one signs, each of them verifies.  n = 0: none,
+ * entries are neither signed nor have to be.
+ */
+typedef struct EntryKeys
+{
+	int n;
+	char *key[ENTRY_KEYS_MAX];
+} EntryKeys;
 
 /* A data file. */
 typedef struct EntryObject
@@ -41,6 +57,7 @@ typedef struct EntryObject
 	Lsn last_lsn;
 	int64_t last_seq;
 	uint32_t crc32c; /* of the stored bytes */
+	char *sha256;    /* of them, in hex; "" in a log without a key */
 } EntryObject;
 
 /* A load of one table changed its state. */
@@ -75,6 +92,7 @@ typedef struct EntryList
 	char *key;
 	int64_t objects;
 	uint32_t crc32c;
+	char *sha256; /* as of an object */
 } EntryList;
 
 typedef struct Entry
@@ -97,6 +115,7 @@ typedef struct Entry
 						   * be; open ones are counted above */
 	char *writer;         /* 8 hex digits */
 	int64_t time;         /* unix us, the writer's clock */
+	bool is_signed;       /* read: it has an HMAC */
 
 	int nloads;
 	EntryLoad *loads;
@@ -120,9 +139,21 @@ EntryLoad *entry_add_load(Entry *e);
 EntrySchema *entry_add_schema(Entry *e);
 EntryList *entry_add_list(Entry *e);
 
-/* JSON, one object a line, appended to out; objects in the order given. */
-void entry_encode(const Entry *e, Buf *out);
-bool entry_parse(Slice json, Entry **out, Err *err) MUST_CHECK;
+/*
+ * JSON, one object a line, appended to out; objects in the order given.  With
+ * keys (NULL: none) it is signed, and what is not signed by one of them is
+ * refused.  ERR_DATA also where one bit of it is not what was written.
+ */
+void entry_encode(const Entry *e, const EntryKeys *keys, Buf *out);
+bool entry_parse(Slice json, const EntryKeys *keys, Entry **out,
+				 Err *err) MUST_CHECK;
+
+/*
+ * One key, or two on lines of their own; ERR_USAGE without repeating them.
+ * "" is no key.  entry_keys_done() wipes them.
+ */
+bool entry_keys_parse(const char *text, EntryKeys *out, Err *err) MUST_CHECK;
+void entry_keys_done(EntryKeys *k);
 
 /* The objects alone, for an EntryList file; parse appends to e->objects. */
 void entry_encode_list(const Entry *e, int from, int to, Buf *out);

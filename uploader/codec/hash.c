@@ -108,6 +108,34 @@ sha256_hex(const void *p, size_t n, char out[SHA256_HEX_SIZE])
 	hex_encode(sum, sizeof(sum), out);
 }
 
+Sha256 *
+sha256_begin(void)
+{
+	EVP_MD_CTX *s = EVP_MD_CTX_new();
+
+	if (s == NULL || EVP_DigestInit_ex(s, EVP_sha256(), NULL) != 1)
+		abort(); /* as above */
+	return (Sha256 *) s;
+}
+
+void
+sha256_add(Sha256 *s, const void *p, size_t n)
+{
+	if (EVP_DigestUpdate((EVP_MD_CTX *) s, p, n) != 1)
+		abort(); /* as above */
+}
+
+void
+sha256_end(Sha256 *s, char out[SHA256_HEX_SIZE])
+{
+	uint8_t md[SHA256_LEN];
+
+	if (EVP_DigestFinal_ex((EVP_MD_CTX *) s, md, NULL) != 1)
+		abort(); /* as above */
+	EVP_MD_CTX_free((EVP_MD_CTX *) s);
+	hex_encode(md, sizeof(md), out);
+}
+
 void
 hmac_sha256(const void *key, size_t key_len, const void *p, size_t n,
 			uint8_t out[SHA256_LEN])

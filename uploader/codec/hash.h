@@ -21,6 +21,13 @@
 
 void sha256(const void *p, size_t n, uint8_t out[SHA256_LEN]);
 void sha256_hex(const void *p, size_t n, char out[SHA256_HEX_SIZE]);
+
+/* The same piece by piece; sha256_end() frees. */
+typedef struct Sha256 Sha256;
+Sha256 *sha256_begin(void);
+void sha256_add(Sha256 *s, const void *p, size_t n);
+void sha256_end(Sha256 *s, char out[SHA256_HEX_SIZE]);
+
 void hmac_sha256(const void *key, size_t key_len, const void *p, size_t n,
 				 uint8_t out[SHA256_LEN]);
 

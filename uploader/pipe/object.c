@@ -192,11 +192,15 @@ object_free(Pipe *p, Object *o)
 }
 
 void
-object_done(Pipe *p, Object *o, int64_t bytes, uint32_t crc)
+object_done(Pipe *p, Object *o, const ObjectSum *sum)
 {
+	EntryObject *e;
+
 	pthread_mutex_lock(&p->lock);
-	o->list->objects[o->index].bytes = bytes;
-	o->list->objects[o->index].crc32c = crc;
+	e = &o->list->objects[o->index];
+	e->bytes = sum->bytes;
+	e->crc32c = sum->crc32c;
+	entry_set(&e->sha256, sum->sha256);
 	--*o->outstanding;
 	pthread_cond_broadcast(&p->changed);
 	pthread_mutex_unlock(&p->lock);

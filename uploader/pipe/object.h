@@ -33,6 +33,14 @@
  */
 #define OBJECT_FULL_BYTES ((int64_t) 128 << 20)
 
+/* What the log says of its stored bytes. */
+typedef struct ObjectSum
+{
+	int64_t bytes;
+	uint32_t crc32c;
+	char sha256[SHA256_HEX_SIZE]; /* "" in a log without a key */
+} ObjectSum;
+
 struct Object
 {
 	QueueItem link; /* in the ready queue, or that of the putters */
@@ -102,7 +110,7 @@ Batch *object_take(Pipe *p, Object *o, bool *out_last);
 void object_yield(Pipe *p, Object *o);
 
 /* The object is durable: tells the list it is in, and frees it. */
-void object_done(Pipe *p, Object *o, int64_t bytes, uint32_t crc);
+void object_done(Pipe *p, Object *o, const ObjectSum *sum);
 
 /* Says how much memory the object holds now. */
 void object_hold(Pipe *p, Object *o, int64_t bytes);

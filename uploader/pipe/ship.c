@@ -170,27 +170,38 @@ append(Shipper *s, Object *o, Slice lines, bool last, Err *err)
 
 /* The object is durable. */
 static void
-written(Pipe *p, Object *o, int64_t bytes, uint32_t crc)
+written(Pipe *p, Object *o, const ObjectSum *sum)
 {
-	log_debug("object written", "object", o->key, "bytes", log_int(bytes),
+	log_debug("object written", "object", o->key, "bytes", log_int(sum->bytes),
 			  NULL);
-	object_done(p, o, bytes, crc);
+	object_done(p, o, sum);
+}
+
+static ObjectSum
+sum_of(const Store *store, Slice body)
+{
+	ObjectSum sum = { .bytes = (int64_t) body.n,
+					  .crc32c = crc32c(0, body.p, body.n) };
+
+	if (store_has_key(store))
+		sha256_hex(body.p, body.n, sum.sha256);
+	return sum;
 }
 
 static void
 finish(Shipper *s, Object *o)
 {
-	int64_t bytes = (int64_t) s->out.n;
-	uint32_t crc;
+	ObjectSum sum;
 
 	if (o->writer)
 	{
-		bytes = store_writer_bytes(o->writer);
-		crc = store_writer_crc32c(o->writer);
+		sum.bytes = store_writer_bytes(o->writer);
+		sum.crc32c = store_writer_crc32c(o->writer);
+		store_writer_sha256(o->writer, sum.sha256);
 	}
 	else
-		crc = crc32c(0, s->out.p, s->out.n);
-	written(s->p, o, bytes, crc);
+		sum = sum_of(s->store, buf_slice(&s->out));
+	written(s->p, o, &sum);
 }
 
 /* One batch of the object, or its end. */
@@ -260,7 +271,11 @@ put_main(void *arg)
 		ok = !atomic_load(&p->stop) || err_set(&err, ERR_STOP, 0, "stopped");
 		ok = ok && put_object(p, store, o, o->body, &err);
 		if (ok)
-			written(p, o, (int64_t) o->body.n, crc32c(0, o->body.p, o->body.n));
+		{
+			ObjectSum sum = sum_of(store, o->body);
+
+			written(p, o, &sum);
+		}
 	}
 	if (!ok)
 		pipe_fail(p, &err);

@@ -2,8 +2,10 @@
  * commitlog.c
  *	  The chain of entries in a store.
  *
- * The last entry is found without a listing: numbers have no holes, so the
- * end is searched by doubling steps and then by halving.
+ * The end of the log is found by a listing of its folder, since a number that
+ * is missing is either the end or a hole, and only what lies behind it tells.
+ * What the listing lacks is asked for by name before it counts as missing:
+ * an entry may be written while we list.
  * Layer: store.
  *-------------------------------------------------------------------------
  */
@@ -18,12 +20,28 @@
 
 #define KEY_MAX_BYTES 1024
 #define OBJECTS_PER_LIST 20000
+#define GAP_MAX (INT64_C(1) << 26) /* entries between two that are there */
 
-/* Checks what was read: size (-1: any) and CRC. */
+/*
+ * What is not as it was written is a gap: nobody but a person can tell what
+ * stood there.  Returns false.
+ */
 static bool
-check_bytes(const char *key, const Buf *b, int64_t bytes, uint32_t crc,
-			Err *err)
+as_gap(Err *err)
 {
+	if (err->kind == ERR_DATA)
+		err->kind = ERR_GAP;
+	return false;
+}
+
+/* Checks what was read: size (-1: any), CRC, and SHA-256 where there is a key
+ */
+static bool
+check_bytes(const Store *store, const char *key, const Buf *b, int64_t bytes,
+			uint32_t crc, const char *sha256, Err *err)
+{
+	char hex[SHA256_HEX_SIZE];
+
 	if (bytes >= 0 && (int64_t) b->n != bytes)
 		return err_set(err, ERR_DATA, 0,
 					   "object \"%s\" has %zu bytes, the log says %" PRId64,
@@ -33,7 +51,14 @@ check_bytes(const char *key, const Buf *b, int64_t bytes, uint32_t crc,
 					   "object \"%s\" is damaged: its CRC32C is not the one in "
 					   "the log",
 					   key);
-	return true;
+	if (!store_has_key(store))
+		return true;
+	sha256_hex(b->p, b->n, hex);
+	return strcmp(hex, sha256) == 0 ||
+		   err_set(err, ERR_DATA, 0,
+				   "object \"%s\" is not the one that was written: its SHA-256 "
+				   "is not the one in the log",
+				   key);
 }
 
 static bool
@@ -45,7 +70,7 @@ read_list(Store *store, const EntryList *l, Entry *e, Err *err)
 
 	buf_init(&b, ENTRY_LIST_MAX_BYTES);
 	ok = store_get(store, l->key, &b, err) &&
-		 check_bytes(l->key, &b, -1, l->crc32c, err) &&
+		 check_bytes(store, l->key, &b, -1, l->crc32c, l->sha256, err) &&
 		 entry_parse_list(buf_slice(&b), e, err);
 	buf_done(&b);
 	if (ok && e->nobjects - before != l->objects)
@@ -81,6 +106,7 @@ read_lists(Store *store, Entry *e, Err *err)
 		free(o->table);
 		free(o->hash);
 		free(o->load);
+		free(o->sha256);
 		*o = own[i];
 	}
 	free(own);
@@ -101,7 +127,8 @@ read_once(Store *store, int64_t seq, Entry **out, Err *err)
 	ok = store_get(store, buf_cstr(&key), &b, err);
 	if (ok)
 	{
-		ok = entry_parse(buf_slice(&b), &e, err) && read_lists(store, e, err);
+		ok = entry_parse(buf_slice(&b), store->keys, &e, err) &&
+			 read_lists(store, e, err);
 		if (ok && e->seq != seq)
 			ok = err_set(err, ERR_DATA, 0, "it is entry %" PRId64, e->seq);
 		if (!ok)
@@ -123,7 +150,8 @@ bool
 commitlog_read(Store *store, int64_t seq, Entry **out, Err *err)
 {
 	return read_once(store, seq, out, err) ||
-		   (err->kind == ERR_DATA && read_once(store, seq, out, err));
+		   (err->kind == ERR_DATA && read_once(store, seq, out, err)) ||
+		   as_gap(err);
 }
 
 /* Is there an entry seq? */
@@ -144,44 +172,123 @@ exists(Store *store, int64_t seq, bool *out, Err *err)
 	return true;
 }
 
+/* Numbers of entries from a first one on, as a listing brings them. */
+typedef struct Listed
+{
+	int64_t first;
+	int64_t last; /* the greatest; first - 1: none */
+	int64_t far;  /* one too far off to be kept in the map; -1: none */
+	size_t nbytes;
+	uint8_t *map; /* a bit an entry */
+} Listed;
+
+/* "_cdc/log/<20 digits>.json"; -1: another key. */
+static int64_t
+entry_of_key(const char *key)
+{
+	static const size_t at = sizeof(KEY_LOG_PREFIX) - 1;
+	int64_t n = 0;
+
+	if (strlen(key) != at + 20 + strlen(".json") ||
+		strcmp(key + at + 20, ".json") != 0)
+		return -1;
+	for (size_t i = at; i < at + 20; i++)
+	{
+		if (key[i] < '0' || key[i] > '9' || __builtin_mul_overflow(n, 10, &n) ||
+			__builtin_add_overflow(n, key[i] - '0', &n))
+			return -1;
+	}
+	return n;
+}
+
+static bool
+take_listed(const StoreItem *item, void *arg)
+{
+	Listed *l = arg;
+	int64_t n = entry_of_key(item->key);
+	size_t byte;
+
+	if (n < l->first)
+		return true;
+	if (n - l->first >= GAP_MAX)
+	{
+		l->far = l->far < 0 || n < l->far ? n : l->far;
+		return true;
+	}
+	byte = (size_t) (n - l->first) / 8;
+	if (byte >= l->nbytes)
+	{
+		size_t nbytes = 2 * byte + 64;
+
+		l->map = xrealloc(l->map, nbytes);
+		memset(l->map + l->nbytes, 0, nbytes - l->nbytes);
+		l->nbytes = nbytes;
+	}
+	l->map[byte] |= (uint8_t) (1u << (n - l->first) % 8);
+	l->last = n > l->last ? n : l->last;
+	return true;
+}
+
+static bool
+is_listed(const Listed *l, int64_t n)
+{
+	size_t byte = (size_t) (n - l->first) / 8;
+
+	return byte < l->nbytes && (l->map[byte] >> (n - l->first) % 8 & 1);
+}
+
+static bool
+missing(int64_t seq, int64_t behind, Err *err)
+{
+	err_set(err, ERR_GAP, 0,
+			"entry %" PRId64
+			" of the commit log is missing, but there is an entry %" PRId64,
+			seq, behind);
+	return err_hint(err, "restore it (versioned bucket); if nobody can, begin "
+						 "a new lake with a first load under another prefix");
+}
+
+/* The greatest number with all below it, from first on, there. */
+static bool
+find_end(Store *store, const Listed *l, int64_t *out, Err *err)
+{
+	int64_t top = l->far >= 0 ? l->far : l->last;
+	bool there = true;
+	int64_t n;
+
+	for (n = l->first; there; n++)
+	{
+		if (!is_listed(l, n) && !exists(store, n, &there, err))
+			return false;
+	}
+	*out = n - 2;
+	return n - 1 > top || missing(n - 1, top, err);
+}
+
+bool
+commitlog_end(Store *store, int64_t first, int64_t *out, Err *err)
+{
+	Listed l = { .first = first, .last = first - 1, .far = -1 };
+	bool ok = store_list(store, KEY_LOG_PREFIX, take_listed, &l, err) &&
+			  find_end(store, &l, out, err);
+
+	free(l.map);
+	return ok;
+}
+
 bool
 commitlog_last(Store *store, int64_t hint, Entry **out, Err *err)
 {
-	int64_t lo = hint; /* exists */
-	int64_t hi;        /* does not */
-	int64_t step = 1;
-	bool there;
+	int64_t last;
 
-	if (!exists(store, lo, &there, err))
+	if (!commitlog_end(store, hint, &last, err))
 		return false;
-	if (!there)
-	{
-		if (hint != 0)
-			return commitlog_last(store, 0, out, err);
-		*out = NULL;
-		return true;
-	}
-	for (;; step *= 2)
-	{
-		hi = lo + step;
-		if (!exists(store, hi, &there, err))
-			return false;
-		if (!there)
-			break;
-		lo = hi;
-	}
-	while (hi - lo > 1)
-	{
-		int64_t mid = lo + (hi - lo) / 2;
-
-		if (!exists(store, mid, &there, err))
-			return false;
-		if (there)
-			lo = mid;
-		else
-			hi = mid;
-	}
-	return commitlog_read(store, lo, out, err);
+	if (last >= hint)
+		return commitlog_read(store, last, out, err);
+	if (hint != 0)
+		return commitlog_last(store, 0, out, err);
+	*out = NULL;
+	return true;
 }
 
 /*
@@ -242,6 +349,12 @@ write_list(Store *store, Entry *e, int from, int to, Err *err)
 	buf_init(&b, ENTRY_LIST_MAX_BYTES);
 	entry_encode_list(e, from, to, &b);
 	l->crc32c = crc32c(0, b.p, b.n);
+	if (store_has_key(store))
+	{
+		free(l->sha256);
+		l->sha256 = xmalloc(SHA256_HEX_SIZE);
+		sha256_hex(b.p, b.n, l->sha256);
+	}
 	if (b.overflow)
 		ok = err_set(err, ERR_LIMIT, 0, "object list \"%s\" is too long",
 					 l->key);
@@ -255,7 +368,10 @@ static void
 drop_lists(Entry *e)
 {
 	for (int i = 0; i < e->nlists; i++)
+	{
 		free(e->lists[i].key);
+		free(e->lists[i].sha256);
+	}
 	free(e->lists);
 	e->lists = NULL;
 	e->nlists = 0;
@@ -273,7 +389,7 @@ commitlog_write(Store *store, Entry *e, Err *err)
 	buf_init(&key, KEY_MAX_BYTES);
 	buf_init(&b, ENTRY_MAX_BYTES);
 	key_add_entry(&key, e->seq);
-	entry_encode(e, &b);
+	entry_encode(e, store->keys, &b);
 	while (ok && b.overflow && listed < e->nobjects)
 	{
 		int to = e->nobjects - listed > OBJECTS_PER_LIST
@@ -283,7 +399,7 @@ commitlog_write(Store *store, Entry *e, Err *err)
 		ok = write_list(store, e, listed, to, err);
 		listed = to;
 		buf_reset(&b);
-		entry_encode(e, &b);
+		entry_encode(e, store->keys, &b);
 	}
 	if (ok && b.overflow)
 		ok =
@@ -314,6 +430,7 @@ commitlog_schema(Store *store, const char *schema, const char *table,
 	if (!ok)
 	{
 		err_prefix(err, "schema file \"%s\"", buf_cstr(&key));
+		(void) as_gap(err);
 		schema_free(s);
 	}
 	else
@@ -328,5 +445,7 @@ commitlog_object(Store *store, const EntryObject *o, Buf *out, Err *err)
 {
 	if (!store_get(store, o->key, out, err))
 		return false;
-	return check_bytes(o->key, out, o->bytes, o->crc32c, err);
+	return check_bytes(store, o->key, out, o->bytes, o->crc32c, o->sha256,
+					   err) ||
+		   as_gap(err);
 }

@@ -16,14 +16,23 @@
 
 /*
  * Reads entry seq, its object lists included.  ERR_NOT_FOUND: there is no
- * such entry (yet).  ERR_DATA: it is damaged, or a list's CRC is wrong.
+ * such entry (yet).  ERR_GAP: it is damaged, or not signed though the store
+ * has keys, or a list is not the one that was written.
  */
 bool commitlog_read(Store *store, int64_t seq, Entry **out,
 					Err *err) MUST_CHECK;
 
 /*
- * The last entry, searched from "hint" on (an entry known to exist, or 0);
- * *out = NULL where the log is empty.
+ * The number of the last entry, where all from first on up to it are there;
+ * first - 1 where there is none.  ERR_GAP: one is missing, however many, and
+ * a later one is there.  A listing of the log's folder.
+ */
+bool commitlog_end(Store *store, int64_t first, int64_t *out,
+				   Err *err) MUST_CHECK;
+
+/*
+ * The last entry, of a log that is known to be whole up to "hint" (or 0);
+ * *out = NULL where the log is empty.  ERR_GAP as of commitlog_end().
  */
 bool commitlog_last(Store *store, int64_t hint, Entry **out,
 					Err *err) MUST_CHECK;
@@ -35,11 +44,14 @@ bool commitlog_last(Store *store, int64_t hint, Entry **out,
  */
 bool commitlog_write(Store *store, Entry *e, Err *err) MUST_CHECK;
 
-/* Reads a schema file and checks its name against its content. */
+/* Reads a schema file and checks its name against its content (ERR_GAP). */
 bool commitlog_schema(Store *store, const char *schema, const char *table,
 					  const char *hash, Schema **out, Err *err) MUST_CHECK;
 
-/* Gets an object and checks its size and CRC (ERR_DATA). */
+/*
+ * Gets an object and checks its size and CRC, and in a log with a key its
+ * SHA-256 (ERR_GAP).
+ */
 bool commitlog_object(Store *store, const EntryObject *o, Buf *out,
 					  Err *err) MUST_CHECK;
 

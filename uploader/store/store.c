@@ -54,6 +54,7 @@ store_open(const StoreOptions *options, Store **out, Err *err)
 	else
 		return bad_url(url, err);
 	*out = store_retry_new(store, options);
+	(*out)->keys = options->keys;
 	return true;
 }
 

@@ -29,6 +29,7 @@
 
 #include "base/buf.h"
 #include "base/err.h"
+#include "codec/entry.h"
 
 /*
  * What a store needs to know; strings are borrowed while store_open runs.
@@ -43,6 +44,9 @@ typedef struct StoreOptions
 	const char *ca_file;     /* unset: AWS_CA_BUNDLE, else the system's */
 	int64_t retry_ms;        /* how long one call is tried; 0: once */
 	const atomic_bool *stop; /* ends waiting with ERR_STOP; may be NULL */
+
+	/* Of the log that lies there, for commitlog.h; NULL: none.  Borrowed. */
+	const EntryKeys *keys;
 
 	/*
 	 * Told when a call fails that will be tried again, and (err NULL) when
@@ -165,7 +169,15 @@ typedef struct StoreOps
 struct Store
 {
 	const StoreOps *ops;
+	const EntryKeys *keys; /* set by store_open; NULL: none */
 };
+
+/* Is there a key, so that all that is read has to be traced to it? */
+static inline bool
+store_has_key(const Store *s)
+{
+	return s->keys && s->keys->n > 0;
+}
 
 /*
  * Opens the store a URL names, wrapped for retries.  Makes no request; a bad

@@ -26,6 +26,7 @@ struct StoreWriter
 	char *id;        /* of the upload; NULL before its first part */
 	int64_t sent;    /* bytes in parts */
 	uint32_t crc32c; /* of all */
+	Sha256 *sha256;  /* of all, in a log with a key; else NULL */
 	StorePart *parts;
 	int nparts;
 	int cap;
@@ -45,6 +46,8 @@ store_writer_new(Store *store, const char *key, size_t part_bytes)
 	w->key = xstrdup(key);
 	w->part_bytes = part_bytes;
 	buf_init(&w->held, part_bytes);
+	if (store_has_key(store))
+		w->sha256 = sha256_begin();
 	return w;
 }
 
@@ -98,6 +101,8 @@ store_writer_append(StoreWriter *w, Slice *bytes, Err *err)
 			continue;
 		}
 		w->crc32c = crc32c(w->crc32c, bytes->p, n);
+		if (w->sha256)
+			sha256_add(w->sha256, bytes->p, n);
 		buf_add(&w->held, bytes->p, n);
 		bytes->p += n;
 		bytes->n -= n;
@@ -141,6 +146,15 @@ store_writer_crc32c(const StoreWriter *w)
 	return w->crc32c;
 }
 
+void
+store_writer_sha256(StoreWriter *w, char out[SHA256_HEX_SIZE])
+{
+	out[0] = '\0';
+	if (w->sha256)
+		sha256_end(w->sha256, out);
+	w->sha256 = NULL;
+}
+
 size_t
 store_writer_memory(const StoreWriter *w)
 {
@@ -161,6 +175,12 @@ store_writer_drop(StoreWriter *w)
 	for (int i = 0; i < w->nparts; i++)
 		free(w->parts[i].tag);
 	free(w->parts);
+	if (w->sha256)
+	{
+		char ignored[SHA256_HEX_SIZE];
+
+		sha256_end(w->sha256, ignored);
+	}
 	free(w->id);
 	free(w->key);
 	buf_done(&w->held);

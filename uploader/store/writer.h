@@ -14,6 +14,7 @@
 #ifndef WRITER_H
 #define WRITER_H
 
+#include "codec/hash.h"
 #include "store/store.h"
 
 typedef struct StoreWriter StoreWriter;
@@ -42,6 +43,9 @@ bool store_writer_commit(StoreWriter *w, Err *err) MUST_CHECK;
 /* What was appended so far. */
 int64_t store_writer_bytes(const StoreWriter *w);
 uint32_t store_writer_crc32c(const StoreWriter *w);
+
+/* In hex, "" in a log without a key; once, behind the last append. */
+void store_writer_sha256(StoreWriter *w, char out[SHA256_HEX_SIZE]);
 
 /* Memory for the part at hand. */
 size_t store_writer_memory(const StoreWriter *w);

@@ -16,7 +16,7 @@ use strict;
 use warnings;
 
 use Carp qw(croak);
-use Digest::SHA qw(sha256_hex);
+use Digest::SHA qw(hmac_sha256_hex sha256_hex);
 use File::Basename qw(dirname);
 use File::Path qw(make_path);
 use JSON::PP;
@@ -66,12 +66,21 @@ sub crc32c
 	return sprintf '%08x', $c ^ 0xFFFFFFFF;
 }
 
+# An entry's JSON with its checks behind it, the HMAC where there is a key.
+sub seal
+{
+	my ($json, $key) = @_;
+	$json =~ s/\}\s*\z//;
+	$json .= ",\n\"hmac\":\"" . hmac_sha256_hex($json, $key) . '"' if defined $key;
+	return "$json,\n\"crc32c\":\"" . crc32c($json) . "\"}\n";
+}
+
 sub hex_lsn { return sprintf '%016X', $_[0] }
 
 # As messages and --merge.until have it.
 sub lsn { return sprintf '%X/%X', $_[0] >> 32, $_[0] & 0xFFFFFFFF }
 
-# new(folder => path, system_identifier =>, slot =>, start => LSN)
+# new(folder => path, system_identifier =>, slot =>, start => LSN, key =>)
 sub new
 {
 	my ($class, %o) = @_;
@@ -225,7 +234,8 @@ sub entry
 				first_seq => $r[0][3],
 				last_lsn => hex_lsn($r[-1][2]),
 				last_seq => $r[-1][3],
-				crc32c => crc32c($body)
+				crc32c => crc32c($body),
+				defined $self->{key} ? (sha256 => sha256_hex($body)) : ()
 			  };
 		}
 	};
@@ -234,7 +244,7 @@ sub entry
 	$self->{closed} = $o{closed} if $o{closed};
 	my $end = $o{end} // $self->{end};
 	my %e = (
-		version => 1,
+		version => 2,
 		entry => $seq,
 		source => {
 			system_identifier => $self->{system_identifier},
@@ -277,7 +287,7 @@ sub entry
 	$self->{end} = $end;
 	$self->write_file(
 		sprintf('_cdc/log/%020d.json', $seq),
-		JSON::PP->new->canonical->utf8->encode(\%e) . "\n");
+		seal(JSON::PP->new->canonical->utf8->encode(\%e), $self->{key}));
 	return $seq;
 }
 
