@@ -803,6 +803,77 @@ test_object(void **state)
 	}
 }
 
+/* A CRC is easily made to fit; with a key the object's SHA-256 must be right.
+ */
+static void
+test_object_signed(void **state)
+{
+	static const char *const sums[] = {
+		"15e2b0d3c33891ebb0f1ef609ec419420c20e320ce94c65fbc8c3312448eb225",
+		"25e2b0d3c33891ebb0f1ef609ec419420c20e320ce94c65fbc8c3312448eb225",
+		"",
+	};
+	const EntryKeys keys = { 1, { (char *) "0123456789abcdef" } };
+	EntryObject o = { .key = (char *) "k", .bytes = 9, .crc32c = 0xe3069283 };
+
+	(void) state;
+	for (size_t i = 0; i < COUNT(sums); i++)
+	{
+		FakeStore *f = fake_new();
+		Buf out;
+		Err err;
+
+		buf_init(&out, 1024);
+		fake_set(f, "k", slice_cstr("123456789"));
+		o.sha256 = (char *) sums[i];
+		f->base.keys = &keys;
+		assert_int_equal(commitlog_object(&f->base, &o, &out, &err), i == 0);
+		if (i > 0)
+		{
+			assert_int_equal(err.kind, ERR_GAP);
+			assert_non_null(strstr(err.msg, "SHA-256"));
+		}
+		f->base.keys = NULL;
+		buf_reset(&out);
+		assert_true(commitlog_object(&f->base, &o, &out, &err));
+		buf_done(&out);
+		fake_free(f);
+	}
+}
+
+/* Entry and lists with a key: written and read, and no list but that one. */
+static void
+test_lists_signed(void **state)
+{
+	const EntryKeys keys = { 1, { (char *) "0123456789abcdef" } };
+	FakeStore *f = fake_new();
+	Entry *e = new_entry(7, "0a0b0c0d");
+	Entry *again = NULL;
+	Err err;
+
+	(void) state;
+	f->base.keys = &keys;
+	add_objects(e, 6000);
+	assert_true(commitlog_write(&f->base, e, &err));
+	assert_true(commitlog_read(&f->base, 7, &again, &err));
+	assert_true(again->is_signed);
+	assert_int_equal(strlen(again->lists[0].sha256), 64);
+	check_objects(again, 6000);
+	entry_free(again);
+	again = NULL;
+	again = new_entry(8, "0a0b0c0d");
+	f->base.keys = NULL;
+	assert_true(commitlog_write(&f->base, again, &err));
+	f->base.keys = &keys;
+	entry_free(again);
+	again = NULL;
+	assert_false(commitlog_read(&f->base, 8, &again, &err));
+	assert_int_equal(err.kind, ERR_GAP);
+	assert_non_null(strstr(err.msg, "no HMAC"));
+	entry_free(e);
+	fake_free(f);
+}
+
 /* The same over a folder. */
 static void
 test_folder(void **state)
@@ -865,6 +936,8 @@ main(void)
 		cmocka_unit_test(test_names),
 		cmocka_unit_test(test_schema),
 		cmocka_unit_test(test_object),
+		cmocka_unit_test(test_object_signed),
+		cmocka_unit_test(test_lists_signed),
 		cmocka_unit_test(test_folder),
 	};
 

@@ -88,6 +88,7 @@ config_store_options(const Config *cfg)
 		.acl = cfg->store_acl,
 		.expected_owner = cfg->store_expected_owner,
 		.requester_pays = strcmp(cfg->store_requester_pays, "on") == 0,
+		.keys = &cfg->log_keys,
 	};
 }
 

@@ -11,6 +11,7 @@
 #include "cmd/config.h"
 
 #include <ctype.h>
+#include <errno.h>
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
@@ -19,11 +20,13 @@
 #include "cmd/args.h"
 #include "cmd/ini.h"
 #include "cmd/setting.h"
+#include "codec/hash.h"
 
 #define ENV_PREFIX "CDC_S3_"
 #define ENV_FILE "CDC_S3_CONFIG"
 #define FLAG_FILE "--config"
 #define NAME_SIZE 128
+#define KEY_FILE_MAX 4096
 
 /* offset of a field, with its C type checked by the compiler */
 #define FIELD(f, T) _Generic(((Config *) 0)->f, T : offsetof(Config, f))
@@ -120,6 +123,10 @@ static const CfgDef cfg_defs[] = {
 	  0, 0, "debug, info, warn, error", "Least important events to log" },
 	{ "log.format", CFG_ENUM, CFG_RELOAD, TEXT(log_format), "text",
 	  0, 0, "text, json", "Log lines as key=value, or as JSON objects" },
+	{ "log.key_file", CFG_STR, 0, TEXT(log_key_file), "",
+	  0, 0, NULL, "File with the key that signs the commit log; a second line: an older key" },
+	{ "log.key", CFG_KEY, CFG_SECRET, TEXT(log_key), "",
+	  0, 0, NULL, "That key itself, in the variable or the file only" },
 	{ "shutdown.timeout", CFG_MS, CFG_RELOAD, NUMBER(shutdown_timeout_ms), "10s",
 	  SEC, HOUR, NULL, "How long a stop may take, the last checkpoint included" },
 };
@@ -485,13 +492,59 @@ config_free(Config *c)
 		free(*f);
 	free(c->flags);
 	free(c->file);
+	entry_keys_done(&c->log_keys);
 	free(c);
+}
+
+/* Its name is not repeated: it may be the key, by a slip. */
+static bool
+load_key_file(Config *c, Err *err)
+{
+	FILE *f = fopen(c->log_key_file, "re");
+	char text[KEY_FILE_MAX];
+	char why[64];
+	size_t n;
+	bool ok;
+
+	if (!f)
+		return err_set(err, ERR_USAGE, errno,
+					   "could not open the file that log.key_file names: %s",
+					   err_errno(errno, why, sizeof(why)));
+	n = fread(text, 1, sizeof(text) - 1, f);
+	text[n] = '\0';
+	ok = (!ferror(f) && feof(f) && strlen(text) == n) ||
+		 err_set(
+			 err, ERR_USAGE, 0,
+			 "the file that log.key_file names cannot be read, or is no text "
+			 "of at most %d bytes",
+			 KEY_FILE_MAX - 1);
+	if (ok && !entry_keys_parse(text, &c->log_keys, err))
+		ok = err_prefix(err, "log.key_file");
+	else if (ok && c->log_keys.n == 0)
+		ok = err_set(err, ERR_USAGE, 0,
+					 "the file that log.key_file names is "
+					 "empty");
+	wipe(text, sizeof(text));
+	(void) fclose(f); /* only read from */
+	return ok;
+}
+
+static bool
+load_keys(Config *c, Err *err)
+{
+	if (c->log_key_file[0] == '\0')
+		return entry_keys_parse(c->log_key, &c->log_keys, err);
+	if (c->log_key[0] != '\0')
+		return err_set(err, ERR_USAGE, 0,
+					   "log.key_file and log.key are both set; leave out one");
+	return load_key_file(c, err);
 }
 
 static bool
 load_sources(Config *c, Err *err)
 {
-	if (!load_file(c, err) || !load_environment(c, err) || !load_flags(c, err))
+	if (!load_file(c, err) || !load_environment(c, err) ||
+		!load_flags(c, err) || !load_keys(c, err))
 		return false;
 	for (size_t i = 0; i < NDEFS; i++)
 		if ((cfg_defs[i].flags & CFG_REQUIRED) &&

@@ -19,6 +19,7 @@
 
 #include "base/buf.h"
 #include "base/err.h"
+#include "codec/entry.h"
 
 typedef struct Config
 {
@@ -66,6 +67,9 @@ typedef struct Config
 	int64_t memory_limit;
 	char *log_level;  /* debug, info, warn, error */
 	char *log_format; /* text, json */
+	char *log_key_file;
+	char *log_key;
+	EntryKeys log_keys; /* what the file or the key says */
 	int64_t shutdown_timeout_ms;
 
 	/* Where it came from, for config_reload. */

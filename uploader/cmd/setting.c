@@ -15,6 +15,7 @@
 #include "base/clock.h"
 #include "base/lsn.h"
 #include "cmd/args.h"
+#include "codec/entry.h"
 #include "io/pgconn.h"
 
 #define SLOT_NAME_MAX 63 /* NAMEDATALEN - 1 of the server */
@@ -269,6 +270,27 @@ check_url(const CfgDef *def, const char *value, const char *where, Err *err)
 						 "AWS_PROFILE");
 }
 
+static bool
+check_key(const CfgDef *def, const char *value, bool from_argv,
+		  const char *where, Err *err)
+{
+	EntryKeys keys;
+
+	if (from_argv)
+	{
+		err_set(err, ERR_USAGE, 0,
+				"flag \"--%s\" holds a key, which every user of the machine "
+				"could read",
+				def->name);
+		return err_hint(err, "name a file with it in log.key_file, or give it "
+							 "in the variable CDC_S3_LOG_KEY");
+	}
+	if (!entry_keys_parse(value, &keys, err))
+		return err_prefix(err, "setting \"%s\" (%s)", def->name, where);
+	entry_keys_done(&keys);
+	return true;
+}
+
 bool
 setting_check(const CfgDef *def, const char *value, bool from_argv,
 			  const char *where, int64_t *out_number, Err *err)
@@ -281,6 +303,8 @@ setting_check(const CfgDef *def, const char *value, bool from_argv,
 			return check_conninfo(def, value, from_argv, where, err);
 		case CFG_URL:
 			return check_url(def, value, where, err);
+		case CFG_KEY:
+			return check_key(def, value, from_argv, where, err);
 		case CFG_ENUM:
 			/* the default, which may be none of them: "" */
 			return strcmp(value, def->def) == 0 ||

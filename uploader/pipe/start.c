@@ -299,6 +299,14 @@ read_log(Pipe *p, Store *store, Err *err)
 				p->options->store.url);
 		return err_hint(err, "run cdc-s3 init first");
 	}
+	if (p->start->is_signed && !store_has_key(store))
+	{
+		err_set(
+			err, ERR_USAGE, 0,
+			"the log at \"%s\" is signed, and there is no key to go on with",
+			p->options->store.url);
+		return err_hint(err, "set log.key_file");
+	}
 	if (strcmp(p->start->slot, p->options->slot) != 0)
 	{
 		err_set(err, ERR_USAGE, 0,
