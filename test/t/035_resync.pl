@@ -169,7 +169,7 @@ sub merge_lake
 {
 	my (%o) = @_;
 	my $r = run_cdc('merge', "--store.url=file://$folder",
-		'--target.conninfo=' . $target->conninfo($db, $o{user} ? (user => $o{user}) : ()), '--until=now');
+		'--target.conninfo=' . $target->conninfo($db, $o{user} ? (user => $o{user}) : ()), '--until=now', '--merge.tables=*');
 	is($r->{code}, 0, 'merge') or diag $r->{err};
 	return $r->{out};
 }

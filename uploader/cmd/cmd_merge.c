@@ -113,6 +113,9 @@ merge_once(const Config *cfg, const StoreOptions *so, Err *err)
 		.until = cfg->merge_until,
 		.on_reject = cfg->merge_on_reject,
 		.map = cfg->merge_map,
+		.tables = cfg->merge_tables,
+		.exclude = cfg->merge_exclude,
+		.on_existing = cfg->merge_on_existing,
 		.lock_wait_ms = LOCK_WAIT_MS,
 		.stop = &stop,
 	};

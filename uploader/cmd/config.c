@@ -116,6 +116,12 @@ static const CfgDef cfg_defs[] = {
 	  0, 0, "stop, continue", "What to do when the target refuses a row" },
 	{ "merge.map", CFG_STR, 0, TEXT(merge_map), "",
 	  0, 0, NULL, "Other names at the target: schema.table=schema.table, by comma" },
+	{ "merge.tables", CFG_STR, 0, TEXT(merge_tables), "",
+	  0, 0, NULL, "Tables of the target that merge may write though they have rows that it did not bring: patterns as in source.tables" },
+	{ "merge.exclude", CFG_STR, 0, TEXT(merge_exclude), "",
+	  0, 0, NULL, "Tables of the source that merge leaves out: patterns as in source.tables" },
+	{ "merge.on_existing", CFG_ENUM, 0, TEXT(merge_on_existing), "stop",
+	  0, 0, "stop, replace, keep", "What a first load does to rows that were in the table" },
 
 	{ "memory.limit", CFG_BYTES, 0, NUMBER(memory_limit), "32MB",
 	  8 * MB, 64 * GB, NULL, "Budget for all rows in flight" },

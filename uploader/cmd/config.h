@@ -63,6 +63,9 @@ typedef struct Config
 	char *merge_until;      /* hour, now, an LSN, or an ISO time */
 	char *merge_on_reject;  /* stop, continue */
 	char *merge_map;        /* "source.table=target.table,…" */
+	char *merge_tables;
+	char *merge_exclude;
+	char *merge_on_existing; /* stop, replace, keep */
 
 	int64_t memory_limit;
 	char *log_level;  /* debug, info, warn, error */

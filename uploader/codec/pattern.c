@@ -118,14 +118,16 @@ is_star(const Part *part)
 	return true;
 }
 
-bool
-pattern_list_matches(const char *list, const char *schema, const char *table)
+/* *out_found: one of the patterns matches; false where it is malformed. */
+static bool
+list_scan(const char *list, const char *schema, const char *table,
+		  bool *out_found)
 {
-	bool found = false;
 	const char *p = skip_space(list ? list : "");
 
+	*out_found = false;
 	if (*p == '\0')
-		return false;
+		return true;
 	for (;; p++)
 	{
 		Part s;
@@ -142,11 +144,25 @@ pattern_list_matches(const char *list, const char *schema, const char *table)
 			return false;
 		if (lone && !is_star(&s))
 			return false; /* a pattern without a schema */
-		if (lone)
-			found = true;
-		else
-			found |= part_matches(&s, schema) && part_matches(&t, table);
+		if (lone || (part_matches(&s, schema) && part_matches(&t, table)))
+			*out_found = true;
 		if (*p == '\0')
-			return found;
+			return true;
 	}
+}
+
+bool
+pattern_list_matches(const char *list, const char *schema, const char *table)
+{
+	bool found;
+
+	return list_scan(list, schema, table, &found) && found;
+}
+
+bool
+pattern_list_valid(const char *list)
+{
+	bool found;
+
+	return list_scan(list, "", "", &found);
 }

@@ -20,4 +20,7 @@
 bool pattern_list_matches(const char *list, const char *schema,
 						  const char *table);
 
+/* False where it is malformed; an empty list is none. */
+bool pattern_list_valid(const char *list);
+
 #endif

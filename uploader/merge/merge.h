@@ -9,6 +9,8 @@
  * merge_run	  options, connection, transaction, report
  * merge_plan	  which entries, which objects, which loads
  * merge_state	  schema cdc_s3 in the target: position, waiting, rejected
+ * merge_map	  merge.map: where a table goes
+ * merge_owner	  which tables of the target may be written
  * merge_target	  tables of the target: found, created, widened
  * merge_stage	  objects to staging tables, by COPY
  * merge_fold	  many changes of a key to its last state
@@ -34,6 +36,11 @@ typedef struct MergeOptions
 	const char *until;       /* "hour", "now", an LSN, or a UTC time */
 	const char *on_reject;   /* "stop" or "continue" */
 	const char *map;         /* "s.t=s2.t2,s.*=s3.*"; "" = same names */
+	const char *tables;      /* patterns: tables of the target to be written
+							  * though merge did not make them */
+	const char *exclude;     /* patterns: tables of the source left out */
+	const char *on_existing; /* first load into a table with rows: "stop",
+							  * "replace" or "keep" */
 	int64_t lock_wait_ms;    /* for another merge of the same target */
 	const atomic_bool *stop; /* ends the run with ERR_STOP; may be NULL */
 } MergeOptions;

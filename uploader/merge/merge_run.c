@@ -21,7 +21,10 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "codec/pattern.h"
 #include "merge/merge_apply.h"
+#include "merge/merge_map.h"
+#include "merge/merge_owner.h"
 #include "merge/merge_plan.h"
 #include "merge/merge_state.h"
 
@@ -73,7 +76,14 @@ merge_check_options(const MergeOptions *o, Err *err)
 					   "merge.on_reject is \"%s\", but must be \"stop\" or "
 					   "\"continue\"",
 					   o->on_reject);
-	return target_check_map(o->map, err);
+	if (!pattern_list_valid(o->tables) || !pattern_list_valid(o->exclude))
+	{
+		err_set(err, ERR_USAGE, 0, "cannot understand merge.%s \"%s\"",
+				pattern_list_valid(o->tables) ? "exclude" : "tables",
+				pattern_list_valid(o->tables) ? o->exclude : o->tables);
+		return err_hint(err, "write schema.table patterns with *, by comma");
+	}
+	return map_check(o->map, err);
 }
 
 void
@@ -235,6 +245,8 @@ stage_group(Run *run, const Group *g, const Target *target, Stage **out,
 	if (!stage_open(&run->cx, g->table, target, g->schemas, g->nschemas,
 					run->staged++, g->replace, &s, err))
 		return false;
+	if (g->replace && target->had_rows) /* merge.on_existing = keep */
+		s->empty_base = strcmp(run->cx.opt->on_existing, "keep") != 0;
 	for (int i = 0; i < g->nobjects; i++)
 	{
 		if (!stage_object(s, g->objects[i], err))
@@ -276,11 +288,29 @@ keep_pending(Run *run, Stage *s, Target *t, const Apply *apply, int result)
 		(Pending){ .stage = s, .target = t, .apply = *apply, .result = result };
 }
 
+/* The first load comes to a table that has rows of its own. */
+static bool
+check_existing(const Run *run, const Group *g, const Target *t, Err *err)
+{
+	if (!g->replace || !t->had_rows ||
+		strcmp(run->cx.opt->on_existing, "stop") != 0)
+		return true;
+	err_set(err, ERR_USAGE, 0,
+			"it has rows of its own, and its first load is here");
+	return err_hint(err, "empty it, or say what becomes of them: "
+						 "merge.on_existing=replace or keep");
+}
+
 /* Does the table have to be loaded anew, or not any more? */
 static bool
 note_resync(Run *run, const Stage *s, Err *err)
 {
+	RecordPos end = { run->plan->end.lsn, 0 };
+
 	if (s->whole_base && !state_resync_over(&run->cx, s->table, err))
+		return false;
+	if (s->target->incomplete && !s->whole_base &&
+		!state_resync(&run->cx, s->table, end, s->target->incomplete, err))
 		return false;
 	return !s->resync_set ||
 		   state_resync(&run->cx, s->table, s->resync, s->resync_reason, err);
@@ -304,7 +334,8 @@ run_group(Run *run, const Group *g, Err *err)
 					 &target, err))
 		return false;
 	result = result_table(run->out, target->schema, target->table);
-	ok = stage_group(run, g, target, &s, err) && apply_steps(s, &counts, err) &&
+	ok = check_existing(run, g, target, err) &&
+		 stage_group(run, g, target, &s, err) && apply_steps(s, &counts, err) &&
 		 note_resync(run, s, err);
 	if (ok && !target->has_key)
 		ok = apply_bag(s, &counts, err);
@@ -534,6 +565,12 @@ run_tables(Run *run, Err *err)
 					 t->table, "load", t->waiting_load, NULL);
 		if (t->nobjects == 0 && !t->replace)
 			continue;
+		if (owner_excludes(&run->cx, t))
+		{
+			if (!owner_note_excluded(&run->cx, t, plan->end.lsn, err))
+				return false;
+			continue;
+		}
 		if (!run_table(run, t, err))
 			return false;
 	}
@@ -546,13 +583,15 @@ run_transaction(Run *run, bool *more, Err *err)
 {
 	MergeCx *cx = &run->cx;
 	MergeState state = { .position = { -1, 0 } };
+	bool older;
 	bool ok;
 
 	*more = false;
 	ok = sql_run(cx, "begin", "BEGIN ISOLATION LEVEL READ COMMITTED", NULL,
 				 err) &&
-		 state_lock(cx, err) && state_create(cx, err) &&
+		 state_lock(cx, err) && state_create(cx, &older, err) &&
 		 state_read(cx, &state, err) &&
+		 (!older || owner_adopt(cx, state.position.entry, err)) &&
 		 plan_make(cx->store, cx->opt->until, state.position, state.waiting,
 				   state.nwaiting, cx->opt->stop, &run->plan, err);
 	state_done(&state);
@@ -563,8 +602,8 @@ run_transaction(Run *run, bool *more, Err *err)
 	run->out->log_entries = run->plan->behind;
 	if (run->plan->end.entry == run->plan->start.entry)
 		return sql_run(cx, "end a transaction", "COMMIT", NULL, err);
-	if (!try_replica(cx, err) || !run_tables(run, err) ||
-		!state_store(cx, run->plan, err) ||
+	if (!owner_check_plan(cx, run->plan, err) || !try_replica(cx, err) ||
+		!run_tables(run, err) || !state_store(cx, run->plan, err) ||
 		!sql_run(cx, "commit the merge", "COMMIT", NULL, err))
 		return false;
 	if (run->out->entries == 0)

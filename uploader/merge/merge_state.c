@@ -63,10 +63,24 @@ static const char create_sql[] =
 	" reason text NOT NULL,"
 	" since timestamptz NOT NULL DEFAULT now(),"
 	" PRIMARY KEY (system_identifier, database, slot,"
-	" source_schema, source_table));";
+	" source_schema, source_table));"
+	"CREATE TABLE IF NOT EXISTS cdc_s3.tables ("
+	" system_identifier text NOT NULL,"
+	" database text NOT NULL,"
+	" slot text NOT NULL,"
+	" source_schema text NOT NULL,"
+	" source_table text NOT NULL,"
+	" target_schema text,"
+	" target_table text,"
+	" made boolean NOT NULL,"
+	" skipped pg_lsn,"
+	" since timestamptz NOT NULL DEFAULT now(),"
+	" PRIMARY KEY (system_identifier, database, slot,"
+	" source_schema, source_table),"
+	" UNIQUE (target_schema, target_table));";
 
 bool
-state_create(MergeCx *cx, Err *err)
+state_create(MergeCx *cx, bool *out_older, Err *err)
 {
 	PGresult *res;
 	bool have_schema;
@@ -77,11 +91,15 @@ state_create(MergeCx *cx, Err *err)
 				   " to_regclass('cdc_s3.position') IS NOT NULL"
 				   " AND to_regclass('cdc_s3.waiting') IS NOT NULL"
 				   " AND to_regclass('cdc_s3.rejected') IS NOT NULL"
-				   " AND to_regclass('cdc_s3.resync') IS NOT NULL",
+				   " AND to_regclass('cdc_s3.resync') IS NOT NULL"
+				   " AND to_regclass('cdc_s3.tables') IS NOT NULL,"
+				   " to_regclass('cdc_s3.position') IS NOT NULL"
+				   " AND to_regclass('cdc_s3.tables') IS NULL",
 				   &res, err))
 		return false;
 	have_schema = PQgetvalue(res, 0, 0)[0] == 't';
 	have_tables = PQgetvalue(res, 0, 1)[0] == 't';
+	*out_older = PQgetvalue(res, 0, 2)[0] == 't';
 	PQclear(res);
 	if (have_tables)
 		return true;

@@ -6,6 +6,7 @@
  *	  waiting	tables whose changes wait for a load
  *	  rejected	rows that the target refused
  *	  resync	tables whose rows changed at the source and no record tells how
+ *	  tables	where each source table goes (merge_owner.h)
  *
  * Layer: merge.
  *-------------------------------------------------------------------------
@@ -24,8 +25,11 @@ typedef struct MergeState
 	PlanWaiting *waiting;
 } MergeState;
 
-/* Makes schema and tables where they are missing, in a transaction. */
-bool state_create(MergeCx *cx, Err *err) MUST_CHECK;
+/*
+ * Makes schema and tables where they are missing, in a transaction; *out_older
+ * where an older release merged into this target.
+ */
+bool state_create(MergeCx *cx, bool *out_older, Err *err) MUST_CHECK;
 
 /*
  * Takes the lock that keeps two merges apart until the transaction ends;

@@ -16,6 +16,8 @@
 
 #include "base/log.h"
 #include "base/mem.h"
+#include "merge/merge_map.h"
+#include "merge/merge_owner.h"
 
 #define FIRST_USER_OID 16384
 #define NUMBER_MAX 24
@@ -60,116 +62,6 @@ static const char arbiter_sql[] =
 	"  AND a.attnum = i.indkey[g])"
 	" = (SELECT array_agg(x COLLATE \"C\" ORDER BY x COLLATE \"C\")"
 	"  FROM unnest($2::text[]) x))";
-
-/*
- * One name of a map: up to '.', '=', ',' or the end, or in double quotes.
- * Returns behind it, NULL where there is none; *star: it was a bare "*".
- */
-static const char *
-map_name(const char *s, char *out, size_t size, bool *star)
-{
-	size_t n = 0;
-	bool quoted;
-
-	while (*s == ' ')
-		s++;
-	quoted = *s == '"';
-	s += quoted;
-	for (; *s; s++)
-	{
-		if (quoted && *s == '"')
-		{
-			if (s[1] != '"')
-				break;
-			s++;
-		}
-		else if (!quoted && strchr(".=, ", *s))
-			break;
-		if (n + 1 == size)
-			return NULL;
-		out[n++] = *s;
-	}
-	out[n] = '\0';
-	if (quoted && *s++ != '"')
-		return NULL;
-	while (*s == ' ')
-		s++;
-	*star = !quoted && strcmp(out, "*") == 0;
-	return n > 0 ? s : NULL;
-}
-
-typedef struct MapItem
-{
-	char names[4][256]; /* schema, table, schema, table */
-	bool stars[4];
-} MapItem;
-
-/* Reads one item; NULL where it is malformed. */
-static const char *
-map_item(const char *s, MapItem *out)
-{
-	static const char ends[4] = { '.', '=', '.', ',' };
-
-	for (int i = 0; i < 4; i++)
-	{
-		s = map_name(s, out->names[i], sizeof(out->names[i]), &out->stars[i]);
-		if (!s || (*s != ends[i] && !(i == 3 && *s == '\0')))
-			return NULL;
-		if (*s)
-			s++;
-	}
-	if (out->stars[0] || out->stars[2] || out->stars[1] != out->stars[3])
-		return NULL;
-	return s;
-}
-
-bool
-target_check_map(const char *map, Err *err)
-{
-	MapItem item;
-
-	for (const char *s = map; *s;)
-	{
-		s = map_item(s, &item);
-		if (!s)
-		{
-			err_set(err, ERR_USAGE, 0, "cannot understand merge.map \"%s\"",
-					map);
-			return err_hint(err, "write it as schema.table=schema.table or "
-								 "schema.*=schema.*, separated by commas");
-		}
-	}
-	return true;
-}
-
-void
-target_name(const char *map, const char *schema, const char *table,
-			char **out_schema, char **out_table)
-{
-	MapItem item;
-	bool exact = false;
-
-	*out_schema = xstrdup(schema);
-	*out_table = xstrdup(table);
-	for (const char *s = map; *s && !exact;)
-	{
-		s = map_item(s, &item);
-		if (!s)
-			return; /* was checked before */
-		exact = !item.stars[1] && strcmp(item.names[1], table) == 0;
-		if (strcmp(item.names[0], schema) != 0 || (!exact && !item.stars[1]))
-		{
-			exact = false;
-			continue;
-		}
-		free(*out_schema);
-		*out_schema = xstrdup(item.names[2]);
-		if (!exact)
-			continue;
-		free(*out_table);
-		*out_table = xstrdup(item.names[3]);
-	}
-}
 
 bool
 target_is_keyed(const Schema *s)
@@ -501,6 +393,19 @@ check_key(MergeCx *cx, const Schema *newest, Target *t, const char *oid,
 	return ok;
 }
 
+/* May it be written, and what is in it? */
+static bool
+take(MergeCx *cx, const Schema *newest, Target *t, const char *oid, Err *err)
+{
+	OwnerTable o = { .schema = t->schema, .table = t->table, .name = t->name };
+
+	if (!owner_take(cx, newest->schema, newest->table, oid, &o, err))
+		return false;
+	t->had_rows = o.had_rows;
+	t->incomplete = o.incomplete;
+	return true;
+}
+
 bool
 target_open(MergeCx *cx, const Schema *const *versions, int n, Target **out,
 			Err *err)
@@ -514,13 +419,13 @@ target_open(MergeCx *cx, const Schema *const *versions, int n, Target **out,
 	bool widened = false;
 	bool ok;
 
-	target_name(cx->opt->map, newest->schema, newest->table, &t->schema,
-				&t->table);
+	map_target(cx->opt->map, newest->schema, newest->table, &t->schema,
+			   &t->table);
 	buf_init(&name, SQL_MAX);
 	sql_add_qualified(&name, t->schema, t->table);
 	t->name = xstrdup(buf_cstr(&name));
 	buf_done(&name);
-	ok = find_table(cx, t, &oid, err);
+	ok = find_table(cx, t, &oid, err) && take(cx, newest, t, oid, err);
 	if (ok && !oid)
 		ok = create_table(cx, versions, n, t, err) &&
 			 find_table(cx, t, &oid, err);

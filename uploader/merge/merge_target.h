@@ -32,6 +32,8 @@ typedef struct Target
 	bool partitioned; /* no system columns to rely on */
 	bool arbiter;     /* a unique index that ON CONFLICT takes fits the key */
 	bool has_key;
+	bool had_rows; /* as in OwnerTable */
+	const char *incomplete;
 	int ncols; /* the columns to be written, in the table's order */
 	TargetColumn *cols;
 } Target;
@@ -41,13 +43,6 @@ typedef struct Target
  * no primary key has all its columns in the "key", and is a bag of rows.
  */
 bool target_is_keyed(const Schema *s);
-
-/* Where rows of that source table go; the caller frees both names. */
-void target_name(const char *map, const char *schema, const char *table,
-				 char **out_schema, char **out_table);
-
-/* ERR_USAGE where a map cannot be understood. */
-bool target_check_map(const char *map, Err *err) MUST_CHECK;
 
 /*
  * versions[n-1] is the newest schema; all columns of all of them are mapped.
