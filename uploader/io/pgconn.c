@@ -15,14 +15,41 @@
 #define SQL_MAX_BYTES (1024 * 1024)
 
 /*
- * Settings pinned at connection start.  A replication connection takes them
- * too; the plugin pins its own besides.
+ * Settings pinned at connection start, but of a target.  A replication
+ * connection takes them too; the plugin pins its own besides.
  */
 #define PINNED                                                                 \
 	"-c search_path= -c datestyle=ISO -c intervalstyle=postgres "              \
 	"-c extra_float_digits=3 -c bytea_output=hex -c timezone=UTC "             \
 	"-c statement_timeout=0 -c idle_in_transaction_session_timeout=0 "         \
 	"-c lock_timeout=0"
+
+const char pg_begin_target[] =
+	"BEGIN ISOLATION LEVEL READ COMMITTED READ WRITE NOT DEFERRABLE;"
+	"SET LOCAL statement_timeout = 0;"
+	"SET LOCAL idle_in_transaction_session_timeout = 0;"
+	"SET LOCAL search_path = ''";
+
+/*
+ * All settings of the classes "Client Connection Defaults", "Compatibility"
+ * and "Error Handling" that a role may set and that change the meaning of
+ * text, of a statement, or of an error; of those that the server knows.
+ */
+const char pg_pin_target[] =
+	"SELECT pg_catalog.count(pg_catalog.set_config(p.name, v.s, true))"
+	" FROM (VALUES ('array_nulls', 'on'), ('backslash_quote',"
+	" 'safe_encoding'), ('bytea_output', 'hex'), ('client_encoding', 'UTF8'),"
+	" ('client_min_messages', 'warning'), ('DateStyle', 'ISO, MDY'),"
+	" ('exit_on_error', 'off'), ('extra_float_digits', '3'),"
+	" ('gin_fuzzy_search_limit', '0'), ('IntervalStyle', 'postgres'),"
+	" ('lc_monetary', 'C'), ('lock_timeout', '0'),"
+	" ('quote_all_identifiers', 'off'), ('row_security', 'off'),"
+	" ('standard_conforming_strings', 'on'), ('TimeZone', 'UTC'),"
+	" ('timezone_abbreviations', 'Default'),"
+	" ('transaction_timeout', '0'), ('transform_null_equals', 'off'),"
+	" ('xmlbinary', 'base64'), ('xmloption', 'content')) v (n, s)"
+	" JOIN pg_catalog.pg_settings p ON p.name = v.n"
+	" WHERE p.setting <> v.s";
 
 /* SQLSTATEs (prefixes) after which the same thing may work later. */
 static const char *const transient_states[] = { "08",    "53",    "57P01",
@@ -35,8 +62,8 @@ state_is(const char *state, const char *prefix)
 	return strncmp(state, prefix, strlen(prefix)) == 0;
 }
 
-static bool
-state_is_transient(const char *state)
+bool
+pg_state_is_transient(const char *state)
 {
 	for (int i = 0; transient_states[i]; i++)
 	{
@@ -96,7 +123,7 @@ pg_error(PGconn *conn, const PGresult *res, PgRole role, const char *doing,
 				state);
 	else if (state)
 		err_set(err, role_kind(role),
-				state_is_transient(state) ? PG_TRANSIENT : 0,
+				pg_state_is_transient(state) ? PG_TRANSIENT : 0,
 				"could not %s: %s (SQLSTATE %s)", doing, msg, state);
 	else /* the connection broke */
 		err_set(err, role_kind(role), PG_TRANSIENT, "could not %s: %s", doing,
@@ -112,6 +139,31 @@ contains(const char *msg, const char *word)
 	return strstr(msg, word) != NULL;
 }
 
+/* Words of a server, or of a pooler before it, that has no room right now. */
+static bool
+is_busy(const char *msg)
+{
+	static const char *const words[] = {
+		"too many clients",     /* 53300 */
+		"too many connections", /* of a role, a database */
+		"slots are reserved",   /* the last ones */
+		"is starting up",       /* 57P03 */
+		"is shutting down",
+		"not accepting connections",
+		"not yet accepting",
+		"in recovery mode",
+		"no more connections allowed", /* pgbouncer */
+		"query_wait_timeout",
+		"server login has been failing",
+		"pgbouncer cannot connect",
+	};
+
+	for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++)
+		if (contains(msg, words[i]))
+			return true;
+	return false;
+}
+
 /*
  * libpq gives no SQLSTATE for a connection that failed, so the server's
  * words decide (they may be in another language: then it is a plain error).
@@ -123,6 +175,12 @@ connect_error(PGconn *conn, PgRole role, Err *err)
 	const char *side = role == PG_TARGET ? "target" : "source";
 
 	one_line(PQerrorMessage(conn), msg, sizeof(msg));
+	if (role == PG_TARGET && is_busy(msg))
+	{
+		err_set(err, ERR_BUSY, 0, "could not connect to the %s server: %s",
+				side, msg);
+		return err_hint(err, "try again later");
+	}
 	if (contains(msg, "password") || contains(msg, "authentication") ||
 		contains(msg, "no pg_hba.conf entry") || contains(msg, "role \""))
 	{
@@ -151,7 +209,7 @@ pg_connect(const char *conninfo, PgRole role, PGconn **out, Err *err)
 						   "client_encoding",  "keepalives_idle",
 						   "connect_timeout",  NULL };
 	const char *values[] = {
-		"cdc-s3", PINNED,
+		"cdc-s3", role == PG_TARGET ? NULL : PINNED,
 		conninfo, role == PG_SOURCE_REPLICATION ? "database" : NULL,
 		"UTF8",   "30",
 		"30",     NULL

@@ -2,9 +2,12 @@
  * pgconn.h
  *	  Connections to PostgreSQL over libpq, with our errors.
  *
- * Connections are opened with pinned settings (search_path empty, ISO dates,
- * UTC, client_encoding UTF8, no statement timeout), so that what a role or
- * database sets changes nothing.  Messages never hold a password.
+ * Connections to the source are opened with pinned settings (search_path
+ * empty, ISO dates, UTC, client_encoding UTF8, no statement timeout), so that
+ * what a role or database sets changes nothing.  One to the target may go
+ * through a pooler, which takes no options at start and gives each transaction
+ * another server connection: there a transaction begins with pg_begin_target.
+ * Messages never hold a password.
  * Threads: a connection is used by one thread at a time.  Layer: io.
  *-------------------------------------------------------------------------
  */
@@ -29,10 +32,22 @@ typedef enum PgRole
 
 /*
  * conninfo may be empty: then the PG* variables say all.  A refused password
- * or missing right to connect is ERR_AUTH.  The caller PQfinish()es.
+ * or missing right to connect is ERR_AUTH; a target that has no room, starts
+ * or stops is ERR_BUSY.  The caller PQfinish()es.
  */
 bool pg_connect(const char *conninfo, PgRole role, PGconn **out,
 				Err *err) MUST_CHECK;
+
+/*
+ * Statements that begin a transaction at the target in which no setting of
+ * role, database or server changes how text is read, what a statement does,
+ * or how long it may take.  Two of them, to be sent one after the other.
+ */
+extern const char pg_begin_target[];
+extern const char pg_pin_target[];
+
+/* The failure may pass: the server starts, stops, or has no room. */
+bool pg_state_is_transient(const char *state);
 
 /*
  * Fills err from the connection's or the result's error (res may be NULL):

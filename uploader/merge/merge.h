@@ -7,6 +7,7 @@
  * came to in the same transaction (doc/merge.md).
  *
  * merge_run	  options, connection, transaction, report
+ * merge_session  settings of the transaction, triggers on or off
  * merge_plan	  which entries, which objects, which loads
  * merge_state	  schema cdc_s3 in the target: position, waiting, rejected
  * merge_map	  merge.map: where a table goes

@@ -26,6 +26,7 @@
 #include "merge/merge_map.h"
 #include "merge/merge_owner.h"
 #include "merge/merge_plan.h"
+#include "merge/merge_session.h"
 #include "merge/merge_state.h"
 
 /* The changes of one table that are still to be applied. */
@@ -95,13 +96,7 @@ merge_result_done(MergeResult *r)
 		free(r->tables[i].table);
 	}
 	free(r->tables);
-	for (int i = 0; i < r->nresync; i++)
-	{
-		free(r->resync[i].schema);
-		free(r->resync[i].table);
-		free(r->resync[i].reason);
-	}
-	free(r->resync);
+	merge_resync_done(r);
 	memset(r, 0, sizeof(*r));
 	r->to_entry = -1;
 }
@@ -123,39 +118,6 @@ result_table(MergeResult *r, const char *schema, const char *table)
 	t = &r->tables[r->ntables];
 	*t = (MergeTable){ .schema = xstrdup(schema), .table = xstrdup(table) };
 	return r->ntables++;
-}
-
-/*
- * Settings for the transaction.  A policy that hides rows must be an error,
- * not a loss; sorts of a whole range want some memory.
- */
-static const char settings_sql[] =
-	"SET LOCAL row_security = off;"
-	"SELECT set_config('work_mem', '64MB', true)"
-	" WHERE pg_size_bytes(current_setting('work_mem')) < 64 * 1024 * 1024";
-
-/* Triggers and foreign keys off, where this role may; no error if not. */
-static bool
-try_replica(MergeCx *cx, Err *err)
-{
-	Err ignored;
-
-	if (!sql_run(cx, "prepare the transaction", settings_sql, NULL, err) ||
-		!sql_savepoint(cx, "cdc_s3_role", err))
-		return false;
-	cx->replica =
-		sql_run(cx, "switch triggers off",
-				"SET LOCAL session_replication_role = replica", NULL, &ignored);
-	if (cx->replica)
-		return sql_release(cx, "cdc_s3_role", err);
-	if (strcmp(cx->state, "42501") != 0)
-	{
-		*err = ignored;
-		return false;
-	}
-	return sql_rollback_to(cx, "cdc_s3_role", err) &&
-		   sql_run(cx, "defer constraints", "SET CONSTRAINTS ALL DEFERRED",
-				   NULL, err);
 }
 
 static bool
@@ -587,10 +549,8 @@ run_transaction(Run *run, bool *more, Err *err)
 	bool ok;
 
 	*more = false;
-	ok = sql_run(cx, "begin", "BEGIN ISOLATION LEVEL READ COMMITTED", NULL,
-				 err) &&
-		 state_lock(cx, err) && state_create(cx, &older, err) &&
-		 state_read(cx, &state, err) &&
+	ok = session_begin(cx, err) && state_lock(cx, err) &&
+		 state_create(cx, &older, err) && state_read(cx, &state, err) &&
 		 (!older || owner_adopt(cx, state.position.entry, err)) &&
 		 plan_make(cx->store, cx->opt->until, state.position, state.waiting,
 				   state.nwaiting, cx->opt->stop, &run->plan, err);
@@ -601,9 +561,11 @@ run_transaction(Run *run, bool *more, Err *err)
 	run->out->to_entry = run->plan->end.entry;
 	run->out->log_entries = run->plan->behind;
 	if (run->plan->end.entry == run->plan->start.entry)
-		return sql_run(cx, "end a transaction", "COMMIT", NULL, err);
-	if (!owner_check_plan(cx, run->plan, err) || !try_replica(cx, err) ||
+		return state_resync_list(cx, run->out, err) &&
+			   sql_run(cx, "end a transaction", "COMMIT", NULL, err);
+	if (!owner_check_plan(cx, run->plan, err) || !session_replica(cx, err) ||
 		!run_tables(run, err) || !state_store(cx, run->plan, err) ||
+		!state_resync_list(cx, run->out, err) ||
 		!sql_run(cx, "commit the merge", "COMMIT", NULL, err))
 		return false;
 	if (run->out->entries == 0)
@@ -650,15 +612,9 @@ merge_run(Store *store, const MergeOptions *o, MergeResult *out, Err *err)
 	run.cx.database = source->database;
 	run.cx.slot = source->slot;
 	run.cx.keep_going = strcmp(o->on_reject, "continue") == 0;
-	ok = pg_connect(o->conninfo, PG_TARGET, &run.cx.conn, err) &&
-		 sql_run(&run.cx, "quiet notices", "SET client_min_messages = warning",
-				 NULL, err) &&
-		 run_all(&run, err) && state_resync_list(&run.cx, &result, err);
-	if (!ok && err->kind == ERR_TARGET &&
-		(strncmp(run.cx.state, "40", 2) == 0 ||
-		 strncmp(run.cx.state, "53", 2) == 0 ||
-		 strcmp(run.cx.state, "55P03") == 0))
-		err->kind = ERR_BUSY; /* deadlock, too busy: worth another try */
+	ok = pg_connect(o->conninfo, PG_TARGET, &run.cx.conn, err);
+	if (ok && !(ok = run_all(&run, err)))
+		session_judge(&run.cx, err);
 	drop_pending(&run);
 	plan_free(run.plan);
 	PQfinish(run.cx.conn);

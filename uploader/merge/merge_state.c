@@ -354,6 +354,20 @@ state_resync_over(MergeCx *cx, const PlanTable *t, Err *err)
 					  5, values, NULL, err);
 }
 
+void
+merge_resync_done(MergeResult *r)
+{
+	for (int i = 0; i < r->nresync; i++)
+	{
+		free(r->resync[i].schema);
+		free(r->resync[i].table);
+		free(r->resync[i].reason);
+	}
+	free(r->resync);
+	r->resync = NULL;
+	r->nresync = 0;
+}
+
 bool
 state_resync_list(MergeCx *cx, MergeResult *out, Err *err)
 {
@@ -367,6 +381,7 @@ state_resync_list(MergeCx *cx, MergeResult *out, Err *err)
 					" = ($1, $2, $3) ORDER BY 1, 2",
 					3, values, &res, err))
 		return false;
+	merge_resync_done(out); /* of a transaction before */
 	out->nresync = PQntuples(res);
 	out->resync = xcalloc((size_t) out->nresync + 1, sizeof(*out->resync));
 	for (int i = 0; i < out->nresync; i++)

@@ -57,6 +57,7 @@ bool state_resync_over(MergeCx *cx, const PlanTable *t, Err *err) MUST_CHECK;
 
 /* All tables that are marked; the caller frees (merge_result_done). */
 bool state_resync_list(MergeCx *cx, MergeResult *out, Err *err) MUST_CHECK;
+void merge_resync_done(MergeResult *r);
 
 /* A row that was refused. */
 typedef struct Reject
