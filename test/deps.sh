@@ -70,7 +70,7 @@ pkg-config liblz4-dev libzstd-dev zlib1g-dev"
 		more="perl procps zstd"
 		;;
 	test)
-		more="perl procps zstd libcmocka-dev clang-format-14 openssl"
+		more="perl procps zstd libcmocka-dev clang-format-14 openssl pgbouncer"
 		more="$more shellcheck pmccabe $s3 $(unless java default-jre-headless)"
 		[ -e "$(sh "$(dirname "$0")/deps-s3.sh" --path s3proxy)" ] ||
 			more="$more $(unless mvn maven)"

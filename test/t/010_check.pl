@@ -236,6 +236,49 @@ $target->psql('postgres', 'create role merger login');
 		'--target.conninfo=' . $target->conninfo('postgres', user => 'merger'));
 	is($r->{code}, 7, 'target without rights: exit code');
 	complete($r, 'target without rights');
+
+	# One right after the other is missing; what check says is what merge says.
+	$source->psql('postgres', 'create schema if not exists s; create table if not exists s.seen (id int primary key)');
+	$target->psql('postgres', 'create database clean');
+	$target->psql('clean', 'revoke all on database clean from public; revoke all on schema public from public');
+	my $t = sub { return $target->psql('clean', $_[0]) };
+	my $look = sub {
+		my ($name, $says, @flags) = @_;
+		local $Test::Builder::Level = $Test::Builder::Level + 1;
+		my $r = check('--no-race', '--source.tables=s.seen', '--target.conninfo=' . $target->conninfo('clean', user => 'merger'), @flags);
+		my ($f) = grep { $_->{level} eq 'error' } @{ $r->{findings} };
+		if ($says)
+		{
+			is($r->{code}, 7, "$name: exit code");
+			like("$f->{name}: $f->{what}; $f->{mend}", $says, "$name: said") or diag $r->{out};
+			complete($r, $name);
+		}
+		else { is($r->{code}, 0, $name) or diag $r->{out}; }
+	};
+	$t->('grant connect, create on database clean to merger');
+	$look->('no TEMP', qr/target role: .*temporary.*GRANT TEMPORARY/);
+	$t->('grant temp on database clean to merger');
+	$look->('all that is needed');
+	$t->('revoke create on database clean from merger; create schema cdc_s3');
+	$look->('no right in cdc_s3', qr/target role: .*schema cdc_s3.*GRANT USAGE, CREATE/);
+	$t->('grant usage, create on schema cdc_s3 to merger; create table cdc_s3.position (x int)');
+	$look->('a table in cdc_s3 of another', qr/target role: .*all tables of the schema cdc_s3/);
+	$t->('drop table cdc_s3.position');
+	$look->('no schema', qr/target table: s\.seen: its schema is not there.*CREATE SCHEMA s AUTHORIZATION merger;/);
+	$t->('create schema s');
+	$look->('no USAGE', qr/target table: s\.seen: .*may not use its schema.*GRANT USAGE ON SCHEMA s TO merger;/);
+	$t->('grant usage on schema s to merger');
+	$look->('no CREATE in the schema', qr/target table: s\.seen: .*may not create it.*GRANT CREATE ON SCHEMA s/);
+	$t->('create table s.seen (id int primary key); grant select, insert, update on s.seen to merger');
+	$look->('no DELETE', qr/target table: s\.seen: .*read and write.*GRANT SELECT, INSERT, UPDATE, DELETE ON s\.seen TO merger;/);
+	$t->('grant delete on s.seen to merger');
+	$look->('tables that are there');
+	$t->('alter table s.seen enable row level security');
+	$look->('row security', qr/target table: s\.seen: row security/);
+	$look->('left out', undef, '--merge.exclude=s.seen');
+	$t->('create view s.v as select 1');
+	$look->('a view', qr/target table: s\.v: it is not a table/, '--merge.map=s.seen=s.v');
+	$source->psql('postgres', 'drop table s.seen');
 }
 
 # Where the credentials came from, until when, and the store's clock.

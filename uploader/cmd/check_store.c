@@ -1,6 +1,6 @@
 /*-------------------------------------------------------------------------
  * check_store.c
- *	  "check" of the store, and of the target where one is set.
+ *	  "check" of the store.
  *
  * Layer: cmd.
  *-------------------------------------------------------------------------
@@ -114,56 +114,4 @@ check_store(Check *c)
 						 : "honoured (not raced)",
 				 PROBE_RACERS, PROBE_ROUNDS);
 	check_log_readable(c);
-}
-
-static void
-check_target_rights(Check *c, PGconn *target)
-{
-	const Finding f = {
-		.level = CHECK_ERROR,
-		.kind = ERR_TARGET,
-		.name = "target role",
-		.why = "merge keeps its position in the schema cdc_s3 and makes it "
-			   "when it is missing",
-		.mend = "GRANT CREATE ON DATABASE … TO …; or as a superuser: CREATE "
-				"SCHEMA cdc_s3 AUTHORIZATION …;",
-	};
-	static const char sql[] =
-		"SELECT has_database_privilege(current_database(), 'CREATE') OR"
-		" coalesce((SELECT has_schema_privilege(oid, 'CREATE') FROM"
-		" pg_catalog.pg_namespace WHERE nspname = 'cdc_s3'), false)";
-	PGresult *res;
-	Err err;
-
-	if (!pg_exec(target, PG_TARGET, "read the target's rights", sql, &res,
-				 &err))
-	{
-		check_failed(c, f.name, "it could not be checked", &err);
-		return;
-	}
-	if (PQgetvalue(res, 0, 0)[0] == 't')
-		check_ok(c, f.name, "\"%s\" may create what merge needs",
-				 PQuser(target));
-	else
-		check_report(c, &f, "\"%s\" may not create a schema", PQuser(target));
-	PQclear(res);
-}
-
-void
-check_target(Check *c)
-{
-	PGconn *target;
-	Err err;
-
-	if (c->cfg->target_conninfo[0] == '\0')
-		return; /* there is none: the lake is all that is wanted */
-	if (!pg_connect(c->cfg->target_conninfo, PG_TARGET, &target, &err))
-	{
-		check_failed(c, "target", "merge applies the lake to it", &err);
-		return;
-	}
-	check_ok(c, "target", "connected to database \"%s\" as \"%s\"",
-			 PQdb(target), PQuser(target));
-	check_target_rights(c, target);
-	PQfinish(target);
 }

@@ -148,8 +148,10 @@ default_hint(ErrKind kind)
 			return "see whether store.url and store.endpoint are right and "
 				   "the server answers, then try again";
 		case ERR_SOURCE:
+			return "\"cdc-s3 check\" tests all that is needed of the source";
 		case ERR_TARGET:
-			return "\"cdc-s3 check\" looks for the cause";
+			return "\"cdc-s3 check\", with target.conninfo set, tests all "
+				   "rights that merge needs at the target";
 		default:
 			return "";
 	}
