@@ -4,6 +4,7 @@
 #-------------------------------------------------------------------------
 use strict;
 use warnings;
+use POSIX qw(strftime);
 use Test::More;
 
 use CdcS3::Lake;
@@ -325,6 +326,14 @@ is(ids(), '1 2 3', 'until an LSN: what it covers');
 merge('--until=hour');
 is(ids(), '1 2 3 4', 'until the last closed hour');
 is(try_merge('--until=2026-11-21T10:30:00Z')->{code}, 75, 'an hour that is still open: try again');
+my $ahead = try_merge('--until=' . sprintf('0/%X', $at + 1));
+is($ahead->{code}, 75, 'an LSN ahead of the log: try again');
+like($ahead->{err}, qr/commit log ends at LSN 0\/[0-9A-F]+, before 0\/[0-9A-F]+.*cdc-s3 run/, 'says so');
+is(ids(), '1 2 3 4', 'and nothing is merged');
+merge('--until=' . sprintf('0/%X', $at));
+is(ids(), '1 2 3 4 5', 'until the LSN where the log ends');
+merge('--until=' . sprintf('0/%X', $three));
+is(ids(), '1 2 3 4 5', 'until an LSN that was passed');
 merge('--until=now');
 is(ids(), '1 2 3 4 5', 'until now');
 like(try_merge('--until=tomorrow')->{err}, qr/cannot understand merge\.until "tomorrow"|merge\.until/, 'a word is refused');
@@ -363,5 +372,22 @@ ok($target->poll_until($db, 'select count(*) = 1 from k'), 'the first entry come
 entry([ [ $k, 'i', { id => 2 } ] ]);
 ok($target->poll_until($db, 'select count(*) = 2 from k'), 'and so does the next');
 is($loop->stop('TERM', 20), 0, 'ends with 0 on TERM') or diag $loop->errors;
+
+# ---- each hour, as soon as it is closed ----
+fresh();
+my $e = $lake->table('public.e', key => ['id'], columns => [ [ id => 'int4', 'pk' ] ]);
+sub hour { return strftime('%Y-%m-%dT%H:00:00Z', gmtime(time - 3600 * $_[0])) }
+entry([ [ $e, 'i', { id => 1 } ] ], closed => hour(2));
+my $hourly = spawn(
+	cmd => [ CdcS3::Sidecar::program(), 'merge', '--every=1h', "--store.url=file://$folder",
+		'--target.conninfo=' . $target->conninfo($db) ],
+	out_path => "$folder/out",
+	err_path => "$folder/err");
+ok($target->poll_until($db, q(select to_regclass('e') is not null)), 'what is closed comes at once');
+entry([ [ $e, 'i', { id => 2 } ] ]);
+entry([ [ $e, 'i', { id => 3 } ] ], closed => hour(0));
+entry([ [ $e, 'i', { id => 4 } ] ]);
+ok($target->poll_until($db, 'select count(*) = 3 from e'), 'the hour that ended last comes when it is closed') or diag $hourly->errors;
+is($hourly->stop('TERM', 20), 0, 'ends with 0 on TERM') or diag $hourly->errors;
 
 done_testing;

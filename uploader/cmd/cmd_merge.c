@@ -4,8 +4,10 @@
  *
  * Prints one line a table and a final one per merge that applied something,
  * and one line where there was nothing to do.  With merge.every it goes on:
- * a merge begins at each multiple of the interval, what may pass (a server
- * that restarts, a store that is slow) is logged and tried again then.
+ * a merge begins at each multiple of the interval, and with merge.until=hour
+ * once more as soon as the log says that the last full hour is closed, which
+ * it never is at that hour's end.  What may pass (a server that restarts, a
+ * store that is slow) is logged and tried again.
  * Signals: TERM and INT end the wait, or the merge by a cancel; what it did
  * is rolled back.
  * Layer: cmd.
@@ -19,10 +21,20 @@
 #include "base/log.h"
 #include "cmd/cmd.h"
 #include "merge/merge.h"
+#include "store/commitlog.h"
 
 #define LOCK_WAIT_MS 60000
 #define SLEEP_MS 200
+#define LOOK_MS 2000   /* between two looks whether the hour is closed */
 #define RETRY_MS 30000 /* after a failure that may pass, at most */
+
+/* What is awaited after a merge: the hour that ended last, of until=hour. */
+typedef struct Awaited
+{
+	int64_t hour;   /* its end, unix us; 0: nothing */
+	int64_t entry;  /* the last one seen in the log */
+	int64_t closed; /* its closed_until */
+} Awaited;
 
 static atomic_bool stop;
 
@@ -105,9 +117,44 @@ print_result(const MergeResult *r)
 	(void) fflush(stdout); /* cli looks at it in the end */
 }
 
-static bool
-merge_once(const Config *cfg, const StoreOptions *so, Err *err)
+/* What the log lacked when it was merged; began is when that was. */
+static void
+await_hour(const Config *cfg, const MergeResult *r, int64_t began_us,
+		   Awaited *out)
 {
+	*out = (Awaited){ 0 };
+	if (strcmp(cfg->merge_until, "hour") != 0)
+		return;
+	out->entry = r->to_entry + r->log_entries;
+	out->closed = r->log_closed;
+	out->hour = began_us - began_us % US_PER_HOUR;
+}
+
+/* Reads on in the log; true once the hour that is awaited is closed. */
+static bool
+is_closed(const StoreOptions *so, Awaited *a)
+{
+	Store *store;
+	Entry *e;
+	Err err = { 0 };
+
+	if (!store_open(so, &store, &err))
+		return false; /* the merge at the next turn tells it */
+	while (a->closed < a->hour && commitlog_read(store, a->entry + 1, &e, &err))
+	{
+		a->entry = e->seq;
+		a->closed = e->closed_until;
+		entry_free(e);
+	}
+	store_close(store);
+	return a->closed >= a->hour || err.kind == ERR_GAP;
+}
+
+static bool
+merge_once(const Config *cfg, const StoreOptions *so, Awaited *awaited,
+		   Err *err)
+{
+	int64_t began_us = clock_unix_us();
 	MergeOptions o = {
 		.conninfo = cfg->target_conninfo,
 		.until = cfg->merge_until,
@@ -130,23 +177,37 @@ merge_once(const Config *cfg, const StoreOptions *so, Err *err)
 	if (!ok)
 		return false;
 	print_result(&result);
+	await_hour(cfg, &result, began_us, awaited);
 	merge_result_done(&result);
 	return true;
 }
 
-/* Until the next multiple of the interval, or the stop. */
+/*
+ * Until the next multiple of the interval, until the hour that is awaited is
+ * closed, or the stop.
+ */
 static void
-wait_for_next(int64_t every_ms, bool failed)
+wait_for_next(int64_t every_ms, bool failed, const StoreOptions *so,
+			  Awaited *awaited)
 {
 	int64_t now = clock_unix_us() / 1000;
 	int64_t wait = every_ms - now % every_ms;
+	int64_t look = clock_mono_ms() + LOOK_MS;
 	int64_t until;
 
 	if (failed && wait > RETRY_MS)
 		wait = RETRY_MS;
 	until = clock_mono_ms() + wait;
 	while (!atomic_load(&stop) && clock_mono_ms() < until)
+	{
 		clock_sleep_ms(SLEEP_MS);
+		if (failed || awaited->closed >= awaited->hour ||
+			clock_mono_ms() < look)
+			continue;
+		if (is_closed(so, awaited))
+			return;
+		look = clock_mono_ms() + LOOK_MS;
+	}
 }
 
 /* A server that is not there now may be there at the next turn. */
@@ -161,6 +222,7 @@ bool
 cmd_merge(const Config *cfg, int argc, char **argv, Err *err)
 {
 	StoreOptions so = config_store_options(cfg);
+	Awaited awaited = { 0 };
 
 	if (argc > 0)
 		return err_set(err, ERR_USAGE, 0, "merge takes no argument \"%s\"",
@@ -170,7 +232,7 @@ cmd_merge(const Config *cfg, int argc, char **argv, Err *err)
 		return false;
 	if (cfg->merge_every_ms == 0)
 	{
-		if (merge_once(cfg, &so, err))
+		if (merge_once(cfg, &so, &awaited, err))
 			return true;
 		if (err->kind ==
 			ERR_STOP) /* a scheduler must see that it is not done */
@@ -179,7 +241,7 @@ cmd_merge(const Config *cfg, int argc, char **argv, Err *err)
 	}
 	while (!atomic_load(&stop))
 	{
-		bool ok = merge_once(cfg, &so, err);
+		bool ok = merge_once(cfg, &so, &awaited, err);
 
 		if (!ok && err->kind == ERR_STOP)
 			break;
@@ -187,7 +249,7 @@ cmd_merge(const Config *cfg, int argc, char **argv, Err *err)
 			return false;
 		if (!ok)
 			log_err(LOG_ERROR, "merge failed, trying again", err);
-		wait_for_next(cfg->merge_every_ms, !ok);
+		wait_for_next(cfg->merge_every_ms, !ok, &so, &awaited);
 	}
 	log_info("merge stopped", NULL);
 	return true;

@@ -75,6 +75,7 @@ typedef struct MergeResult
 	int64_t to_entry;    /* -1: none ever */
 	Lsn lsn;             /* the target's position now */
 	int64_t log_entries; /* in the log behind it, not (yet) asked for */
+	int64_t log_closed;  /* closed_until of the last of them */
 	int ntables;
 	MergeTable *tables;
 	int nresync; /* all that wait for a load, also from earlier merges */

@@ -241,11 +241,21 @@ judge_entry(const Until *u, const Entry *prev, const Entry *e, bool *may_end,
 	}
 }
 
+/* ERR_BUSY: what was asked for is not in the log yet, which ends with last. */
 static bool
-hour_is_open(const PlanRead *r, Err *err)
+is_there(const PlanRead *r, const Entry *last, Err *err)
 {
 	char iso[40];
 
+	if (r->until.kind == UNTIL_LSN && (!last || last->end < r->until.lsn))
+	{
+		err_set(err, ERR_BUSY, 0,
+				"the commit log ends at LSN " LSN_FMT ", before " LSN_FMT
+				", which merge.until asks for",
+				LSN_ARGS(last ? last->end : 0), LSN_ARGS(r->until.lsn));
+		return err_hint(err, "try again later, or see whether \"cdc-s3 run\" "
+							 "is still running");
+	}
 	if (r->until.kind != UNTIL_TIME)
 		return true;
 	iso_from_unix_us(r->until.time, false, iso, sizeof(iso));
@@ -265,8 +275,10 @@ read_forward(PlanRead *r, Err *err)
 	bool may_end = false;
 	bool full = false;
 
-	if (prev && r->until.kind == UNTIL_TIME &&
-		prev->closed_until >= r->until.time)
+	p->closed = prev ? prev->closed_until : 0;
+	if (prev &&
+		((r->until.kind == UNTIL_TIME && prev->closed_until >= r->until.time) ||
+		 (r->until.kind == UNTIL_LSN && prev->end >= r->until.lsn)))
 		return true;
 	for (int64_t seq = p->start.entry + 1; !full; seq++)
 	{
@@ -290,10 +302,12 @@ read_forward(PlanRead *r, Err *err)
 			break;
 		}
 	}
+	if (!full && !p->more && (!last || r->until.kind == UNTIL_LSN) &&
+		!is_there(r, prev, err))
+		return false;
 	if (last)
 		p->end = (PlanPosition){ last->seq, last->end };
-	else if (!hour_is_open(r, err))
-		return false;
+	p->closed = prev ? prev->closed_until : 0;
 	p->behind = prev ? prev->seq - p->end.entry : 0;
 	return true;
 }

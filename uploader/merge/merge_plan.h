@@ -62,6 +62,7 @@ typedef struct Plan
 	PlanPosition start;
 	PlanPosition end; /* equal to start: nothing to do */
 	int64_t behind;   /* entries read that lie behind the end */
+	int64_t closed;   /* closed_until of the last entry read */
 	bool more;        /* the range was cut for its size: plan again */
 	int ntables;
 	PlanTable *tables;

@@ -560,6 +560,7 @@ run_transaction(Run *run, bool *more, Err *err)
 	run->out->lsn = run->plan->end.lsn;
 	run->out->to_entry = run->plan->end.entry;
 	run->out->log_entries = run->plan->behind;
+	run->out->log_closed = run->plan->closed;
 	if (run->plan->end.entry == run->plan->start.entry)
 		return state_resync_list(cx, run->out, err) &&
 			   sql_run(cx, "end a transaction", "COMMIT", NULL, err);
