@@ -371,7 +371,16 @@ my $loop = spawn(
 ok($target->poll_until($db, 'select count(*) = 1 from k'), 'the first entry comes');
 entry([ [ $k, 'i', { id => 2 } ] ]);
 ok($target->poll_until($db, 'select count(*) = 2 from k'), 'and so does the next');
+psql("insert into cdc_s3.rejected select now(), system_identifier, database, slot, 'public', 'k', '0/1', 1, 'i', null, '', 'x' from cdc_s3.position");
+entry([ [ $k, 'i', { id => 3 } ] ]);
+ok($target->poll_until($db, 'select count(*) = 3 from k'), 'what is outstanding does not end it');
+entry([ [ $k, 'i', { id => 4 } ] ]);
+ok($target->poll_until($db, 'select count(*) = 4 from k'), 'it goes on');
+like($loop->errors, qr/level=warn event="merged, but 1 rejected row is outstanding" hint="see cdc_s3\.rejected/, 'and says so');
 is($loop->stop('TERM', 20), 0, 'ends with 0 on TERM') or diag $loop->errors;
+is(try_merge()->{code}, 8, 'by itself it is exit code 8, also with nothing to do');
+psql('delete from cdc_s3.rejected');
+is(try_merge()->{code}, 0, 'until somebody settles it');
 
 # ---- each hour, as soon as it is closed ----
 fresh();

@@ -89,6 +89,7 @@ test_kinds(void **state)
 		{ ERR_NOT_FOUND, "not_found", 5, false },
 		{ ERR_AUTH, "auth", 6, false },
 		{ ERR_TARGET, "target", 7, false },
+		{ ERR_OUTSTANDING, "outstanding", 8, false },
 		{ ERR_LOST, "lost", 75, false },
 		{ ERR_GONE, "gone", 75, false },
 		{ ERR_NET, "net", 75, true },

@@ -27,6 +27,7 @@ static const struct
 	[ERR_STORE] = { "store", 5, false },
 	[ERR_AUTH] = { "auth", 6, false },
 	[ERR_TARGET] = { "target", 7, false },
+	[ERR_OUTSTANDING] = { "outstanding", 8, false },
 	[ERR_LOST] = { "lost", 75, false },
 	[ERR_NET] = { "net", 75, true },
 	[ERR_BUSY] = { "busy", 75, true },

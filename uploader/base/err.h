@@ -23,22 +23,23 @@
 typedef enum ErrKind
 {
 	ERR_NONE = 0,
-	ERR_INTERNAL,  /* our own mistake */
-	ERR_DATA,      /* bytes that break a contract: wire, log, object */
-	ERR_LIMIT,     /* a size limit was reached */
-	ERR_USAGE,     /* bad option, configuration or missing prerequisite */
-	ERR_GAP,       /* changes are missing or may be: a person must decide */
-	ERR_SOURCE,    /* the source server reported an error, or is not there */
-	ERR_STORE,     /* the store refused, for good */
-	ERR_AUTH,      /* credentials: store or server */
-	ERR_TARGET,    /* the target server reported an error */
-	ERR_LOST,      /* another writer was first */
-	ERR_NET,       /* socket, DNS, TLS, timeout: worth another try */
-	ERR_BUSY,      /* 429, 500, 503, slow down: worth another try */
-	ERR_GONE,      /* what the call goes on with is lost: begin anew */
-	ERR_EXISTS,    /* put with only_if_absent: the key is taken */
-	ERR_NOT_FOUND, /* no such key */
-	ERR_STOP,      /* shutdown was requested */
+	ERR_INTERNAL,    /* our own mistake */
+	ERR_DATA,        /* bytes that break a contract: wire, log, object */
+	ERR_LIMIT,       /* a size limit was reached */
+	ERR_USAGE,       /* bad option, configuration or missing prerequisite */
+	ERR_GAP,         /* changes are missing or may be: a person must decide */
+	ERR_SOURCE,      /* the source server reported an error, or is not there */
+	ERR_STORE,       /* the store refused, for good */
+	ERR_AUTH,        /* credentials: store or server */
+	ERR_TARGET,      /* the target server reported an error */
+	ERR_OUTSTANDING, /* merged, but rows or tables wait for somebody */
+	ERR_LOST,        /* another writer was first */
+	ERR_NET,         /* socket, DNS, TLS, timeout: worth another try */
+	ERR_BUSY,        /* 429, 500, 503, slow down: worth another try */
+	ERR_GONE,        /* what the call goes on with is lost: begin anew */
+	ERR_EXISTS,      /* put with only_if_absent: the key is taken */
+	ERR_NOT_FOUND,   /* no such key */
+	ERR_STOP,        /* shutdown was requested */
 	ERR_KINDS
 } ErrKind;
 

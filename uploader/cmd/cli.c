@@ -66,8 +66,8 @@ static const char help_end[] =
 
 static const char exit_codes[] =
 	"\nExit codes: 0 done, 1 internal, 2 usage or configuration, 3 gap (a "
-	"person must\ndecide), 4 source, 5 store, 6 credentials, 7 target, 75 "
-	"temporary.\n";
+	"person must\ndecide), 4 source, 5 store, 6 credentials, 7 target, 8 "
+	"merged, but\nrejected rows or tables are outstanding, 75 temporary.\n";
 
 StoreOptions
 config_store_options(const Config *cfg)

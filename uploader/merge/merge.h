@@ -78,7 +78,8 @@ typedef struct MergeResult
 	int64_t log_closed;  /* closed_until of the last of them */
 	int ntables;
 	MergeTable *tables;
-	int nresync; /* all that wait for a load, also from earlier merges */
+	int64_t rejected; /* rows in cdc_s3.rejected, also from earlier merges */
+	int nresync;      /* all that wait for a load, also from earlier merges */
 	MergeResync *resync;
 } MergeResult;
 

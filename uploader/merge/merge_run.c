@@ -562,11 +562,11 @@ run_transaction(Run *run, bool *more, Err *err)
 	run->out->log_entries = run->plan->behind;
 	run->out->log_closed = run->plan->closed;
 	if (run->plan->end.entry == run->plan->start.entry)
-		return state_resync_list(cx, run->out, err) &&
+		return state_outstanding(cx, run->out, err) &&
 			   sql_run(cx, "end a transaction", "COMMIT", NULL, err);
 	if (!owner_check_plan(cx, run->plan, err) || !session_replica(cx, err) ||
 		!run_tables(run, err) || !state_store(cx, run->plan, err) ||
-		!state_resync_list(cx, run->out, err) ||
+		!state_outstanding(cx, run->out, err) ||
 		!sql_run(cx, "commit the merge", "COMMIT", NULL, err))
 		return false;
 	if (run->out->entries == 0)

@@ -368,8 +368,8 @@ merge_resync_done(MergeResult *r)
 	r->nresync = 0;
 }
 
-bool
-state_resync_list(MergeCx *cx, MergeResult *out, Err *err)
+static bool
+list_resync(MergeCx *cx, MergeResult *out, Err *err)
 {
 	const char *values[] = { cx->system_identifier, cx->database, cx->slot };
 	PGresult *res;
@@ -391,6 +391,24 @@ state_resync_list(MergeCx *cx, MergeResult *out, Err *err)
 			.reason = xstrdup(PQgetvalue(res, i, 2)),
 			.lsn = strtoull(PQgetvalue(res, i, 3), NULL, 10),
 		};
+	PQclear(res);
+	return true;
+}
+
+bool
+state_outstanding(MergeCx *cx, MergeResult *out, Err *err)
+{
+	const char *values[] = { cx->system_identifier, cx->database, cx->slot };
+	PGresult *res;
+
+	if (!list_resync(cx, out, err) ||
+		!sql_params(cx, "count rejected rows",
+					"SELECT count(*) FROM cdc_s3.rejected"
+					" WHERE (system_identifier, database, slot)"
+					" = ($1, $2, $3)",
+					3, values, &res, err))
+		return false;
+	out->rejected = strtoll(PQgetvalue(res, 0, 0), NULL, 10);
 	PQclear(res);
 	return true;
 }

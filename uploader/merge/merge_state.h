@@ -55,8 +55,11 @@ bool state_resync(MergeCx *cx, const PlanTable *t, RecordPos pos,
 				  const char *reason, Err *err) MUST_CHECK;
 bool state_resync_over(MergeCx *cx, const PlanTable *t, Err *err) MUST_CHECK;
 
-/* All tables that are marked; the caller frees (merge_result_done). */
-bool state_resync_list(MergeCx *cx, MergeResult *out, Err *err) MUST_CHECK;
+/*
+ * What waits for somebody: tables that are marked, and how many rows were
+ * rejected; the caller frees (merge_result_done).
+ */
+bool state_outstanding(MergeCx *cx, MergeResult *out, Err *err) MUST_CHECK;
 void merge_resync_done(MergeResult *r);
 
 /* A row that was refused. */
