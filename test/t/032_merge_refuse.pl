@@ -152,6 +152,10 @@ open my $f, '>', $object or die $!;
 print {$f} $body =~ s/"a"/"b"/r;
 close $f;
 refused(3, qr/object "public\/t\/.*part-000000000002/, 'an object is damaged');
+open $f, '>', $object or die $!;
+print {$f} $body x 1000;
+close $f;
+refused(3, qr/object "public\/t\/.*part-000000000002.*more bytes than the \d+ that the log says/, 'an object that is longer');
 is(psql("select to_regclass('public.t') is null"), 't', 'nothing was merged on the way');
 open $f, '>', $object or die $!;
 print {$f} $body;
@@ -208,6 +212,31 @@ refused(3, qr/its checksum is not that.*begin a new lake/, 'an entry of a releas
 $lake->write_file(sprintf('_cdc/log/%020d.json', 3), $entry);
 is(merge()->{code}, 0, 'with all in its place it merges');
 is(psql('select count(*) from t'), 9, 'all of it');
+
+# ---- an object that unpacks to far more than the log says ----
+my @kept = ($db, $folder, $lake, $at, $t);
+fresh();
+$t = table();
+entry([ [ $t, 'i', { id => 1, v => '"a"', n => 1 } ] ]);
+{
+	my $line = CdcS3::Lake::line($t, 'i', $at - 16, 1, { id => 1, v => '"a"', n => 1 });
+	my ($path) = sort glob "$folder/public/t/*/*/*/*/part-000000000001*";
+	open my $zip, '|-', "gzip -9 > $path.gz" or die $!;
+	print {$zip} $line x 1000 for 1 .. 2000;
+	close $zip or die $!;
+	my $bomb = slurp("$path.gz");
+	my $log = log_file(1);
+	my $e = slurp($log);
+	my ($key) = $e =~ /"key":"([^"]+)"/;
+	my $crc = CdcS3::Lake::crc32c($bomb);
+	$e =~ s/\Q$key\E/$key.gz/;
+	$e =~ s/"bytes":\d+/'"bytes":' . length $bomb/e;
+	$e =~ s/"crc32c":"\w+","first/"crc32c":"$crc","first/;
+	$e =~ s/,\n"crc32c".*//s;
+	$lake->write_file(sprintf('_cdc/log/%020d.json', 1), CdcS3::Lake::seal("$e}"));
+}
+refused(3, qr/object .*\.json\.gz.*more than the 1 rows that the log says/, 'an object with many more rows');
+($db, $folder, $lake, $at, $t) = @kept;
 
 # ---- two at the same time ----
 entry([ [ $t, 'i', { id => $_, v => '"a"', n => 1 } ] ]) for 10 .. 14;

@@ -357,6 +357,7 @@ lies(void **state)
 		const char *message;
 	} cases[] = {
 		{ "310:1,310:2", 3, "the log says 3 rows" },
+		{ "310:1,310:2,310:3", 2, "the log says 2 rows, it has more" },
 		{ "310:2,310:1", 2, "not behind" },
 		{ "310:1,310:1", 2, "not behind" },
 	};

@@ -136,7 +136,12 @@ source_next(Source *s, bool *out_end, Err *err)
 	}
 	if (*out_end)
 		return true;
-	s->rows++;
+	if (s->rows++ == s->object->rows)
+	{
+		err_set(err, ERR_DATA, 0, "the log says %" PRId64 " rows, it has more",
+				s->object->rows);
+		return source_error(s, err);
+	}
 	if (!parse_place(s->line, &s->place, err))
 		return source_error(s, err);
 	if (s->rows > 1 && place_compare(before, s->place) >= 0)

@@ -694,7 +694,14 @@ stage_lines(Stage *s, const StageVersion *v, const EntryObject *o,
 										  : as_gap(o, err);
 		if (end)
 			break;
-		n++;
+		if (n++ == o->rows) /* do not read on for ever */
+		{
+			err_set(err, ERR_DATA, 0,
+					"it holds more than the %lld rows that "
+					"the log says",
+					(long long) o->rows);
+			return as_gap(o, err);
+		}
 		if (!stage_line(s, v, line, err))
 		{
 			if (err->kind == ERR_DATA)

@@ -443,9 +443,20 @@ commitlog_schema(Store *store, const char *schema, const char *table,
 bool
 commitlog_object(Store *store, const EntryObject *o, Buf *out, Err *err)
 {
-	if (!store_get(store, o->key, out, err))
-		return false;
-	return check_bytes(store, o->key, out, o->bytes, o->crc32c, o->sha256,
-					   err) ||
-		   as_gap(err);
+	size_t max = out->max;
+	bool ok;
+
+	/* no more memory than the log says, whatever lies there */
+	if ((uint64_t) o->bytes < max)
+		out->max = (size_t) o->bytes;
+	ok = store_get(store, o->key, out, err);
+	out->max = max;
+	if (!ok && err->kind == ERR_LIMIT && (uint64_t) o->bytes < max)
+		return err_set(err, ERR_GAP, 0,
+					   "object \"%s\" has more bytes than the %" PRId64
+					   " that the log says",
+					   o->key, o->bytes);
+	return ok && (check_bytes(store, o->key, out, o->bytes, o->crc32c,
+							  o->sha256, err) ||
+				  as_gap(err));
 }
