@@ -70,6 +70,23 @@ print_name(const char *name)
 																	 : *name);
 }
 
+/* What the target lacks of a table. */
+static void
+print_lack(const MergeResync *t)
+{
+	const char *r = t->reason;
+
+	if (strcmp(r, "columns") == 0 || strcmp(r, "key") == 0)
+		printf("the target cannot hold its changes up to LSN " LSN_FMT,
+			   LSN_ARGS(t->lsn));
+	else if (strcmp(r, "excluded") == 0 || strcmp(r, "mapped") == 0 ||
+			 strcmp(r, "dropped") == 0)
+		printf("it lacks what changed before LSN " LSN_FMT, LSN_ARGS(t->lsn));
+	else
+		printf("rows changed at LSN " LSN_FMT " without change events",
+			   LSN_ARGS(t->lsn));
+}
+
 static void
 print_resync(const MergeResult *r)
 {
@@ -80,9 +97,9 @@ print_resync(const MergeResult *r)
 		print_name(t->schema);
 		(void) putchar('.');
 		print_name(t->table);
-		printf(": load it anew, rows changed at LSN " LSN_FMT
-			   " without change events (",
-			   LSN_ARGS(t->lsn));
+		printf(": load it anew, ");
+		print_lack(t);
+		printf(" (");
 		print_name(t->reason);
 		printf(")\n");
 	}

@@ -152,9 +152,14 @@ write_range(void *arg, int64_t lo, int64_t hi, Err *err)
 	bool ok;
 
 	buf_init(&sql, SQL_MAX);
-	buf_printf(&sql, "INSERT INTO %s (", s->target->name);
-	apply_add_names(s, &sql);
-	buf_str(&sql, ") OVERRIDING SYSTEM VALUE SELECT ");
+	buf_printf(&sql, "INSERT INTO %s ", s->target->name);
+	if (s->target->ncols > 0)
+	{
+		buf_byte(&sql, '(');
+		apply_add_names(s, &sql);
+		buf_str(&sql, ") OVERRIDING SYSTEM VALUE ");
+	}
+	buf_str(&sql, "SELECT ");
 	apply_add_columns(s, &sql, "st");
 	buf_printf(&sql,
 			   " FROM cdc_s3_bag_%s d JOIN %s st ON st.rn = d.rn"

@@ -250,6 +250,15 @@ keep_pending(Run *run, Stage *s, Target *t, const Apply *apply, int result)
 		(Pending){ .stage = s, .target = t, .apply = *apply, .result = result };
 }
 
+/* The target cannot hold the table: all others go on. */
+static bool
+leave_out(Run *run, const Group *g, const Target *t, Err *err)
+{
+	RecordPos end = { run->plan->end.lsn, 0 };
+
+	return state_resync(&run->cx, g->table, end, t->unfit, err);
+}
+
 /* The first load comes to a table that has rows of its own. */
 static bool
 check_existing(const Run *run, const Group *g, const Target *t, Err *err)
@@ -295,6 +304,12 @@ run_group(Run *run, const Group *g, Err *err)
 	if (!target_open(&run->cx, (const Schema *const *) g->schemas, g->nschemas,
 					 &target, err))
 		return false;
+	if (target->unfit)
+	{
+		ok = leave_out(run, g, target, err);
+		target_free(target);
+		return ok;
+	}
 	result = result_table(run->out, target->schema, target->table);
 	ok = check_existing(run, g, target, err) &&
 		 stage_group(run, g, target, &s, err) && apply_steps(s, &counts, err) &&

@@ -327,9 +327,8 @@ state_resync(MergeCx *cx, const PlanTable *t, RecordPos pos, const char *reason,
 	/* both fit */
 	(void) snprintf(lsn, sizeof(lsn), LSN_FMT, LSN_ARGS(pos.lsn));
 	(void) snprintf(seq, sizeof(seq), "%lld", (long long) pos.seq);
-	log_warn("rows of a table changed at the source without change events",
-			 "schema", t->schema, "table", t->table, "lsn", lsn, "reason",
-			 reason, "hint", "load the table anew", NULL);
+	log_warn("table is to be loaded anew", "schema", t->schema, "table",
+			 t->table, "lsn", lsn, "reason", reason, NULL);
 	return sql_params(cx, "mark a table that is to be loaded anew",
 					  "INSERT INTO cdc_s3.resync (system_identifier, database,"
 					  " slot, source_schema, source_table, lsn, seq, reason)"

@@ -34,7 +34,9 @@ typedef struct Target
 	bool has_key;
 	bool had_rows; /* as in OwnerTable */
 	const char *incomplete;
-	int ncols; /* the columns to be written, in the table's order */
+	const char *unfit; /* why rows of the source cannot be brought there: a
+						* reason for cdc_s3.resync, or NULL; static */
+	int ncols;         /* the columns to be written, in the table's order */
 	TargetColumn *cols;
 } Target;
 
