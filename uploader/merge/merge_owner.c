@@ -16,7 +16,7 @@
 #include "codec/pattern.h"
 #include "merge/merge_map.h"
 
-/* Does an extension own the table or its schema, or is it the server's? */
+/* Does an extension own the table or its schema? */
 static bool
 check_members(MergeCx *cx, const OwnerTable *t, const char *oid, Err *err)
 {
@@ -33,8 +33,7 @@ check_members(MergeCx *cx, const OwnerTable *t, const char *oid, Err *err)
 					"   AND d.objid = $1::oid)"
 					"  OR (d.classid = 'pg_catalog.pg_namespace'::regclass"
 					"   AND d.objid = (SELECT oid FROM pg_catalog.pg_namespace"
-					"    WHERE nspname = $2)))"
-					" UNION ALL SELECT 'plpgsql' WHERE $1::oid < 16384",
+					"    WHERE nspname = $2)))",
 					2, values, &res, err))
 		return false;
 	if (PQntuples(res) > 0)
