@@ -158,7 +158,7 @@ values(void **state)
 		SchemaColumn col = { .name = name, .base_oid = cases[i].oid };
 		const char *json = cases[i].json;
 		JsonValue v = { cases[i].kind, strchr(json, '\\') != NULL,
-						slice_cstr(json) };
+						slice_cstr(json), slice_cstr(json) };
 
 		buf_reset(&out);
 		assert_true(
