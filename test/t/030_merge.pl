@@ -12,6 +12,7 @@ use CdcS3::Test;
 
 my $target = new_cluster('target')->start;
 my $databases = 0;
+my @way = map { "--merge.way=$_" } $ENV{CDCS3_TEST_WAY} // ();
 my ($db, $folder, $lake);
 
 # A new lake and an empty target database.
@@ -31,7 +32,7 @@ sub try_merge
 	$user = shift @flags if @flags && $flags[0] !~ /^--/;
 	return run_cdc('merge', "--store.url=file://$folder",
 		'--target.conninfo=' . $target->conninfo($db, user => $user),
-		'--merge.until=now', @flags);
+		'--merge.until=now', @way, @flags);
 }
 
 sub merge

@@ -11,6 +11,7 @@ use CdcS3::Test;
 
 my $target = new_cluster('target')->start;
 my $databases = 0;
+my @way = map { "--merge.way=$_" } $ENV{CDCS3_TEST_WAY} // ();
 my ($db, $folder, $lake, $at);
 
 sub fresh
@@ -26,7 +27,7 @@ sub fresh
 sub merge
 {
 	return run_cdc('merge', "--store.url=file://$folder",
-		'--target.conninfo=' . $target->conninfo($db), '--until=now', @_);
+		'--target.conninfo=' . $target->conninfo($db), '--until=now', @way, @_);
 }
 
 sub psql { return $target->psql($db, $_[0]) }

@@ -114,6 +114,8 @@ static const CfgDef cfg_defs[] = {
 	  0, 0, NULL, "How far: hour (the last closed one), now, an LSN, or a time as 2026-11-21T08:00:00Z" },
 	{ "merge.on_reject", CFG_ENUM, 0, TEXT(merge_on_reject), "stop",
 	  0, 0, "stop, continue", "What to do when the target refuses a row" },
+	{ "merge.way", CFG_ENUM, 0, TEXT(merge_way), "auto",
+	  0, 0, "auto, exact, fast", "How changes are applied: in the order of the source, or folded per key" },
 	{ "merge.map", CFG_STR, 0, TEXT(merge_map), "",
 	  0, 0, NULL, "Other names at the target: schema.table=schema.table, by comma" },
 	{ "merge.tables", CFG_STR, 0, TEXT(merge_tables), "",

@@ -14,9 +14,12 @@
  * merge_owner	  which tables of the target may be written
  * merge_target	  tables of the target: found, created, widened
  * merge_stage	  objects to staging tables, by COPY
- * merge_fold	  many changes of a key to its last state
- * merge_apply	  the last states to the table
- * merge_bag	  tables without a key
+ * merge_group	  which tables go together, and by which of two ways
+ * merge_facts	  foreign keys, triggers and constraints of the target
+ * merge_fold	  fast: many changes of a key to its last state
+ * merge_apply	  fast: the last states to the table
+ * merge_bag	  fast: tables without a key
+ * merge_exact	  exact: changes in the order of the source (merge_step.h)
  * merge_bound	  bounds of partitions, for truncates
  *
  * Layer: merge.
@@ -36,6 +39,7 @@ typedef struct MergeOptions
 	const char *conninfo;    /* the target; "" = PG* variables */
 	const char *until;       /* "hour", "now", an LSN, or a UTC time */
 	const char *on_reject;   /* "stop" or "continue" */
+	const char *way;         /* "auto", "exact" or "fast" */
 	const char *map;         /* "s.t=s2.t2,s.*=s3.*"; "" = same names */
 	const char *tables;      /* patterns: tables of the target to be written
 							  * though merge did not make them */

@@ -1,13 +1,11 @@
 /*-------------------------------------------------------------------------
  * merge_apply.c
- *	  The last state of each key to the target's table.
+ *	  The fast way: the last state of each key to the target's table.
  *
- * The common way: deletes first, so that a unique value may pass from one
- * row to another; then rows that keep columns, by UPDATE; then whole rows by
- * INSERT … ON CONFLICT DO UPDATE.  When a unique constraint still objects
- * (two rows swap a value), all rows concerned are deleted and inserted.
- * When the data of some row is refused, ranges of rows are halved until it
- * stands alone.
+ * Deletes; then rows that keep columns, by UPDATE; then whole rows by
+ * INSERT … ON CONFLICT DO UPDATE.  One statement takes all rows.  What the
+ * target refuses, and what cannot be done so, goes the exact way: nothing is
+ * rejected here.
  *
  * A column GENERATED ALWAYS AS IDENTITY is inserted (OVERRIDING SYSTEM
  * VALUE) and never updated.
@@ -22,8 +20,6 @@
 
 #include "merge/merge_fold.h"
 #include "merge/merge_state.h"
-
-#define RANGE_ALL INT64_C(-1)
 
 static bool
 run(Stage *s, const char *doing, Buf *sql, int64_t *rows, Err *err)
@@ -58,27 +54,6 @@ apply_add_columns(const Stage *s, Buf *sql, const char *prefix)
 {
 	for (int i = 0; i < s->target->ncols; i++)
 		buf_printf(sql, "%s%s.c%d", i ? ", " : "", prefix, i + 1);
-}
-
-bool
-apply_range(const ApplyRange *r, int64_t lo, int64_t hi, Err *err)
-{
-	MergeCx *cx = r->stage->cx;
-	int64_t mid = lo + (hi - lo) / 2;
-	char reason[sizeof(err->msg)];
-
-	if (!sql_savepoint(cx, "cdc_s3_range", err))
-		return false;
-	if (r->write(r->arg, lo, hi, err))
-		return sql_release(cx, "cdc_s3_range", err);
-	if (!sql_state_is_data(cx))
-		return false;
-	memcpy(reason, err->msg, sizeof(reason));
-	if (!sql_rollback_to(cx, "cdc_s3_range", err))
-		return false;
-	if (lo == hi)
-		return r->single(r->arg, lo, reason, err);
-	return apply_range(r, lo, mid, err) && apply_range(r, mid + 1, hi, err);
 }
 
 bool
@@ -124,80 +99,91 @@ apply_reject(Stage *s, const char *from, int64_t rn, const char *reason,
 	return ok;
 }
 
-/* Rows to reject: their numbers come in the query's first column. */
+/* Does the query find a row? */
 static bool
-reject_all(Apply *a, Buf *sql, const char *reason, Err *err)
+any_row(Stage *s, const char *doing, Buf *sql, bool *any, Err *err)
 {
-	Stage *s = a->stage;
 	PGresult *res;
-	bool ok = sql_query(s->cx, "look for rows that cannot be applied",
-						buf_cstr(sql), &res, err);
+	bool ok = sql_query(s->cx, doing, buf_cstr(sql), &res, err);
 
 	buf_reset(sql);
 	if (!ok)
 		return false;
-	for (int i = 0; ok && i < PQntuples(res); i++)
-	{
-		const char *rn = PQgetvalue(res, i, 0);
-
-		ok = apply_reject(s, a->final, strtoll(rn, NULL, 10), reason, "", err);
-		if (!ok)
-			break;
-		buf_printf(sql, "DELETE FROM %s WHERE rn = %s", a->final, rn);
-		ok = run(s, "leave out a rejected row", sql, NULL, err);
-	}
+	*any = PQntuples(res) > 0;
 	PQclear(res);
-	return ok;
+	return true;
 }
 
 /* Changes that do not tell their whole row need it at the target. */
 static bool
-reject_lost(Apply *a, Err *err)
+look_for_lost(Apply *a, bool *refused, Err *err)
 {
 	Stage *s = a->stage;
 	Buf sql;
 	bool ok;
 
-	if (s->partial == 0 && s->poisoned == 0)
+	if (s->partial == 0)
 		return true;
 	buf_init(&sql, SQL_MAX);
-	buf_printf(&sql, "SELECT rn FROM %s WHERE op = 'x' ORDER BY lsn, seq",
+	buf_printf(&sql,
+			   "SELECT FROM %s f WHERE f.op = 'x' OR f.op <> 'd'"
+			   " AND f.unk IS NOT NULL",
 			   a->final);
-	ok = reject_all(a, &sql,
-					"columns that did not change are not known, and "
-					"the row they belong to is not either",
-					err);
-	if (ok && !s->empty_base)
+	if (!s->empty_base)
 	{
-		buf_printf(&sql,
-				   "SELECT f.rn FROM %s f WHERE f.op <> 'd' AND f.unk IS NOT"
-				   " NULL AND NOT EXISTS (SELECT FROM %s t WHERE ",
-				   a->final, s->target->name);
+		buf_printf(&sql, " AND NOT EXISTS (SELECT FROM %s t WHERE ",
+				   s->target->name);
 		stage_add_match(s, &sql, "f", "t");
-		buf_str(&sql, ") ORDER BY lsn, seq");
-		ok = reject_all(a, &sql,
-						"columns that did not change are not known, "
-						"and the row is not at the target",
-						err);
+		buf_byte(&sql, ')');
 	}
+	buf_str(&sql, " LIMIT 1");
+	ok = any_row(s, "look for rows that cannot be applied", &sql, refused, err);
+	buf_done(&sql);
+	return ok;
+}
+
+/* A column that the target always generates must hold the value already. */
+static bool
+look_for_fixed(Apply *a, bool *refused, Err *err)
+{
+	Stage *s = a->stage;
+	Buf sql;
+	bool any = false;
+	bool ok = true;
+
+	buf_init(&sql, SQL_MAX);
+	buf_printf(&sql, "SELECT FROM %s f JOIN %s t ON ", a->final,
+			   s->target->name);
+	stage_add_match(s, &sql, "f", "t");
+	buf_str(&sql, " WHERE f.op <> 'd' AND (false");
+	for (int i = 0; i < s->target->ncols; i++)
+	{
+		const TargetColumn *c = &s->target->cols[i];
+
+		if (!c->identity_always || c->key)
+			continue;
+		buf_printf(&sql,
+				   " OR %d <> ALL (coalesce(f.unk, '{}')) AND f.c%d <> t.",
+				   i + 1, i + 1);
+		pg_add_ident(&sql, c->name);
+		any = true;
+	}
+	buf_str(&sql, ") LIMIT 1");
+	if (any)
+		ok = any_row(s, "look for rows that cannot be applied", &sql, refused,
+					 err);
 	buf_done(&sql);
 	return ok;
 }
 
 bool
-apply_open(Apply *a, Stage *stage, MergeTable *out, Err *err)
+apply_open(Apply *a, Stage *stage, MergeTable *out, bool *refused, Err *err)
 {
 	*a = (Apply){ .stage = stage, .out = out };
+	*refused = false;
 	return fold_changes(stage, a->final, sizeof(a->final), err) &&
-		   reject_lost(a, err);
-}
-
-static void
-add_range(Buf *sql, int64_t lo, int64_t hi)
-{
-	if (lo != RANGE_ALL)
-		buf_printf(sql, " AND f.rn BETWEEN %lld AND %lld", (long long) lo,
-				   (long long) hi);
+		   look_for_lost(a, refused, err) &&
+		   (*refused || look_for_fixed(a, refused, err));
 }
 
 /*
@@ -212,8 +198,6 @@ apply_deletes(Apply *a, Err *err)
 	int64_t rows = 0;
 	bool ok = true;
 
-	if (a->deleted)
-		return true;
 	buf_init(&sql, SQL_MAX);
 	if (s->empty_base && s->cx->replica)
 	{
@@ -238,10 +222,7 @@ apply_deletes(Apply *a, Err *err)
 	if (sql.n > 0)
 		ok = run(s, "delete rows", &sql, &rows, err);
 	if (ok)
-	{
 		a->out->deleted += rows;
-		a->deleted = true;
-	}
 	buf_done(&sql);
 	return ok;
 }
@@ -281,8 +262,7 @@ add_set(const Stage *s, Buf *sql, const char *from, bool keep)
 
 /* UPDATE of rows that are there; keep: those with unknown columns only. */
 static bool
-update_rows(Apply *a, bool keep, int64_t lo, int64_t hi, int64_t *rows,
-			Err *err)
+update_rows(Apply *a, bool keep, int64_t *rows, Err *err)
 {
 	Stage *s = a->stage;
 	Buf sql;
@@ -296,7 +276,6 @@ update_rows(Apply *a, bool keep, int64_t lo, int64_t hi, int64_t *rows,
 		stage_add_match(s, &sql, "f", "t");
 		buf_printf(&sql, " AND f.op <> 'd' AND f.unk IS %sNULL",
 				   keep ? "NOT " : "");
-		add_range(&sql, lo, hi);
 		ok = run(s, "update rows", &sql, rows, err);
 	}
 	buf_done(&sql);
@@ -304,7 +283,7 @@ update_rows(Apply *a, bool keep, int64_t lo, int64_t hi, int64_t *rows,
 }
 
 static void
-add_insert(const Apply *a, Buf *sql, int64_t lo, int64_t hi)
+add_insert(const Apply *a, Buf *sql)
 {
 	const Stage *s = a->stage;
 
@@ -314,12 +293,11 @@ add_insert(const Apply *a, Buf *sql, int64_t lo, int64_t hi)
 	apply_add_columns(s, sql, "f");
 	buf_printf(sql, " FROM %s f WHERE f.op NOT IN ('d', 'x') AND f.unk IS NULL",
 			   a->final);
-	add_range(sql, lo, hi);
 }
 
 /* How many rows are there already: where RETURNING cannot tell. */
 static bool
-count_present(Apply *a, int64_t lo, int64_t hi, int64_t *out, Err *err)
+count_present(Apply *a, int64_t *out, Err *err)
 {
 	Stage *s = a->stage;
 	Buf sql;
@@ -331,7 +309,6 @@ count_present(Apply *a, int64_t lo, int64_t hi, int64_t *out, Err *err)
 			   a->final);
 	stage_add_match(s, &sql, "f", "t");
 	buf_str(&sql, " AND f.op <> 'd' AND f.unk IS NULL");
-	add_range(&sql, lo, hi);
 	ok = sql_query(s->cx, "count rows", buf_cstr(&sql), &res, err);
 	if (ok)
 	{
@@ -343,8 +320,7 @@ count_present(Apply *a, int64_t lo, int64_t hi, int64_t *out, Err *err)
 }
 
 static bool
-insert_on_conflict(Apply *a, int64_t lo, int64_t hi, int64_t *inserted,
-				   int64_t *updated, Err *err)
+insert_on_conflict(Apply *a, int64_t *inserted, int64_t *updated, Err *err)
 {
 	Stage *s = a->stage;
 	Buf sql;
@@ -352,12 +328,12 @@ insert_on_conflict(Apply *a, int64_t lo, int64_t hi, int64_t *inserted,
 	PGresult *res;
 	int64_t present = 0;
 	bool count = !s->target->partitioned;
-	bool ok = count || count_present(a, lo, hi, &present, err);
+	bool ok = count || count_present(a, &present, err);
 
 	buf_init(&sql, SQL_MAX);
 	buf_init(&set, SQL_MAX);
 	buf_str(&sql, count ? "WITH w AS (" : "");
-	add_insert(a, &sql, lo, hi);
+	add_insert(a, &sql);
 	buf_str(&sql, " ON CONFLICT (");
 	for (int i = 0, n = 0; i < s->target->ncols; i++)
 	{
@@ -389,8 +365,7 @@ insert_on_conflict(Apply *a, int64_t lo, int64_t hi, int64_t *inserted,
 
 /* No unique index fits: UPDATE and INSERT under a lock of the table. */
 static bool
-update_and_insert(Apply *a, int64_t lo, int64_t hi, int64_t *inserted,
-				  int64_t *updated, Err *err)
+update_and_insert(Apply *a, int64_t *inserted, int64_t *updated, Err *err)
 {
 	Stage *s = a->stage;
 	Buf sql;
@@ -400,10 +375,10 @@ update_and_insert(Apply *a, int64_t lo, int64_t hi, int64_t *inserted,
 	buf_printf(&sql, "LOCK TABLE %s IN SHARE ROW EXCLUSIVE MODE",
 			   s->target->name);
 	ok = run(s, "lock a table", &sql, NULL, err) &&
-		 update_rows(a, false, lo, hi, updated, err);
+		 update_rows(a, false, updated, err);
 	if (ok)
 	{
-		add_insert(a, &sql, lo, hi);
+		add_insert(a, &sql);
 		buf_printf(&sql, " AND NOT EXISTS (SELECT FROM %s t WHERE ",
 				   s->target->name);
 		stage_add_match(s, &sql, "f", "t");
@@ -414,11 +389,10 @@ update_and_insert(Apply *a, int64_t lo, int64_t hi, int64_t *inserted,
 	return ok;
 }
 
-/* Rows of a range: those that keep columns, then whole ones. */
-static bool
-write_range(void *arg, int64_t lo, int64_t hi, Err *err)
+/* Rows that keep columns, then whole ones. */
+bool
+apply_rows(Apply *a, Err *err)
 {
-	Apply *a = arg;
 	Stage *s = a->stage;
 	int64_t kept = 0;
 	int64_t inserted = 0;
@@ -427,231 +401,21 @@ write_range(void *arg, int64_t lo, int64_t hi, Err *err)
 	bool ok = true;
 
 	if (s->partial > 0 && !a->emptied)
-		ok = update_rows(a, true, lo, hi, &kept, err);
+		ok = update_rows(a, true, &kept, err);
 	if (ok && a->emptied)
 	{
 		buf_init(&sql, SQL_MAX);
-		add_insert(a, &sql, lo, hi);
+		add_insert(a, &sql);
 		ok = run(s, "insert rows", &sql, &inserted, err);
 		buf_done(&sql);
 	}
 	else if (ok && s->target->arbiter)
-		ok = insert_on_conflict(a, lo, hi, &inserted, &updated, err);
+		ok = insert_on_conflict(a, &inserted, &updated, err);
 	else if (ok)
-		ok = update_and_insert(a, lo, hi, &inserted, &updated, err);
-	if (ok)
-	{
-		a->out->inserted += inserted;
-		a->out->updated += kept + updated;
-	}
+		ok = update_and_insert(a, &inserted, &updated, err);
+	a->out->inserted += inserted;
+	a->out->updated += kept + updated;
 	return ok;
-}
-
-static bool
-reject_one(void *arg, int64_t rn, const char *reason, Err *err)
-{
-	Apply *a = arg;
-	Stage *s = a->stage;
-	Buf sql;
-	bool ok;
-
-	if (!apply_reject(s, a->final, rn, reason, s->cx->state, err))
-		return false;
-	if (!a->saved)
-		return true;
-	buf_init(&sql, SQL_MAX);
-	buf_printf(&sql, "UPDATE %s SET op = 'x' WHERE rn = %lld", a->final,
-			   (long long) rn);
-	ok = run(s, "note a rejected row", &sql, NULL, err);
-	buf_done(&sql);
-	return ok;
-}
-
-/* Rows that keep columns become whole rows, from what the target has. */
-static bool
-complete_rows(Apply *a, Buf *sql, Err *err)
-{
-	Stage *s = a->stage;
-
-	if (s->partial == 0)
-		return true;
-	buf_printf(sql, "UPDATE %s f SET unk = NULL", a->final);
-	for (int i = 0; i < s->target->ncols; i++)
-	{
-		if (!s->unknown[i])
-			continue;
-		buf_printf(sql, ", c%d = CASE WHEN %d = ANY (f.unk) THEN t.", i + 1,
-				   i + 1);
-		pg_add_ident(sql, s->target->cols[i].name);
-		buf_printf(sql, " ELSE f.c%d END", i + 1);
-	}
-	buf_printf(sql, " FROM %s t WHERE ", s->target->name);
-	stage_add_match(s, sql, "f", "t");
-	buf_str(sql, " AND f.op <> 'd' AND f.unk IS NOT NULL");
-	return run(s, "complete rows", sql, NULL, err);
-}
-
-/*
- * Takes out of the table all rows that will be written, so that their unique
- * values meet nobody, and keeps them aside.  *refused: foreign keys hold
- * them; then nothing is changed.
- */
-static bool
-delete_touched(Apply *a, int64_t *rows, bool *refused, Err *err)
-{
-	Stage *s = a->stage;
-	const char *n = apply_number(s);
-	Buf sql;
-	bool ok;
-
-	*refused = false;
-	if (!sql_savepoint(s->cx, "cdc_s3_touched", err))
-		return false;
-	buf_init(&sql, SQL_MAX);
-	ok = complete_rows(a, &sql, err);
-	buf_printf(&sql,
-			   "CREATE TEMP TABLE cdc_s3_old_%s ON COMMIT DROP AS"
-			   " SELECT f.rn AS cdc_s3_rn, t.* FROM %s f, %s t WHERE false;"
-			   "WITH gone AS (DELETE FROM %s t USING %s f WHERE ",
-			   n, a->final, s->target->name, s->target->name, a->final);
-	stage_add_match(s, &sql, "f", "t");
-	buf_printf(&sql,
-			   " RETURNING f.rn, t.*) INSERT INTO cdc_s3_old_%s"
-			   " SELECT * FROM gone",
-			   n);
-	ok = ok && run(s, "delete rows to write them anew", &sql, rows, err);
-	buf_done(&sql);
-	if (ok)
-		return sql_release(s->cx, "cdc_s3_touched", err);
-	*refused = sql_state_is_data(s->cx);
-	return *refused && sql_rollback_to(s->cx, "cdc_s3_touched", err);
-}
-
-/* A rejected change leaves its key as it was, unless that is taken now. */
-static bool
-restore_one(Apply *a, const char *rn, Err *err)
-{
-	Stage *s = a->stage;
-	Buf sql;
-	Err ignored;
-	int64_t rows = 0;
-	bool ok;
-
-	if (!sql_savepoint(s->cx, "cdc_s3_restore", err))
-		return false;
-	buf_init(&sql, SQL_MAX);
-	buf_printf(&sql, "INSERT INTO %s (", s->target->name);
-	apply_add_names(s, &sql);
-	buf_str(&sql, ") OVERRIDING SYSTEM VALUE SELECT ");
-	apply_add_names(s, &sql);
-	buf_printf(&sql, " FROM cdc_s3_old_%s WHERE cdc_s3_rn = %s",
-			   apply_number(s), rn);
-	ok = run(s, "restore a row", &sql, &rows, &ignored);
-	buf_done(&sql);
-	if (!ok)
-		return sql_rollback_to(s->cx, "cdc_s3_restore", err);
-	a->restored += rows;
-	return sql_release(s->cx, "cdc_s3_restore", err);
-}
-
-static bool
-restore_rejected(Apply *a, Err *err)
-{
-	char sql[160];
-	PGresult *res;
-	bool ok = true;
-
-	if (!a->saved)
-		return true;
-	(void) snprintf(sql, sizeof(sql), "SELECT rn FROM %s WHERE op = 'x'",
-					a->final); /* fits */
-	if (!sql_query(a->stage->cx, "look for rejected rows", sql, &res, err))
-		return false;
-	for (int i = 0; ok && i < PQntuples(res); i++)
-		ok = restore_one(a, PQgetvalue(res, i, 0), err);
-	PQclear(res);
-	return ok;
-}
-
-/* All rows again, so that each refused one is found. */
-static bool
-write_halving(Apply *a, Err *err)
-{
-	ApplyRange r = { a->stage, a, write_range, reject_one };
-	char sql[160];
-	PGresult *res;
-	int64_t lo = 0;
-	int64_t hi = -1;
-
-	(void) snprintf(sql, sizeof(sql),
-					"SELECT min(rn), max(rn) FROM %s WHERE op <> 'd'",
-					a->final); /* fits */
-	if (!sql_query(a->stage->cx, "number the rows", sql, &res, err))
-		return false;
-	if (!PQgetisnull(res, 0, 0))
-	{
-		lo = strtoll(PQgetvalue(res, 0, 0), NULL, 10);
-		hi = strtoll(PQgetvalue(res, 0, 1), NULL, 10);
-	}
-	PQclear(res);
-	return (lo > hi || apply_range(&r, lo, hi, err)) &&
-		   restore_rejected(a, err);
-}
-
-/* One try at all rows; *refused: the data did not pass, all is undone. */
-static bool
-try_all(Apply *a, bool *refused, Err *err)
-{
-	MergeCx *cx = a->stage->cx;
-
-	*refused = false;
-	if (!sql_savepoint(cx, "cdc_s3_rows", err))
-		return false;
-	if (write_range(a, RANGE_ALL, RANGE_ALL, err))
-		return sql_release(cx, "cdc_s3_rows", err);
-	*refused = sql_state_is_data(cx);
-	return *refused && sql_rollback_to(cx, "cdc_s3_rows", err);
-}
-
-/* The way for rows that did not pass as they were. */
-static bool
-write_anew(Apply *a, Err *err)
-{
-	int64_t touched = 0;
-	bool held;
-	bool refused = true;
-
-	if (!a->emptied)
-	{
-		if (!delete_touched(a, &touched, &held, err))
-			return false;
-		/* of all that these rows can meet by key */
-		a->emptied = a->saved = !held;
-		if (a->saved && !try_all(a, &refused, err))
-			return false;
-	}
-	if (refused && !write_halving(a, err))
-		return false;
-	/* what was deleted and came again was updated */
-	touched -= a->restored;
-	a->out->updated += touched;
-	a->out->inserted -= touched;
-	return true;
-}
-
-bool
-apply_rows(Apply *a, Err *err)
-{
-	bool refused;
-
-	if (!try_all(a, &refused, err))
-		return false;
-	if (refused && !a->deleted && sql_state_is_unique(a->stage->cx))
-	{
-		if (!apply_deletes(a, err) || !try_all(a, &refused, err))
-			return false;
-	}
-	return !refused || write_anew(a, err);
 }
 
 /* All but the stage itself. */
@@ -664,9 +428,8 @@ drop_work(Stage *stage, Err *err)
 	(void) snprintf(sql, sizeof(sql),
 					"DROP TABLE IF EXISTS pg_temp.cdc_s3_last_%s,"
 					" pg_temp.cdc_s3_ev_%s, pg_temp.cdc_s3_sg_%s,"
-					" pg_temp.cdc_s3_bag_%s, pg_temp.cdc_s3_hit_%s,"
-					" pg_temp.cdc_s3_old_%s",
-					n, n, n, n, n, n); /* fits */
+					" pg_temp.cdc_s3_bag_%s, pg_temp.cdc_s3_hit_%s",
+					n, n, n, n, n); /* fits */
 	return sql_run(stage->cx, "drop a staging table", sql, NULL, err);
 }
 
@@ -704,14 +467,15 @@ delete_cut(Stage *s, const StageCut *cut, MergeTable *out, Err *err)
 		out->deleted += rows;
 		return sql_release(s->cx, "cdc_s3_cut", err);
 	}
-	if (!sql_state_is_data(s->cx))
+	if (!sql_state_is_data(s->cx) || sql_state_is_order(s->cx->state))
 		return false;
 	stage_note_resync(s, cut->pos, "truncate");
 	return sql_rollback_to(s->cx, "cdc_s3_cut", err);
 }
 
 static bool
-apply_step(Stage *s, const StageCut *cut, MergeTable *out, Err *err)
+apply_step(Stage *s, const StageCut *cut, MergeTable *out, bool *refused,
+		   Err *err)
 {
 	Apply apply;
 	bool ok;
@@ -719,11 +483,14 @@ apply_step(Stage *s, const StageCut *cut, MergeTable *out, Err *err)
 	s->until = cut->pos;
 	s->until_set = true;
 	if (s->target->has_key)
-		ok = apply_open(&apply, s, out, err) && apply_deletes(&apply, err) &&
-			 apply_rows(&apply, err);
+		ok = apply_open(&apply, s, out, refused, err) &&
+			 (*refused ||
+			  (apply_deletes(&apply, err) && apply_rows(&apply, err)));
 	else
-		ok = apply_bag(s, out, err);
+		ok = apply_bag(s, out, refused, err);
 	s->until_set = false;
+	if (ok && *refused)
+		return true;
 	if (!ok || !drop_work(s, err) || !delete_cut(s, cut, out, err))
 		return false;
 	s->barrier = cut->pos;
@@ -733,11 +500,12 @@ apply_step(Stage *s, const StageCut *cut, MergeTable *out, Err *err)
 }
 
 bool
-apply_steps(Stage *stage, MergeTable *out, Err *err)
+apply_steps(Stage *stage, MergeTable *out, bool *refused, Err *err)
 {
-	for (int i = 0; i < stage->ncuts; i++)
+	*refused = false;
+	for (int i = 0; !*refused && i < stage->ncuts; i++)
 	{
-		if (!apply_step(stage, &stage->cuts[i], out, err))
+		if (!apply_step(stage, &stage->cuts[i], out, refused, err))
 			return false;
 	}
 	return true;

@@ -9,8 +9,6 @@
  * Layer: merge.
  *-------------------------------------------------------------------------
  */
-#include <stdlib.h>
-
 #include "merge/merge_apply.h"
 
 typedef struct Bag
@@ -83,32 +81,30 @@ empty_table(Bag *b, Buf *sql, Err *err)
 	return true;
 }
 
-/* Rows that should go and are not there. */
+/* Are rows that should go not there? */
 static bool
-reject_missing(Bag *b, Buf *sql, Err *err)
+look_for_missing(Bag *b, Buf *sql, bool *refused, Err *err)
 {
-	Stage *s = b->stage;
 	PGresult *res;
 	bool ok;
 
 	buf_printf(sql,
-			   "SELECT d.rn FROM cdc_s3_bag_%s d WHERE d.n < 0 AND -d.n >"
+			   "SELECT FROM cdc_s3_bag_%s d WHERE d.n < 0 AND -d.n >"
 			   " (SELECT count(*) FROM cdc_s3_hit_%s h"
-			   "  WHERE h.image = d.image) ORDER BY d.rn",
+			   "  WHERE h.image = d.image) LIMIT 1",
 			   b->number, b->number);
-	ok = sql_query(s->cx, "look for missing rows", buf_cstr(sql), &res, err);
+	ok = sql_query(b->stage->cx, "look for missing rows", buf_cstr(sql), &res,
+				   err);
 	buf_reset(sql);
 	if (!ok)
 		return false;
-	for (int i = 0; ok && i < PQntuples(res); i++)
-		ok = apply_reject(s, s->name, strtoll(PQgetvalue(res, i, 0), NULL, 10),
-						  "the row to delete is not at the target", "", err);
+	*refused = PQntuples(res) > 0;
 	PQclear(res);
-	return ok;
+	return true;
 }
 
 static bool
-delete_rows(Bag *b, Buf *sql, Err *err)
+delete_rows(Bag *b, Buf *sql, bool *refused, Err *err)
 {
 	Stage *s = b->stage;
 	const char *name = s->target->name;
@@ -130,8 +126,10 @@ delete_rows(Bag *b, Buf *sql, Err *err)
 			   "ANALYZE cdc_s3_hit_%s",
 			   b->number);
 	if (!run(b, "find rows to delete", sql, &hits, err) ||
-		!reject_missing(b, sql, err))
+		!look_for_missing(b, sql, refused, err))
 		return false;
+	if (*refused)
+		return true;
 	buf_printf(sql,
 			   "DELETE FROM %s t USING cdc_s3_hit_%s h"
 			   " WHERE t.tableoid = h.oid AND t.ctid = h.tid",
@@ -143,57 +141,42 @@ delete_rows(Bag *b, Buf *sql, Err *err)
 }
 
 static bool
-write_range(void *arg, int64_t lo, int64_t hi, Err *err)
+insert_rows(Bag *b, Buf *sql, Err *err)
 {
-	Bag *b = arg;
 	Stage *s = b->stage;
-	Buf sql;
 	int64_t rows = 0;
-	bool ok;
 
-	buf_init(&sql, SQL_MAX);
-	buf_printf(&sql, "INSERT INTO %s ", s->target->name);
+	buf_printf(sql, "INSERT INTO %s ", s->target->name);
 	if (s->target->ncols > 0)
 	{
-		buf_byte(&sql, '(');
-		apply_add_names(s, &sql);
-		buf_str(&sql, ") OVERRIDING SYSTEM VALUE ");
+		buf_byte(sql, '(');
+		apply_add_names(s, sql);
+		buf_str(sql, ") OVERRIDING SYSTEM VALUE ");
 	}
-	buf_str(&sql, "SELECT ");
-	apply_add_columns(s, &sql, "st");
-	buf_printf(&sql,
+	buf_str(sql, "SELECT ");
+	apply_add_columns(s, sql, "st");
+	buf_printf(sql,
 			   " FROM cdc_s3_bag_%s d JOIN %s st ON st.rn = d.rn"
-			   " CROSS JOIN generate_series(1, d.n)"
-			   " WHERE d.n > 0 AND d.rn BETWEEN %lld AND %lld",
-			   b->number, s->name, (long long) lo, (long long) hi);
-	ok = run(b, "insert rows", &sql, &rows, err);
-	buf_done(&sql);
-	if (ok)
-		b->out->inserted += rows;
-	return ok;
-}
-
-static bool
-reject_one(void *arg, int64_t rn, const char *reason, Err *err)
-{
-	Bag *b = arg;
-
-	return apply_reject(b->stage, b->stage->name, rn, reason,
-						b->stage->cx->state, err);
+			   " CROSS JOIN generate_series(1, d.n) WHERE d.n > 0",
+			   b->number, s->name);
+	if (!run(b, "insert rows", sql, &rows, err))
+		return false;
+	b->out->inserted += rows;
+	return true;
 }
 
 bool
-apply_bag(Stage *stage, MergeTable *out, Err *err)
+apply_bag(Stage *stage, MergeTable *out, bool *refused, Err *err)
 {
 	Bag b = { stage, stage->name + sizeof("pg_temp.cdc_s3_stage_") - 1, out };
-	ApplyRange r = { stage, &b, write_range, reject_one };
 	Buf sql;
 	bool ok;
 
+	*refused = false;
 	buf_init(&sql, SQL_MAX);
 	ok = make_balance(&b, &sql, err) && empty_table(&b, &sql, err) &&
-		 delete_rows(&b, &sql, err) &&
-		 apply_range(&r, 1, stage->next_rn > 0 ? stage->next_rn : 1, err);
+		 delete_rows(&b, &sql, refused, err) &&
+		 (*refused || insert_rows(&b, &sql, err));
 	buf_done(&sql);
 	return ok;
 }

@@ -22,44 +22,41 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "codec/pattern.h"
-#include "merge/merge_apply.h"
+#include "merge/merge_group.h"
 #include "merge/merge_map.h"
 #include "merge/merge_owner.h"
 #include "merge/merge_plan.h"
 #include "merge/merge_session.h"
 #include "merge/merge_state.h"
 
-/* The changes of one table that are still to be applied. */
-typedef struct Pending
-{
-	Stage *stage;
-	Target *target;
-	Apply apply;
-	char *oid; /* of the target table, to order by foreign keys */
-	int result;
-} Pending;
-
 typedef struct Run
 {
 	MergeCx cx;
 	Plan *plan;
 	MergeResult *out;
+	Facts facts;
 	int staged; /* staging tables made in this transaction */
-	int npending;
-	Pending *pending;
+	int ntables;
+	GroupTable *tables; /* staged and still to be applied */
 } Run;
 
-/* Objects of one table that are staged together: their keys agree. */
-typedef struct Group
+/* Objects of one table whose schemas define the same key. */
+typedef struct KeyClass
+{
+	int nobjects;
+	const EntryObject **objects;
+	int nschemas;
+	Schema **schemas; /* in the order of their first use */
+} KeyClass;
+
+/* A table's objects; with several classes there is no one key to fold by. */
+typedef struct TableRead
 {
 	const PlanTable *table;
-	const EntryObject **objects;
-	int nobjects;
-	Schema **schemas; /* in the order of their first use */
-	int nschemas;
-	bool replace; /* it begins with the load */
-	bool last;
-} Group;
+	KeyClass all; /* owns the schemas */
+	int nclasses;
+	KeyClass *classes;
+} TableRead;
 
 bool
 merge_check_options(const MergeOptions *o, Err *err)
@@ -77,6 +74,12 @@ merge_check_options(const MergeOptions *o, Err *err)
 					   "merge.on_reject is \"%s\", but must be \"stop\" or "
 					   "\"continue\"",
 					   o->on_reject);
+	if (strcmp(o->way, "auto") != 0 && strcmp(o->way, "exact") != 0 &&
+		strcmp(o->way, "fast") != 0)
+		return err_set(err, ERR_USAGE, 0,
+					   "merge.way is \"%s\", but must be \"auto\", "
+					   "\"exact\" or \"fast\"",
+					   o->way);
 	if (!pattern_list_valid(o->tables) || !pattern_list_valid(o->exclude))
 	{
 		err_set(err, ERR_USAGE, 0, "cannot understand merge.%s \"%s\"",
@@ -161,109 +164,98 @@ compare_objects(const void *a, const void *b)
 	return 0;
 }
 
-/* The group's schema of that hash; read where it is new. */
+/* The table's schema of that hash; read where it is new. */
 static bool
-group_schema(MergeCx *cx, Group *g, const char *hash, Schema **out, Err *err)
+read_schema(MergeCx *cx, TableRead *r, const char *hash, Schema **out, Err *err)
 {
-	for (int i = 0; i < g->nschemas; i++)
+	KeyClass *all = &r->all;
+
+	for (int i = 0; i < all->nschemas; i++)
 	{
-		if (strcmp(g->schemas[i]->hash, hash) == 0)
-		{
-			*out = g->schemas[i];
+		*out = all->schemas[i];
+		if (strcmp((*out)->hash, hash) == 0)
 			return true;
-		}
 	}
-	if (!commitlog_schema(cx->store, g->table->schema, g->table->table, hash,
+	if (!commitlog_schema(cx->store, r->table->schema, r->table->table, hash,
 						  out, err))
 	{
 		if (err->kind == ERR_NOT_FOUND || err->kind == ERR_DATA)
 			err->kind = ERR_GAP;
 		return err_prefix(err, "schema %s of table \"%s.%s\"", hash,
-						  g->table->schema, g->table->table);
+						  r->table->schema, r->table->table);
 	}
-	g->schemas =
-		xrealloc(g->schemas, ((size_t) g->nschemas + 1) * sizeof(Schema *));
-	g->schemas[g->nschemas++] = *out;
+	all->schemas =
+		xrealloc(all->schemas, ((size_t) all->nschemas + 1) * sizeof(Schema *));
+	all->schemas[all->nschemas++] = *out;
 	return true;
 }
 
-static void
-group_done(Group *g)
+/* The class of a schema's key, with the schema in it. */
+static KeyClass *
+class_of(TableRead *r, Schema *s)
 {
-	for (int i = 0; i < g->nschemas; i++)
-		schema_free(g->schemas[i]);
-	free(g->schemas);
-	g->schemas = NULL;
-	g->nschemas = 0;
-}
+	KeyClass *c = NULL;
 
-/* Stages the group's objects. */
-static bool
-stage_group(Run *run, const Group *g, const Target *target, Stage **out,
-			Err *err)
-{
-	Stage *s;
-
-	if (!stage_open(&run->cx, g->table, target, g->schemas, g->nschemas,
-					run->staged++, g->replace, &s, err))
-		return false;
-	if (g->replace && target->had_rows) /* merge.on_existing = keep */
-		s->empty_base = strcmp(run->cx.opt->on_existing, "keep") != 0;
-	for (int i = 0; i < g->nobjects; i++)
+	for (int i = 0; !c && i < r->nclasses; i++)
+		c = same_key(r->classes[i].schemas[0], s) ? &r->classes[i] : NULL;
+	if (!c)
 	{
-		if (!stage_object(s, g->objects[i], err))
-			goto fail;
+		r->classes =
+			xrealloc(r->classes, ((size_t) r->nclasses + 1) * sizeof(KeyClass));
+		c = &r->classes[r->nclasses++];
+		*c = (KeyClass){ 0 };
 	}
-	if (!stage_finish(s, err))
-		goto fail;
-	*out = s;
-	return true;
-
-fail:
-	stage_free(s);
-	return false;
+	for (int i = 0; i < c->nschemas; i++)
+	{
+		if (c->schemas[i] == s)
+			return c;
+	}
+	c->schemas =
+		xrealloc(c->schemas, ((size_t) c->nschemas + 1) * sizeof(Schema *));
+	c->schemas[c->nschemas++] = s;
+	return c;
 }
 
 static void
-add_changes(MergeTable *to, const MergeTable *from)
+class_add(KeyClass *c, const EntryObject *o)
 {
-	to->inserted += from->inserted;
-	to->updated += from->updated;
-	to->deleted += from->deleted;
+	int n = c->nobjects;
+
+	if ((n & (n - 1)) == 0) /* full at each power of two */
+		c->objects = xrealloc(c->objects,
+							  (n ? (size_t) n * 2 : 1) * sizeof(*c->objects));
+	c->objects[c->nobjects++] = o;
 }
 
 static void
-add_counts(MergeTable *t, const Stage *s, bool replaced)
+table_read_done(TableRead *r)
 {
-	t->records += s->records;
-	t->rejected += s->rejected;
-	t->replaced = t->replaced || replaced;
-}
-
-/* Keeps what is folded for later; the stage and target are taken. */
-static void
-keep_pending(Run *run, Stage *s, Target *t, const Apply *apply, int result)
-{
-	run->pending = xrealloc(run->pending, ((size_t) run->npending + 1) *
-											  sizeof(*run->pending));
-	run->pending[run->npending++] =
-		(Pending){ .stage = s, .target = t, .apply = *apply, .result = result };
+	for (int i = 0; i < r->all.nschemas; i++)
+		schema_free(r->all.schemas[i]);
+	free(r->all.schemas);
+	for (int i = 0; i < r->nclasses; i++)
+	{
+		free(r->classes[i].objects);
+		free(r->classes[i].schemas);
+	}
+	free(r->classes);
 }
 
 /* The target cannot hold the table: all others go on. */
 static bool
-leave_out(Run *run, const Group *g, const Target *t, Err *err)
+leave_out(Run *run, const PlanTable *table, const Target *t, Err *err)
 {
 	RecordPos end = { run->plan->end.lsn, 0 };
 
-	return state_resync(&run->cx, g->table, end, t->unfit, err);
+	return state_resync(&run->cx, table, end, t->unfit, err);
 }
 
 /* The first load comes to a table that has rows of its own. */
 static bool
-check_existing(const Run *run, const Group *g, const Target *t, Err *err)
+check_existing(const Run *run, const PlanTable *table, const Target *t,
+			   Err *err)
 {
-	if (!g->replace || !t->had_rows ||
+	if (!table->replace || !t->had_rows ||
 		strcmp(run->cx.opt->on_existing, "stop") != 0)
 		return true;
 	err_set(err, ERR_USAGE, 0,
@@ -272,86 +264,119 @@ check_existing(const Run *run, const Group *g, const Target *t, Err *err)
 						 "merge.on_existing=replace or keep");
 }
 
-/* Does the table have to be loaded anew, or not any more? */
+/* Some columns of the table are not at the target. */
 static bool
-note_resync(Run *run, const Stage *s, Err *err)
+note_incomplete(Run *run, const Stage *s, Err *err)
 {
 	RecordPos end = { run->plan->end.lsn, 0 };
 
-	if (s->whole_base && !state_resync_over(&run->cx, s->table, err))
-		return false;
-	if (s->target->incomplete && !s->whole_base &&
-		!state_resync(&run->cx, s->table, end, s->target->incomplete, err))
-		return false;
-	return !s->resync_set ||
-		   state_resync(&run->cx, s->table, s->resync, s->resync_reason, err);
+	return !s->target->incomplete || s->whole_base ||
+		   state_resync(&run->cx, s->table, end, s->target->incomplete, err);
 }
 
-/*
- * One group from the lake to the table; where foreign keys are in force the
- * last one of a table is only folded, and applied in their order later.
- */
+/* Stages the objects of a class; keeps stage and target in run->tables. */
 static bool
-run_group(Run *run, const Group *g, Err *err)
+stage_class(Run *run, const TableRead *r, const KeyClass *c, Err *err)
 {
-	Target *target = NULL;
-	Stage *s = NULL;
-	Apply apply;
-	MergeTable counts = { 0 };
-	int result;
-	bool ok;
+	GroupTable *to;
+	Target *target;
+	Stage *s;
 
-	if (!target_open(&run->cx, (const Schema *const *) g->schemas, g->nschemas,
+	if (!target_open(&run->cx, (const Schema *const *) c->schemas, c->nschemas,
 					 &target, err))
 		return false;
 	if (target->unfit)
 	{
-		ok = leave_out(run, g, target, err);
+		bool ok = leave_out(run, r->table, target, err);
+
 		target_free(target);
 		return ok;
 	}
-	result = result_table(run->out, target->schema, target->table);
-	ok = check_existing(run, g, target, err) &&
-		 stage_group(run, g, target, &s, err) && apply_steps(s, &counts, err) &&
-		 note_resync(run, s, err);
-	if (ok && !target->has_key)
-		ok = apply_bag(s, &counts, err);
-	else if (ok)
+	if (!check_existing(run, r->table, target, err) ||
+		!stage_open(&run->cx, r->table, target, c->schemas, c->nschemas,
+					run->staged++, r->table->replace, &s, err))
 	{
-		ok = apply_open(&apply, s, &counts, err);
-		if (ok && !run->cx.replica && g->last)
-		{
-			keep_pending(run, s, target, &apply, result);
-			add_changes(&run->out->tables[result], &counts);
-			return true;
-		}
-		ok = ok && apply_deletes(&apply, err) && apply_rows(&apply, err);
+		target_free(target);
+		return false;
 	}
-	if (ok)
+	run->tables = xrealloc(run->tables,
+						   ((size_t) run->ntables + 1) * sizeof(*run->tables));
+	to = &run->tables[run->ntables++];
+	if (!group_table(&run->cx, s, target, to, err))
+		return false;
+	if (r->table->replace && target->had_rows) /* merge.on_existing = keep */
+		s->empty_base = strcmp(run->cx.opt->on_existing, "keep") != 0;
+	to->several = r->nclasses > 1;
+	to->result = result_table(run->out, target->schema, target->table);
+	for (int i = 0; i < c->nobjects; i++)
 	{
-		MergeTable *to = &run->out->tables[result];
+		if (!stage_object(s, c->objects[i], err))
+			return false;
+	}
+	return stage_finish(s, err) && note_incomplete(run, s, err);
+}
 
-		add_changes(to, &counts);
-		add_counts(to, s, g->replace);
-		ok = apply_drop(s, err);
+/* A truncate in one stage of a table ends what the others hold too. */
+static void
+share_barrier(Run *run, int from)
+{
+	RecordPos barrier = { 0, 0 };
+	bool set = false;
+
+	for (int i = from; i < run->ntables; i++)
+	{
+		const Stage *s = run->tables[i].stage;
+
+		if (s->barrier_set && (!set || record_pos_after(s->barrier, barrier)))
+			barrier = s->barrier;
+		set = set || s->barrier_set;
 	}
-	if (!ok)
-		err_prefix(err, "table \"%s.%s\"", target->schema, target->table);
-	stage_free(s);
+	for (int i = from; set && i < run->ntables; i++)
+		stage_set_barrier(run->tables[i].stage, barrier);
+}
+
+/* A table that has several keys is made and widened with all its columns. */
+static bool
+prepare_target(Run *run, const TableRead *r, Err *err)
+{
+	Target *target;
+
+	if (r->nclasses < 2)
+		return true;
+	if (!target_open(&run->cx, (const Schema *const *) r->all.schemas,
+					 r->all.nschemas, &target, err))
+		return false;
 	target_free(target);
-	return ok;
+	return true;
+}
+
+static bool
+stage_classes(Run *run, TableRead *r, Err *err)
+{
+	int from = run->ntables;
+
+	if (!prepare_target(run, r, err))
+		return false;
+	for (int i = 0; i < r->nclasses; i++)
+	{
+		if (!stage_class(run, r, &r->classes[i], err))
+			return err_prefix(err, "table \"%s.%s\"", r->table->schema,
+							  r->table->table);
+	}
+	if (r->nclasses > 1)
+		share_barrier(run, from);
+	return true;
 }
 
 /*
- * A table's objects in groups: a new group where the key has other columns
- * than before.  All changes of one schema version lie before those of the
- * next, since a table's definition changes while nobody else writes it.
+ * Stages a table's objects, by what their schemas say the key is: that may
+ * change and change back, and differ from partition to partition.
  */
 static bool
-run_table(Run *run, PlanTable *t, Err *err)
+stage_table(Run *run, PlanTable *t, Err *err)
 {
-	Group g = { .table = t, .replace = t->replace };
-	int from = 0;
+	TableRead r = { .table = t };
+	Schema *s;
 	bool ok = true;
 
 	if (t->nobjects > 1)
@@ -359,180 +384,43 @@ run_table(Run *run, PlanTable *t, Err *err)
 			  compare_objects);
 	for (int i = 0; ok && i < t->nobjects; i++)
 	{
-		Schema *s;
-		int before = g.nschemas;
-
-		ok = group_schema(&run->cx, &g, t->objects[i]->hash, &s, err);
-		if (!ok || before == g.nschemas || before == 0 ||
-			same_key(g.schemas[0], s))
-			continue;
-		g.nschemas--; /* it begins the next group */
-		g.objects = t->objects + from;
-		g.nobjects = i - from;
-		ok = run_group(run, &g, err);
-		group_done(&g);
-		g.schemas = xcalloc(1, sizeof(Schema *));
-		g.schemas[g.nschemas++] = s;
-		g.replace = false;
-		from = i;
+		ok = read_schema(&run->cx, &r, t->objects[i]->hash, &s, err);
+		if (ok)
+			class_add(class_of(&r, s), t->objects[i]);
 	}
 	if (ok && t->nobjects == 0 && t->hash)
 	{
-		Schema *s;
-
-		ok = group_schema(&run->cx, &g, t->hash, &s, err);
+		ok = read_schema(&run->cx, &r, t->hash, &s, err);
+		if (ok)
+			(void) class_of(&r, s);
 	}
-	if (ok && g.nschemas > 0)
-	{
-		g.objects = t->objects + from;
-		g.nobjects = t->nobjects - from;
-		g.last = true;
-		ok = run_group(run, &g, err);
-	}
+	if (ok && r.nclasses > 0)
+		ok = stage_classes(run, &r, err);
 	else if (ok && t->replace && (ok = state_resync_over(&run->cx, t, err)))
 		log_warn("load of an empty table whose columns are not known", "schema",
 				 t->schema, "table", t->table, NULL);
-	group_done(&g);
+	table_read_done(&r); /* of a stage that is finished nobody reads them */
 	return ok;
 }
 
-static bool
-find_oids(Run *run, Err *err)
-{
-	for (int i = 0; i < run->npending; i++)
-	{
-		Pending *p = &run->pending[i];
-		const char *values[] = { p->target->schema, p->target->table };
-		PGresult *res;
-
-		if (!sql_params(&run->cx, "look up a table",
-						"SELECT c.oid FROM pg_class c JOIN pg_namespace n"
-						" ON n.oid = c.relnamespace"
-						" WHERE n.nspname = $1 AND c.relname = $2",
-						2, values, &res, err))
-			return false;
-		p->oid = xstrdup(PQntuples(res) ? PQgetvalue(res, 0, 0) : "0");
-		PQclear(res);
-	}
-	return true;
-}
-
-static int
-pending_of(const Run *run, const char *oid)
-{
-	for (int i = 0; i < run->npending; i++)
-	{
-		if (strcmp(run->pending[i].oid, oid) == 0)
-			return i;
-	}
-	return -1;
-}
-
-/* Orders the pending tables so that a parent comes before its children. */
-static bool
-order_pending(Run *run, Err *err)
-{
-	PGresult *res;
-	int n = run->npending;
-	int done = 0;
-	Pending *sorted;
-	bool *taken;
-
-	if (!find_oids(run, err) ||
-		!sql_query(&run->cx, "read foreign keys",
-				   "SELECT DISTINCT conrelid, confrelid FROM pg_constraint"
-				   " WHERE contype = 'f' AND conrelid <> confrelid",
-				   &res, err))
-		return false;
-	sorted = xcalloc((size_t) n + 1, sizeof(*sorted));
-	taken = xcalloc((size_t) n + 1, sizeof(*taken));
-	while (done < n)
-	{
-		int next = -1;
-		int any = -1;
-
-		for (int i = 0; next < 0 && i < n; i++)
-		{
-			bool waits = false;
-
-			if (taken[i])
-				continue;
-			if (any < 0)
-				any = i; /* of a cycle, one has to be first */
-			for (int k = 0; !waits && k < PQntuples(res); k++)
-			{
-				int parent = pending_of(run, PQgetvalue(res, k, 1));
-
-				waits =
-					strcmp(PQgetvalue(res, k, 0), run->pending[i].oid) == 0 &&
-					parent >= 0 && !taken[parent];
-			}
-			if (!waits)
-				next = i;
-		}
-		if (next < 0)
-			next = any;
-		taken[next] = true;
-		sorted[done++] = run->pending[next];
-	}
-	PQclear(res);
-	free(taken);
-	free(run->pending);
-	run->pending = sorted;
-	return true;
-}
-
-/* With foreign keys in force: rows parents first, deletes children first. */
-static bool
-run_pending(Run *run, Err *err)
-{
-	if (run->npending == 0)
-		return true;
-	if (!order_pending(run, err))
-		return false;
-	for (int i = 0; i < run->npending; i++)
-	{
-		Pending *p = &run->pending[i];
-
-		p->apply.out = &run->out->tables[p->result];
-		if (!apply_rows(&p->apply, err))
-			return err_prefix(err, "table \"%s.%s\"", p->target->schema,
-							  p->target->table);
-	}
-	for (int i = run->npending - 1; i >= 0; i--)
-	{
-		Pending *p = &run->pending[i];
-
-		if (!apply_deletes(&p->apply, err))
-			return err_prefix(err, "table \"%s.%s\"", p->target->schema,
-							  p->target->table);
-		add_counts(p->apply.out, p->stage, p->stage->table->replace);
-		if (!apply_drop(p->stage, err))
-			return false;
-	}
-	return true;
-}
-
 static void
-drop_pending(Run *run)
+drop_tables(Run *run)
 {
-	for (int i = 0; i < run->npending; i++)
-	{
-		stage_free(run->pending[i].stage);
-		target_free(run->pending[i].target);
-		free(run->pending[i].oid);
-	}
-	free(run->pending);
-	run->pending = NULL;
-	run->npending = 0;
+	for (int i = 0; i < run->ntables; i++)
+		group_table_done(&run->tables[i]);
+	free(run->tables);
+	run->tables = NULL;
+	run->ntables = 0;
 }
 
+/* Where no foreign key is in force tables are brought over one by one. */
 static bool
 run_tables(Run *run, Err *err)
 {
 	Plan *plan = run->plan;
 
 	run->staged = 0;
+	facts_done(&run->facts);
 	for (int i = 0; i < plan->ntables; i++)
 	{
 		PlanTable *t = &plan->tables[i];
@@ -548,10 +436,18 @@ run_tables(Run *run, Err *err)
 				return false;
 			continue;
 		}
-		if (!run_table(run, t, err))
+		if (!stage_table(run, t, err))
 			return false;
+		if (!run->cx.replica)
+			continue;
+		if (!group_apply(&run->cx, &run->facts, run->tables, run->ntables,
+						 run->out, err))
+			return false;
+		drop_tables(run);
 	}
-	return run_pending(run, err);
+	return run->cx.replica || (facts_read(&run->cx, &run->facts, err) &&
+							   group_apply(&run->cx, &run->facts, run->tables,
+										   run->ntables, run->out, err));
 }
 
 /* One transaction: from the target's position to the plan's end. */
@@ -607,7 +503,7 @@ run_all(Run *run, Err *err)
 			log_info("merge done", "entry", log_int(run->plan->end.entry),
 					 "lsn", log_lsn(run->plan->end.lsn), "ms",
 					 log_int(clock_mono_ms() - started), NULL);
-		drop_pending(run);
+		drop_tables(run);
 		plan_free(run->plan);
 		run->plan = NULL;
 	}
@@ -631,7 +527,8 @@ merge_run(Store *store, const MergeOptions *o, MergeResult *out, Err *err)
 	ok = pg_connect(o->conninfo, PG_TARGET, &run.cx.conn, err);
 	if (ok && !(ok = run_all(&run, err)))
 		session_judge(&run.cx, err);
-	drop_pending(&run);
+	drop_tables(&run);
+	facts_done(&run.facts);
 	plan_free(run.plan);
 	PQfinish(run.cx.conn);
 	entry_free(source);

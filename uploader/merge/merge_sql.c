@@ -7,6 +7,7 @@
  */
 #include "merge/merge_sql.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <poll.h>
 #include <stdio.h>
@@ -89,8 +90,9 @@ last_result(MergeCx *cx)
 		}
 		PQclear(kept);
 		kept = res;
-		/* the caller drives a copy */
-		if (PQresultStatus(res) == PGRES_COPY_IN)
+		/* the caller drives a copy; a sync has no end of its own */
+		if (PQresultStatus(res) == PGRES_COPY_IN ||
+			PQresultStatus(res) == PGRES_PIPELINE_SYNC)
 			return kept;
 	}
 }
@@ -181,6 +183,60 @@ sql_copy(MergeCx *cx, const char *doing, const char *sql, Slice rows, Err *err)
 	return judge(cx, doing, last_result(cx), NULL, err);
 }
 
+/* Takes the answers of a pipeline; the first failure is told. */
+static bool
+take_answers(MergeCx *cx, const char *doing, SqlCall *calls, int n, int *done,
+			 Err *err)
+{
+	bool ok = true;
+
+	for (int i = 0; i < n; i++)
+	{
+		PGresult *res = last_result(cx);
+
+		if (ok && judge(cx, doing, res, &res, err))
+		{
+			calls[i].rows = strtoll(PQcmdTuples(res), NULL, 10);
+			*done = i + 1;
+			PQclear(res);
+		}
+		else if (ok)
+			ok = false; /* judge took res */
+		else
+			PQclear(res); /* of a statement that the server skipped */
+		if (PQstatus(cx->conn) == CONNECTION_BAD)
+			return false;
+	}
+	PQclear(last_result(cx)); /* of the sync */
+	return ok;
+}
+
+bool
+sql_pipeline(MergeCx *cx, const char *doing, SqlCall *calls, int n, int *done,
+			 Err *err)
+{
+	bool sent = true;
+	bool ok;
+
+	assert(n <= SQL_CALLS_MAX);
+	*done = 0;
+	if (n == 0)
+		return true;
+	if (sql_stopped(cx, err))
+		return false;
+	if (!PQenterPipelineMode(cx->conn))
+		return send_failed(cx, doing, err);
+	for (int i = 0; sent && i < n; i++)
+		sent = PQsendQueryPrepared(cx->conn, calls[i].name, calls[i].nparams,
+								   calls[i].values, NULL, NULL, 0);
+	if (!sent || !PQpipelineSync(cx->conn))
+		return send_failed(cx, doing, err);
+	ok = take_answers(cx, doing, calls, n, done, err);
+	if (!PQexitPipelineMode(cx->conn) && ok)
+		return send_failed(cx, doing, err);
+	return ok;
+}
+
 static bool
 savepoint_command(MergeCx *cx, const char *before, const char *name,
 				  const char *between, Err *err)
@@ -222,6 +278,7 @@ sql_state_is_data(const MergeCx *cx)
 {
 	return strncmp(cx->state, "22", 2) == 0 ||
 		   strncmp(cx->state, "23", 2) == 0 ||
+		   strcmp(cx->state, "21000") == 0 || /* a key twice */
 		   strncmp(cx->state, "44", 2) == 0 ||
 		   strncmp(cx->state, "54", 2) == 0 || /* longer than its limits */
 		   strcmp(cx->state, "P0001") == 0;
@@ -231,6 +288,13 @@ bool
 sql_state_is_unique(const MergeCx *cx)
 {
 	return strcmp(cx->state, "23505") == 0 || strcmp(cx->state, "23P01") == 0;
+}
+
+bool
+sql_state_is_order(const char *state)
+{
+	return strcmp(state, "23505") == 0 || strcmp(state, "23P01") == 0 ||
+		   strcmp(state, "23503") == 0 || strcmp(state, "23001") == 0;
 }
 
 void

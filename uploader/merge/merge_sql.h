@@ -44,6 +44,24 @@ bool sql_params(MergeCx *cx, const char *doing, const char *sql, int nparams,
 bool sql_copy(MergeCx *cx, const char *doing, const char *sql, Slice rows,
 			  Err *err) MUST_CHECK;
 
+/* One execution of a prepared statement. */
+typedef struct SqlCall
+{
+	const char *name;
+	int nparams; /* 1 or 2 */
+	const char *values[2];
+	int64_t rows; /* out: how many it changed */
+} SqlCall;
+
+/*
+ * Executes calls in one pipeline: one answer is waited for, not n.  *done:
+ * how many passed; the next one is the one that failed.  What the answers
+ * hold must fit into the buffers of a socket, so n is at most SQL_CALLS_MAX.
+ */
+#define SQL_CALLS_MAX 256
+bool sql_pipeline(MergeCx *cx, const char *doing, SqlCall *calls, int n,
+				  int *done, Err *err) MUST_CHECK;
+
 bool sql_savepoint(MergeCx *cx, const char *name, Err *err) MUST_CHECK;
 bool sql_release(MergeCx *cx, const char *name, Err *err) MUST_CHECK;
 /* Back to the savepoint, which is then gone. */
@@ -53,6 +71,8 @@ bool sql_rollback_to(MergeCx *cx, const char *name, Err *err) MUST_CHECK;
 bool sql_state_is_data(const MergeCx *cx);
 /* It was a unique or exclusion constraint. */
 bool sql_state_is_unique(const MergeCx *cx);
+/* Another row stands in the way, or one is missing: it may come or go. */
+bool sql_state_is_order(const char *state);
 
 /* True, with err set, once a stop was asked for. */
 bool sql_stopped(const MergeCx *cx, Err *err);

@@ -599,6 +599,13 @@ settle_cuts(Stage *s)
 		s->resync_set = false;
 }
 
+void
+stage_set_barrier(Stage *s, RecordPos pos)
+{
+	raise_barrier(s, pos);
+	settle_cuts(s);
+}
+
 /* A record that does not reach the staging table. */
 static bool
 refuse_line(Stage *s, PieceItem item, Slice line, Err *err)

@@ -106,6 +106,12 @@ bool stage_object(Stage *s, const EntryObject *o, Err *err) MUST_CHECK;
 /* Behind the last object: the rest of the rows, and statistics. */
 bool stage_finish(Stage *s, Err *err) MUST_CHECK;
 
+/*
+ * After stage_finish: another stage of the same table knows of a truncate or
+ * load at pos; what lies at or before it does not count here either.
+ */
+void stage_set_barrier(Stage *s, RecordPos pos);
+
 /* Rows changed at pos that no record tells of; the last such place counts. */
 void stage_note_resync(Stage *s, RecordPos pos, const char *reason);
 

@@ -1,0 +1,533 @@
+/*-------------------------------------------------------------------------
+ * merge_perform.c
+ *	  Steps as statements, taken apart where one is refused.
+ *
+ *	  perform: span of many statements under one savepoint (run_span)
+ *		passed > count
+ *		statement k was refused > undo, perform those before it, and
+ *			several steps > halves
+ *			one step > hold it, or reject it
+ *		the source transaction ends and steps wait > settle
+ *
+ * Layer: merge.
+ *-------------------------------------------------------------------------
+ */
+#include <assert.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "merge/merge_apply.h"
+#include "merge/merge_step.h"
+
+#define SPAN_BATCHES 16 /* pipelines under one savepoint */
+#define NUMBER_MAX 24
+
+/* One statement: the pending ones of list[from] … list[to - 1]. */
+typedef struct Call
+{
+	int from;
+	int to;
+	int n;
+	size_t values[2]; /* offsets in Batch.params */
+} Call;
+
+typedef struct Batch
+{
+	int n;
+	Call calls[SQL_CALLS_MAX];
+	SqlCall sql[SQL_CALLS_MAX];
+	Buf params;
+} Batch;
+
+/* Why no more was put into a batch. */
+typedef enum Stop
+{
+	STOP_END,
+	STOP_FULL,
+	STOP_SETTLE,  /* the next step is of another transaction */
+	STOP_SPECIAL, /* the next step is no statement */
+} Stop;
+
+typedef struct Failure
+{
+	bool failed;
+	bool mismatch; /* no error: too few rows */
+	int from;
+	int to;
+	char state[8];
+	char reason[sizeof(((Err *) 0)->msg)];
+} Failure;
+
+typedef enum Look
+{
+	LOOK_RUN,
+	LOOK_SKIP,
+	LOOK_SPECIAL
+} Look;
+
+static const char lost[] = "columns that did not change are not known, and "
+						   "the row they belong to is not either";
+
+void
+perform_hold(Exact *x, Step *s, const char *state, const char *reason)
+{
+	Step *copy;
+
+	assert(x->nheld == 0 || x->held_lsn == s->pos.lsn);
+	if (x->nheld == x->cap_held)
+	{
+		x->cap_held = x->cap_held ? 2 * x->cap_held : 16;
+		x->held = xrealloc(x->held, (size_t) x->cap_held * sizeof(*x->held));
+	}
+	x->held_lsn = s->pos.lsn;
+	copy = &x->held[x->nheld++];
+	*copy = *s;
+	copy->reason = xstrdup(reason);
+	(void) snprintf(copy->sqlstate, sizeof(copy->sqlstate), "%s", state);
+	s->state = STEP_WAITS;
+	fate_set(&x->fates, s->table, s->rn, FATE_WAITS, 0);
+	if (s->old)
+		fate_set(&x->fates, s->table, s->old, FATE_WAITS, 0);
+}
+
+bool
+perform_reject(Exact *x, Step *s, const char *state, const char *reason,
+			   Err *err)
+{
+	Stage *stage = x->tables[s->table].m.stage;
+	bool move = s->kind == STEP_MOVE && s->old;
+
+	s->state = STEP_DONE;
+	fate_set(&x->fates, s->table, s->rn, FATE_REJECTED, move ? s->old : 0);
+	if (move) /* who takes the old key takes it from the row left behind */
+		fate_set(&x->fates, s->table, s->old, FATE_REJECTED, -s->rn);
+	return apply_reject(stage, stage->name, s->rn, reason, state, err);
+}
+
+/* A delete waits, and a new row of its key comes: then it is no delete. */
+static bool
+cancel_delete(Exact *x, const Step *s)
+{
+	for (int i = 0; i < x->nheld; i++)
+	{
+		Step *h = &x->held[i];
+
+		if (h->table != s->table || h->rn != s->prev[0] ||
+			h->kind != STEP_DELETE || h->state != STEP_PENDING)
+			continue;
+		h->state = STEP_DONE;
+		fate_set(&x->fates, h->table, h->rn, FATE_NONE, 0);
+		return true;
+	}
+	return false;
+}
+
+/* A step behind a change that was rejected. */
+static Look
+look_rejected(Exact *x, Step *s, const Fate *f)
+{
+	int64_t from = f->from;
+
+	if (s->unk)
+		return LOOK_SPECIAL;
+	if (from < 0 && s->kind == STEP_INSERT)
+		fate_set(&x->fates, s->table, -from, FATE_REJECTED, 0);
+	if (from <= 0 || s->flips > 0)
+		return LOOK_RUN;
+	if (s->kind == STEP_DELETE)
+		s->rn = from;
+	else
+	{
+		s->kind = STEP_MOVE;
+		s->old = from;
+	}
+	return LOOK_RUN;
+}
+
+/* What is to be done with a step that is pending. */
+static Look
+look(Exact *x, Step *s)
+{
+	for (int i = 0; i < 2; i++)
+	{
+		const Fate *f = fate_get(&x->fates, s->table, s->prev[i]);
+
+		if (f && f->kind == FATE_WAITS)
+		{
+			if (s->kind == STEP_INSERT && cancel_delete(x, s))
+			{
+				s->kind = STEP_UPDATE;
+				continue;
+			}
+			perform_hold(x, s, "", "a change of this row before it waits");
+			return LOOK_SKIP;
+		}
+		if (f && f->kind == FATE_REJECTED && i == 0)
+			return look_rejected(x, s, f);
+	}
+	if (s->kind == STEP_MARK || s->kind == STEP_CUT)
+		return LOOK_SPECIAL;
+	if (s->kind == STEP_DELETE && !x->settling &&
+		x->tables[s->table].referenced)
+	{
+		perform_hold(x, s, "23503", "rows of another table refer to it");
+		return LOOK_SKIP;
+	}
+	return LOOK_RUN;
+}
+
+static bool
+another_transaction(const Exact *x, const Step *s)
+{
+	return !x->settling && x->nheld > 0 && s->pos.lsn > x->held_lsn;
+}
+
+/* May s stand in one statement with the steps from first on? */
+static bool
+joins(const Step *first, const Step *s)
+{
+	return s->table == first->table && s->kind == first->kind &&
+		   s->unk == first->unk && s->kind != STEP_MOVE &&
+		   s->kind != STEP_BAG_UPDATE &&
+		   record_pos_after(first->pos, s->prev_pos);
+}
+
+static void
+add_number(Buf *b, int64_t n, bool first)
+{
+	buf_printf(b, "%s%lld", first ? "" : ",", (long long) n);
+}
+
+/* A statement of list[from] and those behind it that join it. */
+static bool
+form_call(Exact *x, Step **list, int n, int from, Batch *b, Err *err)
+{
+	Step *first = list[from];
+	Call *c = &b->calls[b->n];
+	SqlCall *q = &b->sql[b->n];
+	bool pair = first->kind == STEP_MOVE || first->kind == STEP_BAG_UPDATE;
+
+	*c = (Call){ .from = from, .to = from + 1, .n = 1 };
+	*q = (SqlCall){ .nparams = pair ? 2 : 1 };
+	if (!shape_name(x, first, &q->name, err))
+		return false;
+	c->values[0] = b->params.n;
+	buf_str(&b->params, pair ? "" : "{");
+	add_number(&b->params, pair ? first->old : first->rn, true);
+	if (pair)
+	{
+		buf_byte(&b->params, 0);
+		c->values[1] = b->params.n;
+		add_number(&b->params, first->rn, true);
+	}
+	for (; c->to < n && c->n < BATCH_MAX && !pair; c->to++)
+	{
+		Step *s = list[c->to];
+
+		if (s->state != STEP_PENDING)
+			continue;
+		if (another_transaction(x, s) || !joins(first, s))
+			break;
+		if (x->fates.n > 0 || s->kind == STEP_DELETE)
+		{
+			Look l = look(x, s);
+
+			if (l == LOOK_SKIP)
+				continue;
+			if (l == LOOK_SPECIAL || !joins(first, s))
+				break;
+		}
+		add_number(&b->params, s->rn, false);
+		c->n++;
+	}
+	buf_str(&b->params, pair ? "" : "}");
+	buf_byte(&b->params, 0);
+	b->n++;
+	return true;
+}
+
+/* Fills the batch from *at on. */
+static bool
+form(Exact *x, Step **list, int n, int *at, Batch *b, Stop *stop, Err *err)
+{
+	b->n = 0;
+	buf_reset(&b->params);
+	*stop = STOP_END;
+	while (*at < n)
+	{
+		Step *s = list[*at];
+		Look l;
+
+		if (s->state != STEP_PENDING)
+		{
+			(*at)++;
+			continue;
+		}
+		*stop = another_transaction(x, s) ? STOP_SETTLE
+				: b->n == SQL_CALLS_MAX   ? STOP_FULL
+										  : STOP_END;
+		if (*stop != STOP_END)
+			return true;
+		l = look(x, s);
+		if (l == LOOK_SPECIAL)
+		{
+			*stop = STOP_SPECIAL;
+			return true;
+		}
+		if (l == LOOK_SKIP)
+			continue;
+		if (!form_call(x, list, n, *at, b, err))
+			return false;
+		*at = b->calls[b->n - 1].to;
+	}
+	return true;
+}
+
+static int64_t
+expected(const Exact *x, Step **list, const Call *c, int64_t rows)
+{
+	const Step *s = list[c->from];
+	const ExactTable *t = &x->tables[s->table];
+
+	/* nothing but a missing row keeps a plain delete from its row */
+	if (s->kind == STEP_DELETE && !t->referenced && !t->m.facts->watched &&
+		rows < c->n)
+		return rows;
+	return c->n;
+}
+
+static void
+note_absent(Step **list, const Call *c, int64_t rows)
+{
+	int64_t missing = c->n - rows;
+
+	for (int i = c->from; i < c->to && missing > 0; i++)
+	{
+		if (list[i]->state != STEP_PENDING)
+			continue;
+		list[i]->absent = true;
+		missing--;
+	}
+}
+
+/* Executes the batch; what was refused goes to f. */
+static bool
+execute(Exact *x, Step **list, Batch *b, Failure *f, Err *err)
+{
+	int done;
+	bool ok;
+
+	for (int i = 0; i < b->n; i++)
+	{
+		for (int v = 0; v < b->sql[i].nparams; v++)
+			b->sql[i].values[v] = buf_cstr(&b->params) + b->calls[i].values[v];
+	}
+	ok = sql_pipeline(x->cx, "apply changes", b->sql, b->n, &done, err);
+	for (int i = 0; i < done; i++)
+	{
+		const Call *c = &b->calls[i];
+		int64_t rows = b->sql[i].rows;
+
+		if (rows != expected(x, list, c, rows))
+		{
+			*f = (Failure){ true, true, c->from, c->to, "", "" };
+			return true;
+		}
+		note_absent(list, c, rows);
+	}
+	if (ok)
+		return true;
+	if (!sql_state_is_data(x->cx) || done == b->n)
+		return false;
+	*f = (Failure){
+		true, false, b->calls[done].from, b->calls[done].to, "", ""
+	};
+	memcpy(f->state, x->cx->state, sizeof(f->state));
+	memcpy(f->reason, err->msg, sizeof(f->reason));
+	return true;
+}
+
+static void
+count(Exact *x, Step **list, int from, int to)
+{
+	for (int i = from; i < to; i++)
+	{
+		Step *s = list[i];
+		MergeTable *out = x->tables[s->table].m.out;
+
+		if (s->state != STEP_PENDING)
+			continue;
+		s->state = STEP_DONE;
+		out->inserted += s->kind == STEP_INSERT || s->kind == STEP_BAG_INSERT;
+		out->updated += s->kind == STEP_UPDATE || s->kind == STEP_MOVE ||
+						s->kind == STEP_BAG_UPDATE;
+		out->deleted += !s->absent &&
+						(s->kind == STEP_DELETE || s->kind == STEP_BAG_DELETE);
+	}
+}
+
+/* As many statements as one savepoint should hold, from *at on. */
+static bool
+run_span(Exact *x, Step **list, int n, int *at, Stop *stop, Failure *f,
+		 Err *err)
+{
+	Batch b;
+	int from = *at;
+	bool saved = false;
+	bool ok = true;
+
+	f->failed = false;
+	buf_init(&b.params, SQL_MAX);
+	for (int k = 0; ok && !f->failed && k < SPAN_BATCHES; k++)
+	{
+		ok = form(x, list, n, at, &b, stop, err);
+		if (ok && b.n > 0 && !saved)
+			ok = saved = sql_savepoint(x->cx, "cdc_s3_span", err);
+		ok = ok && execute(x, list, &b, f, err);
+		if (*stop != STOP_FULL)
+			break;
+	}
+	buf_done(&b.params);
+	if (!ok || !saved)
+		return ok;
+	if (f->failed)
+		return sql_rollback_to(x->cx, "cdc_s3_span", err);
+	count(x, list, from, *at);
+	return sql_release(x->cx, "cdc_s3_span", err);
+}
+
+/* Another row stands in the way: that may change until the end. */
+static bool
+refuse(Exact *x, Step *s, const Failure *f, Err *err)
+{
+	if (!sql_state_is_order(f->state))
+		return perform_reject(x, s, f->state, f->reason, err);
+	perform_hold(x, s, f->state, f->reason);
+	return true;
+}
+
+/* The steps of a statement that was refused. */
+static bool
+take_apart(Exact *x, Step **list, const Failure *f, Err *err)
+{
+	Step **of = xmalloc((size_t) (f->to - f->from) * sizeof(Step *));
+	bool again = false;
+	bool ok = true;
+	int n = 0;
+
+	for (int i = f->from; i < f->to; i++)
+	{
+		if (list[i]->state == STEP_PENDING)
+			of[n++] = list[i];
+	}
+	assert(n > 0);
+	if (f->mismatch)
+		ok = mend(x, of, n, &again, err);
+	else if (n == 1)
+		ok = refuse(x, of[0], f, err);
+	if (ok && again)
+		ok = perform(x, of, n, err);
+	else if (ok && n > 1)
+		ok = perform(x, of, n / 2, err) &&
+			 perform(x, of + n / 2, n - n / 2, err);
+	free(of);
+	return ok;
+}
+
+static bool
+perform_cut(Exact *x, Step *s, Err *err)
+{
+	ExactTable *t = &x->tables[s->table];
+	Stage *stage = t->m.stage;
+	const StageCut *cut = &stage->cuts[s->rn];
+	Buf sql;
+	int64_t rows = 0;
+	bool ok;
+
+	s->state = STEP_DONE;
+	if (!sql_savepoint(x->cx, "cdc_s3_cut", err))
+		return false;
+	buf_init(&sql, SQL_MAX);
+	buf_printf(&sql, "DELETE FROM %s t WHERE (%s)", stage->target->name,
+			   cut->condition);
+	shape_add_guard(x, s->table, &sql);
+	ok = sql_run(x->cx, "delete the rows of truncated partitions",
+				 buf_cstr(&sql), &rows, err);
+	buf_done(&sql);
+	if (ok)
+	{
+		t->m.out->deleted += rows;
+		return sql_release(x->cx, "cdc_s3_cut", err);
+	}
+	if (!sql_state_is_data(x->cx))
+		return false;
+	stage_note_resync(stage, cut->pos, "truncate");
+	return sql_rollback_to(x->cx, "cdc_s3_cut", err);
+}
+
+/* A step that is no statement of its own. */
+static bool
+perform_special(Exact *x, Step *s, Err *err)
+{
+	if (s->kind == STEP_CUT)
+		return perform_cut(x, s, err);
+	if (s->kind != STEP_MARK)
+		return perform_reject(x, s, "", lost, err);
+	fate_set(&x->fates, s->table, s->rn, FATE_REJECTED, 0);
+	s->state = STEP_DONE;
+	return true;
+}
+
+bool
+perform(Exact *x, Step **list, int n, Err *err)
+{
+	int at = 0;
+
+	while (at < n)
+	{
+		Failure f;
+		Stop stop = STOP_END;
+		int from = at;
+
+		if (!run_span(x, list, n, &at, &stop, &f, err))
+			return false;
+		if (f.failed)
+		{
+			at = f.to;
+			if (!perform(x, list + from, f.from - from, err) ||
+				!take_apart(x, list, &f, err))
+				return false;
+		}
+		else if (stop == STOP_SETTLE && !settle(x, err))
+			return false;
+		else if (stop == STOP_SPECIAL && !perform_special(x, list[at], err))
+			return false;
+	}
+	return true;
+}
+
+bool
+perform_all(Exact *x, Step **list, int n, bool *passed, Err *err)
+{
+	Batch b;
+	Failure f = { .failed = false };
+	Stop stop = STOP_FULL;
+	int at = 0;
+	bool ok = true;
+
+	*passed = true;
+	buf_init(&b.params, SQL_MAX);
+	while (ok && !f.failed && at < n)
+	{
+		/* the statements of a few steps: one batch holds them */
+		ok = form(x, list, n, &at, &b, &stop, err) &&
+			 execute(x, list, &b, &f, err);
+		if (ok && !f.failed && stop != STOP_FULL && at < n)
+			break;
+	}
+	buf_done(&b.params);
+	*passed = ok && !f.failed && at == n;
+	return ok;
+}

@@ -1,0 +1,331 @@
+/*-------------------------------------------------------------------------
+ * merge_settle.c
+ *	  Steps that wait for the end of their source transaction.
+ *
+ * At the source the transaction passed as a whole, so what one change of it
+ * lacked another one may have brought.  They are performed again, deletes
+ * first and the last of them first (the source's cascades tell parents
+ * before children), as long as some pass.  What is left then stands in a
+ * circle, or cannot be:
+ *
+ *	  together	 all of them while constraints wait
+ *	  parked	 rows of the circle first give up their unique values for
+ *				 ones that nobody has (NULL where they may)
+ *	  less one	 all but one, which is rejected
+ *	  rejected	 the first of them; then again
+ *
+ * Layer: merge.
+ *-------------------------------------------------------------------------
+ */
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "merge/merge_step.h"
+
+#include "base/mem.h"
+
+#define LESS_ONE_MAX 16
+
+/* What waits, taken out of the Exact; in the order in which it is tried. */
+typedef struct Waiting
+{
+	int n;
+	Step *steps;
+	Step **list;
+} Waiting;
+
+static bool
+is_delete(const Step *s)
+{
+	return s->kind == STEP_DELETE || s->kind == STEP_BAG_DELETE;
+}
+
+/* Nobody before it waits. */
+static bool
+is_free(const Exact *x, const Step *s)
+{
+	for (int i = 0; i < 2; i++)
+	{
+		const Fate *f = fate_get(&x->fates, s->table, s->prev[i]);
+
+		if (f && f->kind == FATE_WAITS)
+			return false;
+	}
+	return true;
+}
+
+static int
+compare_steps(const void *a, const void *b)
+{
+	const Step *x = *(Step *const *) a;
+	const Step *y = *(Step *const *) b;
+
+	return record_pos_after(x->pos, y->pos)   ? 1
+		   : record_pos_after(y->pos, x->pos) ? -1
+											  : 0;
+}
+
+static Waiting
+take_waiting(Exact *x)
+{
+	Waiting w = { .steps = x->held };
+	int deletes = 0;
+
+	w.list = xmalloc(((size_t) x->nheld + 1) * sizeof(*w.list));
+	for (int i = x->nheld - 1; i >= 0; i--)
+	{
+		Step *s = &x->held[i];
+
+		s->state = s->state == STEP_DONE ? STEP_DONE : STEP_PENDING;
+		if (s->state == STEP_PENDING && is_delete(s) && is_free(x, s))
+			w.list[deletes++] = s;
+	}
+	w.n = deletes;
+	for (int i = 0; i < x->nheld; i++)
+	{
+		Step *s = &x->held[i];
+
+		if (s->state == STEP_PENDING && (!is_delete(s) || !is_free(x, s)))
+			w.list[w.n++] = s;
+	}
+	qsort(w.list + deletes, (size_t) (w.n - deletes), sizeof(*w.list),
+		  compare_steps);
+	for (int i = 0; i < w.n; i++)
+	{
+		fate_set(&x->fates, w.list[i]->table, w.list[i]->rn, FATE_NONE, 0);
+		if (w.list[i]->old)
+			fate_set(&x->fates, w.list[i]->table, w.list[i]->old, FATE_NONE, 0);
+	}
+	x->held = NULL;
+	x->nheld = x->cap_held = 0;
+	return w;
+}
+
+static void
+waiting_done(Waiting *w, int nsteps)
+{
+	for (int i = 0; i < nsteps; i++)
+		free(w->steps[i].reason);
+	free(w->steps);
+	free(w->list);
+}
+
+static bool
+add_parked(const FactTable *f, const char *table, Buf *sql)
+{
+	for (int i = 0; i < f->nunique; i++)
+	{
+		const FactColumn *c = &f->unique[i];
+		bool number =
+			strcmp(c->type, "integer") == 0 || strcmp(c->type, "bigint") == 0 ||
+			strcmp(c->type, "smallint") == 0 || strcmp(c->type, "numeric") == 0;
+
+		buf_str(sql, i ? ", " : "");
+		pg_add_ident(sql, c->name);
+		if (c->nullable)
+			buf_str(sql, " = NULL");
+		else if (number)
+		{
+			buf_str(sql, " = (SELECT least(min(m.");
+			pg_add_ident(sql, c->name);
+			buf_printf(sql, "), 0) - 1 FROM %s m)", table);
+		}
+		else if (strcmp(c->type, "text") == 0 ||
+				 strcmp(c->type, "character varying") == 0 ||
+				 strcmp(c->type, "uuid") == 0)
+			buf_printf(sql, " = gen_random_uuid()%s",
+					   strcmp(c->type, "uuid") == 0 ? "" : "::text");
+		else
+			return false;
+	}
+	return f->nunique > 0;
+}
+
+/* The row gives up its unique values; *parked false where it cannot. */
+static bool
+park_row(Exact *x, const Step *s, bool *parked, Err *err)
+{
+	const ExactTable *t = &x->tables[s->table];
+	const Stage *stage = t->m.stage;
+	Buf sql;
+	bool ok = true;
+
+	buf_init(&sql, SQL_MAX);
+	buf_printf(&sql, "UPDATE %s t SET ", stage->target->name);
+	*parked = add_parked(t->m.facts, stage->target->name, &sql);
+	if (*parked)
+	{
+		buf_printf(&sql, " FROM %s f WHERE f.rn = %lld AND ", stage->name,
+				   (long long) (s->old ? s->old : s->rn));
+		stage_add_match(stage, &sql, "f", "t");
+		ok = sql_run(x->cx, "park a row", buf_cstr(&sql), NULL, err);
+		if (!ok && sql_state_is_data(x->cx))
+		{
+			*parked = false;
+			ok = true;
+		}
+	}
+	buf_done(&sql);
+	return ok;
+}
+
+/* An action of the target would follow the values that are parked. */
+static bool
+may_park(const Exact *x, const Step *s)
+{
+	const FactTable *f = x->tables[s->table].m.facts;
+
+	for (int i = 0; i < x->facts->nkeys; i++)
+	{
+		const FactKey *k = &x->facts->keys[i];
+
+		if (k->parent != f->oid || !facts_acts(k->on_update))
+			continue;
+		for (int p = 0; p < k->npairs; p++)
+		{
+			for (int u = 0; u < f->nunique; u++)
+			{
+				if (strcmp(f->unique[u].name, k->pairs[p].parent) == 0)
+					return false;
+			}
+		}
+	}
+	return s->kind == STEP_UPDATE || s->kind == STEP_MOVE;
+}
+
+/*
+ * All pending ones in the order of the source, their rows parked before;
+ * *passed false: nothing of it was done.
+ */
+static bool
+try_together(Exact *x, Waiting *w, bool park, bool *passed, Err *err)
+{
+	Step **list = xmalloc(((size_t) w->n + 1) * sizeof(*list));
+	bool ok = sql_savepoint(x->cx, "cdc_s3_together", err);
+	bool fine = ok;
+
+	memcpy(list, w->list, (size_t) w->n * sizeof(*list));
+	if (!park)
+		qsort(list, (size_t) w->n, sizeof(*list), compare_steps);
+	for (int i = 0; fine && park && i < w->n; i++)
+	{
+		if (list[i]->state == STEP_PENDING && may_park(x, list[i]))
+			ok = park_row(x, list[i], &fine, err);
+		fine = ok && fine;
+	}
+	if (fine && x->deferrable)
+		ok = fine = sql_run(x->cx, "defer constraints",
+							"SET CONSTRAINTS ALL DEFERRED", NULL, err);
+	if (fine)
+		ok = perform_all(x, list, w->n, &fine, err);
+	if (ok && fine && x->immediate)
+	{
+		fine = sql_run(x->cx, "check constraints",
+					   "SET CONSTRAINTS ALL IMMEDIATE", NULL, err);
+		ok = fine || sql_state_is_data(x->cx);
+	}
+	free(list);
+	*passed = ok && fine;
+	if (!ok)
+		return false;
+	return fine ? sql_release(x->cx, "cdc_s3_together", err)
+				: sql_rollback_to(x->cx, "cdc_s3_together", err);
+}
+
+/* perform_all leaves them pending; what passed is counted here. */
+static void
+count_together(Exact *x, Waiting *w)
+{
+	for (int i = 0; i < w->n; i++)
+	{
+		Step *s = w->list[i];
+		MergeTable *out = x->tables[s->table].m.out;
+
+		if (s->state != STEP_PENDING)
+			continue;
+		s->state = STEP_DONE;
+		out->updated += s->kind == STEP_UPDATE || s->kind == STEP_MOVE ||
+						s->kind == STEP_BAG_UPDATE;
+		out->inserted += s->kind == STEP_INSERT || s->kind == STEP_BAG_INSERT;
+		out->deleted += is_delete(s) && !s->absent;
+	}
+}
+
+static bool
+reject_one(Exact *x, Step *s, Err *err)
+{
+	return perform_reject(x, s, s->sqlstate, s->reason, err);
+}
+
+/* Together, or with their rows parked. */
+static bool
+try_ways(Exact *x, Waiting *w, bool *passed, Err *err)
+{
+	*passed = false;
+	if (x->immediate && !try_together(x, w, false, passed, err))
+		return false;
+	if (!*passed && !try_together(x, w, true, passed, err))
+		return false;
+	if (*passed)
+		count_together(x, w);
+	return true;
+}
+
+/* Nothing of these passed alone. */
+static bool
+settle_stuck(Exact *x, Waiting *w, Err *err)
+{
+	bool passed;
+
+	if (w->n > 1 && !try_ways(x, w, &passed, err))
+		return false;
+	if (w->n > 1 && passed)
+		return true;
+	for (int i = 0; w->n > 2 && w->n <= LESS_ONE_MAX && i < w->n; i++)
+	{
+		w->list[i]->state = STEP_DONE;
+		if (!try_ways(x, w, &passed, err))
+			return false;
+		if (passed)
+			return reject_one(x, w->list[i], err);
+		w->list[i]->state = STEP_PENDING;
+	}
+	if (!reject_one(x, w->list[0], err))
+		return false;
+	for (int i = 1; i < w->n; i++)
+	{
+		perform_hold(x, w->list[i], w->list[i]->sqlstate, w->list[i]->reason);
+		w->list[i]->state = STEP_DONE;
+	}
+	return true;
+}
+
+bool
+settle(Exact *x, Err *err)
+{
+	bool ok = true;
+
+	assert(!x->settling);
+	x->settling = true;
+	while (ok && x->nheld > 0)
+	{
+		int nsteps = x->nheld;
+		Waiting w = take_waiting(x);
+		int before = w.n;
+		Waiting stuck;
+
+		ok = perform(x, w.list, w.n, err);
+		if (ok && x->nheld > 0 && x->nheld >= before)
+		{
+			int nstuck = x->nheld;
+
+			stuck = take_waiting(x);
+			ok = settle_stuck(x, &stuck, err);
+			waiting_done(&stuck, nstuck);
+		}
+		waiting_done(&w, nsteps);
+	}
+	x->settling = false;
+	return ok;
+}
