@@ -308,7 +308,7 @@ delete_ended(Exact *x, int table, bool last, bool *left, Err *err)
 	buf_init(&sql, SQL_MAX);
 	buf_str(&sql, "DELETE ");
 	add_ended(x, table, last, &sql);
-	shape_add_guard(x, table, &sql);
+	shape_add_guard(x, table, last ? GUARD_STRICT : GUARD_ENDED, &sql);
 	ok = sql_run(x->cx, "delete rows", buf_cstr(&sql), &rows, err);
 	if (ok && t->referenced)
 	{
@@ -371,7 +371,10 @@ end_rows(Exact *x, bool last, Err *err)
 	return ok;
 }
 
-/* A child's key that a parent's ON UPDATE CASCADE changes (merge_mend). */
+/*
+ * Changes of a child's key, or of a bag, that a parent's ON UPDATE action makes
+ * at the target too, and earlier (merge_mend).
+ */
 static bool
 note_cascades_of(Exact *x, int child, int parent, const FactKey *k, Err *err)
 {
@@ -399,10 +402,15 @@ note_cascades_of(Exact *x, int child, int parent, const FactKey *k, Err *err)
 		for (int n = 0; n < p->target->ncols; n++)
 			b = strcmp(p->target->cols[n].name, k->pairs[i].parent) ? b : n + 1;
 		if (a < 0 || b < 0)
+		{
 			buf_str(&sql, " AND false");
-		else
-			buf_printf(&sql, " AND pm.c%d %s o.c%d AND pn.c%d %s f.c%d", b,
-					   k->pairs[i].equal, a, b, k->pairs[i].equal, a);
+			continue;
+		}
+		buf_printf(&sql, " AND pm.c%d %s o.c%d", b, k->pairs[i].equal, a);
+		if (k->on_update == 'c')
+			buf_printf(&sql, " AND pn.c%d %s f.c%d", b, k->pairs[i].equal, a);
+		else if (k->on_update == 'n')
+			buf_printf(&sql, " AND f.c%d IS NULL", a);
 	}
 	ok = sql_query(x->cx, "look for cascades", buf_cstr(&sql), &res, err);
 	buf_done(&sql);
@@ -429,6 +437,8 @@ note_cascades(Exact *x, Err *err)
 				if (x->tables[c].m.facts->oid == k->child &&
 					x->tables[p].m.facts->oid == k->parent &&
 					x->tables[p].m.stage->moves > 0 &&
+					(k->on_update == 'c' ||
+					 !x->tables[c].m.stage->target->has_key) &&
 					!note_cascades_of(x, c, p, k, err))
 					return false;
 			}
@@ -579,6 +589,7 @@ exact_apply(MergeCx *cx, const Facts *facts, const ExactMember *members, int n,
 	for (int i = 0; i < n; i++)
 	{
 		x.tables[i].late = ends_late(&x, i);
+		x.tables[i].emptied = members[i].stage->empty_base && !x.tables[i].late;
 		x.tables[i].plain = is_plain(&x, i);
 	}
 	ok = run_group(&x, err);

@@ -2,12 +2,14 @@
  * merge_fate.c
  *	  What became of a staged change that later changes of its key follow.
  *
- * Open addressing; an entry is never removed, its kind becomes FATE_NONE.
+ * Open addressing; an entry is not removed, its kind becomes FATE_NONE until
+ * fate_forget makes the map anew.
  * Layer: merge.
  *-------------------------------------------------------------------------
  */
 #include "merge/merge_fate.h"
 
+#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -15,6 +17,7 @@
 
 #define TABLE_SHIFT 44
 #define CAP_FIRST 64
+#define FORGET_MIN 4096
 
 static uint64_t
 key_of(int table, int64_t rn)
@@ -72,6 +75,30 @@ fate_get(const FateMap *m, int table, int64_t rn)
 		return NULL;
 	f = find(m, key_of(table, rn));
 	return f->key && f->kind != FATE_NONE ? f : NULL;
+}
+
+void
+fate_forget(FateMap *m)
+{
+	FateMap old = *m;
+
+	if (m->n < 2 * m->kept + FORGET_MIN)
+		return;
+	*m = (FateMap){ 0 };
+	for (uint32_t i = 0; i < old.cap; i++)
+	{
+		const Fate *f = &old.slots[i];
+
+		assert(f->key == 0 || f->kind != FATE_WAITS);
+		if (f->key == 0 || f->kind == FATE_NONE)
+			continue;
+		if (m->n * 2 >= m->cap)
+			grow(m);
+		*find(m, f->key) = *f;
+		m->n++;
+	}
+	m->kept = m->n;
+	free(old.slots);
 }
 
 void

@@ -25,20 +25,23 @@ typedef struct Fate
 {
 	uint64_t key; /* 0: free */
 	FateKind kind;
-	int64_t from; /* a rejected change of a key: the row is still under the key
-				   * of this staged row */
+	int64_t from; /* waits: its place; a rejected change of a key: the row is
+				   * still under the key of this staged row */
 } Fate;
 
 typedef struct FateMap
 {
 	uint32_t n;
-	uint32_t cap; /* a power of two, or 0 */
+	uint32_t cap;  /* a power of two, or 0 */
+	uint32_t kept; /* entries after fate_forget */
 	Fate *slots;
 } FateMap;
 
 void fate_set(FateMap *m, int table, int64_t rn, FateKind kind, int64_t from);
 /* NULL where nothing is known. */
 const Fate *fate_get(const FateMap *m, int table, int64_t rn);
+/* Nobody waits any more: makes room where most entries say nothing. */
+void fate_forget(FateMap *m);
 void fate_copy(FateMap *to, const FateMap *from);
 void fate_done(FateMap *m);
 

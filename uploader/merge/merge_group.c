@@ -353,6 +353,10 @@ run_group(Group *g, Err *err)
 	bool ok;
 
 	sort_group(g);
+	if (!exact && needs_exact(g))
+		log_warn("changes are folded as merge.way says, although triggers or "
+				 "foreign keys of the target may tell the difference",
+				 "table", g->tables[0]->target->table, NULL);
 	ok = (exact || try_fast(g, &refused, err)) &&
 		 (!refused || go_exact(g, err)) && finish_group(g, err);
 	if (!ok && g->n == 1)

@@ -31,9 +31,8 @@ key_row(const Step *s)
 	return s->kind == STEP_MOVE ? s->old : s->rn;
 }
 
-/* Sets present[i] where list[i]'s row is at the target. */
-static bool
-look_up(Exact *x, Step **list, int n, bool *present, Err *err)
+bool
+mend_look_up(Exact *x, Step **list, int n, bool *present, Err *err)
 {
 	const Stage *stage = x->tables[list[0]->table].m.stage;
 	PGresult *res;
@@ -258,7 +257,7 @@ mend(Exact *x, Step **list, int n, bool *again, Err *err)
 	if (kind == STEP_BAG_INSERT || kind == STEP_BAG_DELETE ||
 		kind == STEP_BAG_UPDATE)
 		return n > 1 || mend_bag(x, list[0], err);
-	if (!look_up(x, list, n, present, err))
+	if (!mend_look_up(x, list, n, present, err))
 		return false;
 	for (int i = 0; i < n; i++)
 	{

@@ -87,9 +87,9 @@ perform_hold(Exact *x, Step *s, const char *state, const char *reason)
 	copy->reason = xstrdup(reason);
 	(void) snprintf(copy->sqlstate, sizeof(copy->sqlstate), "%s", state);
 	s->state = STEP_WAITS;
-	fate_set(&x->fates, s->table, s->rn, FATE_WAITS, 0);
+	fate_set(&x->fates, s->table, s->rn, FATE_WAITS, x->nheld - 1);
 	if (s->old)
-		fate_set(&x->fates, s->table, s->old, FATE_WAITS, 0);
+		fate_set(&x->fates, s->table, s->old, FATE_WAITS, x->nheld - 1);
 }
 
 bool
@@ -108,20 +108,16 @@ perform_reject(Exact *x, Step *s, const char *state, const char *reason,
 
 /* A delete waits, and a new row of its key comes: then it is no delete. */
 static bool
-cancel_delete(Exact *x, const Step *s)
+cancel_delete(Exact *x, int64_t place)
 {
-	for (int i = 0; i < x->nheld; i++)
-	{
-		Step *h = &x->held[i];
+	Step *h = &x->held[place];
 
-		if (h->table != s->table || h->rn != s->prev[0] ||
-			h->kind != STEP_DELETE || h->state != STEP_PENDING)
-			continue;
-		h->state = STEP_DONE;
-		fate_set(&x->fates, h->table, h->rn, FATE_NONE, 0);
-		return true;
-	}
-	return false;
+	assert(place < x->nheld);
+	if (h->kind != STEP_DELETE || h->state != STEP_PENDING)
+		return false;
+	h->state = STEP_DONE;
+	fate_set(&x->fates, h->table, h->rn, FATE_NONE, 0);
+	return true;
 }
 
 /* A step behind a change that was rejected. */
@@ -156,8 +152,10 @@ look(Exact *x, Step *s)
 
 		if (f && f->kind == FATE_WAITS)
 		{
-			if (s->kind == STEP_INSERT && cancel_delete(x, s))
+			if (i == 0 && (s->kind == STEP_INSERT || s->renews) &&
+				cancel_delete(x, f->from))
 			{
+				s->renews = true;
 				s->kind = STEP_UPDATE;
 				continue;
 			}
@@ -291,6 +289,8 @@ expected(const Exact *x, Step **list, const Call *c, int64_t rows)
 	const Step *s = list[c->from];
 	const ExactTable *t = &x->tables[s->table];
 
+	if (s->kind == STEP_DELETE_ALONG) /* the caller looks what is left */
+		return rows;
 	/* nothing but a missing row keeps a plain delete from its row */
 	if (s->kind == STEP_DELETE && !t->referenced && !t->m.facts->watched &&
 		rows < c->n)
@@ -368,6 +368,25 @@ count(Exact *x, Step **list, int from, int to)
 	}
 }
 
+/* What was looked at behind a step that was refused is looked at again. */
+static void
+unhold(Exact *x, Step **list, int from, int to, int nheld)
+{
+	for (int i = from; i < to; i++)
+	{
+		Step *s = list[i];
+
+		if (s->state != STEP_WAITS)
+			continue;
+		s->state = STEP_PENDING;
+		fate_set(&x->fates, s->table, s->rn, FATE_NONE, 0);
+		if (s->old)
+			fate_set(&x->fates, s->table, s->old, FATE_NONE, 0);
+	}
+	while (x->nheld > nheld)
+		free(x->held[--x->nheld].reason);
+}
+
 /* As many statements as one savepoint should hold, from *at on. */
 static bool
 run_span(Exact *x, Step **list, int n, int *at, Stop *stop, Failure *f,
@@ -375,6 +394,7 @@ run_span(Exact *x, Step **list, int n, int *at, Stop *stop, Failure *f,
 {
 	Batch b;
 	int from = *at;
+	int nheld = x->nheld;
 	bool saved = false;
 	bool ok = true;
 
@@ -393,7 +413,10 @@ run_span(Exact *x, Step **list, int n, int *at, Stop *stop, Failure *f,
 	if (!ok || !saved)
 		return ok;
 	if (f->failed)
+	{
+		unhold(x, list, from, *at, nheld);
 		return sql_rollback_to(x->cx, "cdc_s3_span", err);
+	}
 	count(x, list, from, *at);
 	return sql_release(x->cx, "cdc_s3_span", err);
 }
@@ -452,7 +475,7 @@ perform_cut(Exact *x, Step *s, Err *err)
 	buf_init(&sql, SQL_MAX);
 	buf_printf(&sql, "DELETE FROM %s t WHERE (%s)", stage->target->name,
 			   cut->condition);
-	shape_add_guard(x, s->table, &sql);
+	shape_add_guard(x, s->table, GUARD_STRICT, &sql);
 	ok = sql_run(x->cx, "delete the rows of truncated partitions",
 				 buf_cstr(&sql), &rows, err);
 	buf_done(&sql);

@@ -8,6 +8,7 @@
  * before children), as long as some pass.  What is left then stands in a
  * circle, or cannot be:
  *
+ *	  circle	 rows to delete refer to each other: they go along
  *	  together	 all of them while constraints wait
  *	  parked	 rows of the circle first give up their unique values for
  *				 ones that nobody has (NULL where they may)
@@ -112,39 +113,84 @@ waiting_done(Waiting *w, int nsteps)
 }
 
 static bool
-add_parked(const FactTable *f, const char *table, Buf *sql)
+is_number(const char *type)
 {
-	for (int i = 0; i < f->nunique; i++)
-	{
-		const FactColumn *c = &f->unique[i];
-		bool number =
-			strcmp(c->type, "integer") == 0 || strcmp(c->type, "bigint") == 0 ||
-			strcmp(c->type, "smallint") == 0 || strcmp(c->type, "numeric") == 0;
-
-		buf_str(sql, i ? ", " : "");
-		pg_add_ident(sql, c->name);
-		if (c->nullable)
-			buf_str(sql, " = NULL");
-		else if (number)
-		{
-			buf_str(sql, " = (SELECT least(min(m.");
-			pg_add_ident(sql, c->name);
-			buf_printf(sql, "), 0) - 1 FROM %s m)", table);
-		}
-		else if (strcmp(c->type, "text") == 0 ||
-				 strcmp(c->type, "character varying") == 0 ||
-				 strcmp(c->type, "uuid") == 0)
-			buf_printf(sql, " = gen_random_uuid()%s",
-					   strcmp(c->type, "uuid") == 0 ? "" : "::text");
-		else
-			return false;
-	}
-	return f->nunique > 0;
+	return strcmp(type, "integer") == 0 || strcmp(type, "bigint") == 0 ||
+		   strcmp(type, "smallint") == 0 || strncmp(type, "numeric", 7) == 0;
 }
 
-/* The row gives up its unique values; *parked false where it cannot. */
+/* A value that no row has in the column; false where we know of none. */
 static bool
-park_row(Exact *x, const Step *s, bool *parked, Err *err)
+add_unused(const char *table, const char *column, const char *type, Buf *sql)
+{
+	if (is_number(type))
+	{
+		buf_str(sql, "(SELECT least(min(m.");
+		pg_add_ident(sql, column);
+		buf_printf(sql, "), 0) - 1 FROM %s m)", table);
+	}
+	else if (strcmp(type, "uuid") == 0)
+		buf_str(sql, "gen_random_uuid()");
+	else if (strcmp(type, "text") == 0 ||
+			 strncmp(type, "character varying", 17) == 0)
+		buf_str(sql, "gen_random_uuid()::text");
+	else
+		return false;
+	return true;
+}
+
+/* Is it written by the changes?  What only the target has stays. */
+static bool
+is_written(const Stage *s, const char *column)
+{
+	for (int i = 0; i < s->target->ncols; i++)
+	{
+		if (strcmp(s->target->cols[i].name, column) == 0)
+			return !s->target->cols[i].identity_always;
+	}
+	return false;
+}
+
+/* '"a" = NULL, "b" = …'; false where a column has no value to be parked on. */
+static bool
+add_parked(const ExactTable *t, Buf *sql)
+{
+	const Stage *s = t->m.stage;
+	bool any = false;
+
+	for (int i = 0; i < t->m.facts->nunique; i++)
+	{
+		const FactColumn *c = &t->m.facts->unique[i];
+
+		if (!is_written(s, c->name))
+			continue;
+		buf_str(sql, any ? ", " : "");
+		pg_add_ident(sql, c->name);
+		buf_str(sql, " = ");
+		if (c->nullable)
+			buf_str(sql, "NULL");
+		else if (!add_unused(s->target->name, c->name, c->type, sql))
+			return false;
+		any = true;
+	}
+	return any;
+}
+
+/* False with *parked false: the target does not let the row be parked. */
+static bool
+run_parking(Exact *x, Buf *sql, bool *parked, Err *err)
+{
+	bool ok = sql_run(x->cx, "park a row", buf_cstr(sql), NULL, err);
+
+	if (ok || !sql_state_is_data(x->cx))
+		return ok;
+	*parked = false;
+	return true;
+}
+
+/* The row gives up its unique values. */
+static bool
+park_values(Exact *x, const Step *s, bool *parked, Err *err)
 {
 	const ExactTable *t = &x->tables[s->table];
 	const Stage *stage = t->m.stage;
@@ -153,18 +199,12 @@ park_row(Exact *x, const Step *s, bool *parked, Err *err)
 
 	buf_init(&sql, SQL_MAX);
 	buf_printf(&sql, "UPDATE %s t SET ", stage->target->name);
-	*parked = add_parked(t->m.facts, stage->target->name, &sql);
-	if (*parked)
+	if (add_parked(t, &sql))
 	{
 		buf_printf(&sql, " FROM %s f WHERE f.rn = %lld AND ", stage->name,
 				   (long long) (s->old ? s->old : s->rn));
 		stage_add_match(stage, &sql, "f", "t");
-		ok = sql_run(x->cx, "park a row", buf_cstr(&sql), NULL, err);
-		if (!ok && sql_state_is_data(x->cx))
-		{
-			*parked = false;
-			ok = true;
-		}
+		ok = run_parking(x, &sql, parked, err);
 	}
 	buf_done(&sql);
 	return ok;
@@ -176,6 +216,9 @@ may_park(const Exact *x, const Step *s)
 {
 	const FactTable *f = x->tables[s->table].m.facts;
 
+	/* what a change does not tell it could not give back */
+	if (s->unk || (s->kind != STEP_UPDATE && s->kind != STEP_MOVE))
+		return false;
 	for (int i = 0; i < x->facts->nkeys; i++)
 	{
 		const FactKey *k = &x->facts->keys[i];
@@ -191,7 +234,22 @@ may_park(const Exact *x, const Step *s)
 			}
 		}
 	}
-	return s->kind == STEP_UPDATE || s->kind == STEP_MOVE;
+	return true;
+}
+
+/* *parked false: the target let one of them not be parked. */
+static bool
+park_rows(Exact *x, Waiting *w, bool *parked, Err *err)
+{
+	for (int i = 0; *parked && i < w->n; i++)
+	{
+		const Step *s = w->list[i];
+
+		if (s->state == STEP_PENDING && may_park(x, s) &&
+			!park_values(x, s, parked, err))
+			return false;
+	}
+	return true;
 }
 
 /*
@@ -208,12 +266,9 @@ try_together(Exact *x, Waiting *w, bool park, bool *passed, Err *err)
 	memcpy(list, w->list, (size_t) w->n * sizeof(*list));
 	if (!park)
 		qsort(list, (size_t) w->n, sizeof(*list), compare_steps);
-	for (int i = 0; fine && park && i < w->n; i++)
-	{
-		if (list[i]->state == STEP_PENDING && may_park(x, list[i]))
-			ok = park_row(x, list[i], &fine, err);
-		fine = ok && fine;
-	}
+	if (ok && park)
+		ok = park_rows(x, w, &fine, err);
+	fine = ok && fine;
 	if (fine && x->deferrable)
 		ok = fine = sql_run(x->cx, "defer constraints",
 							"SET CONSTRAINTS ALL DEFERRED", NULL, err);
@@ -272,12 +327,88 @@ try_ways(Exact *x, Waiting *w, bool *passed, Err *err)
 	return true;
 }
 
+/* Rows of deletes that are still there? */
+static bool
+any_left(Exact *x, Step **list, int n, bool *left, Err *err)
+{
+	*left = false;
+	for (int i = 0; !*left && i < n; i++)
+	{
+		if (!mend_look_up(x, &list[i], 1, left, err))
+			return false;
+	}
+	return true;
+}
+
+/*
+ * Deletes of rows that refer to each other: each may take the others along,
+ * since all are deleted.  *passed false: nothing of it was done.
+ */
+static bool
+try_circle(Exact *x, Waiting *w, bool *passed, Err *err)
+{
+	Step **list = xmalloc(((size_t) w->n + 1) * sizeof(*list));
+	int n = 0;
+	bool left = true;
+	bool ok;
+
+	*passed = false;
+	for (int i = 0; i < w->n; i++)
+	{
+		if (w->list[i]->kind == STEP_DELETE && w->list[i]->unk == 0)
+			list[n++] = w->list[i];
+	}
+	ok = n < 2 || sql_savepoint(x->cx, "cdc_s3_circle", err);
+	for (int i = 0; i < n; i++)
+		list[i]->kind = STEP_DELETE_ALONG;
+	if (ok && n > 1)
+		ok = perform_all(x, list, n, passed, err);
+	if (ok && *passed)
+		ok = any_left(x, list, n, &left, err);
+	*passed = ok && *passed && !left;
+	for (int i = 0; i < n; i++)
+	{
+		list[i]->kind = STEP_DELETE;
+		if (!*passed)
+			continue;
+		list[i]->state = STEP_DONE;
+		x->tables[list[i]->table].m.out->deleted += !list[i]->absent;
+	}
+	free(list);
+	if (!ok || n < 2)
+		return ok;
+	return *passed ? sql_release(x->cx, "cdc_s3_circle", err)
+				   : sql_rollback_to(x->cx, "cdc_s3_circle", err);
+}
+
+/* They wait on, those that are still pending. */
+static void
+hold_again(Exact *x, Waiting *w)
+{
+	for (int i = 0; i < w->n; i++)
+	{
+		Step *s = w->list[i];
+
+		if (s->state != STEP_PENDING)
+			continue;
+		perform_hold(x, s, s->sqlstate, s->reason);
+		s->state = STEP_DONE;
+	}
+}
+
 /* Nothing of these passed alone. */
 static bool
 settle_stuck(Exact *x, Waiting *w, Err *err)
 {
-	bool passed;
+	bool passed = false;
 
+	if (!try_circle(x, w, &passed, err))
+		return false;
+	if (passed)
+	{
+		hold_again(x, w);
+		return true;
+	}
 	if (w->n > 1 && !try_ways(x, w, &passed, err))
 		return false;
 	if (w->n > 1 && passed)
@@ -293,11 +424,7 @@ settle_stuck(Exact *x, Waiting *w, Err *err)
 	}
 	if (!reject_one(x, w->list[0], err))
 		return false;
-	for (int i = 1; i < w->n; i++)
-	{
-		perform_hold(x, w->list[i], w->list[i]->sqlstate, w->list[i]->reason);
-		w->list[i]->state = STEP_DONE;
-	}
+	hold_again(x, w);
 	return true;
 }
 
@@ -327,5 +454,7 @@ settle(Exact *x, Err *err)
 		waiting_done(&w, nsteps);
 	}
 	x->settling = false;
+	if (ok)
+		fate_forget(&x->fates);
 	return ok;
 }

@@ -102,8 +102,43 @@ add_reference(const FactKey *k, Buf *sql)
 		buf_str(sql, " AND (k.tableoid, k.ctid) <> (t.tableoid, t.ctid)");
 }
 
+/*
+ * Row k goes too: its delete is in the transaction of row f, and no row of
+ * its key comes behind that.
+ */
+static void
+add_goes_along(const ExactTable *child, Buf *sql)
+{
+	const Stage *s = child->m.stage;
+
+	if (!s->target->has_key)
+		return;
+	buf_printf(sql,
+			   " AND NOT EXISTS (SELECT FROM %s s WHERE s.lsn = f.lsn"
+			   " AND s.op = 'd' AND ",
+			   s->name);
+	stage_add_match(s, sql, "s", "k");
+	buf_printf(sql,
+			   " AND NOT EXISTS (SELECT FROM %s n WHERE n.lsn = s.lsn"
+			   " AND n.seq > s.seq AND n.op <> 'd' AND ",
+			   s->name);
+	stage_add_match(s, sql, "n", "k");
+	buf_str(sql, "))");
+}
+
+static bool
+is_emptied(const Exact *x, uint32_t oid)
+{
+	for (int i = 0; i < x->ntables; i++)
+	{
+		if (x->tables[i].m.facts->oid == oid)
+			return x->tables[i].emptied;
+	}
+	return false;
+}
+
 void
-shape_add_guard(const Exact *x, int table, Buf *sql)
+shape_add_guard(const Exact *x, int table, GuardKind kind, Buf *sql)
 {
 	uint32_t oid = x->tables[table].m.facts->oid;
 
@@ -111,11 +146,17 @@ shape_add_guard(const Exact *x, int table, Buf *sql)
 	{
 		const FactKey *k = &x->facts->keys[i];
 
-		if (k->parent != oid)
+		if (k->parent != oid ||
+			(kind == GUARD_ENDED && is_emptied(x, k->child)))
 			continue;
 		buf_printf(sql, " AND NOT EXISTS (SELECT FROM %s k WHERE ",
 				   k->child_name);
 		add_reference(k, sql);
+		for (int c = 0; kind == GUARD_ALONG && c < x->ntables; c++)
+		{
+			if (x->tables[c].m.facts->oid == k->child)
+				add_goes_along(&x->tables[c], sql);
+		}
 		buf_byte(sql, ')');
 	}
 }
@@ -275,14 +316,14 @@ add_update(const Exact *x, const Step *step, const char *unknown, Buf *sql)
 }
 
 static void
-add_delete(const Exact *x, int table, Buf *sql)
+add_delete(const Exact *x, int table, bool along, Buf *sql)
 {
 	const Stage *s = x->tables[table].m.stage;
 
 	buf_printf(sql, "DELETE FROM %s t USING %s f WHERE f.rn = ANY ($1) AND ",
 			   s->target->name, s->name);
 	stage_add_match(s, sql, "f", "t");
-	shape_add_guard(x, table, sql);
+	shape_add_guard(x, table, along ? GUARD_ALONG : GUARD_STRICT, sql);
 }
 
 /* As many equal rows as were sent go. */
@@ -305,7 +346,7 @@ add_bag_delete(const Exact *x, int table, Buf *sql)
 	add_image(s, sql, "b", false);
 	buf_str(sql, ") y WHERE k <= n) h"
 				 " WHERE t.tableoid = h.oid AND t.ctid = h.tid");
-	shape_add_guard(x, table, sql);
+	shape_add_guard(x, table, GUARD_STRICT, sql);
 }
 
 static void
@@ -342,7 +383,8 @@ add_statement(const Exact *x, const Step *s, const char *unknown, Buf *sql)
 			add_update(x, s, unknown, sql);
 			break;
 		case STEP_DELETE:
-			add_delete(x, s->table, sql);
+		case STEP_DELETE_ALONG:
+			add_delete(x, s->table, s->kind == STEP_DELETE_ALONG, sql);
 			break;
 		case STEP_BAG_DELETE:
 			add_bag_delete(x, s->table, sql);

@@ -36,7 +36,8 @@ typedef enum StepKind
 	STEP_UPDATE, /* a row by its key */
 	STEP_MOVE,   /* a row by its old key */
 	STEP_DELETE,
-	STEP_BAG_INSERT, /* the same of a table without a key */
+	STEP_DELETE_ALONG, /* with rows that the same transaction deletes */
+	STEP_BAG_INSERT,   /* the same of a table without a key */
 	STEP_BAG_UPDATE,
 	STEP_BAG_DELETE,
 	STEP_MARK, /* a change of this key was rejected while it was staged */
@@ -57,6 +58,7 @@ typedef struct Step
 	StepState state;
 	int flips;     /* times that it became another kind, as rows were there */
 	bool cascaded; /* the target's ON UPDATE CASCADE may have done it */
+	bool renews;   /* a new row for a key whose delete waited */
 	bool absent;   /* a delete that found nothing */
 	int unk; /* names the columns that it does not tell; 0: it tells all */
 	RecordPos pos;
@@ -87,6 +89,7 @@ typedef struct ExactTable
 	bool referenced; /* deletes wait for the end of their transaction */
 	bool by_default; /* its identity columns take values now */
 	bool late;       /* rows that a load ended may go at the group's end */
+	bool emptied;    /* all rows that are there when the group begins go */
 	bool plain;      /* nobody but its key sees an update of a row */
 } ExactTable;
 
@@ -131,8 +134,16 @@ bool read_piece(Exact *x, Step *steps, int max, int *n, bool *complete,
 /* The name of the prepared statement for a step. */
 bool shape_name(Exact *x, const Step *s, const char **out, Err *err) MUST_CHECK;
 bool shape_forget(Exact *x, int table, Err *err) MUST_CHECK;
+/* Rows that may refer to a row that goes. */
+typedef enum GuardKind
+{
+	GUARD_STRICT, /* none */
+	GUARD_ALONG,  /* those that the transaction of "f" deletes too */
+	GUARD_ENDED   /* those of tables that are emptied */
+} GuardKind;
+
 /* " AND NOT EXISTS (…)": rows "t" that others refer to stay. */
-void shape_add_guard(const Exact *x, int table, Buf *sql);
+void shape_add_guard(const Exact *x, int table, GuardKind kind, Buf *sql);
 
 /* ---- merge_perform ---- */
 
@@ -156,6 +167,9 @@ void perform_hold(Exact *x, Step *s, const char *state, const char *reason);
  * was sent: *again where they are to be performed anew.
  */
 bool mend(Exact *x, Step **list, int n, bool *again, Err *err) MUST_CHECK;
+/* Sets present[i] where the row of list[i] is there; all are of one table. */
+bool mend_look_up(Exact *x, Step **list, int n, bool *present,
+				  Err *err) MUST_CHECK;
 /* Columns that are always generated take values until exact_apply ends. */
 bool mend_identity_back(Exact *x, Err *err) MUST_CHECK;
 

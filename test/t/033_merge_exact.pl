@@ -1,0 +1,476 @@
+#-------------------------------------------------------------------------
+# What a source can do under its constraints a target can: histories of a
+# real source, merged by roles with and without foreign keys in force, in one
+# merge and in many, by the way that merge chooses and by the exact one.
+#
+# Each case has a schema of its own; all cases share one lake, so they meet
+# in each merge.  CDCS3_TEST_ONLY=name,… leaves the others out.
+#-------------------------------------------------------------------------
+use strict;
+use warnings;
+use Test::More;
+
+use CdcS3::Lake;
+use CdcS3::Test;
+
+# name => { ddl, target (when it differs), steps, tables }
+my %cases = (
+	swap_unique => {
+		ddl => <<'SQL',
+create table u (id int primary key, email text not null unique, pos int unique);
+create table c_cascade (id int primary key, u int references u on delete cascade on update cascade);
+create table c_null (id int primary key, u int references u on delete set null on update set null);
+create table c_default (id int primary key, u int default 1 references u on delete set default on update set default);
+create table c_restrict (id int primary key, u int references u on delete restrict on update restrict);
+create table c_plain (id int primary key, u int references u);
+SQL
+		steps => [ <<'SQL', <<'SQL', <<'SQL' ],
+insert into u select g, 'mail' || g, g from generate_series(1, 6) g;
+insert into c_cascade select g, g from generate_series(1, 6) g;
+insert into c_null select * from c_cascade;
+insert into c_default select * from c_cascade;
+insert into c_restrict select * from c_cascade where id < 3;
+insert into c_plain select * from c_cascade where id < 3;
+SQL
+begin;
+update u set email = 'x' where id = 1;
+update u set email = 'mail1' where id = 2;
+update u set email = 'mail2' where id = 1;
+commit;
+update u set pos = null where id = 3;
+update u set pos = 3 where id = 4;
+update u set pos = 4 where id = 3;
+SQL
+delete from c_cascade where id = 1;
+delete from u where id in (5, 6);
+update u set id = 40 where id = 4;
+SQL
+		tables => [qw(u c_cascade c_null c_default c_restrict c_plain)],
+	},
+	swap_deferred => {
+		ddl => <<'SQL',
+create table u (id int primary key, pos int not null unique deferrable initially deferred, v int unique deferrable);
+create table c (id int primary key, u int not null references u on delete cascade);
+SQL
+		target => <<'SQL',
+create table u (id int primary key, pos int not null unique, v int unique, mine text default 'mine');
+create table c (id int primary key, u int not null references u on delete cascade);
+SQL
+		steps => [ <<'SQL', <<'SQL', <<'SQL' ],
+insert into u select g, g, g from generate_series(1, 2) g;
+insert into c select g, g from generate_series(1, 2) g;
+SQL
+update u set pos = 3 - pos;
+SQL
+update u set v = 3 - v;
+insert into u values (3, 3, 3);
+update u set pos = pos % 3 + 1, v = v % 3 + 1;
+SQL
+		tables => [qw(u c)],
+		also => [ "select count(*) from u where mine = 'mine'", '3' ],
+	},
+	freed => {
+		ddl => <<'SQL',
+create table u (id int primary key, email text not null unique);
+create table orders (id int primary key, u int not null references u on delete cascade);
+SQL
+		steps => [ <<'SQL', <<'SQL', <<'SQL' ],
+insert into u values (1, 'a'), (2, 'b');
+insert into orders values (10, 1), (11, 1), (20, 2);
+SQL
+update u set email = 'old-a' where id = 1;
+insert into u values (3, 'a');
+begin;
+delete from u where id = 1;
+insert into u values (4, 'old-a');
+insert into orders values (40, 4), (10, 3);
+commit;
+SQL
+delete from orders where u = 2;
+delete from u where id = 2;
+insert into u values (5, 'b');
+insert into orders values (20, 5);
+begin;
+delete from u where id = 5;
+insert into u values (5, 'again');
+insert into orders values (21, 5);
+commit;
+SQL
+		tables => [qw(u orders)],
+	},
+	names => {
+		ddl => <<'SQL',
+create table zz (id int primary key);
+create table aa (id int primary key, z int references zz on delete cascade on update cascade);
+create table keyless (z int references zz on delete cascade on update cascade, note text);
+alter table keyless replica identity full;
+create table tree (id int primary key, up int references tree on delete cascade);
+create table a (id int primary key);
+create table b (id int primary key, a int references a on delete set null deferrable initially deferred);
+alter table a add b int references b on delete set null deferrable initially deferred;
+SQL
+		steps => [ <<'SQL', <<'SQL', <<'SQL' ],
+insert into zz select generate_series(1, 5);
+insert into aa select g, g from generate_series(1, 5) g;
+insert into keyless select 1 + g % 4, 'n' || g from generate_series(1, 12) g;
+insert into keyless select 1, 'same' from generate_series(1, 3);
+insert into tree values (1, null), (2, 1), (3, 2), (4, 3), (5, 5), (6, null);
+begin;
+insert into a values (1, 1);
+insert into b values (1, 1);
+commit;
+SQL
+delete from zz where id = 2;
+update zz set id = 30 where id = 3;
+update keyless set note = 'new' where z = 30;
+delete from tree where id = 2;
+delete from tree where id = 5;
+begin;
+insert into b values (2, 2);
+insert into a values (2, 2);
+commit;
+SQL
+delete from zz where id = 1;
+delete from tree;
+delete from a where id = 2;
+insert into tree values (2, null), (1, 2);
+SQL
+		tables => [qw(zz aa keyless tree a b)],
+	},
+	toast => {
+		ddl => <<'SQL',
+create table t (id int primary key, big text, v int);
+alter table t alter big set storage external;
+create table c (id int primary key, t int references t on update cascade);
+SQL
+		steps => [ <<'SQL', <<'SQL', <<'SQL' ],
+insert into t select g, repeat('big' || g, 2000), g from generate_series(1, 6) g;
+insert into c select g, g from generate_series(1, 6) g;
+SQL
+update t set id = 100 + id where id < 3;
+update t set v = v + 1;
+SQL
+begin;
+update t set id = 200 where id = 101;
+update t set v = 0 where id = 200;
+delete from c where t = 102;
+delete from t where id = 102;
+insert into t values (102, 'small', 1);
+commit;
+SQL
+		tables => [qw(t c)],
+	},
+	exclude => {
+		ddl => <<'SQL',
+create table r (id int primary key, span int4range not null, exclude using gist (span with &&));
+create table p (id int primary key, code text, live boolean);
+create unique index on p (code) where live;
+SQL
+		steps => [ <<'SQL', <<'SQL', <<'SQL' ],
+insert into r select g, int4range(g * 10, g * 10 + 10) from generate_series(1, 5) g;
+insert into p values (1, 'x', true), (2, 'x', false);
+SQL
+begin;
+update r set span = int4range(100, 110) where id = 1;
+update r set span = int4range(10, 20) where id = 2;
+update r set span = int4range(20, 30) where id = 1;
+commit;
+begin;
+update p set live = false where id = 1;
+update p set live = true where id = 2;
+commit;
+SQL
+delete from r where id = 5;
+insert into r values (6, int4range(50, 60));
+update r set span = int4range(60, 70) where id = 6;
+insert into r values (5, int4range(50, 60));
+update p set live = not live where id = 2;
+update p set live = not live where id = 1;
+SQL
+		tables => [qw(r p)],
+	},
+	twice => {
+		ddl => <<'SQL',
+create table t (id int, r int, v text, primary key (id, r)) partition by list (r);
+create table t1 partition of t for values in (1);
+SQL
+		steps => [ "insert into t select g, 1, 'old' from generate_series(1, 5) g", <<'SQL', "update t set v = 'newer' where id = 2" ],
+alter table t detach partition t1;
+create table t1b partition of t for values in (1);
+insert into t select id, r, 'new' from t1;
+SQL
+		tables => ['t'],
+	},
+	part_of_key => {
+		ddl => <<'SQL',
+create table p (id int primary key, note text);
+create table c (p int references p on update cascade on delete cascade, n int, v text, primary key (p, n));
+SQL
+		steps => [ <<'SQL', <<'SQL', <<'SQL' ],
+insert into p select g, 'p' || g from generate_series(5, 1, -1) g;
+insert into c select g, n, 'c' || g || n from generate_series(1, 5) g, generate_series(1, 3) n;
+SQL
+update p set id = id + 1;
+update c set v = v || '!' where n = 2;
+SQL
+begin;
+update p set id = 99 where id = 2;
+update p set id = 2 where id = 3;
+update p set id = 3 where id = 99;
+commit;
+update p set id = 50 where id = 6;
+delete from p where id = 4;
+SQL
+		tables => [qw(p c)],
+	},
+	moved_child => {
+		ddl => <<'SQL',
+create table p (id int primary key);
+create table c (id int primary key, p int references p on delete cascade);
+create table n (id int primary key, p int references p on delete set null);
+create table d (id int primary key, p int default 9 references p on delete set default);
+SQL
+		steps => [ <<'SQL', <<'SQL', <<'SQL' ],
+insert into p select generate_series(1, 9);
+insert into c select g, g from generate_series(1, 8) g;
+insert into n select * from c;
+insert into d select * from c;
+SQL
+with gone as (delete from p where id = 1 returning id) update c set p = 2 where p in (select id from gone);
+with moved as (update c set p = 4 where p = 3 returning id) delete from p where id = 3;
+SQL
+begin;
+update c set p = 9 where p = 5;
+delete from p where id in (5, 6);
+insert into p values (5);
+update n set p = 5 where p is null;
+commit;
+SQL
+		tables => [qw(p c n d)],
+	},
+	truncated => {
+		ddl => <<'SQL',
+create table p (id int primary key, v text);
+create table c (id int primary key, p int references p);
+create table other (id int primary key, c int references c);
+SQL
+		steps => [ <<'SQL', <<'SQL', "truncate other; insert into other values (1, 2)" ],
+insert into p select g, 'v' from generate_series(1, 4) g;
+insert into c select g, g from generate_series(1, 4) g;
+insert into other select g, g from generate_series(1, 4) g;
+SQL
+delete from other where id = 4;
+begin;
+truncate p, c, other;
+insert into p values (2, 'two'), (7, 'seven');
+insert into c values (2, 2), (3, 7);
+commit;
+SQL
+		tables => [qw(p c other)],
+	},
+	leaves => {
+		ddl => <<'SQL',
+create table t (id int, r int, v text) partition by list (r);
+create table t1 partition of t for values in (1);
+create table t2 partition of t for values in (2);
+alter table t1 add primary key (id);
+alter table t2 replica identity full;
+SQL
+		target => 'create table t (id int, r int, v text);',
+		steps => [ "insert into t select g, 1 + g % 2, 'v' from generate_series(1, 10) g", <<'SQL', "delete from t where id = 2" ],
+begin;
+update t set r = 3 - r where id < 5;
+commit;
+begin;
+update t set r = 3 - r where id < 5;
+commit;
+update t set v = 'w' where id > 7;
+SQL
+		tables => ['t'],
+	},
+	key_and_back => {
+		ddl => 'create table t (id int primary key, u int not null unique, v text);',
+		steps => [ "insert into t values (1, 10, 'start'), (2, 20, 'two')", <<'SQL', 'update t set id = 3 where id = 1' ],
+begin;
+update t set v = 'one' where id = 1;
+alter table t replica identity using index t_u_key;
+update t set v = 'two' where id = 1;
+alter table t replica identity default;
+update t set v = 'three' where id = 1;
+commit;
+SQL
+		tables => ['t'],
+	},
+	identity => {
+		ddl => 'create table t (id int primary key, s int generated always as identity, v text);',
+		steps => [ "insert into t (id, v) select g, 'v' from generate_series(1, 5) g", 'update t set s = default where id = 3', <<'SQL' ],
+delete from t where id = 4;
+insert into t (id, s, v) overriding system value values (4, 400, 'n');
+SQL
+		tables => ['t'],
+	},
+	counter => {
+		ddl => <<'SQL',
+create table n (id int primary key, n int);
+create table c (id int primary key, n int references n);
+SQL
+		steps => [ 'insert into n values (1, 0), (2, 0)', <<'SQL', 'delete from c where id % 2 = 0' ],
+do $$ begin
+	for i in 1 .. 300 loop
+		update n set n = n.n + 1 where id = 1;
+		insert into c values (i, 1 + i % 2);
+	end loop;
+end $$;
+SQL
+		tables => [qw(n c)],
+	});
+
+if ($ENV{CDCS3_TEST_ONLY})
+{
+	my %only = map { $_ => 1 } split /,/, $ENV{CDCS3_TEST_ONLY};
+	delete @cases{ grep { !$only{$_} } keys %cases };
+}
+
+my $source = new_cluster('source')->start;
+my $target = new_cluster('target')->start;
+$source->psql('postgres', 'create database shop');
+$target->psql('postgres', 'create role plain login');
+$source->psql('shop', "create schema $_; set search_path = $_; $cases{$_}{ddl}") for sort keys %cases;
+
+my $cdc = sidecar($source, 'shop', file_store());
+$cdc->ok('init');
+my $run = $cdc->start;
+$cdc->wait_loaded or die $run->errors;
+
+# Where each round ends, and what the source had then.
+my @rounds;
+for my $i (0 .. 2)
+{
+	$source->psql('shop', "set search_path = $_; $cases{$_}{steps}[$i]") for sort keys %cases;
+	$cdc->wait_durable or die $run->errors;
+	push @rounds, { lsn => $cdc->last_entry->{end_lsn}, rows => { map { $_ => rows($source, 'shop', $_) } sort keys %cases } };
+}
+$run->stop;
+
+sub rows
+{
+	my ($at, $db, $case) = @_;
+	return join "\n", map {
+		my $t = $_;
+		my $cols = $source->psql('shop',
+			"select string_agg(quote_ident(attname), ', ' order by attnum) from pg_attribute where attrelid = '$case.$t'::regclass and attnum > 0 and not attisdropped");
+		"$t: " . $at->psql($db, "select coalesce(string_agg(x::text, ' ' order by x::text collate \"C\"), '') from (select $cols from $case.$t) x")
+	} @{ $cases{$case}{tables} };
+}
+
+my $databases = 0;
+
+sub merged
+{
+	my ($role, $way, @ends) = @_;
+	my $db = 'd' . ++$databases;
+	$target->psql('postgres', "create database $db owner plain");
+	for my $c (sort keys %cases)
+	{
+		$target->psql($db, "create schema $c", user => 'plain');
+		$target->psql($db, "set search_path = $c; " . ($cases{$c}{target} // $cases{$c}{ddl}), user => 'plain');
+	}
+	for my $end (@ends)
+	{
+		my $r = run_cdc('merge', "--store.url=$cdc->{store}{url}", "--merge.way=$way", '--merge.on_reject=continue',
+			'--target.conninfo=' . $target->conninfo($db, user => $role), "--until=$end->{lsn}");
+		is($r->{code}, 0, "merge to $end->{lsn}") or diag $r->{err};
+		for my $c (sort keys %cases)
+		{
+			is(rows($target, $db, $c), $end->{rows}{$c}, "$c to $end->{lsn}");
+		}
+	}
+	for my $c (sort keys %cases)
+	{
+		my ($sql, $want) = @{ $cases{$c}{also} // [ 'select 1', 1 ] };
+		is($target->psql($db, "set search_path = $c; $sql"), $want, "$c: $sql");
+	}
+	is($target->psql($db, q(select coalesce(string_agg(format('%s.%s %s %s: %s', source_schema, source_table, op, seq, reason), E'\n'), '') from cdc_s3.rejected)),
+		'', 'nothing is rejected');
+	is($target->psql($db, q(select coalesce(string_agg(source_table, ' '), '') from cdc_s3.resync where source_schema <> 'twice')), '', 'nothing has to be loaded anew');
+	return;
+}
+
+for my $role (qw(plain postgres))
+{
+	for my $way (qw(auto exact))
+	{
+		subtest "$role, $way, one merge" => sub { merged($role, $way, $rounds[-1]) };
+		subtest "$role, $way, three merges" => sub { merged($role, $way, @rounds) };
+	}
+}
+
+# ---- what the target does not let through is rejected alone, by name ----
+
+# rows of one transaction each; returns what was rejected, and table t
+sub refused
+{
+	my ($ddl, $role, @entries) = @_;
+	my $db = 'd' . ++$databases;
+	my $lake = CdcS3::Lake->new(folder => temp_folder() . "/lake_$db");
+	my $t = $lake->table('public.t', key => ['id'], columns => [ [ id => 'int4', 'pk' ], [ v => 'text' ] ]);
+	my $at = 0x2000;
+	for my $rows (@entries)
+	{
+		my $seq = 0;
+		$at += 0x1000;
+		$lake->entry(end => $at, rows => [ map { my ($op, @r) = @$_; [ $t, $op, $at - 16, ++$seq, @r ] } @$rows ]);
+	}
+	$target->psql('postgres', "create database $db owner plain");
+	$target->psql($db, "alter schema public owner to plain; set role plain; $ddl");
+	my $r = run_cdc('merge', "--store.url=file://$lake->{folder}", '--until=now', '--merge.on_reject=continue',
+		'--target.conninfo=' . $target->conninfo($db, user => $role));
+	is($r->{code}, 0, 'merge') or diag $r->{err};
+	return ($db,
+		$target->psql($db, q(select coalesce(string_agg(op || seq, ' ' order by lsn, seq), '') from cdc_s3.rejected)),
+		$target->psql($db, q(select string_agg(id || v, ' ' order by id) from t)));
+}
+
+my @rows = map { [ 'i', { id => $_, v => "\"v$_\"" } ] } 1 .. 4;
+
+subtest 'an action of the target alone' => sub {
+	for my $action ('cascade', 'set null', 'set default')
+	{
+		my ($db, $rejected, $t) = refused("create table t (id int primary key, v text);"
+			  . "insert into t values (1, 'x'), (2, 'x'), (3, 'x');"
+			  . "create table mine (id int primary key, t int default 3 references t on delete $action on update $action);"
+			  . 'insert into mine values (1, 1), (2, 2)',
+			'plain', \@rows,
+			[ [ 'd', { id => 1 } ], [ 'u', { id => 7, v => '"moved"' }, { _key => '{"id":2}' } ], [ 'd', { id => 4 } ] ],
+			[ [ 'u', { id => 1, v => '"still"' } ], [ 'u', { id => 7, v => '"later"' } ] ]);
+		is($rejected, 'd1 u2 u2', "$action: the deletion and the moves are rejected");
+		is($t, '1still 2v2 3v3', "$action: all others are applied");
+		is($target->psql($db, 'select string_agg(format($$%s %s$$, id, t), $$,$$ order by id) from mine'), '1 1,2 2', "$action: it did not run");
+	}
+};
+
+subtest 'a row that others refer to' => sub {
+	my ($db, $rejected, $t) = refused("create table t (id int primary key, v text);"
+		  . "insert into t values (1, 'x'); create table note (id int primary key, t int references t); insert into note values (1, 1)",
+		'plain', \@rows, [ [ 'd', { id => 1 } ], [ 'd', { id => 2 } ] ]);
+	is($rejected, 'd1', 'the delete is rejected');
+	is($t, '1v1 3v3 4v4', 'and no other');
+};
+
+subtest 'a trigger that leaves rows out' => sub {
+	my $ddl = q(create table t (id int primary key, v text);
+		create function skip() returns trigger language plpgsql as $$ begin
+			if tg_op = 'DELETE' then return case when old.id = 4 then null else old end; end if;
+			if new.id = 2 or new.v = 'skip' then return null; end if;
+			return new; end $$;
+		create trigger skip before insert or update or delete on t for each row execute function skip());
+	my @more = ([ 'u', { id => 1, v => '"skip"' } ], [ 'u', { id => 3, v => '"three"' } ], [ 'd', { id => 4 } ]);
+	my ($db, $rejected, $t) = refused($ddl, 'plain', \@rows, \@more);
+	is($rejected, 'i2 u1 d3', 'each is rejected');
+	is($t, '1v1 3three 4v4', 'and no other');
+	($db, $rejected, $t) = refused($ddl, 'postgres', \@rows, \@more);
+	is($rejected, '', 'a superuser switches triggers off');
+	is($t, '1skip 2v2 3three', 'and has all rows');
+};
+
+done_testing;
