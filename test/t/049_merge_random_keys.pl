@@ -118,6 +118,7 @@ sub check
 	{
 		my $r = run_cdc('merge', "--store.url=$cdc->{store}{url}", "--merge.way=$way", '--merge.on_reject=continue',
 			'--target.conninfo=' . $target->conninfo($db, user => $role), "--until=$end->{lsn}");
+		$r->{code} = 0 if $r->{code} == 8; # merged, and something is outstanding
 		my $have = $r->{code} ? "exit $r->{code}: $r->{err}" : rows($target, $db);
 		my $rejected = $r->{code} ? '' : $target->psql($db,
 			q(select string_agg(format('%s %s %s %s: %s', source_table, lsn, seq, op, reason), E'\n' order by lsn, seq) from cdc_s3.rejected));
@@ -178,6 +179,7 @@ sub round
 	return;
 }
 
-my $first = $ENV{CDCS3_TEST_SEED} // time % 1_000_000;
+# The same two in every run; others by hand.
+my $first = $ENV{CDCS3_TEST_SEED} // 21;
 round($first + $_) for 0 .. ($ENV{CDCS3_TEST_ROUNDS} // ($ENV{CDCS3_TEST_SEED} ? 1 : 2)) - 1;
 done_testing;
