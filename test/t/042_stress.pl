@@ -18,7 +18,7 @@ use CdcS3::Cluster;
 use CdcS3::Proc qw(give_to_server_user);
 use CdcS3::S3Server;
 use CdcS3::Test;
-use CdcS3::WalClient qw(wal_client wal_client_command);
+use CdcS3::WalClient qw(noisy_type wal_client wal_client_command);
 
 my @tls_conf;
 if (CdcS3::Cluster::pg_config('configure') =~ /openssl/)
@@ -51,14 +51,8 @@ note "STRESS_SEED=$seed STRESS_SECONDS=$seconds";
 
 # ---- what is written ----
 
+sql(noisy_type());
 sql(<<'SQL');
-set client_min_messages = error;
-create type noisy;
-create function noisy_in(cstring) returns noisy language internal immutable strict as 'textin';
-create function noisy_out(noisy) returns cstring language internal immutable strict as 'xml_out';
-create type noisy (input = noisy_in, output = noisy_out, like = text, storage = external);
-create cast (text as noisy) without function;
-
 create table small (id bigint generated always as identity primary key, v text);
 create table whole (id bigint generated always as identity primary key, a int, v text);
 create table big (id bigint generated always as identity primary key, a int, v text, w noisy);
@@ -82,7 +76,7 @@ create function text_of(highest float8) returns text language sql volatile as
 	$$ select repeat(chr(97 + (random() * 25)::int), size(highest)) $$;
 
 create function noise() returns noisy language sql volatile as
-	$$ select case when random() < 0.3 then '<?xml bad' else text_of(3000) end::noisy $$;
+	$$ select case when random() < 0.3 then 'bad' else text_of(3000) end::noisy $$;
 SQL
 sql(<<'SQL');
 create procedure commits(n int) language plpgsql as $$
