@@ -73,8 +73,17 @@ wal_copydone(Client *c, Err *err)
 	if (PQputCopyEnd(c->conn, NULL) != 1)
 		return WENT_DOWN;
 	(void) PQflush(c->conn);
+	wal_said(c);
 	c->ended = 1;
 	return wal_drain(c, err);
+}
+
+/* The same while the walsender waits. */
+static Went
+do_last_call(Client *c, Err *err)
+{
+	(void) do_wait(c, err);
+	return wal_copydone(c, err);
 }
 
 static Went
@@ -195,7 +204,8 @@ static struct Action
 	{ "confirm", 6, true, do_confirm, 0 },
 	{ "reload", 6, true, do_reload, 0 },
 	{ "checkpoint", 3, true, do_checkpoint, 0 },
-	{ "copydone", 10, false, wal_copydone, 0 },
+	{ "copydone", 6, false, wal_copydone, 0 },
+	{ "last call", 6, false, do_last_call, 0 },
 	{ "cancel", 6, false, do_cancel, 0 },
 	{ "close", 6, false, do_close, 0 },
 	{ "terminate", 4, false, do_terminate, 0 },

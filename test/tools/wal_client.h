@@ -61,6 +61,8 @@ typedef struct Client
 	Lsn confirmed;
 	Lsn end; /* 0: not known yet */
 	int64_t heard_ms;
+	int64_t said_ms;   /* when we last said something … */
+	int64_t quiet_ms;  /* … and the longest time that we did not */
 	int64_t status_ms; /* when the next confirmation is due */
 
 	/* The connection. */
@@ -111,6 +113,9 @@ bool wal_ask_about(Client *c, const char *sql, char *out);
 
 /* Confirm what is in the file.  A lost connection is seen by the next read. */
 void wal_confirm(Client *c, bool ask);
+
+/* We say something to the walsender now. */
+void wal_said(Client *c);
 
 Went wal_wrong(Err *err, ErrKind kind, const char *what);
 

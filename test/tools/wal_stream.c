@@ -143,7 +143,8 @@ excuse(Client *c, const char *doing, const char *text, Err *err)
 {
 	char started[TEXT_MAX];
 
-	if (c->excused || c->timeout_ms > 0)
+	wal_said(c);
+	if (c->excused || (c->timeout_ms > 0 && c->quiet_ms >= c->timeout_ms))
 		return true;
 	if (!wal_ask_surely(c, SERVER_STARTED, started, err))
 		return false;
@@ -245,6 +246,8 @@ connect_walsender(Client *c, Err *err)
 
 	c->silent = c->excused = c->cancelled = c->over = false;
 	c->ended = 0;
+	c->said_ms = clock_mono_ms();
+	c->quiet_ms = 0;
 	for (;;)
 	{
 		char *conninfo = xasprintf(

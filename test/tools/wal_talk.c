@@ -108,6 +108,16 @@ get_be64(const char *p)
 }
 
 void
+wal_said(Client *c)
+{
+	int64_t now = clock_mono_ms();
+
+	if (now - c->said_ms > c->quiet_ms)
+		c->quiet_ms = now - c->said_ms;
+	c->said_ms = now;
+}
+
+void
 wal_confirm(Client *c, bool ask)
 {
 	char m[STATUS_LENGTH] = { 'r' };
@@ -125,7 +135,8 @@ wal_confirm(Client *c, bool ask)
 	m[33] = ask;
 	if (PQputCopyData(c->conn, m, sizeof(m)) > 0)
 		(void) PQflush(c->conn);
-	c->status_ms = clock_mono_ms() + STATUS_MS;
+	wal_said(c);
+	c->status_ms = c->said_ms + STATUS_MS;
 }
 
 /* ---- what it hears ---- */
