@@ -18,6 +18,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/mem.h"
 #include "merge/merge_apply.h"
 #include "merge/merge_step.h"
@@ -439,7 +440,12 @@ shape_name(Exact *x, const Step *s, const char **out, Err *err)
 	new = xcalloc(1, sizeof(*new)); /* its name is borrowed by calls */
 	new->kind = s->kind;
 	new->unk = unk;
-	(void) snprintf(new->name, sizeof(new->name), "cdc_s3_step_%d",
+	/*
+	 * An error leaves statements behind, and a pooler may hand their session to
+	 * the next merge.
+	 */
+	(void) snprintf(new->name, sizeof(new->name), "cdc_s3_step_%llx_%d",
+					(unsigned long long) clock_unix_us(),
 					++x->names); /* fits */
 	if (!prepare(x, s, unk ? t->unknown[unk - 1] : "", new->name, err))
 	{
