@@ -261,7 +261,7 @@ sub drain_once
 	my ($conninfo, $plugin, $lsn) = @_;
 	my $out =
 	  run_or_die([ $drain, $conninfo, $plugin->{slot}, $lsn,
-			@{ $plugin->{options} } ]);
+			@{ $plugin->{options} } ], env => $plugin->{env} // {});
 	my %figures = $out =~ /(\w+)=([\d.]+)/g;
 	return \%figures;
 }
@@ -367,6 +367,13 @@ sub plugins
 			name => 'cdc_s3',
 			plugin => 'cdc_s3',
 			options => ['proto_version=1']
+		},
+		{
+			# All of the walsender's work left to the server.
+			name => 'cdc_s3, alone',
+			plugin => 'cdc_s3',
+			options => ['proto_version=1'],
+			env => { PGOPTIONS => '-c cdc_s3.read_ahead=0 -c cdc_s3.send_bytes=0' }
 		},
 		{
 			name => 'pgoutput',
