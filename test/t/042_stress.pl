@@ -301,7 +301,9 @@ while (time < $started + $seconds && Test::More->builder->is_passing)
 ok($source->poll_until('postgres', <<'SQL', 60), 'no walsender is left');
 select count(*) = 0 from pg_stat_activity where backend_type = 'walsender'
 SQL
-my $expected = qr/terminating\ connection\ due\ to\ administrator\ command
+# A walsender that is at its end says FATAL where it would say ERROR.
+my $expected = qr/canceling\ statement\ due\ to\ user\ request
+	|terminating\ connection\ due\ to\ administrator\ command
 	|connection\ to\ client\ lost
 	|the\ database\ system\ is/x;
 my @bad = grep { /PANIC|TRAP|terminated by signal/ || (/FATAL/ && !/$expected/) }

@@ -24,7 +24,7 @@ do_wait(Client *c, Err *err)
 	for (int i = 0; i < 100; i++)
 	{
 		if (!wal_ask_about(c,
-						   "select wait_event like 'WalSender%'"
+						   "select wait_event like 'WalSender%%'"
 						   " from pg_stat_activity where pid = %d",
 						   waits) ||
 			waits[0] == 't')

@@ -109,7 +109,8 @@ bool wal_ask_server(Client *c, const char *sql, char *out);
 bool wal_ask_surely(Client *c, const char *sql, char *out, Err *err);
 
 /* What a query with the walsender's pid for %d says; "" if it is gone. */
-bool wal_ask_about(Client *c, const char *sql, char *out);
+bool wal_ask_about(Client *c, const char *sql, char *out)
+	__attribute__((format(printf, 2, 0)));
 
 /* Confirm what is in the file.  A lost connection is seen by the next read. */
 void wal_confirm(Client *c, bool ask);
