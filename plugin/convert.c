@@ -57,14 +57,16 @@ cdc_s3_pin_settings(CdcS3State *st)
 
 /*
  * A client's client_min_messages = debug5 would have the server send it a
- * message for each of its own steps, between packets.  In a walsender that
- * streams it is for warnings.
+ * message for each of its own steps, between packets.  And what an output
+ * function warns of would be sent at once: the server waits for a client that
+ * does not read without any limit then.  So a walsender that streams sends
+ * errors only; the server's log has what log_min_messages says.
  */
 void
 cdc_s3_pin_messages(void)
 {
-	if (client_min_messages < WARNING)
-		(void) set_config_option("client_min_messages", "warning", PGC_USERSET,
+	if (client_min_messages < ERROR)
+		(void) set_config_option("client_min_messages", "error", PGC_USERSET,
 								 PGC_S_SESSION, GUC_ACTION_SET, true, 0, false);
 }
 
