@@ -518,7 +518,7 @@ sub print_ends
 		my $rows = $r[0]{rows};
 		printf "%-18s %8.2f %8d %8.2f %8.2f %8.2f %8.2f %8.1f %8.1f %8d\n",
 		  $end->{name}, $s, $rows / $s, $at{"$null_plugin socket"} / $s,
-		  $at{'pgoutput socket'} / $s, $at{'pgoutput tcp'} / $s,
+		  ($at{'pgoutput socket'} // 0) / $s, ($at{'pgoutput tcp'} // 0) / $s,
 		  median(map { $_->{cpu} } @r) / $rows * 1e6,
 		  median(map { $_->{peak} } @r) / 1024,
 		  median(map { $_->{bytes} } @r) / $rows,
