@@ -21,6 +21,7 @@
 #include "replication/origin.h"
 #include "replication/walsender.h"
 #include "utils/guc.h"
+#include "utils/inval.h"
 #include "utils/memutils.h"
 #include "utils/resowner.h"
 
@@ -63,7 +64,16 @@ startup_lookups(CdcS3State *st)
 	const char *name;
 
 	if (started)
+	{
 		StartTransactionCommand();
+
+		/*
+		 * An earlier stream of this session, which an error or a cancel ended,
+		 * may have come further, and left the catalog as it is there in the
+		 * caches.  The server lets go of them in its SQL functions only.
+		 */
+		InvalidateSystemCaches();
+	}
 	name = get_database_name(MyDatabaseId);
 	st->database = MemoryContextStrdup(st->cxt, name ? name : "");
 	cdc_s3_convert_lookup(st);
