@@ -129,7 +129,8 @@ do_terminate(Client *c, Err *err)
 
 /*
  * Answer nothing; at times, read nothing either.  A server that warns its
- * client waits for it to read, without a limit.
+ * client, or tells it that the session was ended, waits for it to read, without
+ * a limit.
  */
 static Went
 do_silence(Client *c, Err *err)
@@ -140,7 +141,7 @@ do_silence(Client *c, Err *err)
 	if (c->timeout_ms == 0)
 		return WENT_ON;
 	c->silent = true;
-	if (!c->unwarned || c->cancelled || c->ended)
+	if (!c->unwarned || c->cancelled || c->excused || c->ended)
 		return WENT_ON;
 	while (wal_ask_about(c, "select pid from pg_stat_activity where pid = %d",
 						 pid))
