@@ -108,7 +108,7 @@ static char *
 seal(const char *json)
 {
 	const char *end = strstr(json, ",\n\"crc32c\"");
-	size_t n = end ? (size_t) (end - json) : strrchr(json, '}') - json;
+	size_t n = (size_t) ((end ? end : strrchr(json, '}')) - json);
 
 	return xasprintf("%.*s,\n\"crc32c\":\"%08x\"}\n", (int) n, json,
 					 crc32c(0, json, n));

@@ -210,7 +210,8 @@ whole_numbers(void **state)
 	(void) state;
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
 	{
-		JsonValue v = { JSON_NUMBER, false, slice_cstr(cases[i].text) };
+		JsonValue v = { .kind = JSON_NUMBER,
+						.text = slice_cstr(cases[i].text) };
 
 		n = 0;
 		assert_int_equal(json_int64(&v, &n), cases[i].ok);
