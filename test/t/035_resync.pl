@@ -231,6 +231,11 @@ entry([ [ $t, 's', {}, { _reason => '"rewrite"' } ] ]);
 entry([], loads => [ [ L1 => $t, 'done', $at ] ], load => { L1 => [ [ $t, 'r', $at, 1 << 40, { id => 5, p => 5, v => '"c"' } ] ] });
 unlike(merge_lake(), qr/anew/, 'a load ends it');
 is(rows(), '5/5/c', 'with its rows');
+entry([], loads => [ [ L2 => $t, 'open' ] ]);
+merge_lake();
+entry([], loads => [ [ L2 => $t, 'done', $at ] ], load => { L2 => [] });
+merge_lake();
+is(rows(), '', 'a load that found no row empties the table, though no entry since says what it is');
 
 # A target that cannot compare, and one whose foreign keys are in force.
 $t = fresh();

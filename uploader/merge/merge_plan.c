@@ -312,6 +312,20 @@ read_forward(PlanRead *r, Err *err)
 	return true;
 }
 
+/* Reads an entry that lies before others which are there. */
+static bool
+read_earlier(const PlanRead *r, int64_t seq, Entry **out, Err *err)
+{
+	if (stopped(r, err))
+		return false;
+	if (commitlog_read(r->store, seq, out, err))
+		return true;
+	if (err->kind != ERR_NOT_FOUND)
+		return false;
+	return err_set(err, ERR_GAP, 0, "entry %lld of the commit log is missing",
+				   (long long) seq);
+}
+
 /* Reads backwards until the entry is there. */
 static bool
 read_back(PlanRead *r, int64_t seq, Err *err)
@@ -322,16 +336,8 @@ read_back(PlanRead *r, int64_t seq, Err *err)
 	{
 		Entry *e;
 
-		if (stopped(r, err))
+		if (!read_earlier(r, log->base - 1, &e, err))
 			return false;
-		if (!commitlog_read(r->store, log->base - 1, &e, err))
-		{
-			if (err->kind != ERR_NOT_FOUND)
-				return false;
-			return err_set(err, ERR_GAP, 0,
-						   "entry %lld of the commit log is missing",
-						   (long long) log->base - 1);
-		}
 		log_prepend(log, e);
 		if (!check_chain(r, e, log->entries[1], err))
 			return false;
@@ -592,6 +598,66 @@ plan_objects(PlanRead *r, Err *err)
 	return true;
 }
 
+/* The schema that an entry names for the table, or NULL. */
+static const char *
+hash_in(const Entry *e, const PlanTable *t)
+{
+	for (int i = e->nobjects - 1; i >= 0; i--)
+	{
+		if (strcmp(e->objects[i].table, t->table) == 0 &&
+			strcmp(e->objects[i].schema, t->schema) == 0)
+			return e->objects[i].hash;
+	}
+	for (int i = e->nschemas - 1; i >= 0; i--)
+	{
+		if (strcmp(e->schemas[i].table, t->table) == 0 &&
+			strcmp(e->schemas[i].schema, t->schema) == 0)
+			return e->schemas[i].hash;
+	}
+	return NULL;
+}
+
+/*
+ * A table whose load found no row, and of whose columns the range says
+ * nothing: they are what the log said of them last.
+ */
+static bool
+find_schema(const PlanRead *r, PlanTable *t, Err *err)
+{
+	const PlanLog *log = r->plan->log;
+
+	for (int64_t seq = t->to; !t->hash && seq >= 0; seq--)
+	{
+		Entry *read = NULL;
+		const Entry *e = seq >= log->base ? log_entry(log, seq) : NULL;
+		const char *hash;
+
+		if (!e && !read_earlier(r, seq, &read, err))
+			return false;
+		hash = hash_in(e ? e : read, t);
+		if (hash)
+		{
+			set_string(&t->found_hash, hash);
+			t->hash = t->found_hash;
+		}
+		entry_free(read);
+	}
+	return true;
+}
+
+static bool
+find_schemas(const PlanRead *r, Err *err)
+{
+	for (int i = 0; i < r->plan->ntables; i++)
+	{
+		PlanTable *t = &r->plan->tables[i];
+
+		if (t->replace && t->nobjects == 0 && !find_schema(r, t, err))
+			return false;
+	}
+	return true;
+}
+
 bool
 plan_make(Store *store, const char *until, PlanPosition start,
 		  const PlanWaiting *waiting, int nwaiting, const atomic_bool *stop,
@@ -617,7 +683,8 @@ plan_make(Store *store, const char *until, PlanPosition start,
 	if (!read_start(&r, err) || !read_forward(&r, err))
 		goto fail;
 	if (p->end.entry > start.entry &&
-		(!plan_loads(&r, waiting, nwaiting, err) || !plan_objects(&r, err)))
+		(!plan_loads(&r, waiting, nwaiting, err) || !plan_objects(&r, err) ||
+		 !find_schemas(&r, err)))
 		goto fail;
 	entry_free(source);
 	*out = p;
@@ -641,6 +708,7 @@ plan_free(Plan *p)
 		free(p->tables[i].objects);
 		free(p->tables[i].load);
 		free(p->tables[i].waiting_load);
+		free(p->tables[i].found_hash);
 	}
 	free(p->tables);
 	for (int i = 0; i < p->log->n; i++)

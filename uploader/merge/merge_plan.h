@@ -49,7 +49,9 @@ typedef struct PlanTable
 	char *waiting_load;
 	int64_t since;
 	bool initial;     /* it is the first one: the target has no rows yet */
-	const char *hash; /* of its last schema in the range, or NULL */
+	const char *hash; /* of its last schema in the range; of an empty load
+					   * the last one in the log; or NULL */
+	char *found_hash; /* that one */
 	int64_t from;     /* entries that apply to it */
 	int64_t to;
 } PlanTable;
