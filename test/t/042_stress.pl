@@ -271,7 +271,7 @@ sub round
 	close $f or die "$folder/new: $!\n";
 	rename "$folder/new", "$folder/end" or die "$folder/end: $!\n";
 	is($client->wait(600), 0, "round $round: the client gets to the end, and all it gets is right")
-	  or diag slurp("$folder/log");
+	  or tell_end("$folder/log");
 	note +(slurp("$folder/log") =~ /(.* streams, .*\n.*\n)/);
 	my $r = good_client($from, $end, $folder);
 	is($r->{code}, 0, 'so does one with the settings off') or diag $r->{err};
@@ -279,6 +279,16 @@ sub round
 	is($r->{code}, 0, 'both get the same, frame for frame') or tell_difference($folder);
 	unlink "$folder/ref", "$folder/out" if Test::More->builder->is_passing;
 	return $end;
+}
+
+# The reason stands behind the counts in the client's log; what led to it, before.
+sub tell_end
+{
+	my ($before, $why) = split /^wait \d+, stall \d+.*\n/m, slurp($_[0]);
+	diag $why // 'the client says nothing';
+	my @lines = split /\n/, $before;
+	diag join "\n", @lines > 60 ? @lines[ -60 .. -1 ] : @lines;
+	return;
 }
 
 sub tell_difference
