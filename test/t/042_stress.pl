@@ -311,9 +311,11 @@ while (time < $started + $seconds && Test::More->builder->is_passing)
 ok($source->poll_until('postgres', <<'SQL', 60), 'no walsender is left');
 select count(*) = 0 from pg_stat_activity where backend_type = 'walsender'
 SQL
-# A walsender that is at its end says FATAL where it would say ERROR.
+# A walsender that is at its end says FATAL where it would say ERROR, and one
+# that is told to end while it begins calls that a timeout.
 my $expected = qr/canceling\ statement\ due\ to\ user\ request
 	|terminating\ connection\ due\ to\ administrator\ command
+	|canceling\ authentication\ due\ to\ timeout
 	|connection\ to\ client\ lost
 	|the\ database\ system\ is/x;
 my @bad = grep { /PANIC|TRAP|terminated by signal/ || (/FATAL/ && !/$expected/) }

@@ -11,6 +11,9 @@
 #include "base/clock.h"
 #include "base/mem.h"
 
+#define STOPS_MS 10000 /* from a session's end to the server's */
+#define CANCELS_MAX 10
+
 /* ---- a stream ---- */
 
 /* Whether the end is known, and has come. */
@@ -137,18 +140,39 @@ was_cancelled(const Client *c, const char *text)
 	return c->cancelled && strstr(text, "canceling statement due to user");
 }
 
+/*
+ * *anew: the server was started anew, or is about to be: where it ends at once
+ * a walsender may be gone while other sessions still answer.
+ */
+static bool
+server_is_new(Client *c, bool *anew, Err *err)
+{
+	int64_t until = clock_mono_ms() + STOPS_MS;
+	char started[TEXT_MAX];
+
+	do
+	{
+		if (!wal_ask_surely(c, SERVER_STARTED, started, err))
+			return false;
+		*anew = strcmp(started, c->server_started) != 0;
+		if (!*anew)
+			clock_sleep_ms(50);
+	} while (!*anew && clock_mono_ms() < until);
+	return true;
+}
+
 /* Whether there is a reason that the connection was lost. */
 static bool
 excuse(Client *c, const char *doing, const char *text, Err *err)
 {
-	char started[TEXT_MAX];
+	bool anew;
 
 	wal_said(c);
 	if (c->excused || (c->timeout_ms > 0 && c->quiet_ms >= c->timeout_ms))
 		return true;
-	if (!wal_ask_surely(c, SERVER_STARTED, started, err))
+	if (!server_is_new(c, &anew, err))
 		return false;
-	if (strcmp(started, c->server_started) != 0)
+	if (anew)
 		return true;
 	return err_set(err, ERR_SOURCE, 0,
 				   "the connection was lost without a reason %s: %s%s", doing,
@@ -161,8 +185,8 @@ second_command(Client *c, bool *again, Err *err)
 {
 	char text[TEXT_MAX] = "";
 
-	/* A cancel may come that late. */
-	for (int i = 0; i < 2; i++)
+	/* Cancels may come that late. */
+	for (int i = 0; i < CANCELS_MAX; i++)
 	{
 		PGresult *res = PQexec(c->conn, "IDENTIFY_SYSTEM");
 
