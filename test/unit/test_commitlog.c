@@ -557,6 +557,87 @@ test_lists(void **state)
 }
 
 static void
+add_loads(Entry *e, int n)
+{
+	for (int i = 0; i < n; i++)
+	{
+		EntryLoad *l = entry_add_load(e);
+		EntrySchema *s = entry_add_schema(e);
+		char name[80];
+
+		(void) snprintf(name, sizeof(name), "a_table_with_a_long_name_%08d", i);
+		entry_set(&l->id, "0123456789abcdef");
+		entry_set(&l->schema, "public");
+		entry_set(&l->table, name);
+		l->lsn = (Lsn) i;
+		entry_set(&s->hash, "0123456789abcdef");
+		entry_set(&s->schema, "public");
+		entry_set(&s->table, name);
+		s->lsn = (Lsn) i;
+	}
+}
+
+static void
+check_loads(const Entry *e, int n)
+{
+	assert_int_equal(e->nloads, n);
+	assert_int_equal(e->nschemas, n);
+	for (int i = 0; i < n; i++)
+	{
+		assert_int_equal(e->loads[i].lsn, i);
+		assert_int_equal(e->schemas[i].lsn, i);
+	}
+}
+
+/* Loads and schemas of very many tables move to a list of their own. */
+static void
+test_lists_of_loads(void **state)
+{
+	static const struct
+	{
+		int loads;
+		int objects;
+		int lists;
+	} rows[] = {
+		{ 100, 100, 0 },     { 1000, 6000, 1 },   { 12000, 0, 1 },
+		{ 12000, 12000, 2 }, { 50000, 21000, 3 },
+	};
+
+	(void) state;
+	for (size_t i = 0; i < COUNT(rows); i++)
+	{
+		FakeStore *f = fake_new();
+		Entry *e = new_entry(7, "0a0b0c0d");
+		Entry *again = NULL;
+		Err err;
+
+		add_loads(e, rows[i].loads);
+		add_objects(e, rows[i].objects);
+		if (!commitlog_write(&f->base, e, &err) ||
+			!commitlog_read(&f->base, 7, &again, &err))
+			fail_msg("%s", err.msg);
+		assert_int_equal(e->nlists, rows[i].lists);
+		assert_true(f->bodies[f->n - 1].n <= ENTRY_MAX_BYTES);
+		check_loads(again, rows[i].loads);
+		check_objects(again, rows[i].objects);
+		entry_free(again);
+		assert_true(commitlog_write(&f->base, e, &err));
+		assert_int_equal(f->n, 1 + rows[i].lists);
+		/* one that lacks what the entry says */
+		if (rows[i].lists > 0)
+		{
+			e->lists[rows[i].lists - 1].loads++;
+			buf_reset(&f->bodies[f->n - 1]);
+			entry_encode(e, NULL, &f->bodies[f->n - 1]);
+			assert_false(commitlog_read(&f->base, 7, &again, &err));
+			assert_non_null(strstr(err.msg, "as many objects, loads"));
+		}
+		entry_free(e);
+		fake_free(f);
+	}
+}
+
+static void
 test_lists_lost_answers(void **state)
 {
 	static const char *const keys[] = { LIST_7, ENTRY_7 };
@@ -635,7 +716,7 @@ test_damaged_list(void **state)
 	assert_non_null(at);
 	memcpy(at, "\"objects\":6001", 14);
 	seal(&f->bodies[1]);
-	refuse_read(f, ERR_GAP, "has 6000 objects, the entry says 6001");
+	refuse_read(f, ERR_GAP, "does not have as many objects");
 	memcpy(at, "\"objects\":6000", 14);
 	seal(&f->bodies[1]);
 
@@ -671,21 +752,25 @@ test_damaged_entry(void **state)
 	fake_free(f);
 }
 
-/* What does not fit an entry, and is no object, is refused. */
+/* What does not fit a list either is refused. */
 static void
 test_too_long(void **state)
 {
 	FakeStore *f = fake_new();
 	Entry *e = new_entry(7, "0a0b0c0d");
+	char *name = xmalloc(100001);
 	Err err;
 
 	(void) state;
-	for (int i = 0; i < 20000; i++)
-		(void) entry_add_load(e);
+	memset(name, 'n', 100000);
+	name[100000] = '\0';
+	for (int i = 0; i < 700; i++)
+		entry_set(&entry_add_load(e)->table, name);
+	free(name);
 	add_objects(e, 10);
 	assert_false(commitlog_write(&f->base, e, &err));
 	assert_int_equal(err.kind, ERR_LIMIT);
-	assert_non_null(strstr(err.msg, "entry 7 passes 1 MB"));
+	assert_non_null(strstr(err.msg, "is too long"));
 	assert_int_equal(fake_find(f, ENTRY_7), -1);
 	entry_free(e);
 	fake_free(f);
@@ -929,6 +1014,7 @@ main(void)
 		cmocka_unit_test(test_lost_answers),
 		cmocka_unit_test(test_other_writer),
 		cmocka_unit_test(test_lists),
+		cmocka_unit_test(test_lists_of_loads),
 		cmocka_unit_test(test_lists_lost_answers),
 		cmocka_unit_test(test_damaged_list),
 		cmocka_unit_test(test_damaged_entry),

@@ -31,6 +31,7 @@ test_copy(void **state)
 {
 	Schema *s = schema_new("pub\"lic", "a.b;--", 4);
 	Buf sql;
+	WantedTable t = { .schema = s->schema, .table = s->table, .whole = true };
 
 	(void) state;
 	set_column(&s->cols[0], "id", CDC_S3_KIND_INT4);
@@ -39,7 +40,7 @@ test_copy(void **state)
 	set_column(&s->cols[3], "a", CDC_S3_KIND_TEXT);
 	buf_init(&sql, SIZE_MAX);
 	buf_str(&sql, "BEGIN; ");
-	describe_copy(s, &sql);
+	describe_copy(s, &t, &sql);
 	assert_string_equal(
 		buf_cstr(&sql),
 		"BEGIN; COPY (SELECT \"id\", "
@@ -47,7 +48,7 @@ test_copy(void **state)
 		"THEN pg_catalog.format('%s', \"Or\"\"der\") END, \"n\", "
 		"CASE WHEN pg_catalog.num_nulls(\"a\") = 0 "
 		"THEN pg_catalog.format('%s', \"a\") END"
-		" FROM \"pub\"\"lic\".\"a.b;--\") TO STDOUT (FORMAT binary)");
+		" FROM ONLY \"pub\"\"lic\".\"a.b;--\") TO STDOUT (FORMAT binary)");
 	buf_done(&sql);
 	schema_free(s);
 }
@@ -56,16 +57,78 @@ static void
 test_copy_no_columns(void **state)
 {
 	Schema *s = schema_new("public", "empty", 0);
+	WantedTable t = { .schema = s->schema, .table = s->table, .whole = true };
 	Buf sql;
 
 	(void) state;
 	buf_init(&sql, SIZE_MAX);
-	describe_copy(s, &sql);
+	describe_copy(s, &t, &sql);
 	assert_string_equal(buf_cstr(&sql),
-						"COPY (SELECT  FROM \"public\".\"empty\")"
+						"COPY (SELECT  FROM ONLY \"public\".\"empty\")"
 						" TO STDOUT (FORMAT binary)");
 	buf_done(&sql);
 	schema_free(s);
+}
+
+/* A partitioned table, whole and without some of its partitions. */
+static void
+test_copy_partitions(void **state)
+{
+	Schema *s = schema_new("public", "root", 1);
+	WantedLeaf leaves[] = { { 16400, 1 }, { UINT32_MAX, 2 } };
+	WantedTable t = { .schema = s->schema,
+					  .table = s->table,
+					  .partitioned = true,
+					  .whole = true,
+					  .nleaves = 2,
+					  .leaves = leaves };
+	Buf sql;
+
+	(void) state;
+	set_column(&s->cols[0], "id", CDC_S3_KIND_INT4);
+	buf_init(&sql, SIZE_MAX);
+	describe_copy(s, &t, &sql);
+	assert_string_equal(buf_cstr(&sql),
+						"COPY (SELECT \"id\" FROM \"public\".\"root\")"
+						" TO STDOUT (FORMAT binary)");
+	buf_reset(&sql);
+	t.whole = false;
+	describe_copy(s, &t, &sql);
+	assert_non_null(strstr(
+		buf_cstr(&sql), " FROM \"public\".\"root\" WHERE tableoid "
+						"OPERATOR(pg_catalog.=) ANY "
+						"('{16400,4294967295}'::pg_catalog.oid[])) TO STDOUT"));
+	buf_done(&sql);
+	schema_free(s);
+}
+
+static void
+names_are(const char *list, const char *expected)
+{
+	Buf out;
+	bool ok;
+
+	buf_init(&out, SIZE_MAX);
+	ok = wanted_names(list, &out);
+	assert_int_equal(ok, expected != NULL);
+	if (expected)
+		assert_string_equal(buf_cstr(&out), expected);
+	buf_done(&out);
+}
+
+static void
+test_names(void **state)
+{
+	(void) state;
+	names_are(NULL, "{}");
+	names_are("  ", "{}");
+	names_are("Pub, other\t,\"Odd, \"\"One\\\"",
+			  "{\"pub\",\"other\",\"Odd, \\\"One\\\\\"}");
+	names_are("a,", NULL);
+	names_are(",a", NULL);
+	names_are("a b", NULL);
+	names_are("\"a", NULL);
+	names_are("\"\"", NULL);
 }
 
 static void
@@ -88,6 +151,8 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_copy),
 		cmocka_unit_test(test_copy_no_columns),
+		cmocka_unit_test(test_copy_partitions),
+		cmocka_unit_test(test_names),
 		cmocka_unit_test(test_load_id),
 	};
 

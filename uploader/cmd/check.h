@@ -58,6 +58,9 @@ void check_failed(Check *c, const char *name, const char *why, const Err *err);
 /* True where source.tables, exclude and publication want the table. */
 bool check_wants(const Check *c, const char *schema, const char *table);
 
+/* The names of source.publication, as an array literal; "{}" for none. */
+void check_publication_names(const Check *c, Buf *out);
+
 /* One text value, or "" and a finding. */
 bool check_text(Check *c, const char *name, const char *sql, Buf *out);
 

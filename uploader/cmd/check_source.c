@@ -13,6 +13,7 @@
 #include "base/clock.h"
 #include "cdc_s3_proto.h"
 #include "cmd/check.h"
+#include "pipe/wanted.h"
 
 #define TEXT_MAX_BYTES 4096
 #define MAX_SKEW_US (5 * US_PER_SEC)
@@ -519,22 +520,53 @@ check_publication(Check *c, const char *name, bool exists, bool filtered)
 }
 
 void
+check_publication_names(const Check *c, Buf *out)
+{
+	if (wanted_names(c->cfg->source_publication, out))
+		return;
+	buf_reset(out); /* check_publications() tells */
+	buf_str(out, "{}");
+}
+
+static void
+report_names(Check *c)
+{
+	const Finding f = {
+		.level = CHECK_ERROR,
+		.kind = ERR_USAGE,
+		.name = "publication",
+		.why = "it is to choose the tables",
+		.mend = "give names with commas between; those with odd characters "
+				"stand in double quotes",
+	};
+
+	check_report(c, &f, "source.publication is no list of names: %s",
+				 c->cfg->source_publication);
+}
+
+void
 check_publications(Check *c)
 {
 	static const char sql[] =
 		"SELECT w.name, p.oid IS NOT NULL, EXISTS (SELECT FROM"
 		" pg_catalog.pg_publication_rel r WHERE r.prpubid = p.oid AND %s)"
-		" FROM (SELECT DISTINCT btrim(n) AS name FROM"
-		"  unnest(string_to_array($1, ',')) n) w"
+		" FROM (SELECT DISTINCT n AS name FROM"
+		"  unnest($1::name[]) n) w"
 		" LEFT JOIN pg_catalog.pg_publication p ON p.pubname = w.name"
 		" ORDER BY 1";
-	const char *names = c->cfg->source_publication;
+	const char *names;
 	PGresult *res;
+	Buf list;
 	Buf query;
 	Err err;
 
-	if (!c->conn || names[0] == '\0')
+	if (!c->conn || c->cfg->source_publication[0] == '\0')
 		return;
+	buf_init(&list, TEXT_MAX_BYTES);
+	check_publication_names(c, &list);
+	names = buf_cstr(&list);
+	if (strcmp(names, "{}") == 0)
+		report_names(c);
 	buf_init(&query, TEXT_MAX_BYTES);
 	/* before release 15 there were no row filters */
 	buf_printf(&query, sql,
@@ -552,4 +584,5 @@ check_publications(Check *c)
 		PQclear(res);
 	}
 	buf_done(&query);
+	buf_done(&list);
 }

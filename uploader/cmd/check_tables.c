@@ -22,8 +22,8 @@
 #define WANTED_RELATIONS                                                       \
 	" c.relkind = 'r' AND n.nspname NOT IN ('pg_catalog',"                     \
 	" 'information_schema', 'cdc_s3') AND n.nspname NOT LIKE 'pg\\_toast%'"    \
-	" AND ($1 = '' OR EXISTS (SELECT FROM pg_catalog.pg_publication_tables p"  \
-	" WHERE p.pubname = ANY (string_to_array(replace($1, ' ', ''), ','))"      \
+	" AND ($1 = '{}' OR EXISTS (SELECT FROM"                                   \
+	" pg_catalog.pg_publication_tables p WHERE p.pubname = ANY ($1::name[])"   \
 	" AND ((p.schemaname = n.nspname AND p.tablename = c.relname)"             \
 	" OR (p.schemaname = rn.nspname AND p.tablename = r.relname))))"
 
@@ -298,17 +298,32 @@ check_notices(Check *c)
 	buf_done(&n);
 }
 
+/* $1 is the list of publications. */
+static bool
+ask(const Check *c, const char *doing, const char *sql, PGresult **res,
+	Err *err)
+{
+	const char *value;
+	Buf names;
+	bool ok;
+
+	buf_init(&names, TEXT_MAX_BYTES);
+	check_publication_names(c, &names);
+	value = buf_cstr(&names);
+	ok = pg_exec_params(c->conn, PG_SOURCE, doing, sql, 1, &value, res, err);
+	buf_done(&names);
+	return ok;
+}
+
 void
 check_tables(Check *c)
 {
-	const char *publications = c->cfg->source_publication;
 	PGresult *res;
 	Err err;
 
 	if (!c->conn)
 		return;
-	if (!pg_exec_params(c->conn, PG_SOURCE, "list the tables", tables_sql, 1,
-						&publications, &res, &err))
+	if (!ask(c, "list the tables", tables_sql, &res, &err))
 	{
 		check_failed(c, "tables", "they could not be checked", &err);
 		return;
@@ -383,14 +398,12 @@ same_but_case(const PGresult *res, int row)
 void
 check_columns(Check *c)
 {
-	const char *publications = c->cfg->source_publication;
 	PGresult *res;
 	Err err;
 
 	if (!c->conn)
 		return;
-	if (!pg_exec_params(c->conn, PG_SOURCE, "list the columns", columns_sql, 1,
-						&publications, &res, &err))
+	if (!ask(c, "list the columns", columns_sql, &res, &err))
 	{
 		check_failed(c, "column name", "they could not be checked", &err);
 		return;

@@ -15,6 +15,7 @@
 #include "cmd/check.h"
 #include "codec/pattern.h"
 #include "merge/merge_map.h"
+#include "pipe/wanted.h"
 
 #define LIST_MAX_BYTES (64 * 1024 * 1024)
 
@@ -50,18 +51,6 @@ static const char database_sql[] =
 	" coalesce((SELECT has_table_privilege(c.oid, 'SELECT') FROM pg_class c"
 	"  WHERE c.relnamespace = n.oid AND c.relname = 'tables'), false)"
 	" FROM (SELECT 1) one LEFT JOIN pg_namespace n ON n.nspname = 'cdc_s3'";
-
-/* Tables of the source, roots for their partitions. */
-static const char source_sql[] =
-	"SELECT n.nspname, c.relname FROM pg_catalog.pg_class c"
-	" JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace"
-	" WHERE c.relkind IN ('r', 'p') AND NOT c.relispartition"
-	" AND c.relpersistence = 'p' AND n.nspname NOT IN ('pg_catalog',"
-	" 'information_schema', 'cdc_s3') AND n.nspname NOT LIKE 'pg\\_toast%'"
-	" AND ($1 = '' OR EXISTS (SELECT FROM pg_catalog.pg_publication_tables p"
-	"  WHERE p.pubname = ANY (string_to_array(replace($1, ' ', ''), ','))"
-	"  AND p.schemaname = n.nspname AND p.tablename = c.relname))"
-	" ORDER BY 1, 2";
 
 static const char known_sql[] =
 	"SELECT target_schema, target_table FROM cdc_s3.tables"
@@ -143,38 +132,35 @@ add_names(Names *names, const char *schema, const char *table)
 	names->n++;
 }
 
+/* The tables of the source, as the lake will have them. */
 static bool
 take_source(Check *c, Names *names)
 {
-	const char *values[] = { c->cfg->source_publication };
-	PGresult *res;
+	const RunOptions o = { .tables = c->cfg->source_tables,
+						   .exclude = c->cfg->source_exclude,
+						   .publication = c->cfg->source_publication };
+	WantedList wanted = { 0 };
 	Err err;
+	bool ok = !c->conn || wanted_read(c->conn, &o, NULL, NULL, &wanted, &err);
 
-	if (!c->conn)
-		return true;
-	if (!pg_exec_params(c->conn, PG_SOURCE, "read the source's tables",
-						source_sql, 1, values, &res, &err))
-	{
+	if (!ok)
 		check_failed(c, "target tables", "they could not be checked", &err);
-		return false;
-	}
-	for (int i = 0; i < PQntuples(res); i++)
+	for (int i = 0; ok && i < wanted.n; i++)
 	{
-		const char *schema = PQgetvalue(res, i, 0);
-		const char *table = PQgetvalue(res, i, 1);
+		const char *schema = wanted.tables[i].schema;
+		const char *table = wanted.tables[i].table;
 		char *to_schema;
 		char *to_table;
 
-		if (!check_wants(c, schema, table) ||
-			pattern_list_matches(c->cfg->merge_exclude, schema, table))
+		if (pattern_list_matches(c->cfg->merge_exclude, schema, table))
 			continue;
 		map_target(c->cfg->merge_map, schema, table, &to_schema, &to_table);
 		add_names(names, to_schema, to_table);
 		free(to_schema);
 		free(to_table);
 	}
-	PQclear(res);
-	return true;
+	wanted_done(&wanted);
+	return ok;
 }
 
 static bool

@@ -21,6 +21,7 @@
 #include "cmd/cmd.h"
 #include "cmd/probe.h"
 #include "io/source.h"
+#include "pipe/wanted.h"
 #include "store/commitlog.h"
 
 typedef struct Init
@@ -187,7 +188,8 @@ make_new(Init *in, Err *err)
 	bool adopted = in->slot.exists;
 	Lsn at = in->slot.confirmed;
 
-	if (adopted && !check_adoptable(in, err))
+	if (!wanted_publications(in->conn, in->cfg->source_publication, err) ||
+		(adopted && !check_adoptable(in, err)))
 		return false;
 	if (!probe_one_writer(in->store, &options, err))
 		return false;

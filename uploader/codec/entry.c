@@ -280,15 +280,16 @@ encode_head(const Entry *e, Buf *out)
 	add_time(out, "time", e->time, true);
 }
 
+/* Those from the given ones on. */
 static void
-encode_loads(const Entry *e, Buf *out)
+encode_loads(const Entry *e, int load, int schema, Buf *out)
 {
 	buf_str(out, ",\n\"loads\":[");
-	for (int i = 0; i < e->nloads; i++)
+	for (int i = load; i < e->nloads; i++)
 	{
 		const EntryLoad *l = &e->loads[i];
 
-		buf_str(out, i ? ",\n{" : "\n{");
+		buf_str(out, i > load ? ",\n{" : "\n{");
 		add_string(out, "id", l->id);
 		add_table(out, l->schema, l->table);
 		add_lsn(out, "lsn", l->lsn);
@@ -297,17 +298,40 @@ encode_loads(const Entry *e, Buf *out)
 		buf_byte(out, '}');
 	}
 	buf_str(out, "],\n\"schemas\":[");
-	for (int i = 0; i < e->nschemas; i++)
+	for (int i = schema; i < e->nschemas; i++)
 	{
 		const EntrySchema *s = &e->schemas[i];
 
-		buf_str(out, i ? ",\n{" : "\n{");
+		buf_str(out, i > schema ? ",\n{" : "\n{");
 		add_string(out, "hash", s->hash);
 		add_table(out, s->schema, s->table);
 		add_lsn(out, "lsn", s->lsn);
 		buf_byte(out, '}');
 	}
 	buf_byte(out, ']');
+}
+
+/* Another version, so that who knows of objects only does not pass it over. */
+void
+entry_encode_loads_list(const Entry *e, Buf *out)
+{
+	buf_str(out, "{\"version\":2");
+	encode_loads(e, 0, 0, out);
+	buf_str(out, ",\n\"objects\":[]}\n");
+}
+
+static void
+encode_list(const EntryList *l, Buf *out)
+{
+	buf_byte(out, '{');
+	add_string(out, "key", l->key);
+	buf_printf(out, ",\"objects\":%" PRId64, l->objects);
+	if (l->loads > 0 || l->schemas > 0)
+		buf_printf(out, ",\"loads\":%" PRId64 ",\"schemas\":%" PRId64, l->loads,
+				   l->schemas);
+	buf_printf(out, ",\"crc32c\":\"%08x\"", l->crc32c);
+	add_sha256(out, l->sha256);
+	buf_byte(out, '}');
 }
 
 /* The end of a text that began at from. */
@@ -334,24 +358,27 @@ void
 entry_encode(const Entry *e, const EntryKeys *keys, Buf *out)
 {
 	size_t from = out->n;
-	int listed = 0;
+	int64_t listed = 0;
+	int64_t loads = 0;
+	int64_t schemas = 0;
 
+	for (int i = 0; i < e->nlists; i++)
+	{
+		listed += e->lists[i].objects;
+		loads += e->lists[i].loads;
+		schemas += e->lists[i].schemas;
+	}
 	encode_head(e, out);
-	encode_loads(e, out);
+	encode_loads(e, (int) loads, (int) schemas, out);
 	buf_str(out, ",\n\"lists\":[");
 	for (int i = 0; i < e->nlists; i++)
 	{
-		buf_str(out, i ? ",\n{" : "\n{");
-		add_string(out, "key", e->lists[i].key);
-		buf_printf(out, ",\"objects\":%" PRId64 ",\"crc32c\":\"%08x\"",
-				   e->lists[i].objects, e->lists[i].crc32c);
-		add_sha256(out, e->lists[i].sha256);
-		buf_byte(out, '}');
-		listed += (int) e->lists[i].objects;
+		buf_str(out, i ? ",\n" : "\n");
+		encode_list(&e->lists[i], out);
 	}
-	/* What stands in a list comes first in e->objects and not again here. */
+	/* What stands in a list comes first in e and not again here. */
 	buf_str(out, "],\n\"objects\":[");
-	for (int i = listed; i < e->nobjects; i++)
+	for (int i = (int) listed; i < e->nobjects; i++)
 	{
 		buf_str(out, i > listed ? ",\n" : "\n");
 		encode_object(&e->objects[i], out);
@@ -535,13 +562,11 @@ parse_load(json_t *obj, EntryLoad *l, bool *ok)
 }
 
 static void
-parse_members(json_t *doc, Entry *e, bool *ok)
+parse_loads(json_t *doc, Entry *e, bool *ok)
 {
 	size_t i;
 	json_t *m;
 
-	json_array_foreach(get_list(doc, "objects", ok), i, m)
-		parse_object(m, entry_add_object(e), ok);
 	json_array_foreach(get_list(doc, "loads", ok), i, m)
 		parse_load(m, entry_add_load(e), ok);
 	json_array_foreach(get_list(doc, "schemas", ok), i, m)
@@ -553,12 +578,28 @@ parse_members(json_t *doc, Entry *e, bool *ok)
 		get_string(m, "table", &s->table, ok);
 		s->lsn = get_lsn(m, "lsn", ok);
 	}
+}
+
+static void
+parse_members(json_t *doc, Entry *e, bool *ok)
+{
+	size_t i;
+	json_t *m;
+
+	json_array_foreach(get_list(doc, "objects", ok), i, m)
+		parse_object(m, entry_add_object(e), ok);
+	parse_loads(doc, e, ok);
 	json_array_foreach(get_list(doc, "lists", ok), i, m)
 	{
 		EntryList *l = entry_add_list(e);
 
 		get_string(m, "key", &l->key, ok);
 		l->objects = get_int(m, "objects", ok);
+		if (json_object_get(m, "loads"))
+		{
+			l->loads = get_int(m, "loads", ok);
+			l->schemas = get_int(m, "schemas", ok);
+		}
 		l->crc32c = get_crc(m, "crc32c", ok);
 		if (json_object_get(m, "sha256"))
 			get_string(m, "sha256", &l->sha256, ok);
@@ -715,14 +756,17 @@ entry_parse_list(Slice json, Entry *e, Err *err)
 {
 	json_error_t jerr;
 	json_t *doc = json_loadb((const char *) json.p, json.n, 0, &jerr);
-	bool ok = json_integer_value(json_object_get(doc, "version")) == 1;
+	json_int_t version = json_integer_value(json_object_get(doc, "version"));
+	bool ok = version == 1 || version == 2;
 	size_t i;
 	json_t *m;
 
 	json_array_foreach(get_list(doc, "objects", &ok), i, m)
 		parse_object(m, entry_add_object(e), &ok);
+	if (version == 2)
+		parse_loads(doc, e, &ok);
 	json_decref(doc);
 	if (!ok)
-		return err_set(err, ERR_DATA, 0, "the object list is damaged");
+		return err_set(err, ERR_DATA, 0, "the list is damaged");
 	return true;
 }

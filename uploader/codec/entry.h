@@ -86,11 +86,13 @@ typedef struct EntrySchema
 	Lsn lsn;
 } EntrySchema;
 
-/* A part of the object list that did not fit. */
+/* A part of the entry that did not fit: objects, or all loads and schemas. */
 typedef struct EntryList
 {
 	char *key;
 	int64_t objects;
+	int64_t loads;
+	int64_t schemas;
 	uint32_t crc32c;
 	char *sha256; /* as of an object */
 } EntryList;
@@ -155,8 +157,12 @@ bool entry_parse(Slice json, const EntryKeys *keys, Entry **out,
 bool entry_keys_parse(const char *text, EntryKeys *out, Err *err) MUST_CHECK;
 void entry_keys_done(EntryKeys *k);
 
-/* The objects alone, for an EntryList file; parse appends to e->objects. */
+/*
+ * The objects [from, to) for an EntryList file, or loads and schemas; parse
+ * appends to those of e.
+ */
 void entry_encode_list(const Entry *e, int from, int to, Buf *out);
+void entry_encode_loads_list(const Entry *e, Buf *out);
 bool entry_parse_list(Slice json, Entry *e, Err *err) MUST_CHECK;
 
 const char *load_state_name(LoadState s);

@@ -35,21 +35,28 @@ const char pg_begin_target[] =
  * and "Error Handling" that a role may set and that change the meaning of
  * text, of a statement, or of an error; of those that the server knows.
  */
-const char pg_pin_target[] =
-	"SELECT pg_catalog.count(pg_catalog.set_config(p.name, v.s, true))"
-	" FROM (VALUES ('array_nulls', 'on'), ('backslash_quote',"
-	" 'safe_encoding'), ('bytea_output', 'hex'), ('client_encoding', 'UTF8'),"
-	" ('client_min_messages', 'warning'), ('DateStyle', 'ISO, MDY'),"
-	" ('exit_on_error', 'off'), ('extra_float_digits', '3'),"
-	" ('gin_fuzzy_search_limit', '0'), ('IntervalStyle', 'postgres'),"
-	" ('lc_monetary', 'C'), ('lock_timeout', '0'),"
-	" ('quote_all_identifiers', 'off'), ('row_security', 'off'),"
-	" ('standard_conforming_strings', 'on'), ('TimeZone', 'UTC'),"
-	" ('timezone_abbreviations', 'Default'),"
-	" ('transaction_timeout', '0'), ('transform_null_equals', 'off'),"
-	" ('xmlbinary', 'base64'), ('xmloption', 'content')) v (n, s)"
-	" JOIN pg_catalog.pg_settings p ON p.name = v.n"
-	" WHERE p.setting <> v.s";
+#define PIN_SETTINGS(local, more)                                              \
+	"SELECT pg_catalog.count(pg_catalog.set_config(p.name, v.s, " local        \
+	")) FROM (VALUES ('array_nulls', 'on'), ('backslash_quote',"               \
+	" 'safe_encoding'), ('bytea_output', 'hex'), ('client_encoding',"          \
+	" 'UTF8'), ('client_min_messages', 'warning'), ('DateStyle',"              \
+	" 'ISO, MDY'), ('exit_on_error', 'off'), ('extra_float_digits', '3'),"     \
+	" ('gin_fuzzy_search_limit', '0'), ('IntervalStyle', 'postgres'),"         \
+	" ('lc_monetary', 'C'), ('lock_timeout', '0'),"                            \
+	" ('quote_all_identifiers', 'off'), ('row_security', 'off'),"              \
+	" ('standard_conforming_strings', 'on'), ('TimeZone', 'UTC'),"             \
+	" ('timezone_abbreviations', 'Default'),"                                  \
+	" ('transaction_timeout', '0'), ('transform_null_equals', 'off'),"         \
+	" ('xmlbinary', 'base64'), ('xmloption', 'content')" more ") v (n, s)"     \
+	" JOIN pg_catalog.pg_settings p ON p.name = v.n"                           \
+	" WHERE p.setting <> v.s"
+
+const char pg_pin_target[] = PIN_SETTINGS("true", "");
+
+const char pg_pin_source[] =
+	PIN_SETTINGS("false", ", ('search_path', ''), ('statement_timeout', '0'),"
+						  " ('idle_in_transaction_session_timeout', '0'),"
+						  " ('idle_session_timeout', '0')");
 
 /* SQLSTATEs (prefixes) after which the same thing may work later. */
 static const char *const transient_states[] = { "08",    "53",    "57P01",

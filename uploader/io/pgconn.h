@@ -46,6 +46,12 @@ bool pg_connect(const char *conninfo, PgRole role, PGconn **out,
 extern const char pg_begin_target[];
 extern const char pg_pin_target[];
 
+/*
+ * The same for a session at the source, to its end: what conninfo brings as
+ * "options" goes before what pg_connect() asks for.
+ */
+extern const char pg_pin_source[];
+
 /* The failure may pass: the server starts, stops, or has no room. */
 bool pg_state_is_transient(const char *state);
 

@@ -9,13 +9,13 @@
  */
 #include "pipe/describe.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 
 #include "base/clock.h"
 #include "base/mem.h"
 #include "cdc_s3_proto.h"
-#include "codec/pattern.h"
 
 #define SQL_MAX ((size_t) 1 << 20)
 
@@ -55,19 +55,6 @@ load_id_new(char *id)
 					random_u32()); /* fits */
 }
 
-/* Ordinary and partitioned tables that are no partitions themselves. */
-static const char tables_sql[] =
-	"SELECT n.nspname, c.relname FROM pg_catalog.pg_class c "
-	"JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace "
-	"WHERE c.relkind IN ('r', 'p') AND NOT c.relispartition "
-	"AND c.relpersistence = 'p' AND n.nspname !~ '^pg_' "
-	"AND n.nspname NOT IN ('information_schema', 'cdc_s3') "
-	"AND ($1 = '' OR EXISTS (SELECT FROM pg_catalog.pg_publication_tables p "
-	"  WHERE p.pubname = ANY (pg_catalog.string_to_array("
-	"    pg_catalog.replace($1, ' ', ''), ',')) "
-	"  AND p.schemaname = n.nspname AND p.tablename = c.relname)) "
-	"ORDER BY 1, 2";
-
 /* See json_names_valid(). */
 static bool
 names_valid(const char *schema, const char *table, Err *err)
@@ -90,51 +77,41 @@ names_valid(const char *schema, const char *table, Err *err)
 bool
 describe_tables(PGconn *conn, const RunOptions *o, Entry *list, Err *err)
 {
-	const char *values[] = { o->publication ? o->publication : "" };
-	PGresult *res;
+	WantedList wanted;
+	bool ok = wanted_read(conn, o, NULL, NULL, &wanted, err);
 
-	if (!pg_exec_params(conn, PG_SOURCE, "list the tables", tables_sql, 1,
-						values, &res, err))
-		return false;
-	for (int i = 0; i < PQntuples(res); i++)
+	for (int i = 0; ok && i < wanted.n; i++)
 	{
-		const char *schema = PQgetvalue(res, i, 0);
-		const char *table = PQgetvalue(res, i, 1);
+		const WantedTable *t = &wanted.tables[i];
 		char id[LOAD_ID_LEN + 1];
 		EntryLoad *l;
 
-		if (o->tables && o->tables[0] &&
-			!pattern_list_matches(o->tables, schema, table))
-			continue;
-		if (pattern_list_matches(o->exclude, schema, table))
-			continue;
-		if (!names_valid(schema, table, err))
-		{
-			PQclear(res);
-			return false;
-		}
+		ok = names_valid(t->schema, t->table, err);
+		if (!ok)
+			break;
 		load_id_new(id);
 		l = entry_add_load(list);
 		entry_set(&l->id, id);
-		entry_set(&l->schema, schema);
-		entry_set(&l->table, table);
+		entry_set(&l->schema, t->schema);
+		entry_set(&l->table, t->table);
 		l->state = LOAD_OPEN;
 	}
-	PQclear(res);
-	return true;
+	wanted_done(&wanted);
+	return ok;
 }
 
 /*
- * One row a column.  "base" follows domains down to what is stored.  The key
+ * $1: OID of the table; $2: numbers of its columns, empty for all.  One row a
+ * column.  "base" follows domains down to what is stored.  The key
  * is the replica identity's, or the primary key where the identity is full.
  */
 static const char columns_sql[] =
 	"WITH RECURSIVE rel AS (SELECT c.oid, c.relreplident "
-	"  FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n "
-	"  ON n.oid = c.relnamespace WHERE n.nspname = $1 AND c.relname = $2), "
+	"  FROM pg_catalog.pg_class c WHERE c.oid = $1::pg_catalog.oid), "
 	"att AS (SELECT a.* FROM pg_catalog.pg_attribute a JOIN rel "
 	"  ON a.attrelid = rel.oid WHERE a.attnum > 0 AND NOT a.attisdropped "
-	"  AND a.attgenerated <> 'v'), "
+	"  AND a.attgenerated <> 'v' AND ($2 = '' OR a.attnum = ANY "
+	"    (pg_catalog.string_to_array($2, ',')::pg_catalog.int2[]))), "
 	"base AS (SELECT attnum, atttypid AS typ, atttypmod AS typmod FROM att "
 	"  UNION ALL SELECT b.attnum, t.typbasetype, t.typtypmod FROM base b "
 	"  JOIN pg_catalog.pg_type t ON t.oid = b.typ WHERE t.typtype = 'd'), "
@@ -190,27 +167,22 @@ fill_column(const PGresult *res, int i, SchemaColumn *c)
 
 /* A table without columns gives no row above. */
 static bool
-describe_empty(PGconn *conn, const char *schema, const char *table,
+describe_empty(PGconn *conn, const WantedTable *t, const char *oid,
 			   Schema **out, Err *err)
 {
-	const char *values[] = { schema, table };
 	PGresult *res;
 
 	if (!pg_exec_params(conn, PG_SOURCE, "describe a table",
-						"SELECT c.oid, c.relreplident "
-						"FROM pg_catalog.pg_class c "
-						"JOIN pg_catalog.pg_namespace n "
-						"ON n.oid = c.relnamespace "
-						"WHERE n.nspname = $1 AND c.relname = $2",
-						2, values, &res, err))
+						"SELECT relreplident FROM pg_catalog.pg_class "
+						"WHERE oid = $1::pg_catalog.oid",
+						1, &oid, &res, err))
 		return false;
 	*out = NULL;
 	if (PQntuples(res) == 1)
 	{
-		*out = schema_new(schema, table, 0);
-		(*out)->relation_id =
-			(uint32_t) strtoul(PQgetvalue(res, 0, 0), NULL, 10);
-		(*out)->identity = PQgetvalue(res, 0, 1)[0];
+		*out = schema_new(t->schema, t->table, 0);
+		(*out)->relation_id = t->oid;
+		(*out)->identity = PQgetvalue(res, 0, 0)[0];
 		schema_finish(*out);
 	}
 	PQclear(res);
@@ -218,23 +190,24 @@ describe_empty(PGconn *conn, const char *schema, const char *table,
 }
 
 bool
-describe_table(PGconn *conn, const char *schema, const char *table,
-			   Schema **out, Err *err)
+describe_table(PGconn *conn, const WantedTable *t, Schema **out, Err *err)
 {
-	const char *values[] = { schema, table };
+	char oid[16];
+	const char *values[] = { oid, t->columns ? t->columns : "" };
 	PGresult *res;
 	Schema *s;
 
+	(void) snprintf(oid, sizeof(oid), "%" PRIu32, t->oid); /* fits */
 	if (!pg_exec_params(conn, PG_SOURCE, "describe a table", columns_sql, 2,
 						values, &res, err))
 		return false;
 	if (PQntuples(res) == 0)
 	{
 		PQclear(res);
-		return describe_empty(conn, schema, table, out, err);
+		return describe_empty(conn, t, oid, out, err);
 	}
-	s = schema_new(schema, table, PQntuples(res));
-	s->relation_id = (uint32_t) strtoul(PQgetvalue(res, 0, 0), NULL, 10);
+	s = schema_new(t->schema, t->table, PQntuples(res));
+	s->relation_id = t->oid;
 	s->identity = PQgetvalue(res, 0, 1)[0];
 	for (int i = 0; i < s->ncols; i++)
 		fill_column(res, i, &s->cols[i]);
@@ -245,15 +218,31 @@ describe_table(PGconn *conn, const char *schema, const char *table,
 		return err_set(err, ERR_USAGE, 0,
 					   "a column of table \"%s.%s\" has a name that is not "
 					   "UTF-8; rename it or exclude the table",
-					   schema, table);
+					   t->schema, t->table);
 	}
 	schema_finish(s);
 	*out = s;
 	return true;
 }
 
+/* Rows of the table itself, or of those of its partitions that count. */
+static void
+add_from(const WantedTable *t, Buf *sql)
+{
+	buf_str(sql, t->partitioned ? " FROM " : " FROM ONLY ");
+	pg_add_ident(sql, t->schema);
+	buf_byte(sql, '.');
+	pg_add_ident(sql, t->table);
+	if (t->whole)
+		return;
+	buf_str(sql, " WHERE tableoid OPERATOR(pg_catalog.=) ANY ('{");
+	for (int i = 0; i < t->nleaves; i++)
+		buf_printf(sql, "%s%" PRIu32, i ? "," : "", t->leaves[i].oid);
+	buf_str(sql, "}'::pg_catalog.oid[])");
+}
+
 void
-describe_copy(const Schema *s, Buf *sql)
+describe_copy(const Schema *s, const WantedTable *t, Buf *sql)
 {
 	buf_str(sql, "COPY (SELECT ");
 	for (int i = 0; i < s->ncols; i++)
@@ -276,9 +265,6 @@ describe_copy(const Schema *s, Buf *sql)
 		pg_add_ident(sql, c->name);
 		buf_str(sql, ") END");
 	}
-	buf_str(sql, " FROM ");
-	pg_add_ident(sql, s->schema);
-	buf_byte(sql, '.');
-	pg_add_ident(sql, s->table);
+	add_from(t, sql);
 	buf_str(sql, ") TO STDOUT (FORMAT binary)");
 }

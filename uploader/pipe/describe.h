@@ -11,17 +11,18 @@
 
 #include "io/pgconn.h"
 #include "pipe/pipe.h"
+#include "pipe/wanted.h"
 
 /* The tables to be loaded, added to list->loads with state open. */
 bool describe_tables(PGconn *conn, const RunOptions *o, Entry *list,
 					 Err *err) MUST_CHECK;
 
 /*
- * The schema of one table; *out = NULL where there is no such table (any
- * more).  The caller frees it.
+ * The schema of one table, with the columns that are wanted; *out = NULL where
+ * there is no such table (any more).  The caller frees it.
  */
-bool describe_table(PGconn *conn, const char *schema, const char *table,
-					Schema **out, Err *err) MUST_CHECK;
+bool describe_table(PGconn *conn, const WantedTable *t, Schema **out,
+					Err *err) MUST_CHECK;
 
 /* A load id: 16 hex digits, random.  Size LOAD_ID_LEN + 1. */
 void load_id_new(char *id);
@@ -30,6 +31,6 @@ void load_id_new(char *id);
  * COPY (…) TO STDOUT (FORMAT binary) of the table: each value in the binary
  * form of its kind, and those of kind text as the output function prints.
  */
-void describe_copy(const Schema *s, Buf *sql);
+void describe_copy(const Schema *s, const WantedTable *t, Buf *sql);
 
 #endif

@@ -9,6 +9,14 @@
  *		durable the encoder is told, and lists them in an entry that ends at S
  *		or behind it
  *
+ * (1) A snapshot does not hold for what rewrites a table, and COPY reads it by
+ *	   the columns that it has now.  So once COPY has its locks, the table as
+ *	   the snapshot has it is compared with the one that is there; where they
+ *	   differ, nothing of that COPY counts, and the table is loaded under a new
+ *	   S, with those that differed like it.
+ * (2) Each table is a transaction of its own, which takes the snapshot over
+ *	   from "anchor": no lock outlives the COPY that needed it.
+ *
  * A session that ends in between gives the loads up that are not listed: the
  * next one announces them anew.  Layer: pipe.
  *-------------------------------------------------------------------------
@@ -32,16 +40,23 @@
 #define SQL_MAX ((size_t) 1 << 20)
 #define STOP_POLL_MS 200
 #define PROGRESS_MS 10000
+#define AGAIN_MS 1000 /* before the second S; doubled each time */
+#define AGAIN_MAX_MS 60000
+#define SNAPSHOT_MAX 64
 
 typedef struct Loader
 {
 	Pipe *p;
-	PGconn *slot; /* holds the temporary slot until its snapshot is taken */
-	PGconn *data;
-	Lsn lsn;      /* S */
-	int64_t time; /* of the snapshot, microseconds since 2000 */
-	int64_t rows; /* of all tables: they share S, so they share the numbers */
-	int done;     /* tables */
+	PGconn *slot;   /* holds the temporary slot until its snapshot is taken */
+	PGconn *anchor; /* holds the snapshot, and no locks */
+	PGconn *data;   /* reads under it */
+	PGconn *now;    /* sees what is there */
+	char snapshot[SNAPSHOT_MAX];
+	char state[6]; /* SQLSTATE of the last statement that failed, or "" */
+	Lsn lsn;       /* S */
+	int64_t time;  /* of the snapshot, microseconds since 2000 */
+	int64_t rows;  /* of all tables: they share S, so they share the numbers */
+	int done;      /* tables */
 	int total;
 	Err err;
 } Loader;
@@ -164,7 +179,9 @@ query(Loader *l, PGconn *conn, PgRole role, const char *doing, const char *sql)
 {
 	PGresult *res = NULL;
 	ExecStatusType status;
+	const char *state;
 
+	l->state[0] = '\0';
 	if (!PQsendQuery(conn, sql))
 	{
 		pg_error(conn, NULL, role, doing, &l->err);
@@ -194,9 +211,21 @@ query(Loader *l, PGconn *conn, PgRole role, const char *doing, const char *sql)
 	}
 	if (status == PGRES_TUPLES_OK || status == PGRES_COMMAND_OK)
 		return res;
+	state = PQresultErrorField(res, PG_DIAG_SQLSTATE);
+	(void) snprintf(l->state, sizeof(l->state), "%s", state ? state : "");
 	pg_error(conn, res, role, doing, &l->err);
 	PQclear(res);
 	return NULL;
+}
+
+/* The same where only success counts. */
+static bool
+run(Loader *l, PGconn *conn, const char *doing, const char *sql)
+{
+	PGresult *res = query(l, conn, PG_SOURCE, doing, sql);
+
+	PQclear(res);
+	return res != NULL;
 }
 
 /*
@@ -233,33 +262,91 @@ take_snapshot(Loader *l, char *name, size_t size)
 	return true;
 }
 
+static void
+close_connection(PGconn **conn)
+{
+	PQfinish(*conn);
+	*conn = NULL;
+}
+
+/* The anchor takes the slot's snapshot over, and gives it to others. */
 static bool
 open_snapshot(Loader *l)
 {
-	char name[64];
+	char name[SNAPSHOT_MAX];
 	Buf sql;
 	PGresult *res;
 
 	if (!take_snapshot(l, name, sizeof(name)) ||
-		!pg_connect(l->p->options->conninfo, PG_SOURCE, &l->data, &l->err))
+		!pg_connect(l->p->options->conninfo, PG_SOURCE, &l->anchor, &l->err) ||
+		!run(l, l->anchor, "set up the load", pg_pin_source))
 		return false;
 	buf_init(&sql, SQL_MAX);
-	buf_str(&sql, "SET lc_monetary = 'C'; BEGIN ISOLATION LEVEL REPEATABLE "
-				  "READ READ ONLY; SET TRANSACTION SNAPSHOT ");
+	buf_str(&sql, "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; "
+				  "SET TRANSACTION SNAPSHOT ");
 	pg_add_literal(&sql, name);
 	buf_str(&sql, "; SELECT (extract(epoch FROM pg_catalog.now()) * 1000000)"
-				  "::pg_catalog.int8");
-	res = query(l, l->data, PG_SOURCE, "open the load's snapshot",
+				  "::pg_catalog.int8, pg_catalog.pg_export_snapshot()");
+	res = query(l, l->anchor, PG_SOURCE, "open the load's snapshot",
 				buf_cstr(&sql));
 	buf_done(&sql);
 	/* The snapshot is ours now; the temporary slot goes with its connection. */
-	PQfinish(l->slot);
-	l->slot = NULL;
+	close_connection(&l->slot);
 	if (!res)
 		return false;
 	l->time = strtoll(PQgetvalue(res, 0, 0), NULL, 10) - PG_EPOCH_UNIX_US;
+	(void) snprintf(l->snapshot, sizeof(l->snapshot), "%s",
+					PQgetvalue(res, 0, 1));
 	PQclear(res);
 	return true;
+}
+
+/* The connections that read: one under the snapshot, one without. */
+static bool
+open_readers(Loader *l)
+{
+	PGconn **conns[] = { &l->data, &l->now };
+
+	for (int i = 0; i < 2; i++)
+	{
+		if (*conns[i])
+			continue;
+		if (!pg_connect(l->p->options->conninfo, PG_SOURCE, conns[i],
+						&l->err) ||
+			!run(l, *conns[i], "set up the load", pg_pin_source))
+			return false;
+	}
+	return true;
+}
+
+/* The next table's transaction. */
+static bool
+begin_table(Loader *l)
+{
+	Buf sql;
+	bool ok;
+
+	if (!open_readers(l))
+		return false;
+	if (!PQconsumeInput(l->anchor))
+		return pg_error(l->anchor, NULL, PG_SOURCE, "hold the load's snapshot",
+						&l->err);
+	buf_init(&sql, SQL_MAX);
+	buf_str(&sql, "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; "
+				  "SET TRANSACTION SNAPSHOT ");
+	pg_add_literal(&sql, l->snapshot);
+	ok = run(l, l->data, "take the load's snapshot over", buf_cstr(&sql));
+	buf_done(&sql);
+	return ok;
+}
+
+static void
+close_connections(Loader *l)
+{
+	close_connection(&l->slot);
+	close_connection(&l->anchor);
+	close_connection(&l->data);
+	close_connection(&l->now);
 }
 
 /*
@@ -395,6 +482,11 @@ copy_rows(Loader *l, TableLoad *t)
 		if (!ok)
 			return false;
 		progress(l, t);
+		if (stopped(l))
+		{
+			cancel(l->data);
+			return err_set(&l->err, ERR_STOP, 0, "stopped");
+		}
 	}
 }
 
@@ -427,27 +519,99 @@ wait_durable(Loader *l, LoadTable *load)
 	return done || err_set(&l->err, ERR_STOP, 0, "stopped");
 }
 
+/* What a connection sees of a table. */
+typedef struct Seen
+{
+	WantedList wanted; /* it, or nothing */
+	Schema *schema;    /* NULL: it is not there, or not wanted */
+} Seen;
+
+static bool
+look(Loader *l, PGconn *conn, const LoadTable *load, Seen *out)
+{
+	*out = (Seen){ 0 };
+	return wanted_read(conn, l->p->options, load->schema, load->name,
+					   &out->wanted, &l->err) &&
+		   (out->wanted.n == 0 || describe_table(conn, &out->wanted.tables[0],
+												 &out->schema, &l->err));
+}
+
+static void
+seen_done(Seen *s)
+{
+	wanted_done(&s->wanted);
+	schema_free(s->schema);
+}
+
+/* *same: the table is there as the snapshot has it. */
+static bool
+compare_with_now(Loader *l, const LoadTable *load, const Seen *then, bool *same)
+{
+	Seen now;
+	bool ok = look(l, l->now, load, &now);
+
+	*same = ok && now.schema &&
+			wanted_equal(&then->wanted.tables[0], &now.wanted.tables[0]) &&
+			strcmp(then->schema->hash, now.schema->hash) == 0;
+	seen_done(&now);
+	return ok;
+}
+
+/*
+ * Begins the COPY: from then on its locks keep the table as it is.  *same
+ * false: it has changed since S, and the connection is given up.
+ */
+static bool
+begin_copy(Loader *l, const LoadTable *load, const Seen *seen, bool *same)
+{
+	Buf sql;
+	PGresult *res;
+	Err why;
+	bool ok;
+
+	buf_init(&sql, SQL_MAX);
+	describe_copy(seen->schema, &seen->wanted.tables[0], &sql);
+	res = query(l, l->data, PG_SOURCE, "copy a table", buf_cstr(&sql));
+	buf_done(&sql);
+	PQclear(res);
+	why = l->err;
+	if (!res && (l->state[0] == '\0' || why.kind == ERR_STOP))
+		return false;
+	ok = compare_with_now(l, load, seen, same);
+	if (ok && !*same)
+	{
+		cancel(l->data);
+		close_connection(&l->data);
+		return true;
+	}
+	if (!ok || res)
+		return ok;
+	l->err = why;
+	return strcmp(l->state, "42501") != 0
+			   ? false
+			   : err_hint(&l->err,
+						  "grant SELECT on it to the role; where row security "
+						  "hides rows from the role, ALTER ROLE ... "
+						  "BYPASSRLS; or leave the table out with "
+						  "source.exclude");
+}
+
+/* The COPY that has begun, to its end. */
 static bool
 copy_table(Loader *l, TableLoad *t, const Schema *schema)
 {
 	uint8_t *kinds = xmalloc((size_t) schema->ncols);
-	Buf sql;
-	PGresult *res;
 	bool ok;
 
 	for (int i = 0; i < schema->ncols; i++)
 		kinds[i] = schema->cols[i].kind;
-	buf_init(&sql, SQL_MAX);
-	describe_copy(schema, &sql);
 	copy_reader_init(&t->reader, kinds, schema->ncols);
-	res = query(l, l->data, PG_SOURCE, "copy a table", buf_cstr(&sql));
-	ok = res && copy_rows(l, t) && end_copy(l);
-	PQclear(res);
+	ok = copy_rows(l, t) && end_copy(l) &&
+		 run(l, l->data, "end a table's load", "COMMIT");
 	if (ok)
 		ship_batch(l, t, true);
 	batch_free(l->p, t->batch);
 	copy_reader_done(&t->reader);
-	buf_done(&sql);
 	free(kinds);
 	return ok && wait_durable(l, t->load);
 }
@@ -466,35 +630,89 @@ tell_encoder(Loader *l, LoadTable *load)
 }
 
 static bool
-load_table(Loader *l, LoadTable *load)
+load_rows(Loader *l, LoadTable *load, Schema *schema)
 {
 	TableLoad t = { .load = load };
-	Schema *schema = NULL;
 	int64_t us = l->time + PG_EPOCH_UNIX_US;
+
+	load->table = table_new(l->p, schema);
+	t.hour = us / US_PER_HOUR;
+	if (t.hour < atomic_load(&l->p->closed_until) / US_PER_HOUR)
+		t.hour = atomic_load(&l->p->closed_until) / US_PER_HOUR;
+	json_txn_set(&t.head, l->lsn, 0, l->time);
+	t.next_progress_ms = clock_mono_ms() + PROGRESS_MS;
+	return copy_table(l, &t, schema);
+}
+
+/* *left: it has to be loaded under another snapshot. */
+static bool
+load_table(Loader *l, LoadTable *load, bool *left)
+{
+	Seen seen = { 0 };
+	bool same = true;
 	bool ok;
 
+	if (stopped(l))
+		return err_set(&l->err, ERR_STOP, 0, "stopped");
 	load->lsn = l->lsn;
-	if (!describe_table(l->data, load->schema, load->name, &schema, &l->err))
-		return false;
-	if (!schema)
-		load->gone = true; /* dropped since it was announced */
-	ok = load->gone;
-	if (!load->gone)
-	{
-		load->table = table_new(l->p, schema);
-		t.hour = us / US_PER_HOUR;
-		if (t.hour < atomic_load(&l->p->closed_until) / US_PER_HOUR)
-			t.hour = atomic_load(&l->p->closed_until) / US_PER_HOUR;
-		json_txn_set(&t.head, l->lsn, 0, l->time);
-		t.next_progress_ms = clock_mono_ms() + PROGRESS_MS;
-		ok = copy_table(l, &t, schema);
-	}
-	schema_free(schema);
+	ok = begin_table(l) && look(l, l->data, load, &seen);
+	load->gone = ok && !seen.schema; /* dropped since it was announced */
+	if (load->gone)
+		ok = run(l, l->data, "end a table's load", "COMMIT");
+	else if (ok)
+		ok = begin_copy(l, load, &seen, &same) &&
+			 (!same || load_rows(l, load, seen.schema));
+	seen_done(&seen);
 	if (!ok)
 		return err_prefix(&l->err, "load of \"%s\".\"%s\"", load->schema,
 						  load->name);
-	l->done++;
-	tell_encoder(l, load);
+	*left = !same;
+	if (same)
+	{
+		l->done++;
+		load->over = true;
+		tell_encoder(l, load);
+		return true;
+	}
+	log_warn("a table was changed before its load came to it; it is loaded "
+			 "under a new snapshot",
+			 "schema", load->schema, "table", load->name, "lsn",
+			 log_lsn(l->lsn), NULL);
+	return true;
+}
+
+/* All that are not loaded, under one snapshot; *left: some were not. */
+static bool
+load_pass(Loader *l, bool *left)
+{
+	bool ok = open_snapshot(l);
+
+	*left = false;
+	for (int i = 0; ok && i < l->total; i++)
+	{
+		bool again = false;
+
+		if (l->p->load_tables[i].over)
+			continue;
+		ok = load_table(l, &l->p->load_tables[i], &again);
+		*left |= again;
+	}
+	close_connections(l);
+	return ok;
+}
+
+static bool
+pause_before(Loader *l, int pass)
+{
+	int64_t ms = pass > 6 ? AGAIN_MAX_MS : AGAIN_MS << (pass - 1);
+	int64_t until = clock_mono_ms() + (ms < AGAIN_MAX_MS ? ms : AGAIN_MAX_MS);
+
+	while (clock_mono_ms() < until)
+	{
+		if (stopped(l))
+			return err_set(&l->err, ERR_STOP, 0, "stopped");
+		clock_sleep_ms(STOP_POLL_MS);
+	}
 	return true;
 }
 
@@ -503,12 +721,11 @@ load_main(void *arg)
 {
 	Pipe *p = arg;
 	Loader l = { .p = p, .total = p->nload_tables };
-	bool ok = open_snapshot(&l);
+	bool left = true;
+	bool ok = true;
 
-	for (int i = 0; ok && i < p->nload_tables; i++)
-		ok = load_table(&l, &p->load_tables[i]);
-	PQfinish(l.slot);
-	PQfinish(l.data);
+	for (int pass = 0; ok && left; pass++)
+		ok = (pass == 0 || pause_before(&l, pass)) && load_pass(&l, &left);
 	if (!ok && l.err.kind != ERR_STOP)
 		pipe_fail(p, &l.err);
 	return NULL;

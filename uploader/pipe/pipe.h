@@ -119,6 +119,7 @@ struct LoadTable
 	int outstanding; /* objects on their way; guarded by Pipe.lock */
 	Table *table;
 	bool gone; /* the table does not exist any more */
+	bool over; /* the loader's: it has told the encoder */
 };
 
 typedef struct Pipe

@@ -64,7 +64,7 @@ check_bytes(const Store *store, const char *key, const Buf *b, int64_t bytes,
 static bool
 read_list(Store *store, const EntryList *l, Entry *e, Err *err)
 {
-	int64_t before = e->nobjects;
+	const Entry before = *e; /* its counts */
 	Buf b;
 	bool ok;
 
@@ -73,17 +73,22 @@ read_list(Store *store, const EntryList *l, Entry *e, Err *err)
 		 check_bytes(store, l->key, &b, -1, l->crc32c, l->sha256, err) &&
 		 entry_parse_list(buf_slice(&b), e, err);
 	buf_done(&b);
-	if (ok && e->nobjects - before != l->objects)
+	if (ok && (e->nobjects - before.nobjects != l->objects ||
+			   e->nloads - before.nloads != l->loads ||
+			   e->nschemas - before.nschemas != l->schemas))
 		ok = err_set(err, ERR_DATA, 0,
-					 "object list \"%s\" has %" PRId64
-					 " objects, the entry says %" PRId64,
-					 l->key, e->nobjects - before, l->objects);
+					 "list \"%s\" does not have as many objects, loads and "
+					 "schemas as the entry says",
+					 l->key);
 	if (!ok && err->kind == ERR_NOT_FOUND)
 		err->kind = ERR_DATA; /* the log names it: it must be there */
 	return ok;
 }
 
-/* Objects in lists come first, as entry_encode() wants it. */
+/*
+ * What is in lists comes first, as entry_encode() wants it; of loads and
+ * schemas either all are there or none.
+ */
 static bool
 read_lists(Store *store, Entry *e, Err *err)
 {
@@ -334,32 +339,61 @@ put_once(Store *store, const char *key, Slice body, Err *err)
 	return settle(store, key, body, err);
 }
 
-/* Moves objects [from, to) of e into a list file. */
-static bool
-write_list(Store *store, Entry *e, int from, int to, Err *err)
+static EntryList *
+new_list(Entry *e)
 {
 	EntryList *l = entry_add_list(e);
-	Buf b;
-	bool ok;
 
 	free(l->key);
 	l->key = xasprintf("_cdc/list/%020" PRId64 "-%d-%s.json", e->seq,
 					   e->nlists - 1, e->writer);
-	l->objects = to - from;
-	buf_init(&b, ENTRY_LIST_MAX_BYTES);
-	entry_encode_list(e, from, to, &b);
-	l->crc32c = crc32c(0, b.p, b.n);
+	return l;
+}
+
+static bool
+put_list(Store *store, EntryList *l, const Buf *b, Err *err)
+{
+	if (b->overflow)
+		return err_set(err, ERR_LIMIT, 0, "list \"%s\" is too long", l->key);
+	l->crc32c = crc32c(0, b->p, b->n);
 	if (store_has_key(store))
 	{
 		free(l->sha256);
 		l->sha256 = xmalloc(SHA256_HEX_SIZE);
-		sha256_hex(b.p, b.n, l->sha256);
+		sha256_hex(b->p, b->n, l->sha256);
 	}
-	if (b.overflow)
-		ok = err_set(err, ERR_LIMIT, 0, "object list \"%s\" is too long",
-					 l->key);
-	else
-		ok = put_once(store, l->key, buf_slice(&b), err);
+	return put_once(store, l->key, buf_slice(b), err);
+}
+
+/* Moves objects [from, to) of e into a list file. */
+static bool
+write_list(Store *store, Entry *e, int from, int to, Err *err)
+{
+	EntryList *l = new_list(e);
+	Buf b;
+	bool ok;
+
+	l->objects = to - from;
+	buf_init(&b, ENTRY_LIST_MAX_BYTES);
+	entry_encode_list(e, from, to, &b);
+	ok = put_list(store, l, &b, err);
+	buf_done(&b);
+	return ok;
+}
+
+/* Moves all loads and schemas of e into a list file. */
+static bool
+write_loads_list(Store *store, Entry *e, Err *err)
+{
+	EntryList *l = new_list(e);
+	Buf b;
+	bool ok;
+
+	l->loads = e->nloads;
+	l->schemas = e->nschemas;
+	buf_init(&b, ENTRY_LIST_MAX_BYTES);
+	entry_encode_loads_list(e, &b);
+	ok = put_list(store, l, &b, err);
 	buf_done(&b);
 	return ok;
 }
@@ -398,6 +432,12 @@ commitlog_write(Store *store, Entry *e, Err *err)
 
 		ok = write_list(store, e, listed, to, err);
 		listed = to;
+		buf_reset(&b);
+		entry_encode(e, store->keys, &b);
+	}
+	if (ok && b.overflow && e->nloads + e->nschemas > 0)
+	{
+		ok = write_loads_list(store, e, err);
 		buf_reset(&b);
 		entry_encode(e, store->keys, &b);
 	}

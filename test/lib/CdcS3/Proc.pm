@@ -206,7 +206,8 @@ sub stop
 
 # What it wrote so far.
 sub output { return slurp($_[0]{out_path}) }
-sub errors { return slurp($_[0]{err_path}) }
+# "" until it has begun.
+sub errors { return -e $_[0]{err_path} ? slurp($_[0]{err_path}) : q{} }
 
 # Runs a command to its end.  Returns { code, out, err, seconds }.
 #	capture([cmd], in => text, timeout => seconds, env => {...}, server => 1)
