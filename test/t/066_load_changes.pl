@@ -20,7 +20,8 @@ my $n = 0;
 sub drop_slot { return $source->psql('postgres', q{select pg_drop_replication_slot('cdc_s3')}) }
 
 # The load's snapshot is taken, and it waits for the store, which does not take
-# the first table's object; "change" happens; then the store takes it.
+# the first tables' objects (more than may be on their way); "change" happens; then
+# the store takes them.
 sub changed_meanwhile
 {
 	my ($name, %o) = @_;
@@ -28,22 +29,29 @@ sub changed_meanwhile
 	my $db = 'd' . ++$n;
 	$_->psql('postgres', "create database $db") for $source, $target;
 	$source->psql($db, <<"SQL");
-create table a_first (id int primary key);
-insert into a_first values (1);
+do \$\$ begin
+	for i in 1..20 loop
+		execute format('create table a_first_%s (id int primary key); insert into a_first_%1\$s values (1)', i);
+	end loop;
+end \$\$;
 $o{before}
 SQL
 	$fake->clear(objects => 1);
 	my $cdc = sidecar($source, $db, $fake->store, target => $target,
 		flags => ['--flush.interval=1s']);
 	$cdc->ok('init');
-	$fake->fault(match => qr{^PUT .*/a_first/.*/load-}, status => 503, times => 0);
+	$fake->fault(match => qr{^PUT .*/a_first_\d+/.*/load-}, status => 503, times => 0);
 	my $run = $cdc->start;
-	ok(poll(sub { grep { m{^PUT .*/a_first/.*/load-} } $fake->requests }, 60),
-		"$name: the first table waits for its store")
+	my $waiting = sub {
+		my %tables = map { m{^PUT .*/(a_first_\d+)/.*/load-} ? ($1 => 1) : () } $fake->requests;
+		return keys %tables;
+	};
+	ok(poll(sub { $waiting->() == 17 }, 60), "$name: the first tables wait for their store")
 	  or diag $run->errors;
 	is( $source->psql($db, q{select count(*) from pg_locks l join pg_class c on c.oid = l.relation
 			join pg_namespace n on n.oid = relnamespace and nspname = 'public'}),
 		0, "$name: the load holds no lock meanwhile");
+	is(scalar $waiting->(), 17, "$name: no more than these are on their way");
 	$source->psql($db, "set lock_timeout = '30s'; $o{change}");
 	$fake->clear;
 	ok(poll(sub { $run->errors =~ /tables_done=(\d+) tables=\1\n/ }, 120), "$name: loaded")
@@ -54,7 +62,7 @@ SQL
 	my @again = $run->errors =~ /changed before its load came to it.* schema=public table=(\w+)/g;
 	is("@again", $o{again} // 'b', "$name: what was loaded under a new snapshot");
 	$cdc->ok('merge', '--merge.until=now');
-	tables_equal($source, $db, $target, $db, 'a_first', @{ $o{equal} });
+	tables_equal($source, $db, $target, $db, 'a_first_1', @{ $o{equal} });
 	if ($o{gone})
 	{
 		is($target->psql($db, "select to_regclass('$_') is null"), 't', "$name: no $_")

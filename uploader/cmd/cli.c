@@ -39,6 +39,13 @@ static const Command commands[] = {
 	  "test every prerequisite and name each mend",
 	  "  --json           one JSON object a finding\n"
 	  "  --no-race        leave out the race of conditional PUTs\n" },
+	{ "snapshot", cmd_snapshot,
+	  "snapshot TABLE... [--wait] | --list | --cancel ID",
+	  "ask run to load tables anew while it streams",
+	  "  TABLE            schema.table, or a pattern such as 'public.*'\n"
+	  "  --wait           return when they are loaded\n"
+	  "  --list           show the requests that wait\n"
+	  "  --cancel ID      take one back that run has not begun\n" },
 	{ "ls", cmd_ls,
 	  "ls [objects] [--table S.T] [--from LSN] [--to LSN] [--json]",
 	  "list entries of the commit log, or their objects",

@@ -23,6 +23,8 @@ bool cmd_init(const Config *cfg, int argc, char **argv, Err *err) MUST_CHECK;
 bool cmd_run(const Config *cfg, int argc, char **argv, Err *err) MUST_CHECK;
 bool cmd_merge(const Config *cfg, int argc, char **argv, Err *err) MUST_CHECK;
 bool cmd_check(const Config *cfg, int argc, char **argv, Err *err) MUST_CHECK;
+bool cmd_snapshot(const Config *cfg, int argc, char **argv,
+				  Err *err) MUST_CHECK;
 bool cmd_ls(const Config *cfg, int argc, char **argv, Err *err) MUST_CHECK;
 bool cmd_replay(const Config *cfg, int argc, char **argv, Err *err) MUST_CHECK;
 

@@ -82,6 +82,7 @@ typedef struct Encoder
 	Lsn close_lsn;
 	LoadTable **loads; /* done, not yet in an entry */
 	int nloads;
+	int64_t loads_since_ms; /* the first of them was done */
 	bool stopping;
 	bool abandoned;
 	int64_t stop_ms;
@@ -162,17 +163,30 @@ checkpoint(Encoder *e)
 		e->cp_since_ms = clock_mono_ms();
 }
 
+/*
+ * Loads that are done wait for others, so that very many tables do not make as
+ * many entries; the last ones do not.
+ */
+static bool
+wants_loads_entry(const Encoder *e, int64_t now_ms)
+{
+	bool any = false;
+
+	for (int i = 0; i < e->nloads; i++)
+		any |= e->loads[i]->lsn <= e->position;
+	return any && (e->nloads == atomic_load(&e->p->loads_active) ||
+				   now_ms - e->loads_since_ms >=
+					   atomic_load(&e->p->options->control->flush_interval_ms));
+}
+
 /* Is there something that wants an entry without having rows? */
 static bool
 wants_empty_entry(Encoder *e, int64_t now_ms)
 {
 	if (e->close_hour && !e->in_txn && e->position >= e->close_lsn)
 		return true;
-	for (int i = 0; i < e->nloads; i++)
-	{
-		if (e->loads[i]->lsn <= e->position)
-			return true;
-	}
+	if (wants_loads_entry(e, now_ms))
+		return true;
 	if (e->position <= e->closed_end)
 		return false;
 	if (e->reply && now_ms - e->reply_ms >= REPLY_EVERY_MS)
@@ -635,6 +649,8 @@ on_keepalive(Encoder *e, const Event *ev)
 static void
 on_load_done(Encoder *e, LoadTable *load)
 {
+	if (e->nloads == 0)
+		e->loads_since_ms = clock_mono_ms();
 	e->loads =
 		xrealloc(e->loads, ((size_t) e->nloads + 1) * sizeof(LoadTable *));
 	e->loads[e->nloads++] = load;

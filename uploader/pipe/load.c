@@ -43,6 +43,7 @@
 #define AGAIN_MS 1000 /* before the second S; doubled each time */
 #define AGAIN_MAX_MS 60000
 #define SNAPSHOT_MAX 64
+#define ON_THEIR_WAY 16 /* tables that are copied and not durable */
 
 typedef struct Loader
 {
@@ -57,6 +58,8 @@ typedef struct Loader
 	int64_t time;  /* of the snapshot, microseconds since 2000 */
 	int64_t rows;  /* of all tables: they share S, so they share the numbers */
 	int done;      /* tables */
+	int nwaiting;
+	LoadTable *waiting[ON_THEIR_WAY + 1]; /* for the store */
 	int total;
 	Err err;
 } Loader;
@@ -505,20 +508,6 @@ end_copy(Loader *l)
 	return ok;
 }
 
-/* All objects of the load are durable; false when stopped before. */
-static bool
-wait_durable(Loader *l, LoadTable *load)
-{
-	bool done = false;
-
-	pthread_mutex_lock(&l->p->lock);
-	while (load->outstanding > 0 && !stopped(l))
-		(void) cond_wait_ms(&l->p->changed, &l->p->lock, STOP_POLL_MS);
-	done = load->outstanding == 0;
-	pthread_mutex_unlock(&l->p->lock);
-	return done || err_set(&l->err, ERR_STOP, 0, "stopped");
-}
-
 /* What a connection sees of a table. */
 typedef struct Seen
 {
@@ -613,7 +602,7 @@ copy_table(Loader *l, TableLoad *t, const Schema *schema)
 	batch_free(l->p, t->batch);
 	copy_reader_done(&t->reader);
 	free(kinds);
-	return ok && wait_durable(l, t->load);
+	return ok;
 }
 
 static void
@@ -627,6 +616,52 @@ tell_encoder(Loader *l, LoadTable *load)
 	log_info("table loaded", "schema", load->schema, "table", load->name,
 			 "rows", log_int(load->rows), "lsn", log_lsn(l->lsn), "tables_done",
 			 log_int(l->done), "tables", log_int(l->total), NULL);
+}
+
+/* Takes those out that are durable; under Pipe.lock. */
+static int
+take_durable(Loader *l, LoadTable **out)
+{
+	int kept = 0;
+	int n = 0;
+
+	for (int i = 0; i < l->nwaiting; i++)
+	{
+		if (l->waiting[i]->outstanding > 0)
+			l->waiting[kept++] = l->waiting[i];
+		else
+			out[n++] = l->waiting[i];
+	}
+	l->nwaiting = kept;
+	return n;
+}
+
+/*
+ * Tells the encoder of loads whose objects are all durable, and waits until
+ * no more than max are not; false when stopped before.
+ */
+static bool
+wait_durable(Loader *l, int max)
+{
+	LoadTable *durable[ON_THEIR_WAY + 1];
+	int n;
+
+	do
+	{
+		pthread_mutex_lock(&l->p->lock);
+		while ((n = take_durable(l, durable)) == 0 && l->nwaiting > max &&
+			   !stopped(l))
+			(void) cond_wait_ms(&l->p->changed, &l->p->lock, STOP_POLL_MS);
+		pthread_mutex_unlock(&l->p->lock);
+		for (int i = 0; i < n; i++)
+		{
+			l->done++;
+			tell_encoder(l, durable[i]);
+		}
+		if (stopped(l))
+			return err_set(&l->err, ERR_STOP, 0, "stopped");
+	} while (l->nwaiting > max);
+	return true;
 }
 
 static bool
@@ -669,10 +704,9 @@ load_table(Loader *l, LoadTable *load, bool *left)
 	*left = !same;
 	if (same)
 	{
-		l->done++;
 		load->over = true;
-		tell_encoder(l, load);
-		return true;
+		l->waiting[l->nwaiting++] = load;
+		return wait_durable(l, ON_THEIR_WAY);
 	}
 	log_warn("a table was changed before its load came to it; it is loaded "
 			 "under a new snapshot",
@@ -698,7 +732,7 @@ load_pass(Loader *l, bool *left)
 		*left |= again;
 	}
 	close_connections(l);
-	return ok;
+	return ok && wait_durable(l, 0);
 }
 
 static bool

@@ -36,6 +36,7 @@
 #include "codec/entry.h"
 #include "codec/json.h"
 #include "codec/key.h"
+#include "store/request.h"
 #include "store/store.h"
 
 /*
@@ -119,7 +120,7 @@ struct LoadTable
 	int outstanding; /* objects on their way; guarded by Pipe.lock */
 	Table *table;
 	bool gone; /* the table does not exist any more */
-	bool over; /* the loader's: it has told the encoder */
+	bool over; /* the loader's: all of it is read */
 };
 
 typedef struct Pipe
@@ -127,11 +128,12 @@ typedef struct Pipe
 	const RunOptions *options;
 
 	/* Fixed before the threads start. */
-	char writer[9]; /* 8 hex digits */
-	Entry *start;   /* the last entry when the session started */
-	Entry *loads;   /* its loads member: to be announced by this session */
-	bool raw_text;  /* the server is SQL_ASCII */
-	int putters;    /* 0: shippers put all objects themselves */
+	char writer[9];    /* 8 hex digits */
+	Entry *start;      /* the last entry when the session started */
+	Entry *loads;      /* its loads member: to be announced by this session */
+	RequestList asked; /* load requests that were there (asked.h) */
+	bool raw_text;     /* the server is SQL_ASCII */
+	int putters;       /* 0: shippers put all objects themselves */
 
 	Queue events;      /* to the encoder */
 	Queue objects;     /* to the shippers: those with something to do */
@@ -144,6 +146,7 @@ typedef struct Pipe
 
 	atomic_bool stop;   /* everybody ends as soon as possible */
 	atomic_bool ending; /* what is closed is settled, nothing new begins */
+	atomic_bool renew;  /* ends as for a stop; then another session begins */
 
 	/* What is durable; written by the committer alone (checkpoint.c). */
 	_Atomic Lsn log_end;

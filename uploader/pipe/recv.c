@@ -339,7 +339,7 @@ read_control_flags(Receiver *r, int64_t now_ms)
 		r->checkpoints = checkpoints;
 		event_push(r->p, event_new(EVENT_CHECKPOINT));
 	}
-	if (atomic_load(&c->stop) && !r->stopping)
+	if ((atomic_load(&c->stop) || atomic_load(&r->p->renew)) && !r->stopping)
 	{
 		r->stopping = true;
 		r->stop_ms = now_ms + shutdown_ms;

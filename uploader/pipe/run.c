@@ -19,6 +19,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "io/pgconn.h"
+#include "pipe/asked.h"
 #include "pipe/checkpoint.h"
 #include "pipe/encode.h"
 #include "pipe/event.h"
@@ -40,6 +41,7 @@ typedef struct Threads
 	pthread_t encoder;
 	pthread_t committer;
 	pthread_t sweeper;
+	pthread_t watcher; /* of load requests */
 	pthread_t loader;
 	pthread_t shippers[SHIPPERS];
 	pthread_t putters[PUTTERS];
@@ -111,6 +113,7 @@ pipe_done(Pipe *p)
 	free_loads(p);
 	entry_free(p->start);
 	entry_free(p->loads);
+	request_list_done(&p->asked);
 	queue_done(&p->events);
 	queue_done(&p->objects);
 	queue_done(&p->puts);
@@ -155,6 +158,7 @@ start_threads(Pipe *p, Threads *t)
 	ok &= pthread_create(&t->committer, NULL, checkpoint_main, p) == 0;
 	ok &= pthread_create(&t->encoder, NULL, encode_main, p) == 0;
 	ok &= pthread_create(&t->sweeper, NULL, sweep_main, p) == 0;
+	ok &= pthread_create(&t->watcher, NULL, asked_main, p) == 0;
 	if (t->loading)
 		ok &= pthread_create(&t->loader, NULL, load_main, p) == 0;
 	if (!ok)
@@ -195,6 +199,7 @@ join_threads(Pipe *p, Threads *t)
 	pthread_cond_broadcast(&p->changed);
 	pthread_mutex_unlock(&p->lock);
 	pthread_join(t->sweeper, NULL);
+	pthread_join(t->watcher, NULL);
 }
 
 /* Fills the receiver's part and runs the session to its end. */
@@ -229,8 +234,9 @@ stream(Pipe *p, Connections *c, Err *err)
 	return ok;
 }
 
+/* *out_renew: it ended well, and another one is to begin at once. */
 static bool
-session(const RunOptions *o, bool *out_started, Err *err)
+session(const RunOptions *o, bool *out_started, bool *out_renew, Err *err)
 {
 	Pipe *p = xmalloc(sizeof(*p));
 	Connections c = { 0 };
@@ -239,11 +245,13 @@ session(const RunOptions *o, bool *out_started, Err *err)
 
 	pipe_init(p, o);
 	ok = pipe_open_store(p, &store, err) && start_session(p, store, &c, err) &&
-		 load_plan(p, store, c.control, err);
+		 load_plan(p, store, c.control, err) &&
+		 asked_plan(p, store, c.control, err);
 	store_close(store);
 	*out_started = ok;
 	if (ok)
 		ok = stream(p, &c, err);
+	*out_renew = ok && atomic_load(&p->renew);
 	connections_close(&c);
 	pipe_done(p);
 	free(p);
@@ -279,9 +287,15 @@ run_stream(const RunOptions *o, Err *err)
 		int64_t began_ms = clock_mono_ms();
 		int64_t wait_ms;
 		bool started;
+		bool renew;
 
-		if (session(o, &started, err))
-			return true;
+		if (session(o, &started, &renew, err))
+		{
+			if (!renew || atomic_load(&o->control->stop))
+				return true;
+			ever_started = true;
+			continue;
+		}
 		ever_started |= started;
 		if (atomic_load(&o->control->stop))
 			return is_transient(err) && err->kind != ERR_NET;
