@@ -84,6 +84,21 @@ test_text(void **state)
 }
 
 static void
+test_over_line(void **state)
+{
+	(void) state;
+	log_init(LOG_INFO, false);
+	capture();
+	log_over_line(true);
+	log_debug("not written", NULL);
+	log_info("e", NULL);
+	log_over_line(false);
+	log_info("e", NULL);
+	assert_string_equal(captured(), "\r\033[Ktime=" AT " level=info event=e\n"
+									"time=" AT " level=info event=e\n");
+}
+
+static void
 test_quoting(void **state)
 {
 	static const struct
@@ -225,9 +240,10 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_text),     cmocka_unit_test(test_quoting),
-		cmocka_unit_test(test_json),     cmocka_unit_test(test_levels),
-		cmocka_unit_test(test_too_long), cmocka_unit_test(test_ring),
+		cmocka_unit_test(test_text),    cmocka_unit_test(test_over_line),
+		cmocka_unit_test(test_quoting), cmocka_unit_test(test_json),
+		cmocka_unit_test(test_levels),  cmocka_unit_test(test_too_long),
+		cmocka_unit_test(test_ring),
 	};
 
 	return cmocka_run_group_tests_name("log", tests, NULL, NULL);

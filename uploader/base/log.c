@@ -24,6 +24,7 @@
 /* A reload may change them while others log. */
 static atomic_int min_level = LOG_INFO;
 static atomic_bool as_json;
+static atomic_bool over_line;
 static const char *const names[] = { "debug", "info", "warn", "error" };
 
 void
@@ -31,6 +32,12 @@ log_init(LogLevel level, bool json)
 {
 	atomic_store(&min_level, (int) level);
 	atomic_store(&as_json, json);
+}
+
+void
+log_over_line(bool there)
+{
+	atomic_store(&over_line, there);
 }
 
 bool
@@ -157,6 +164,9 @@ log_event(LogLevel level, const char *event, ...)
 			add_pair(&b, json, key, value);
 	}
 	va_end(ap);
+	if (atomic_load(&over_line))
+		write_line(&(Buf){ .p = (uint8_t *) LOG_CLEAR_LINE,
+						   .n = sizeof(LOG_CLEAR_LINE) - 1 });
 	b.max += 2; /* the end always fits */
 	b.overflow = false;
 	buf_str(&b, json ? "}\n" : "\n");

@@ -40,6 +40,13 @@ void log_event(LogLevel level, const char *event, ...)
 #define log_warn(...) log_event(LOG_WARN, __VA_ARGS__)
 #define log_error(...) log_event(LOG_ERROR, __VA_ARGS__)
 
+/*
+ * On a terminal a line stands that is written over and over: it is taken away
+ * before the next event is written there.
+ */
+#define LOG_CLEAR_LINE "\r\033[K"
+void log_over_line(bool there);
+
 /* The error of a failed call: message, kind, hint. */
 void log_err(LogLevel level, const char *event, const Err *err);
 

@@ -16,6 +16,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/clock.h"
 #include "base/log.h"
@@ -212,6 +213,9 @@ merge_once(const Config *cfg, const StoreOptions *so, Awaited *awaited,
 		.exclude = cfg->merge_exclude,
 		.on_existing = cfg->merge_on_existing,
 		.lock_wait_ms = LOCK_WAIT_MS,
+		.progress_ms = cfg->merge_progress_ms,
+		.terminal = isatty(STDERR_FILENO) && strcmp(cfg->log_format, "json"),
+		.version = CDC_S3_VERSION,
 		.stop = &stop,
 	};
 	MergeResult result;

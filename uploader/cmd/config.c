@@ -124,6 +124,8 @@ static const CfgDef cfg_defs[] = {
 	  0, 0, NULL, "Tables of the source that merge leaves out: patterns as in source.tables" },
 	{ "merge.on_existing", CFG_ENUM, 0, TEXT(merge_on_existing), "stop",
 	  0, 0, "stop, replace, keep", "What a first load does to rows that were in the table" },
+	{ "merge.progress", CFG_MS, 0, NUMBER(merge_progress_ms), "10s",
+	  0, HOUR, NULL, "How often a merge logs how far it is; on a terminal it keeps one line up to date instead; 0 for neither" },
 
 	{ "memory.limit", CFG_BYTES, 0, NUMBER(memory_limit), "32MB",
 	  8 * MB, 64 * GB, NULL, "Budget for all rows in flight" },

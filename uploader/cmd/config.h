@@ -67,6 +67,7 @@ typedef struct Config
 	char *merge_tables;
 	char *merge_exclude;
 	char *merge_on_existing; /* stop, replace, keep */
+	int64_t merge_progress_ms;
 
 	int64_t memory_limit;
 	char *log_level;  /* debug, info, warn, error */

@@ -10,6 +10,8 @@
  * merge_session  settings of the transaction, triggers on or off
  * merge_plan	  which entries, which objects, which loads
  * merge_state	  schema cdc_s3 in the target: position, waiting, rejected
+ * merge_report	  cdc_s3.merge_run: what each merge did
+ * merge_progress  how far it is, seconds by phase
  * merge_map	  merge.map: where a table goes
  * merge_owner	  which tables of the target may be written
  * merge_target	  tables of the target: found, created, widened
@@ -47,6 +49,9 @@ typedef struct MergeOptions
 	const char *on_existing; /* first load into a table with rows: "stop",
 							  * "replace" or "keep" */
 	int64_t lock_wait_ms;    /* for another merge of the same target */
+	int64_t progress_ms;     /* between two lines on how far it is; 0: none */
+	bool terminal;           /* one line that is written over */
+	const char *version;     /* of the program, for cdc_s3.merge_run */
 	const atomic_bool *stop; /* ends the run with ERR_STOP; may be NULL */
 } MergeOptions;
 
@@ -59,8 +64,12 @@ typedef struct MergeTable
 	int64_t updated;
 	int64_t deleted;
 	int64_t rejected;
-	bool replaced; /* a load was applied */
-	bool waiting;  /* its changes wait for a load */
+	bool replaced;   /* a load was applied */
+	bool loaded_now; /* in the last transaction */
+	bool waiting;    /* its changes wait for a load */
+	const char *way; /* "fast" or "exact" in the last transaction; NULL: it
+					  * had nothing for the table */
+	char *why;       /* and what decided so */
 } MergeTable;
 
 /* A table whose rows changed at the source and no record tells how. */

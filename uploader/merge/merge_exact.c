@@ -259,6 +259,7 @@ run_pieces(Exact *x, Err *err)
 	{
 		ok = read_piece(x, steps, PIECE_STEPS, &n, &complete, err) &&
 			 (n == 0 || run_piece(x, steps, n, complete, err));
+		x->cx->progress->group += n;
 	}
 	free(steps);
 	return ok && settle(x, err) && read_close(x, err);

@@ -15,6 +15,7 @@
 #include "base/mem.h"
 #include "merge/merge_apply.h"
 #include "merge/merge_exact.h"
+#include "merge/merge_report.h"
 #include "merge/merge_state.h"
 
 /* Members of one group, parents before their children. */
@@ -167,37 +168,44 @@ only_inserts(const Stage *s)
 		   s->truncates == 0 && !s->empty_base;
 }
 
-static bool
-needs_exact(const Group *g)
+/* Why it has to go the exact way, and which table asks for it; or NULL. */
+static const char *
+needs_exact(const Group *g, const Target **asks)
 {
 	for (int i = 0; i < g->n; i++)
 	{
 		const GroupTable *t = g->tables[i];
 
-		if (t->several || t->facts.watched)
-			return true;
+		*asks = t->target;
+		if (t->several)
+			return "its key changes in the range";
+		if (t->facts.watched)
+			return "a trigger or rule would run";
 		for (int k = 0; k < g->facts->nkeys; k++)
 		{
 			const FactKey *f = &g->facts->keys[k];
 
 			if (f->parent == t->facts.oid && !only_inserts(t->stage) &&
 				(facts_acts(f->on_delete) || facts_acts(f->on_update)))
-				return true;
+				return "a foreign key with an action refers to it";
 		}
 	}
-	return false;
+	return NULL;
 }
 
-/* What no choice may send the fast way. */
-static bool
-cannot_fold(const Group *g)
+/* The same for what no choice may send the fast way. */
+static const char *
+cannot_fold(const Group *g, const Target **asks)
 {
 	for (int i = 0; i < g->n; i++)
 	{
-		if (g->tables[i]->several || g->tables[i]->stage->poisoned > 0)
-			return true;
+		*asks = g->tables[i]->target;
+		if (g->tables[i]->several)
+			return "its key changes in the range";
+		if (g->tables[i]->stage->poisoned > 0)
+			return "a row of it was rejected while it was read";
 	}
-	return false;
+	return NULL;
 }
 
 static MergeTable *
@@ -329,6 +337,7 @@ note_resync(MergeCx *cx, const Stage *s, Err *err)
 static bool
 finish_group(const Group *g, Err *err)
 {
+	g->cx->progress->group = 0;
 	for (int i = 0; i < g->n; i++)
 	{
 		GroupTable *t = g->tables[i];
@@ -336,29 +345,87 @@ finish_group(const Group *g, Err *err)
 
 		to->records += t->stage->records;
 		to->rejected += t->stage->rejected;
-		to->replaced = to->replaced || t->stage->table->replace;
+		to->loaded_now = to->loaded_now || t->stage->table->replace;
+		to->replaced = to->replaced || to->loaded_now;
+		g->cx->progress->applied += t->stage->lines;
 		if (!note_resync(g->cx, t->stage, err) || !apply_drop(t->stage, err))
 			return false;
 	}
 	return true;
 }
 
-static bool
-run_group(Group *g, Err *err)
+/* asks: the table on whose account, where one is named. */
+static void
+note_way(const Group *g, const char *way, const char *why, const Target *asks)
 {
-	const char *way = g->cx->opt->way;
-	bool exact = strcmp(way, "exact") == 0 || cannot_fold(g) ||
-				 (strcmp(way, "fast") != 0 && needs_exact(g));
-	bool refused = exact;
-	bool ok;
+	for (int i = 0; i < g->n; i++)
+	{
+		const Target *t = g->tables[i]->target;
 
-	sort_group(g);
-	if (!exact && needs_exact(g))
+		report_way(line(g, g->tables[i]), way,
+				   asks && asks != t ? xasprintf("joined with \"%s.%s\": %s",
+												 asks->schema, asks->table, why)
+									 : xstrdup(why));
+	}
+}
+
+/* True: the exact way. */
+static bool
+choose_way(const Group *g)
+{
+	const char *set = g->cx->opt->way;
+	const Target *asks;
+	const char *why = cannot_fold(g, &asks);
+	const char *needs = NULL;
+
+	if (!why)
+		why = needs = needs_exact(g, &asks);
+	if (strcmp(set, "exact") == 0)
+		note_way(g, "exact", "merge.way", NULL);
+	else if (!why)
+		note_way(g, "fast", "only the last state of each row counts", NULL);
+	else if (needs && strcmp(set, "fast") == 0)
+	{
+		note_way(g, "fast", "merge.way", NULL);
 		log_warn("changes are folded as merge.way says, although triggers or "
 				 "foreign keys of the target may tell the difference",
 				 "table", g->tables[0]->target->table, NULL);
-	ok = (exact || try_fast(g, &refused, err)) &&
-		 (!refused || go_exact(g, err)) && finish_group(g, err);
+		return false;
+	}
+	else
+		note_way(g, "exact", why, asks);
+	return why || strcmp(set, "exact") == 0;
+}
+
+/* The fast way was tried; what stood in its way is the last SQLSTATE. */
+static void
+note_refused(const Group *g)
+{
+	char *why = g->cx->state[0]
+					? xasprintf("the target refused the fast way (SQLSTATE %s)",
+								g->cx->state)
+					: xstrdup("folding its changes cannot be exact");
+
+	note_way(g, "exact", why, NULL);
+	free(why);
+}
+
+static bool
+run_group(Group *g, Err *err)
+{
+	bool exact;
+	bool refused;
+	bool ok;
+
+	sort_group(g);
+	progress_table(g->cx->progress, g->tables[0]->target->schema,
+				   g->tables[0]->target->table);
+	progress_phase(g->cx->progress, PHASE_APPLY);
+	refused = exact = choose_way(g);
+	ok = exact || try_fast(g, &refused, err);
+	if (ok && refused && !exact)
+		note_refused(g);
+	ok = ok && (!refused || go_exact(g, err)) && finish_group(g, err);
 	if (!ok && g->n == 1)
 		err_prefix(err, "table \"%s.%s\"", g->tables[0]->target->schema,
 				   g->tables[0]->target->table);

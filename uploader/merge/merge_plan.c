@@ -47,6 +47,7 @@ typedef struct PlanRead
 {
 	Store *store;
 	const atomic_bool *stop;
+	Progress *progress;
 	Plan *plan;
 	Until until;
 } PlanRead;
@@ -117,6 +118,7 @@ log_prepend(PlanLog *log, Entry *e)
 static bool
 stopped(const PlanRead *r, Err *err)
 {
+	progress_tick(r->progress);
 	if (!r->stop || !atomic_load(r->stop))
 		return false;
 	err_set(err, ERR_STOP, 0, "the merge was stopped");
@@ -661,10 +663,12 @@ find_schemas(const PlanRead *r, Err *err)
 bool
 plan_make(Store *store, const char *until, PlanPosition start,
 		  const PlanWaiting *waiting, int nwaiting, const atomic_bool *stop,
-		  Plan **out, Err *err)
+		  Progress *progress, Plan **out, Err *err)
 {
 	Plan *p = xcalloc(1, sizeof(*p));
-	PlanRead r = { .store = store, .stop = stop, .plan = p };
+	PlanRead r = {
+		.store = store, .stop = stop, .progress = progress, .plan = p
+	};
 	Entry *source = NULL;
 
 	p->log = xcalloc(1, sizeof(*p->log));
@@ -694,6 +698,19 @@ fail:
 	entry_free(source);
 	plan_free(p);
 	return false;
+}
+
+int64_t
+plan_rows(const Plan *p)
+{
+	int64_t rows = 0;
+
+	for (int i = 0; i < p->ntables; i++)
+	{
+		for (int o = 0; o < p->tables[i].nobjects; o++)
+			rows += p->tables[i].objects[o]->rows;
+	}
+	return rows;
 }
 
 void

@@ -24,6 +24,7 @@
 #define MERGE_PLAN_H
 
 #include "merge/merge.h"
+#include "merge/merge_progress.h"
 #include "store/commitlog.h"
 
 /* What the target holds about this source. */
@@ -90,10 +91,14 @@ bool plan_source(Store *store, Entry **out, Err *err) MUST_CHECK;
  */
 bool plan_make(Store *store, const char *until, PlanPosition start,
 			   const PlanWaiting *waiting, int nwaiting,
-			   const atomic_bool *stop, Plan **out, Err *err) MUST_CHECK;
+			   const atomic_bool *stop, Progress *progress, Plan **out,
+			   Err *err) MUST_CHECK;
 void plan_free(Plan *p);
 
 /* True where until can be understood. */
 bool plan_until_valid(const char *until);
+
+/* Rows of all objects that the plan reads. */
+int64_t plan_rows(const Plan *p);
 
 #endif

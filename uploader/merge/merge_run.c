@@ -26,6 +26,7 @@
 #include "merge/merge_map.h"
 #include "merge/merge_owner.h"
 #include "merge/merge_plan.h"
+#include "merge/merge_report.h"
 #include "merge/merge_session.h"
 #include "merge/merge_state.h"
 
@@ -35,6 +36,7 @@ typedef struct Run
 	Plan *plan;
 	MergeResult *out;
 	Facts facts;
+	Report report;
 	int staged; /* staging tables made in this transaction */
 	int ntables;
 	GroupTable *tables; /* staged and still to be applied */
@@ -97,6 +99,7 @@ merge_result_done(MergeResult *r)
 	{
 		free(r->tables[i].schema);
 		free(r->tables[i].table);
+		free(r->tables[i].why);
 	}
 	free(r->tables);
 	merge_resync_done(r);
@@ -450,6 +453,19 @@ run_tables(Run *run, Err *err)
 										   run->ntables, run->out, err));
 }
 
+/* The position and what else is kept of the merge, and the end. */
+static bool
+store_run(Run *run, Err *err)
+{
+	MergeCx *cx = &run->cx;
+
+	progress_phase(cx->progress, PHASE_COMMIT);
+	return state_store(cx, run->plan, err) &&
+		   report_store(cx, &run->report, run->plan, run->out, err) &&
+		   state_outstanding(cx, run->out, err) &&
+		   sql_run(cx, "commit the merge", "COMMIT", NULL, err);
+}
+
 /* One transaction: from the target's position to the plan's end. */
 static bool
 run_transaction(Run *run, bool *more, Err *err)
@@ -460,11 +476,12 @@ run_transaction(Run *run, bool *more, Err *err)
 	bool ok;
 
 	*more = false;
-	ok = session_begin(cx, err) && state_lock(cx, err) &&
-		 state_create(cx, &older, err) && state_read(cx, &state, err) &&
-		 (!older || owner_adopt(cx, state.position.entry, err)) &&
-		 plan_make(cx->store, cx->opt->until, state.position, state.waiting,
-				   state.nwaiting, cx->opt->stop, &run->plan, err);
+	ok =
+		session_begin(cx, err) && state_lock(cx, err) &&
+		state_create(cx, &older, err) && state_read(cx, &state, err) &&
+		(!older || owner_adopt(cx, state.position.entry, err)) &&
+		plan_make(cx->store, cx->opt->until, state.position, state.waiting,
+				  state.nwaiting, cx->opt->stop, cx->progress, &run->plan, err);
 	state_done(&state);
 	if (!ok)
 		return false;
@@ -475,16 +492,32 @@ run_transaction(Run *run, bool *more, Err *err)
 	if (run->plan->end.entry == run->plan->start.entry)
 		return state_outstanding(cx, run->out, err) &&
 			   sql_run(cx, "end a transaction", "COMMIT", NULL, err);
+	report_begin(&run->report, run->out);
+	progress_planned(cx->progress, run->plan->start.entry + 1,
+					 run->plan->end.entry, plan_rows(run->plan));
 	if (!owner_check_plan(cx, run->plan, err) || !session_replica(cx, err) ||
-		!run_tables(run, err) || !state_store(cx, run->plan, err) ||
-		!state_outstanding(cx, run->out, err) ||
-		!sql_run(cx, "commit the merge", "COMMIT", NULL, err))
+		!run_tables(run, err) || !store_run(run, err))
 		return false;
 	if (run->out->entries == 0)
 		run->out->from_entry = run->plan->start.entry + 1;
 	run->out->entries += run->plan->end.entry - run->plan->start.entry;
 	*more = run->plan->more;
 	return true;
+}
+
+static void
+log_done(const Run *run)
+{
+	const Progress *p = run->cx.progress;
+
+	log_info("merge done", "entry", log_int(run->plan->end.entry), "lsn",
+			 log_lsn(run->plan->end.lsn), "ms",
+			 log_int(clock_mono_ms() - p->began_ms), "plan_ms",
+			 log_int(progress_spent(p, PHASE_PLAN)), "read_ms",
+			 log_int(progress_spent(p, PHASE_READ)), "stage_ms",
+			 log_int(progress_spent(p, PHASE_STAGE)), "apply_ms",
+			 log_int(progress_spent(p, PHASE_APPLY)), "commit_ms",
+			 log_int(progress_spent(p, PHASE_COMMIT)), NULL);
 }
 
 static bool
@@ -494,15 +527,14 @@ run_all(Run *run, Err *err)
 
 	while (more)
 	{
-		int64_t started = clock_mono_ms();
 		int64_t before = run->out->entries;
 
+		progress_begin(run->cx.progress);
 		if (!run_transaction(run, &more, err))
 			return false;
+		progress_end(run->cx.progress);
 		if (run->out->entries > before)
-			log_info("merge done", "entry", log_int(run->plan->end.entry),
-					 "lsn", log_lsn(run->plan->end.lsn), "ms",
-					 log_int(clock_mono_ms() - started), NULL);
+			log_done(run);
 		drop_tables(run);
 		plan_free(run->plan);
 		run->plan = NULL;
@@ -515,11 +547,14 @@ merge_run(Store *store, const MergeOptions *o, MergeResult *out, Err *err)
 {
 	MergeResult result = { .to_entry = -1 };
 	Entry *source = NULL;
-	Run run = { .cx = { .store = store, .opt = o }, .out = &result };
+	Progress progress;
+	Run run = { .cx = { .store = store, .opt = o, .progress = &progress },
+				.out = &result };
 	bool ok;
 
 	if (!merge_check_options(o, err) || !plan_source(store, &source, err))
 		return false;
+	progress_init(&progress, o->progress_ms, o->terminal);
 	run.cx.system_identifier = source->system_identifier;
 	run.cx.database = source->database;
 	run.cx.slot = source->slot;
@@ -527,6 +562,8 @@ merge_run(Store *store, const MergeOptions *o, MergeResult *out, Err *err)
 	ok = pg_connect(o->conninfo, PG_TARGET, &run.cx.conn, err);
 	if (ok && !(ok = run_all(&run, err)))
 		session_judge(&run.cx, err);
+	progress_end(&progress);
+	report_done(&run.report);
 	drop_tables(&run);
 	facts_done(&run.facts);
 	plan_free(run.plan);

@@ -44,6 +44,7 @@ wait_result(MergeCx *cx)
 	bool cancelled = false;
 	Err ignored;
 
+	progress_tick(cx->progress);
 	while (PQisBusy(cx->conn))
 	{
 		struct pollfd p = { .fd = PQsocket(cx->conn), .events = POLLIN };
@@ -55,6 +56,7 @@ wait_result(MergeCx *cx)
 		}
 		if (poll(&p, 1, POLL_MS) < 0 && errno != EINTR)
 			return;
+		progress_tick(cx->progress);
 		if (!PQconsumeInput(cx->conn))
 			return;
 	}

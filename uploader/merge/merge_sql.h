@@ -12,6 +12,7 @@
 
 #include "io/pgconn.h"
 #include "merge/merge.h"
+#include "merge/merge_progress.h"
 
 #define SQL_MAX (16 * 1024 * 1024)
 
@@ -19,6 +20,7 @@ typedef struct MergeCx
 {
 	Store *store;
 	const MergeOptions *opt;
+	Progress *progress;
 	PGconn *conn;
 	const char *system_identifier; /* the source's, from the log */
 	const char *database;

@@ -715,6 +715,8 @@ stage_lines(Stage *s, const StageVersion *v, const EntryObject *o,
 				err_prefix(err, "line %lld", (long long) n);
 			return as_gap(o, err);
 		}
+		s->lines++;
+		s->cx->progress->read++;
 	}
 	if (n == o->rows)
 		return true;
@@ -741,7 +743,10 @@ stage_object(Stage *s, const EntryObject *o, Err *err)
 	if (!v)
 		return err_set(err, ERR_INTERNAL, 0, "schema %s was not read", o->hash);
 	buf_init(&body, OBJECT_MAX_BYTES);
+	progress_table(s->cx->progress, s->target->schema, s->target->table);
+	progress_phase(s->cx->progress, PHASE_READ);
 	ok = commitlog_object(s->cx->store, o, &body, err) || as_gap(o, err);
+	progress_phase(s->cx->progress, PHASE_STAGE);
 	if (ok)
 	{
 		reader = lines_open(compression_of_key(o->key), buf_slice(&body),

@@ -76,6 +76,7 @@ typedef struct Stage
 	char resync_reason[RECORD_REASON_MAX];
 	bool *unknown; /* per target column: some row does not tell it */
 
+	int64_t lines; /* of its objects, read so far */
 	/* counts of records staged */
 	int64_t records;
 	int64_t rows;

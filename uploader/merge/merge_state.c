@@ -14,6 +14,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "merge/merge_report.h"
 
 #define LOCK_POLL_MS 250
 #define NUMBER_MAX 40
@@ -92,6 +93,7 @@ state_create(MergeCx *cx, bool *out_older, Err *err)
 				   " AND to_regclass('cdc_s3.waiting') IS NOT NULL"
 				   " AND to_regclass('cdc_s3.rejected') IS NOT NULL"
 				   " AND to_regclass('cdc_s3.resync') IS NOT NULL"
+				   " AND to_regclass('cdc_s3.merge_run') IS NOT NULL"
 				   " AND to_regclass('cdc_s3.tables') IS NOT NULL,"
 				   " to_regclass('cdc_s3.position') IS NOT NULL"
 				   " AND to_regclass('cdc_s3.tables') IS NULL",
@@ -111,8 +113,15 @@ state_create(MergeCx *cx, bool *out_older, Err *err)
 						  "create schema cdc_s3 with this role as its owner");
 		return false;
 	}
-	return sql_run(cx, "create the tables in schema cdc_s3", create_sql, NULL,
-				   err);
+	if (sql_run(cx, "create the tables in schema cdc_s3", create_sql, NULL,
+				err) &&
+		sql_run(cx, "create table cdc_s3.merge_run", report_create_sql, NULL,
+				err))
+		return true;
+	if (strcmp(cx->state, "42501") == 0)
+		err_hint(err, "GRANT CREATE ON SCHEMA cdc_s3 to the merging role, or "
+					  "merge once as the schema's owner");
+	return false;
 }
 
 bool

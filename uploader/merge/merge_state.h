@@ -7,6 +7,7 @@
  *	  rejected	rows that the target refused
  *	  resync	tables whose rows changed at the source and no record tells how
  *	  tables	where each source table goes (merge_owner.h)
+ *	  merge_run	what each merge did (merge_report.h)
  *
  * Layer: merge.
  *-------------------------------------------------------------------------
