@@ -171,7 +171,7 @@ entry([ [ $t, 'i', { id => 500 } ] ]);
 psql('begin; lock table t in exclusive mode; prepare transaction $$held$$');
 $run = background(0, '--merge.progress=50ms', '--log.format=json');
 my $line;
-ok(poll(sub { ($line) = grep { /"merging"/ } split /\n/, $run->errors }), 'as JSON');
+ok(poll(sub { ($line) = grep { /"merging","phase":"apply"/ } split /\n/, $run->errors }), 'as JSON');
 is(decode_json($line)->{rows_read}, 1, 'with figures');
 psql('commit prepared $$held$$');
 is($run->wait, 0, 'it ends');
@@ -190,5 +190,115 @@ for my $case ([ 'a line that is written over', 1, '--merge.progress=100ms' ], [ 
 	unlike($run->output, qr/event=merging/, "$name: no events on a terminal");
 	like($run->output, qr/^(?:.*\e\[K)?time=.*merge done.*\n(?:.*\n)*merged 1 entries/m, "$name: the rest is as ever");
 }
+
+# ---- what it would do ----
+# A role that may look at all and write nothing.
+$target->psql('postgres', 'create role reader login; grant pg_read_all_data to reader');
+
+sub dump_db
+{
+	my $d = capture([ CdcS3::Cluster::program('pg_dump'), '-d', $target->conninfo($db) ]);
+	is($d->{code}, 0, 'pg_dump') or diag $d->{err};
+	return $d->{out} =~ s/^\\(?:un)?restrict.*\n//mgr;
+}
+
+# The plan, which must change nothing, and be the same for who may not write.
+sub planned
+{
+	my ($code, $name, @flags) = @_;
+	local $Test::Builder::Level = $Test::Builder::Level + 1;
+	my $before = dump_db();
+	my $xid = psql('select pg_snapshot_xmax(pg_current_snapshot())');
+	my $r = merge('--plan', @flags);
+	is($r->{code}, $code, "$name: exit $code") or diag $r->{err};
+	is(psql('select pg_snapshot_xmax(pg_current_snapshot())'), $xid, "$name: no transaction wrote");
+	is(dump_db(), $before, "$name: nothing was changed");
+	my $reader = merge('--plan', @flags, '--target.conninfo=' . $target->conninfo($db, user => 'reader'));
+	is($reader->{code} . $reader->{out} =~ s/^.* way \(.*\n//mgr, $code . $r->{out} =~ s/^.* way \(.*\n//mgr, "$name: as a role that may not write")
+	  or diag $reader->{err};
+	unlike($r->{err}, qr/created|added|loaded anew/, "$name: the log does not say it was done") if $code == 0;
+	return $code == 0 ? $r->{out} : $r->{err};
+}
+
+sub lines { return join '', map { "$_\n" } @_ }
+
+fresh();
+psql('create schema "Dwh"; create table "Dwh".plain (id int primary key); insert into "Dwh".plain values (1)');
+($t, $o, $c) = (table('new.t', [ v => 'text' ]), table('public.plain', [ more => 'text' ]), table('public.out'));
+entry([ (map { [ $t, 'i', { id => $_, v => '"a"' } ] } 1 .. 5), [ $t, 'u', { id => 1, v => '"b"' } ], [ $t, 'd', { id => 2 } ] ]);
+entry([ [ $o, 'i', { id => 7, more => '"x"' } ], [ $c, 'i', { id => 1 } ], [ $o, 't', {} ], [ $o, 'i', { id => 8, more => '"y"' } ] ]);
+my @flags = ('--merge.map=public.plain=Dwh.plain', '--merge.exclude=public.out');
+my $plan = planned(0, 'first merge', @flags);
+is($plan =~ s/\(\d+ bytes\)/(… bytes)/r, lines(
+	'the next merge takes 3 entries (0 to 2) with 11 rows in 3 objects (… bytes), from LSN 0/0 to 0/4000',
+	'new.t: 5 inserts, 1 update, 1 delete, creates the table, fast way (only the last state of each row counts)',
+	'Dwh.plain: 2 inserts, 1 truncate, fast way (only the last state of each row counts)',
+	'public.out: left out (merge.exclude)',
+	'statements before that:',
+	'  CREATE SCHEMA cdc_s3',
+	'  CREATE TABLE cdc_s3.…, what merge keeps for itself',
+	'  CREATE SCHEMA "new"',
+	'  CREATE TABLE "new"."t" ("id" integer NOT NULL, "v" text, PRIMARY KEY ("id"))',
+	'  ALTER TABLE "Dwh"."plain" ADD COLUMN "more" text',
+	'nothing was changed'), 'first merge: the plan');
+$r = merged('and the merge', @flags);
+like($r->{out}, qr/^new\.t: 4 inserted.*^Dwh\.plain: 1 inserted, 0 updated, 1 deleted.*^merged 3 entries/ms, 'does that');
+like(planned(0, 'done', @flags), qr/^there is nothing to merge\nnothing was changed\n\z/, 'nothing more');
+
+# Loads, and tables that wait for them.
+my $w = table('public.w');
+entry([], loads => [ [ 'a', $t, 'open' ], [ 'b', $w, 'open' ] ]);
+entry([ [ $w, 'i', { id => 1 } ], [ $t, 'i', { id => 9, v => '"z"' } ] ], loads => [ [ 'a', $t, 'done', $at ] ],
+	load => { a => [ map { [ $t, 'r', $at, 2**40 + $_, { id => $_, v => '"l"' } ] } 1 .. 3 ] });
+$plan = planned(0, 'loads', @flags);
+like($plan, qr/^new\.t: 3 loaded rows, 1 insert, replaces the table's rows, fast way/m, 'a load');
+like($plan, qr/^public\.w: waits for its load$/m, 'one that waits');
+merged('loads', @flags);
+
+# Triggers, foreign keys and merge.way decide as in a merge.
+psql('create table p (id int primary key); create table c (id int primary key, p int references p on delete cascade)');
+($p, $c) = (table('public.p'), table('public.c', [ p => 'int4' ]));
+entry([ [ $p, 'i', { id => 1 } ], [ $c, 'i', { id => 1, p => 1 } ], [ $p, 'd', { id => 1 } ], [ $c, 'd', { id => 1 } ] ]);
+like(planned(0, 'keys off', @flags), qr/^public\.p: 1 insert, 1 delete, fast way/m, 'a superuser folds');
+like(merge('--plan', @flags, '--target.conninfo=' . $target->conninfo($db, user => 'reader'))->{out},
+	qr/^public\.c: .*exact way \(joined with "public\.p": .*\npublic\.p: .*exact way \(a foreign key with an action refers to it\)/m,
+	'for a plain role they are in force');
+like(planned(0, 'way', @flags, '--merge.way=exact'), qr/^public\.c: .*exact way \(merge\.way\)/m, 'merge.way');
+merged('keys', @flags);
+
+# What asks for a load; what is rejected; what was outstanding before.
+entry([ [ $p, 's', {}, { _reason => '"rewrite"' } ], [ $c, 'i', { id => 5 }, { _withheld => '{"p":{"reason":"encoding","bytes":3}}' } ] ]);
+$plan = planned(0, 'resync', @flags, '--merge.on_reject=continue');
+like($plan, qr/^public\.p: 1 change without rows, /m, 'a resync record');
+like($plan, qr/^public\.p: to be loaded anew from then on \(rewrite at LSN 0\/7FF0\)$/m, 'and what it leads to');
+like($plan, qr/^public\.c: 1 insert, 1 rejected row, exact way/m, 'a row that no target takes');
+like(planned(7, 'refused', @flags), qr/row of table "public\.c" at LSN 0\/7FF0.* was refused: .*merge\.on_reject=continue/, 'where that ends the merge');
+is(merge(@flags, '--merge.on_reject=continue')->{code}, 8, 'merged');
+$plan = planned(0, 'outstanding', @flags);
+like($plan, qr/^there is nothing to merge\npublic\.p: load it anew.*\nrejected rows that are outstanding: 1\n/, 'what is outstanding');
+
+# The key changes; the target is older; another merge runs.
+my $pk2 = $lake->table('public.p', key => ['k'], columns => [ [ id => 'int4' ], [ k => 'int4', 'pk' ] ]);
+entry([ [ $p, 'i', { id => 3 } ], [ $pk2, 'i', { id => 4, k => 4 } ] ]);
+psql('begin; select pg_advisory_xact_lock(hashtextextended($$cdc_s3 merge$$, 0)); prepare transaction $$merge$$');
+$plan = planned(0, 'key', @flags);
+psql('rollback prepared $$merge$$');
+like($plan, qr/^a merge is running: /, 'it does not wait for a merge');
+like($plan, qr/^public\.p: 2 inserts, exact way \(its key changes in the range\)\n(?:.*\n)*  ALTER TABLE "public"\."p" ADD COLUMN "k" integer\n/m, 'two keys');
+psql('alter table cdc_s3.tables rename to hidden');
+like(planned(0, 'older', @flags), qr/^public\.p: 2 inserts/m, 'a target of an older release');
+psql('alter table cdc_s3.hidden rename to tables');
+
+# As the merge, where it could not.
+psql('create table has (id int primary key); insert into has values (1)');
+entry([ [ table('public.has'), 'i', { id => 2 } ] ]);
+like(planned(2, 'not ours', @flags), qr/"public\.has": it is at the target and has rows, and no merge made it/, 'exit 2');
+like(planned(0, 'named', @flags, '--merge.tables=public.has'), qr/^public\.has: 1 insert/m, 'named');
+like(planned(75, 'later', @flags, '--until=0/FF0000'), qr/before 0\/FF0000, which merge\.until asks for/, 'exit 75');
+unlink glob "$folder/public/has/*/*/*/*/*" or die;
+like(planned(3, 'gap', @flags, '--merge.tables=public.has'), qr/object ".*", which the commit log lists/, 'exit 3');
+is(merge('--plan=yes')->{code}, 2, 'a switch');
+like(merge('--plam')->{err}, qr/has no option "--plam"; did you mean "--plan"\?/, 'a typo');
+like(merge('--plan', 'x')->{err}, qr/argument it does not take: "x"/, 'a word too many');
 
 done_testing;

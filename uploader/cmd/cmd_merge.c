@@ -20,7 +20,9 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "cmd/args.h"
 #include "cmd/cmd.h"
+#include "cmd/cmd_merge.h"
 #include "merge/merge.h"
 #include "store/commitlog.h"
 
@@ -63,12 +65,20 @@ catch_signals(Err *err)
 }
 
 /* A name as one printable word: what could end or forge a line is replaced. */
-static void
-print_name(const char *name)
+void
+cmd_merge_print_name(const char *name)
 {
 	for (; *name; name++)
 		(void) putchar((unsigned char) *name < 0x20 || *name == 0x7f ? '?'
 																	 : *name);
+}
+
+void
+cmd_merge_print_table(const char *schema, const char *table)
+{
+	cmd_merge_print_name(schema);
+	(void) putchar('.');
+	cmd_merge_print_name(table);
 }
 
 /* What the target lacks of a table. */
@@ -88,20 +98,18 @@ print_lack(const MergeResync *t)
 			   LSN_ARGS(t->lsn));
 }
 
-static void
-print_resync(const MergeResult *r)
+void
+cmd_merge_print_resync(const MergeResult *r)
 {
 	for (int i = 0; i < r->nresync; i++)
 	{
 		const MergeResync *t = &r->resync[i];
 
-		print_name(t->schema);
-		(void) putchar('.');
-		print_name(t->table);
+		cmd_merge_print_table(t->schema, t->table);
 		printf(": load it anew, ");
 		print_lack(t);
 		printf(" (");
-		print_name(t->reason);
+		cmd_merge_print_name(t->reason);
 		printf(")\n");
 	}
 }
@@ -113,15 +121,13 @@ print_result(const MergeResult *r)
 	{
 		const MergeTable *t = &r->tables[i];
 
-		print_name(t->schema);
-		(void) putchar('.');
-		print_name(t->table);
+		cmd_merge_print_table(t->schema, t->table);
 		printf(": %lld inserted, %lld updated, %lld deleted, %lld rejected%s\n",
 			   (long long) t->inserted, (long long) t->updated,
 			   (long long) t->deleted, (long long) t->rejected,
 			   t->replaced ? ", loaded" : "");
 	}
-	print_resync(r);
+	cmd_merge_print_resync(r);
 	if (r->entries > 0)
 		printf("merged %lld entries (%lld to %lld), target is at LSN " LSN_FMT
 			   "\n",
@@ -198,12 +204,10 @@ nothing_outstanding(const MergeResult *r, Err *err)
 		rows[0] && tables[0] ? " and " : "", tables[0] ? "cdc_s3.resync" : "");
 }
 
-static bool
-merge_once(const Config *cfg, const StoreOptions *so, Awaited *awaited,
-		   Err *err)
+static MergeOptions
+merge_options(const Config *cfg)
 {
-	int64_t began_us = clock_unix_us();
-	MergeOptions o = {
+	return (MergeOptions){
 		.conninfo = cfg->target_conninfo,
 		.until = cfg->merge_until,
 		.on_reject = cfg->merge_on_reject,
@@ -218,6 +222,14 @@ merge_once(const Config *cfg, const StoreOptions *so, Awaited *awaited,
 		.version = CDC_S3_VERSION,
 		.stop = &stop,
 	};
+}
+
+static bool
+merge_once(const Config *cfg, const StoreOptions *so, Awaited *awaited,
+		   Err *err)
+{
+	int64_t began_us = clock_unix_us();
+	MergeOptions o = merge_options(cfg);
 	MergeResult result;
 	Store *store;
 	bool ok;
@@ -271,30 +283,14 @@ may_pass(const Err *err)
 		   (err->kind == ERR_TARGET && err->code != 0);
 }
 
-bool
-cmd_merge(const Config *cfg, int argc, char **argv, Err *err)
+static bool
+merge_on_and_on(const Config *cfg, const StoreOptions *so, Err *err)
 {
-	StoreOptions so = config_store_options(cfg);
 	Awaited awaited = { 0 };
 
-	if (argc > 0)
-		return err_set(err, ERR_USAGE, 0, "merge takes no argument \"%s\"",
-					   argv[0]);
-	so.stop = &stop;
-	if (!config_need(cfg, "store.url", err) || !catch_signals(err))
-		return false;
-	if (cfg->merge_every_ms == 0)
-	{
-		if (merge_once(cfg, &so, &awaited, err))
-			return true;
-		if (err->kind ==
-			ERR_STOP) /* a scheduler must see that it is not done */
-			err->kind = ERR_BUSY;
-		return false;
-	}
 	while (!atomic_load(&stop))
 	{
-		bool ok = merge_once(cfg, &so, &awaited, err);
+		bool ok = merge_once(cfg, so, &awaited, err);
 
 		if (!ok && err->kind == ERR_STOP)
 			break;
@@ -307,8 +303,45 @@ cmd_merge(const Config *cfg, int argc, char **argv, Err *err)
 			return false;
 		if (!ok)
 			log_err(LOG_ERROR, "merge failed, trying again", err);
-		wait_for_next(cfg->merge_every_ms, !ok, &so, &awaited);
+		wait_for_next(cfg->merge_every_ms, !ok, so, &awaited);
 	}
 	log_info("merge stopped", NULL);
 	return true;
+}
+
+static bool
+plan_once(const Config *cfg, const StoreOptions *so, Err *err)
+{
+	MergeOptions o = merge_options(cfg);
+	Store *store;
+	bool ok;
+
+	if (!merge_check_options(&o, err) || !store_open(so, &store, err))
+		return false;
+	ok = cmd_merge_plan(&o, store, err);
+	store_close(store);
+	return ok;
+}
+
+bool
+cmd_merge(const Config *cfg, int argc, char **argv, Err *err)
+{
+	StoreOptions so = config_store_options(cfg);
+	Awaited awaited;
+	bool plan = false;
+	const ArgDef defs[] = { { "--plan", NULL, &plan } };
+	const ArgSpec spec = { "merge", defs, sizeof(defs) / sizeof(defs[0]), NULL,
+						   0 };
+	bool ok;
+
+	so.stop = &stop;
+	if (!args_parse(&spec, argc, argv, NULL, err) ||
+		!config_need(cfg, "store.url", err) || !catch_signals(err))
+		return false;
+	if (!plan && cfg->merge_every_ms > 0)
+		return merge_on_and_on(cfg, &so, err);
+	ok = plan ? plan_once(cfg, &so, err) : merge_once(cfg, &so, &awaited, err);
+	if (!ok && err->kind == ERR_STOP)
+		err->kind = ERR_BUSY; /* a scheduler must see that it is not done */
+	return ok;
 }

@@ -12,6 +12,7 @@
  * merge_state	  schema cdc_s3 in the target: position, waiting, rejected
  * merge_report	  cdc_s3.merge_run: what each merge did
  * merge_progress  how far it is, seconds by phase
+ * merge_preview  a merge that changes nothing
  * merge_map	  merge.map: where a table goes
  * merge_owner	  which tables of the target may be written
  * merge_target	  tables of the target: found, created, widened
@@ -35,6 +36,29 @@
 #include "base/lsn.h"
 #include "store/store.h"
 
+/* What becomes of a table of the source. */
+typedef struct MergeNote
+{
+	char *schema;
+	char *table;
+	char *text;
+} MergeNote;
+
+/* What the next merge would do, beside the changes of tables. */
+typedef struct MergePreview
+{
+	bool running;    /* another merge was under way */
+	Lsn from_lsn;    /* the target's position */
+	int64_t objects; /* what is read */
+	int64_t rows;
+	int64_t bytes;
+	bool more; /* this is the first of several transactions */
+	int nddl;  /* statements that change the target's schema */
+	char **ddl;
+	int nnotes;
+	MergeNote *notes;
+} MergePreview;
+
 /* All strings are borrowed while merge_run runs. */
 typedef struct MergeOptions
 {
@@ -52,14 +76,28 @@ typedef struct MergeOptions
 	int64_t progress_ms;     /* between two lines on how far it is; 0: none */
 	bool terminal;           /* one line that is written over */
 	const char *version;     /* of the program, for cdc_s3.merge_run */
+	MergePreview *preview;   /* not NULL: nothing is changed; filled */
 	const atomic_bool *stop; /* ends the run with ERR_STOP; may be NULL */
 } MergeOptions;
+
+/* Records of a table by what happened at the source. */
+typedef struct MergeOps
+{
+	int64_t loads; /* rows of a load */
+	int64_t inserts;
+	int64_t updates;
+	int64_t deletes;
+	int64_t truncates;
+	int64_t others; /* resync */
+} MergeOps;
 
 typedef struct MergeTable
 {
 	char *schema; /* at the target */
 	char *table;
 	int64_t records; /* read from the lake */
+	MergeOps ops;    /* of these */
+	bool created;    /* it is not there yet: of a preview */
 	int64_t inserted;
 	int64_t updated;
 	int64_t deleted;
@@ -108,6 +146,7 @@ bool merge_run(Store *store, const MergeOptions *o, MergeResult *out,
 			   Err *err) MUST_CHECK;
 
 void merge_result_done(MergeResult *r);
+void merge_preview_done(MergePreview *p);
 
 /* Checks options without connecting (ERR_USAGE). */
 bool merge_check_options(const MergeOptions *o, Err *err) MUST_CHECK;

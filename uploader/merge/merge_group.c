@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/fnv.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "merge/merge_apply.h"
@@ -47,7 +48,10 @@ group_table(MergeCx *cx, Stage *stage, Target *target, GroupTable *out,
 		any = true;
 	}
 	buf_byte(&key, '}');
-	ok = facts_table(cx, target->name, buf_cstr(&key), &out->facts, err);
+	if (target->planned) /* any number that no other table has */
+		out->facts.oid = (uint32_t) fnv1a(FNV1A_EMPTY, target->name) | 1u << 31;
+	ok = target->planned ||
+		 facts_table(cx, target->name, buf_cstr(&key), &out->facts, err);
 	buf_done(&key);
 	return ok;
 }
@@ -334,6 +338,17 @@ note_resync(MergeCx *cx, const Stage *s, Err *err)
 		   state_resync(cx, s->table, s->resync, s->resync_reason, err);
 }
 
+static void
+add_ops(MergeOps *to, const MergeOps *ops)
+{
+	to->loads += ops->loads;
+	to->inserts += ops->inserts;
+	to->updates += ops->updates;
+	to->deletes += ops->deletes;
+	to->truncates += ops->truncates;
+	to->others += ops->others;
+}
+
 static bool
 finish_group(const Group *g, Err *err)
 {
@@ -344,6 +359,8 @@ finish_group(const Group *g, Err *err)
 		MergeTable *to = line(g, t);
 
 		to->records += t->stage->records;
+		to->created = t->target->planned;
+		add_ops(&to->ops, &t->stage->ops);
 		to->rejected += t->stage->rejected;
 		to->loaded_now = to->loaded_now || t->stage->table->replace;
 		to->replaced = to->replaced || to->loaded_now;
@@ -363,9 +380,10 @@ note_way(const Group *g, const char *way, const char *why, const Target *asks)
 		const Target *t = g->tables[i]->target;
 
 		report_way(line(g, g->tables[i]), way,
-				   asks && asks != t ? xasprintf("joined with \"%s.%s\": %s",
-												 asks->schema, asks->table, why)
-									 : xstrdup(why));
+				   asks && strcmp(asks->name, t->name) != 0
+					   ? xasprintf("joined with \"%s.%s\": %s", asks->schema,
+								   asks->table, why)
+					   : xstrdup(why));
 	}
 }
 
@@ -422,6 +440,8 @@ run_group(Group *g, Err *err)
 				   g->tables[0]->target->table);
 	progress_phase(g->cx->progress, PHASE_APPLY);
 	refused = exact = choose_way(g);
+	if (g->cx->opt->preview)
+		return finish_group(g, err);
 	ok = exact || try_fast(g, &refused, err);
 	if (ok && refused && !exact)
 		note_refused(g);

@@ -98,7 +98,9 @@ look_up(MergeCx *cx, const char *schema, const char *table, const OwnerTable *t,
 	PGresult *res;
 	bool ok = true;
 
-	*out = (Known){ 0 };
+	*out = (Known){ .here = cx->older };
+	if (cx->bare || cx->older) /* owner_adopt() is not for a preview */
+		return true;
 	if (!sql_params(
 			cx, "look up whose rows a table has",
 			"SELECT system_identifier, database, slot, source_schema,"

@@ -26,6 +26,7 @@
 #include "merge/merge_map.h"
 #include "merge/merge_owner.h"
 #include "merge/merge_plan.h"
+#include "merge/merge_preview.h"
 #include "merge/merge_report.h"
 #include "merge/merge_session.h"
 #include "merge/merge_state.h"
@@ -428,13 +429,16 @@ run_tables(Run *run, Err *err)
 	{
 		PlanTable *t = &plan->tables[i];
 
-		if (t->waiting)
+		if (t->waiting && !run->cx.opt->preview)
 			log_info("table waits for its load", "schema", t->schema, "table",
 					 t->table, "load", t->waiting_load, NULL);
 		if (t->nobjects == 0 && !t->replace)
 			continue;
 		if (owner_excludes(&run->cx, t))
 		{
+			if (run->cx.opt->preview)
+				preview_note(run->cx.opt->preview, t->schema, t->table,
+							 "left out (merge.exclude)");
 			if (!owner_note_excluded(&run->cx, t, plan->end.lsn, err))
 				return false;
 			continue;
@@ -453,6 +457,16 @@ run_tables(Run *run, Err *err)
 										   run->ntables, run->out, err));
 }
 
+/* A preview waits for nobody, and nobody for it. */
+static bool
+lock(Run *run, Err *err)
+{
+	MergePreview *p = run->cx.opt->preview;
+
+	return p ? state_look_lock(&run->cx, &p->running, err)
+			 : state_lock(&run->cx, err);
+}
+
 /* The position and what else is kept of the merge, and the end. */
 static bool
 store_run(Run *run, Err *err)
@@ -460,6 +474,9 @@ store_run(Run *run, Err *err)
 	MergeCx *cx = &run->cx;
 
 	progress_phase(cx->progress, PHASE_COMMIT);
+	if (cx->opt->preview)
+		return state_outstanding(cx, run->out, err) &&
+			   sql_run(cx, "end a transaction", "ROLLBACK", NULL, err);
 	return state_store(cx, run->plan, err) &&
 		   report_store(cx, &run->report, run->plan, run->out, err) &&
 		   state_outstanding(cx, run->out, err) &&
@@ -477,9 +494,10 @@ run_transaction(Run *run, bool *more, Err *err)
 
 	*more = false;
 	ok =
-		session_begin(cx, err) && state_lock(cx, err) &&
+		session_begin(cx, err) && lock(run, err) &&
 		state_create(cx, &older, err) && state_read(cx, &state, err) &&
-		(!older || owner_adopt(cx, state.position.entry, err)) &&
+		(!older || cx->opt->preview ||
+		 owner_adopt(cx, state.position.entry, err)) &&
 		plan_make(cx->store, cx->opt->until, state.position, state.waiting,
 				  state.nwaiting, cx->opt->stop, cx->progress, &run->plan, err);
 	state_done(&state);
@@ -492,6 +510,8 @@ run_transaction(Run *run, bool *more, Err *err)
 	if (run->plan->end.entry == run->plan->start.entry)
 		return state_outstanding(cx, run->out, err) &&
 			   sql_run(cx, "end a transaction", "COMMIT", NULL, err);
+	if (cx->opt->preview)
+		preview_plan(cx->opt->preview, run->plan);
 	report_begin(&run->report, run->out);
 	progress_planned(cx->progress, run->plan->start.entry + 1,
 					 run->plan->end.entry, plan_rows(run->plan));
@@ -501,7 +521,7 @@ run_transaction(Run *run, bool *more, Err *err)
 	if (run->out->entries == 0)
 		run->out->from_entry = run->plan->start.entry + 1;
 	run->out->entries += run->plan->end.entry - run->plan->start.entry;
-	*more = run->plan->more;
+	*more = run->plan->more && !cx->opt->preview;
 	return true;
 }
 
@@ -533,7 +553,7 @@ run_all(Run *run, Err *err)
 		if (!run_transaction(run, &more, err))
 			return false;
 		progress_end(run->cx.progress);
-		if (run->out->entries > before)
+		if (run->out->entries > before && !run->cx.opt->preview)
 			log_done(run);
 		drop_tables(run);
 		plan_free(run->plan);

@@ -19,7 +19,10 @@ session_begin(MergeCx *cx, Err *err)
 						  "(target_session_attrs=read-write chooses it)");
 		return false;
 	}
-	return sql_run(cx, "prepare the transaction", pg_pin_target, NULL, err);
+	return sql_run(cx, "prepare the transaction", pg_pin_target, NULL, err) &&
+		   (!cx->opt->preview ||
+			sql_run(cx, "prepare the transaction", "SET TRANSACTION READ ONLY",
+					NULL, err));
 }
 
 /* Sorts of a whole range want some memory. */

@@ -13,6 +13,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "merge/merge_preview.h"
+
 #define POLL_MS 200
 #define COPY_PIECE (64 * 1024)
 
@@ -130,12 +132,25 @@ send_failed(MergeCx *cx, const char *doing, Err *err)
 	return pg_error(cx->conn, NULL, PG_TARGET, doing, err);
 }
 
+/* Of a preview: a statement that would write is not sent. */
+static bool
+skipped(MergeCx *cx, const char *sql, PGresult **out)
+{
+	if (!cx->opt->preview || !preview_skips(cx->opt->preview, sql))
+		return false;
+	if (out)
+		*out = PQmakeEmptyPGresult(cx->conn, PGRES_COMMAND_OK);
+	return true;
+}
+
 bool
 sql_query(MergeCx *cx, const char *doing, const char *sql, PGresult **out,
 		  Err *err)
 {
 	if (sql_stopped(cx, err))
 		return false;
+	if (skipped(cx, sql, out))
+		return true;
 	if (!PQsendQuery(cx->conn, sql))
 		return send_failed(cx, doing, err);
 	return judge(cx, doing, last_result(cx), out, err);
@@ -147,6 +162,8 @@ sql_params(MergeCx *cx, const char *doing, const char *sql, int nparams,
 {
 	if (sql_stopped(cx, err))
 		return false;
+	if (skipped(cx, sql, out))
+		return true;
 	if (!PQsendQueryParams(cx->conn, sql, nparams, NULL, values, NULL, NULL, 0))
 		return send_failed(cx, doing, err);
 	return judge(cx, doing, last_result(cx), out, err);
@@ -171,6 +188,8 @@ sql_copy(MergeCx *cx, const char *doing, const char *sql, Slice rows, Err *err)
 {
 	bool sent = true;
 
+	if (skipped(cx, sql, NULL))
+		return true;
 	if (!sql_run(cx, doing, sql, NULL, err))
 		return false;
 	for (size_t at = 0; sent && at < rows.n; at += COPY_PIECE)

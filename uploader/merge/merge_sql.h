@@ -27,6 +27,8 @@ typedef struct MergeCx
 	const char *slot;
 	bool keep_going; /* on_reject = continue */
 	bool replica;    /* session_replication_role is replica */
+	bool bare;       /* of a preview: the target has no schema cdc_s3 */
+	bool older;      /* or none of its table "tables" */
 	char state[8];   /* SQLSTATE of the last failure, "" without one */
 } MergeCx;
 

@@ -617,6 +617,19 @@ refuse_line(Stage *s, PieceItem item, Slice line, Err *err)
 		   poison(s, &item, line, err);
 }
 
+static void
+count_op(MergeOps *ops, char op)
+{
+	int64_t *count = op == 'r'   ? &ops->loads
+					 : op == 'i' ? &ops->inserts
+					 : op == 'u' ? &ops->updates
+					 : op == 'd' ? &ops->deletes
+					 : op == 't' ? &ops->truncates
+								 : &ops->others;
+
+	(*count)++;
+}
+
 static bool
 stage_line(Stage *s, const StageVersion *v, Slice line, Err *err)
 {
@@ -632,6 +645,7 @@ stage_line(Stage *s, const StageVersion *v, Slice line, Err *err)
 	if (!counts(s, r))
 		return true;
 	s->records++;
+	count_op(&s->ops, r->op);
 	if (r->op == 't' && !r->partial)
 	{
 		raise_barrier(s, r->pos);

@@ -79,6 +79,7 @@ typedef struct Stage
 	int64_t lines; /* of its objects, read so far */
 	/* counts of records staged */
 	int64_t records;
+	MergeOps ops; /* of these */
 	int64_t rows;
 	int64_t partial; /* rows with unknown columns */
 	int64_t moves;

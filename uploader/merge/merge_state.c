@@ -14,6 +14,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "merge/merge_preview.h"
 #include "merge/merge_report.h"
 
 #define LOCK_POLL_MS 250
@@ -96,12 +97,15 @@ state_create(MergeCx *cx, bool *out_older, Err *err)
 				   " AND to_regclass('cdc_s3.merge_run') IS NOT NULL"
 				   " AND to_regclass('cdc_s3.tables') IS NOT NULL,"
 				   " to_regclass('cdc_s3.position') IS NOT NULL"
-				   " AND to_regclass('cdc_s3.tables') IS NULL",
+				   " AND to_regclass('cdc_s3.tables') IS NULL,"
+				   " to_regclass('cdc_s3.position') IS NULL",
 				   &res, err))
 		return false;
 	have_schema = PQgetvalue(res, 0, 0)[0] == 't';
 	have_tables = PQgetvalue(res, 0, 1)[0] == 't';
 	*out_older = PQgetvalue(res, 0, 2)[0] == 't';
+	cx->bare = cx->opt->preview && PQgetvalue(res, 0, 3)[0] == 't';
+	cx->older = cx->opt->preview && *out_older;
 	PQclear(res);
 	if (have_tables)
 		return true;
@@ -112,6 +116,12 @@ state_create(MergeCx *cx, bool *out_older, Err *err)
 			err_hint(err, "GRANT CREATE ON DATABASE to the merging role, or "
 						  "create schema cdc_s3 with this role as its owner");
 		return false;
+	}
+	if (cx->opt->preview)
+	{
+		preview_ddl(cx->opt->preview,
+					"CREATE TABLE cdc_s3.…, what merge keeps for itself");
+		return true;
 	}
 	if (sql_run(cx, "create the tables in schema cdc_s3", create_sql, NULL,
 				err) &&
@@ -157,6 +167,25 @@ state_lock(MergeCx *cx, Err *err)
 	}
 }
 
+bool
+state_look_lock(MergeCx *cx, bool *out_taken, Err *err)
+{
+	PGresult *res;
+
+	if (!sql_query(cx, "look whether a merge is running",
+				   "SELECT EXISTS (SELECT FROM pg_locks WHERE granted"
+				   " AND locktype = 'advisory' AND objsubid = 1"
+				   " AND database = (SELECT oid FROM pg_database"
+				   "  WHERE datname = current_database())"
+				   " AND (classid::bigint << 32 | objid::bigint)"
+				   " = hashtextextended('cdc_s3 merge', 0))",
+				   &res, err))
+		return false;
+	*out_taken = PQgetvalue(res, 0, 0)[0] == 't';
+	PQclear(res);
+	return true;
+}
+
 static bool
 other_source(MergeCx *cx, Err *err)
 {
@@ -194,6 +223,8 @@ state_read(MergeCx *cx, MergeState *out, Err *err)
 	PGresult *res;
 
 	*out = (MergeState){ .position = { -1, 0 } };
+	if (cx->bare)
+		return true;
 	if (!other_source(cx, err))
 		return false;
 	if (!sql_params(cx, "read the target's position",
@@ -336,8 +367,13 @@ state_resync(MergeCx *cx, const PlanTable *t, RecordPos pos, const char *reason,
 	/* both fit */
 	(void) snprintf(lsn, sizeof(lsn), LSN_FMT, LSN_ARGS(pos.lsn));
 	(void) snprintf(seq, sizeof(seq), "%lld", (long long) pos.seq);
-	log_warn("table is to be loaded anew", "schema", t->schema, "table",
-			 t->table, "lsn", lsn, "reason", reason, NULL);
+	if (cx->opt->preview)
+		preview_note(cx->opt->preview, t->schema, t->table,
+					 "to be loaded anew from then on (%s at LSN %s)", reason,
+					 lsn);
+	else
+		log_warn("table is to be loaded anew", "schema", t->schema, "table",
+				 t->table, "lsn", lsn, "reason", reason, NULL);
 	return sql_params(cx, "mark a table that is to be loaded anew",
 					  "INSERT INTO cdc_s3.resync (system_identifier, database,"
 					  " slot, source_schema, source_table, lsn, seq, reason)"
@@ -409,6 +445,8 @@ state_outstanding(MergeCx *cx, MergeResult *out, Err *err)
 	const char *values[] = { cx->system_identifier, cx->database, cx->slot };
 	PGresult *res;
 
+	if (cx->bare)
+		return true;
 	if (!list_resync(cx, out, err) ||
 		!sql_params(cx, "count rejected rows",
 					"SELECT count(*) FROM cdc_s3.rejected"

@@ -38,6 +38,9 @@ bool state_create(MergeCx *cx, bool *out_older, Err *err) MUST_CHECK;
  */
 bool state_lock(MergeCx *cx, Err *err) MUST_CHECK;
 
+/* Does somebody have that lock now? */
+bool state_look_lock(MergeCx *cx, bool *out_taken, Err *err) MUST_CHECK;
+
 /*
  * ERR_GAP: the target was merged from another source under this slot name.
  * The caller calls state_done, also after a failure.

@@ -256,7 +256,7 @@ create_table(MergeCx *cx, const Schema *const *versions, int n, const Target *t,
 				   buf_cstr(&key));
 		ok = sql_run(cx, "create an index", buf_cstr(&sql), NULL, err);
 	}
-	if (ok)
+	if (ok && !cx->opt->preview)
 		log_info("table created at the target", "schema", t->schema, "table",
 				 t->table, NULL);
 	free(found);
@@ -338,7 +338,7 @@ widen(MergeCx *cx, const Schema *s, Target *t, const PGresult *res,
 		ok = add_column(cx, s, &s->cols[i], &sql, err) &&
 			 alter(cx, t, buf_cstr(&sql), err);
 		*widened = true;
-		if (ok && !t->unfit)
+		if (ok && !t->unfit && !cx->opt->preview)
 			log_info("column added at the target", "schema", t->schema, "table",
 					 t->table, "column", s->cols[i].name, NULL);
 	}
@@ -371,6 +371,31 @@ take_columns(Target *t, const Schema *const *versions, int n,
 		to->equal = xstrdup(PQgetvalue(res, i, 5));
 		to->key = c && c->key && target_is_keyed(newest);
 		t->ncols++;
+	}
+}
+
+/* Of a preview: columns that are not there yet, as far as others ask. */
+static void
+plan_columns(Target *t, const Schema *newest, const PGresult *res)
+{
+	t->cols = xrealloc(t->cols, ((size_t) (t->ncols + newest->ncols) + 1) *
+									sizeof(*t->cols));
+	for (int i = 0; i < newest->ncols; i++)
+	{
+		const SchemaColumn *c = &newest->cols[i];
+		bool found = false;
+
+		for (int k = 0; !found && k < PQntuples(res); k++)
+			found = strcmp(PQgetvalue(res, k, 0), c->name) == 0;
+		if (found)
+			continue;
+		t->cols[t->ncols++] = (TargetColumn){
+			.name = xstrdup(c->name),
+			.type = xstrdup("text"),
+			.collation = xstrdup(""),
+			.equal = xstrdup(""),
+			.key = c->key && target_is_keyed(newest),
+		};
 	}
 }
 
@@ -446,10 +471,11 @@ target_open(MergeCx *cx, const Schema *const *versions, int n, Target **out,
 	if (ok && !oid)
 		ok = create_table(cx, versions, n, t, err) &&
 			 find_table(cx, t, &oid, err);
+	t->planned = ok && !oid;
 	values[0] = oid;
 	ok = ok && sql_params(cx, "read a table's columns", columns_sql, 1, values,
 						  &res, err);
-	ok = ok && widen(cx, newest, t, res, &widened, err);
+	ok = ok && (t->planned || widen(cx, newest, t, res, &widened, err));
 	if (ok && widened)
 	{
 		PQclear(res);
@@ -459,6 +485,8 @@ target_open(MergeCx *cx, const Schema *const *versions, int n, Target **out,
 	}
 	if (ok)
 		take_columns(t, versions, n, res);
+	if (ok && cx->opt->preview)
+		plan_columns(t, newest, res);
 	if (ok && t->ncols > COLUMNS_MAX)
 		t->unfit = "columns";
 	ok = ok && check_key(cx, newest, t, oid, err);

@@ -30,6 +30,7 @@ typedef struct Target
 	char *table;
 	char *name;       /* both, quoted */
 	bool partitioned; /* no system columns to rely on */
+	bool planned;     /* of a preview: it is not there */
 	bool arbiter;     /* a unique index that ON CONFLICT takes fits the key */
 	bool has_key;
 	bool had_rows; /* as in OwnerTable */

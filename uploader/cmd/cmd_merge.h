@@ -1,0 +1,22 @@
+/*-------------------------------------------------------------------------
+ * cmd_merge.h
+ *	  What the ways to call "cdc-s3 merge" share.
+ *
+ * Layer: cmd.
+ *-------------------------------------------------------------------------
+ */
+#ifndef CMD_MERGE_H
+#define CMD_MERGE_H
+
+#include "cmd/config.h"
+#include "merge/merge.h"
+
+/* --plan */
+bool cmd_merge_plan(MergeOptions *o, Store *store, Err *err) MUST_CHECK;
+
+/* A name without what could end or forge a line. */
+void cmd_merge_print_name(const char *name);
+void cmd_merge_print_table(const char *schema, const char *table);
+void cmd_merge_print_resync(const MergeResult *r);
+
+#endif
