@@ -30,13 +30,16 @@ static const Command commands[] = {
 	{ "init", cmd_init, "init", "create the slot and the lake", NULL },
 	{ "run", cmd_run, "run", "load tables if asked, then stream until stopped",
 	  NULL },
-	{ "merge", cmd_merge, "merge [--every 1h] [--until hour] [--plan]",
+	{ "merge", cmd_merge,
+	  "merge [--every 1h] [--until hour] [--plan | --sequences]",
 	  "apply new entries of the lake to the target",
 	  "  --every TIME     same as --merge.every: keep going\n"
 	  "  --until WHERE    same as --merge.until: hour, now, an LSN or a "
 	  "time\n"
 	  "  --plan           print what the next merge would do, and change "
-	  "nothing\n" },
+	  "nothing\n"
+	  "  --sequences      set the target's sequences past the source's, for a "
+	  "cut-over\n" },
 	{ "check", cmd_check, "check [--json]",
 	  "test every prerequisite and name each mend",
 	  "  --json           one JSON object a finding\n"

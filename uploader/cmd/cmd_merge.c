@@ -4,13 +4,17 @@
  *
  * Prints one line a table and a final one per merge that applied something,
  * and one line where there was nothing to do.  Where rejected rows or tables
- * to be loaded anew are outstanding, that is exit code 8.  With merge.every it
- *goes on: a merge begins at each multiple of the interval, and with
- *merge.until=hour once more as soon as the log says that the last full hour is
- *closed, which it never is at that hour's end.  What may pass (a server that
- *restarts, a store that is slow) is logged and tried again. Signals: TERM and
- *INT end the wait, or the merge by a cancel; what it did is rolled back. Layer:
- *cmd.
+ * to be loaded anew are outstanding, that is exit code 8.
+ *
+ * With merge.every it goes on: a merge begins at each multiple of the
+ * interval, and with merge.until=hour once more as soon as the log says that
+ * the last full hour is closed, which it never is at that hour's end.  What may
+ * pass (a server that restarts, a store that is slow) is logged and tried
+ * again.  --plan and --sequences do something else, once.
+ *
+ * Signals: TERM and INT end the wait, or the merge by a cancel; what it did is
+ * rolled back.
+ * Layer: cmd.
  *-------------------------------------------------------------------------
  */
 #include <signal.h>
@@ -309,8 +313,9 @@ merge_on_and_on(const Config *cfg, const StoreOptions *so, Err *err)
 	return true;
 }
 
+/* --plan or --sequences */
 static bool
-plan_once(const Config *cfg, const StoreOptions *so, Err *err)
+look_once(const Config *cfg, const StoreOptions *so, bool plan, Err *err)
 {
 	MergeOptions o = merge_options(cfg);
 	Store *store;
@@ -318,7 +323,8 @@ plan_once(const Config *cfg, const StoreOptions *so, Err *err)
 
 	if (!merge_check_options(&o, err) || !store_open(so, &store, err))
 		return false;
-	ok = cmd_merge_plan(&o, store, err);
+	ok = plan ? cmd_merge_plan(&o, store, err)
+			  : cmd_merge_sequences(&o, store, cfg->source_conninfo, err);
 	store_close(store);
 	return ok;
 }
@@ -329,7 +335,9 @@ cmd_merge(const Config *cfg, int argc, char **argv, Err *err)
 	StoreOptions so = config_store_options(cfg);
 	Awaited awaited;
 	bool plan = false;
-	const ArgDef defs[] = { { "--plan", NULL, &plan } };
+	bool sequences = false;
+	const ArgDef defs[] = { { "--plan", NULL, &plan },
+							{ "--sequences", NULL, &sequences } };
 	const ArgSpec spec = { "merge", defs, sizeof(defs) / sizeof(defs[0]), NULL,
 						   0 };
 	bool ok;
@@ -338,9 +346,14 @@ cmd_merge(const Config *cfg, int argc, char **argv, Err *err)
 	if (!args_parse(&spec, argc, argv, NULL, err) ||
 		!config_need(cfg, "store.url", err) || !catch_signals(err))
 		return false;
-	if (!plan && cfg->merge_every_ms > 0)
+	if (plan && sequences)
+		return err_set(err, ERR_USAGE, 0,
+					   "options \"--plan\" and \"--sequences\" exclude each "
+					   "other");
+	if (!plan && !sequences && cfg->merge_every_ms > 0)
 		return merge_on_and_on(cfg, &so, err);
-	ok = plan ? plan_once(cfg, &so, err) : merge_once(cfg, &so, &awaited, err);
+	ok = plan || sequences ? look_once(cfg, &so, plan, err)
+						   : merge_once(cfg, &so, &awaited, err);
 	if (!ok && err->kind == ERR_STOP)
 		err->kind = ERR_BUSY; /* a scheduler must see that it is not done */
 	return ok;

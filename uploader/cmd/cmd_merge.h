@@ -14,6 +14,10 @@
 /* --plan */
 bool cmd_merge_plan(MergeOptions *o, Store *store, Err *err) MUST_CHECK;
 
+/* --sequences */
+bool cmd_merge_sequences(const MergeOptions *o, Store *store,
+						 const char *source, Err *err) MUST_CHECK;
+
 /* A name without what could end or forge a line. */
 void cmd_merge_print_name(const char *name);
 void cmd_merge_print_table(const char *schema, const char *table);

@@ -13,6 +13,7 @@
  * merge_report	  cdc_s3.merge_run: what each merge did
  * merge_progress  how far it is, seconds by phase
  * merge_preview  a merge that changes nothing
+ * merge_sequence	sequences past the source's
  * merge_map	  merge.map: where a table goes
  * merge_owner	  which tables of the target may be written
  * merge_target	  tables of the target: found, created, widened
