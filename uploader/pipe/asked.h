@@ -4,8 +4,8 @@
  *
  * A request is served by a session that begins: it announces the loads in its
  * first entry, like any other, and the request is taken away once that entry is
- * in the log.  So a session that runs ends when it finds a new request, as for a
- * stop, and the next one begins at once.
+ * in the log.  So a session that runs ends when it finds a new request, as for
+ *a stop, and the next one begins at once.
  *
  * Layer: pipe.
  *-------------------------------------------------------------------------
