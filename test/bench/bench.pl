@@ -279,9 +279,9 @@ sub usage
 # A connection that stays: starting psql would take what is to be measured.
 sub connection
 {
-	my ($source) = @_;
+	my ($cluster, $db) = @_;
 	my $pid = open2(my $out, my $in, CdcS3::Cluster::program('psql'),
-		'-X', '-q', '-A', '-t', '-d', $source->conninfo('bench'));
+		'-X', '-q', '-A', '-t', '-d', $cluster->conninfo($db));
 	my $ask = sub {
 		print {$in} "$_[0];\n";
 		$in->flush;
@@ -314,7 +314,7 @@ sub wait_covered
 sub sidecar_once
 {
 	my ($source, $cdc, $lsn) = @_;
-	my ($ask, $close) = connection($source);
+	my ($ask, $close) = connection($source, 'bench');
 	my $run = $cdc->start;
 	poll(
 		sub {
@@ -646,6 +646,12 @@ if (!%only || $only{latency})
 {
 	print "\n== latency: flush.interval 1 s\n\n";
 	latency();
+}
+if (!%only || $only{merge})
+{
+	print "\n== merge\n\n";
+	require "$top/test/bench/merge.pl";
+	merge_bench();
 }
 if (!%only || $only{stages})
 {
