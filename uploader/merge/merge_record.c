@@ -95,6 +95,15 @@ copy_string(const JsonValue *v, char *out, size_t size)
 	return true;
 }
 
+/* Inlined, so that the length is known. */
+static inline bool
+is_named(const JsonMember *m, const char *name)
+{
+	size_t n = strlen(name);
+
+	return !m->escaped && m->name.n == n && memcmp(m->name.p, name, n) == 0;
+}
+
 /* Sets *known where the member is metadata. */
 static bool
 take_metadata(Record *r, const JsonMember *m, Later *later, bool *known,
@@ -102,55 +111,47 @@ take_metadata(Record *r, const JsonMember *m, Later *later, bool *known,
 {
 	char text[META_MAX];
 	const JsonValue *v = &m->value;
-	char name[META_MAX];
 
 	*known = true;
-	if (m->escaped || m->name.n >= sizeof(name))
-		name[0] = '\0';
-	else
-	{
-		memcpy(name, m->name.p, m->name.n);
-		name[m->name.n] = '\0';
-	}
-	if (strcmp(name, "_op") == 0)
+	if (is_named(m, "_op"))
 	{
 		if (!copy_string(v, text, sizeof(text)) || strlen(text) != 1 ||
 			!strchr("riudts", text[0]))
 			return err_set(err, ERR_DATA, 0, "record with unknown _op");
 		r->op = text[0];
 	}
-	else if (strcmp(name, "_lsn") == 0)
+	else if (is_named(m, "_lsn"))
 	{
 		if (!copy_string(v, text, sizeof(text)) ||
 			!lsn_parse(text, &r->pos.lsn))
 			return err_set(err, ERR_DATA, 0, "record with a bad _lsn");
 	}
-	else if (strcmp(name, "_seq") == 0)
+	else if (is_named(m, "_seq"))
 	{
 		if (!json_int64(v, &r->pos.seq) || r->pos.seq < 0)
 			return err_set(err, ERR_DATA, 0, "record with a bad _seq");
 	}
-	else if (strcmp(name, "_nokey") == 0)
+	else if (is_named(m, "_nokey"))
 		r->no_key = v->kind == JSON_TRUE;
-	else if (strcmp(name, "_partial") == 0)
+	else if (is_named(m, "_partial"))
 	{
 		r->partial = v->kind != JSON_FALSE && v->kind != JSON_NULL;
 		r->parts = *v;
 	}
-	else if (strcmp(name, "_reason") == 0)
+	else if (is_named(m, "_reason"))
 		(void) copy_string(v, r->reason, sizeof(r->reason)); /* or "other" */
-	else if (strcmp(name, "_unchanged") == 0)
+	else if (is_named(m, "_unchanged"))
 		later->unchanged = *v;
-	else if (strcmp(name, "_withheld") == 0)
+	else if (is_named(m, "_withheld"))
 		later->withheld = *v;
-	else if (strcmp(name, "_jsonnull") == 0)
+	else if (is_named(m, "_jsonnull"))
 		later->jsonnull = *v;
-	else if (strcmp(name, "_key") == 0)
+	else if (is_named(m, "_key"))
 		later->key = *v;
-	else if (strcmp(name, "_before") == 0)
+	else if (is_named(m, "_before"))
 		later->before = *v;
 	else
-		*known = strcmp(name, "_xid") == 0 || strcmp(name, "_ts") == 0;
+		*known = is_named(m, "_xid") || is_named(m, "_ts");
 	return true;
 }
 

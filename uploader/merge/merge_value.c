@@ -9,6 +9,7 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 /* Types below all domains, by OID: the same in every PostgreSQL. */
 #define OID_JSON 114
@@ -41,6 +42,20 @@ is_time_array(uint32_t oid)
 		   oid == OID_TIMESTAMPTZ_ARRAY;
 }
 
+#define EACH(byte) (UINT64_C(0x0101010101010101) * (byte))
+
+/* Is one of eight bytes a backslash, or below 14 as tab and line ends are? */
+static inline bool
+may_need_escape(const uint8_t *p)
+{
+	uint64_t w;
+	uint64_t x;
+
+	memcpy(&w, p, sizeof(w));
+	x = w ^ EACH('\\');
+	return (((w - EACH(14)) & ~w) | ((x - EACH(1)) & ~x)) & EACH(0x80);
+}
+
 void
 value_add_escaped(Buf *out, Slice s)
 {
@@ -48,8 +63,11 @@ value_add_escaped(Buf *out, Slice s)
 
 	for (size_t i = 0; i < s.n; i++)
 	{
-		uint8_t c = s.p[i];
+		uint8_t c;
 
+		while (i + 8 < s.n && !may_need_escape(s.p + i))
+			i += 8;
+		c = s.p[i];
 		if (c != '\\' && c != '\n' && c != '\r' && c != '\t')
 			continue;
 		buf_add(out, s.p + from, i - from);
