@@ -224,6 +224,7 @@ merge_options(const Config *cfg)
 		.progress_ms = cfg->merge_progress_ms,
 		.terminal = isatty(STDERR_FILENO) && strcmp(cfg->log_format, "json"),
 		.version = CDC_S3_VERSION,
+		.memory_limit = cfg->memory_limit,
 		.stop = &stop,
 	};
 }

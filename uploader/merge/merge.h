@@ -18,6 +18,9 @@
  * merge_owner	  which tables of the target may be written
  * merge_target	  tables of the target: found, created, widened
  * merge_stage	  objects to staging tables, by COPY
+ * merge_choose  which tables are staged in a hurry
+ * merge_hurry	  the same without halts, where nothing speaks against it
+ * merge_window  changes that the next one of their row writes over
  * merge_group	  which tables go together, and by which of two ways
  * merge_facts	  foreign keys, triggers and constraints of the target
  * merge_fold	  fast: many changes of a key to its last state
@@ -78,6 +81,7 @@ typedef struct MergeOptions
 	bool terminal;           /* one line that is written over */
 	const char *version;     /* of the program, for cdc_s3.merge_run */
 	MergePreview *preview;   /* not NULL: nothing is changed; filled */
+	int64_t memory_limit;    /* of it a merge takes about half for rows */
 	const atomic_bool *stop; /* ends the run with ERR_STOP; may be NULL */
 } MergeOptions;
 

@@ -331,8 +331,8 @@ fold_changes(Stage *s, char *name, size_t size, Err *err)
 	Buf sql;
 	bool ok;
 
-	if (whole && s->updates == 0 && s->deletes == 0 && s->moves == 0 &&
-		s->truncates == 0)
+	if (whole && s->moves == 0 && s->truncates == 0 &&
+		(s->distinct || (s->updates == 0 && s->deletes == 0)))
 	{
 		(void) snprintf(name, size, "%s", s->name); /* fits */
 		return true;

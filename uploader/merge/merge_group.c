@@ -316,14 +316,17 @@ static bool
 go_exact(const Group *g, Err *err)
 {
 	ExactMember *m = xcalloc((size_t) g->n + 1, sizeof(*m));
-	bool ok;
+	bool ok = true;
 
-	for (int i = 0; i < g->n; i++)
+	for (int i = 0; ok && i < g->n; i++)
+	{
+		ok = stage_all(g->tables[i]->stage, err);
 		m[i] = (ExactMember){ g->tables[i]->stage, line(g, g->tables[i]),
 							  &g->tables[i]->facts };
+	}
 	log_debug("changes are applied in the order of the source", "table",
 			  g->tables[0]->target->table, "tables", log_int(g->n), NULL);
-	ok = exact_apply(g->cx, g->facts, m, g->n, err);
+	ok = ok && exact_apply(g->cx, g->facts, m, g->n, err);
 	free(m);
 	return ok;
 }
@@ -369,6 +372,23 @@ finish_group(const Group *g, Err *err)
 			return false;
 	}
 	return true;
+}
+
+/*
+ * Of a table whose load went there by itself it counts what is left of it in
+ * the end: that was inserted, whichever way it took.  It is a group alone.
+ */
+static void
+count_load(const Group *g, const MergeTable *before)
+{
+	const Stage *s = g->tables[0]->stage;
+	MergeTable *to = line(g, g->tables[0]);
+
+	if (!s->direct)
+		return;
+	to->inserted += s->loaded - (to->deleted - before->deleted);
+	to->updated = before->updated;
+	to->deleted = before->deleted;
 }
 
 /* asks: the table on whose account, where one is named. */
@@ -431,11 +451,13 @@ note_refused(const Group *g)
 static bool
 run_group(Group *g, Err *err)
 {
+	MergeTable before;
 	bool exact;
 	bool refused;
 	bool ok;
 
 	sort_group(g);
+	before = *line(g, g->tables[0]);
 	progress_table(g->cx->progress, g->tables[0]->target->schema,
 				   g->tables[0]->target->table);
 	progress_phase(g->cx->progress, PHASE_APPLY);
@@ -446,6 +468,8 @@ run_group(Group *g, Err *err)
 	if (ok && refused && !exact)
 		note_refused(g);
 	ok = ok && (!refused || go_exact(g, err)) && finish_group(g, err);
+	if (ok)
+		count_load(g, &before);
 	if (!ok && g->n == 1)
 		err_prefix(err, "table \"%s.%s\"", g->tables[0]->target->schema,
 				   g->tables[0]->target->table);

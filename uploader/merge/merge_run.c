@@ -22,6 +22,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "codec/pattern.h"
+#include "merge/merge_choose.h"
 #include "merge/merge_group.h"
 #include "merge/merge_map.h"
 #include "merge/merge_owner.h"
@@ -41,6 +42,8 @@ typedef struct Run
 	int staged; /* staging tables made in this transaction */
 	int ntables;
 	GroupTable *tables; /* staged and still to be applied */
+	int nschemas;
+	Schema **schemas; /* that their stages use */
 } Run;
 
 /* Objects of one table whose schemas define the same key. */
@@ -231,11 +234,15 @@ class_add(KeyClass *c, const EntryObject *o)
 	c->objects[c->nobjects++] = o;
 }
 
+/* The schemas go to run: a stage may read its objects again. */
 static void
-table_read_done(TableRead *r)
+table_read_done(Run *run, TableRead *r)
 {
+	size_t n = (size_t) run->nschemas + (size_t) r->all.nschemas;
+
+	run->schemas = xrealloc(run->schemas, (n + 1) * sizeof(*run->schemas));
 	for (int i = 0; i < r->all.nschemas; i++)
-		schema_free(r->all.schemas[i]);
+		run->schemas[run->nschemas++] = r->all.schemas[i];
 	free(r->all.schemas);
 	for (int i = 0; i < r->nclasses; i++)
 	{
@@ -312,12 +319,9 @@ stage_class(Run *run, const TableRead *r, const KeyClass *c, Err *err)
 		s->empty_base = strcmp(run->cx.opt->on_existing, "keep") != 0;
 	to->several = r->nclasses > 1;
 	to->result = result_table(run->out, target->schema, target->table);
-	for (int i = 0; i < c->nobjects; i++)
-	{
-		if (!stage_object(s, c->objects[i], err))
-			return false;
-	}
-	return stage_finish(s, err) && note_incomplete(run, s, err);
+	return choose_hurry(s, &to->facts, to->several, err) &&
+		   stage_objects(s, c->objects, c->nobjects, err) &&
+		   note_incomplete(run, s, err);
 }
 
 /* A truncate in one stage of a table ends what the others hold too. */
@@ -403,7 +407,7 @@ stage_table(Run *run, PlanTable *t, Err *err)
 	else if (ok && t->replace && (ok = state_resync_over(&run->cx, t, err)))
 		log_warn("load of an empty table whose columns are not known", "schema",
 				 t->schema, "table", t->table, NULL);
-	table_read_done(&r); /* of a stage that is finished nobody reads them */
+	table_read_done(run, &r);
 	return ok;
 }
 
@@ -415,6 +419,11 @@ drop_tables(Run *run)
 	free(run->tables);
 	run->tables = NULL;
 	run->ntables = 0;
+	for (int i = 0; i < run->nschemas; i++)
+		schema_free(run->schemas[i]);
+	free(run->schemas);
+	run->schemas = NULL;
+	run->nschemas = 0;
 }
 
 /* Where no foreign key is in force tables are brought over one by one. */

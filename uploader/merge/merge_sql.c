@@ -184,24 +184,56 @@ sql_run(MergeCx *cx, const char *doing, const char *sql, int64_t *rows,
 }
 
 bool
-sql_copy(MergeCx *cx, const char *doing, const char *sql, Slice rows, Err *err)
+sql_copy_begin(MergeCx *cx, const char *doing, const char *sql, Err *err)
+{
+	return sql_run(cx, doing, sql, NULL, err);
+}
+
+bool
+sql_copy_put(MergeCx *cx, Slice rows)
 {
 	bool sent = true;
 
-	if (skipped(cx, sql, NULL))
-		return true;
-	if (!sql_run(cx, doing, sql, NULL, err))
-		return false;
 	for (size_t at = 0; sent && at < rows.n; at += COPY_PIECE)
 	{
 		size_t n = rows.n - at < COPY_PIECE ? rows.n - at : COPY_PIECE;
 
 		sent = PQputCopyData(cx->conn, (const char *) rows.p + at, (int) n) > 0;
 	}
+	return sent;
+}
+
+bool
+sql_copy_end(MergeCx *cx, const char *doing, bool sent, int64_t *rows, Err *err)
+{
+	PGresult *res;
+
 	/* a copy that failed tells it by its result */
 	if (PQputCopyEnd(cx->conn, NULL) <= 0 || !sent)
 		(void) PQconsumeInput(cx->conn);
-	return judge(cx, doing, last_result(cx), NULL, err);
+	if (!judge(cx, doing, last_result(cx), &res, err))
+		return false;
+	if (rows)
+		*rows = res ? strtoll(PQcmdTuples(res), NULL, 10) : 0;
+	PQclear(res);
+	return true;
+}
+
+void
+sql_copy_abort(MergeCx *cx)
+{
+	if (PQputCopyEnd(cx->conn, "not wanted any more") <= 0)
+		(void) PQconsumeInput(cx->conn);
+	PQclear(last_result(cx));
+}
+
+bool
+sql_copy(MergeCx *cx, const char *doing, const char *sql, Slice rows, Err *err)
+{
+	if (skipped(cx, sql, NULL))
+		return true;
+	return sql_copy_begin(cx, doing, sql, err) &&
+		   sql_copy_end(cx, doing, sql_copy_put(cx, rows), NULL, err);
 }
 
 /* Takes the answers of a pipeline; the first failure is told. */

@@ -48,6 +48,18 @@ bool sql_params(MergeCx *cx, const char *doing, const char *sql, int nparams,
 bool sql_copy(MergeCx *cx, const char *doing, const char *sql, Slice rows,
 			  Err *err) MUST_CHECK;
 
+/*
+ * The same in pieces: begin, put …, end, which waits for what the server says
+ * of all of it.  sent: what put returned each time.  abort instead of end:
+ * the statement has failed then, and the transaction with it.
+ */
+bool sql_copy_begin(MergeCx *cx, const char *doing, const char *sql,
+					Err *err) MUST_CHECK;
+bool sql_copy_put(MergeCx *cx, Slice rows) MUST_CHECK;
+bool sql_copy_end(MergeCx *cx, const char *doing, bool sent, int64_t *rows,
+				  Err *err) MUST_CHECK;
+void sql_copy_abort(MergeCx *cx);
+
 /* One execution of a prepared statement. */
 typedef struct SqlCall
 {

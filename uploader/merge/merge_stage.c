@@ -13,9 +13,12 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/log.h"
 #include "base/mem.h"
 #include "codec/compress.h"
+#include "codec/pgfmt.h"
 #include "merge/merge_bound.h"
+#include "merge/merge_hurry.h"
 #include "merge/merge_state.h"
 #include "merge/merge_value.h"
 
@@ -24,6 +27,7 @@
 #define LINE_MAX_BYTES ((size_t) 1024 * 1024 * 1024)
 #define PIECE_MAX_BYTES (3 * LINE_MAX_BYTES)
 #define OBJECT_MAX_BYTES (4 * LINE_MAX_BYTES)
+#define LSN_TEXT_MAX 24
 #define KEEP_MAX_BYTES ((size_t) 64 * 1024 * 1024)
 
 /* One record of a piece: its rows for COPY and its line. */
@@ -45,6 +49,8 @@ struct StagePiece
 	PieceItem *items; /* n + 1: the last marks the end */
 	int n;
 	Record record;
+	Lsn lsn; /* of the last row, and its text: */
+	char lsn_text[LSN_TEXT_MAX];
 };
 
 /* Which row of a record a staging row is made of. */
@@ -150,6 +156,8 @@ stage_free(Stage *s)
 		free(s->cuts[i].condition);
 	free(s->cuts);
 	free(s->unknown);
+	free(s->objects);
+	hurry_free(s->hurry);
 	buf_done(&s->piece->rows);
 	buf_done(&s->piece->lines);
 	buf_done(&s->piece->scratch);
@@ -277,39 +285,70 @@ add_unknown(Stage *s, const RowSource *src, const StageVersion *v, Err *err)
 	return true;
 }
 
+/* Columns, each after the separator; in a hurry the key's too, to lines. */
+static bool
+add_columns(Stage *s, const StageVersion *v, const RowSource *src,
+			const char *before, Err *err)
+{
+	StagePiece *p = s->piece;
+	Buf *rows = &p->rows;
+
+	for (int i = 0; i < s->target->ncols; i++)
+	{
+		const RecordField *f;
+		size_t from;
+
+		buf_str(rows, before);
+		before = "\t";
+		if (v->columns[i] < 0 || !is_known(src, v, i) ||
+			(src->key_only && !s->target->cols[i].key))
+		{
+			buf_add(rows, "\\N", 2);
+			continue;
+		}
+		f = find_field(src, v->columns[i]);
+		from = rows->n;
+		if (!value_add_copy(rows, &v->schema->cols[v->columns[i]], &f->value,
+							f->state == FIELD_NULL_JSON, &p->scratch, err))
+			return false;
+		if (!s->hurry || !s->target->cols[i].key || rows->overflow)
+			continue;
+		buf_add(&p->lines, rows->p + from, rows->n - from);
+		buf_byte(&p->lines, '\t');
+	}
+	buf_byte(rows, '\n');
+	if (rows->overflow)
+		return err_set(err, ERR_LIMIT, 0, "the record is too long");
+	return true;
+}
+
+static void
+add_number(Buf *out, int64_t v)
+{
+	char text[PGFMT_MAX];
+
+	buf_add(out, text, fmt_i64(text, v));
+}
+
 static bool
 add_row(Stage *s, const StageVersion *v, const Record *r, RowSource src,
 		Err *err)
 {
-	Buf *rows = &s->piece->rows;
+	StagePiece *p = s->piece;
+	char end[] = { '\t', (char) ('0' + src.sub), '\t', src.op, '\t' };
 
-	buf_printf(rows, "%lld\t" LSN_FMT "\t%lld\t%d\t%c\t",
-			   (long long) ++s->next_rn, LSN_ARGS(r->pos.lsn),
-			   (long long) r->pos.seq, src.sub, src.op);
-	if (!add_unknown(s, &src, v, err))
-		return false;
-	for (int i = 0; i < s->target->ncols; i++)
+	if (p->lsn != r->pos.lsn || !p->lsn_text[0])
 	{
-		const RecordField *f;
-
-		buf_byte(rows, '\t');
-		if (v->columns[i] < 0 || !is_known(&src, v, i) ||
-			(src.key_only && !s->target->cols[i].key))
-		{
-			buf_str(rows, "\\N");
-			continue;
-		}
-		f = find_field(&src, v->columns[i]);
-		if (!value_add_copy(rows, &v->schema->cols[v->columns[i]], &f->value,
-							f->state == FIELD_NULL_JSON, &s->piece->scratch,
-							err))
-			return false;
+		(void) snprintf(p->lsn_text, sizeof(p->lsn_text), "\t" LSN_FMT "\t",
+						LSN_ARGS(r->pos.lsn)); /* fits */
+		p->lsn = r->pos.lsn;
 	}
-	buf_byte(rows, '\n');
+	add_number(&p->rows, ++s->next_rn);
+	buf_str(&p->rows, p->lsn_text);
+	add_number(&p->rows, r->pos.seq);
+	buf_add(&p->rows, end, sizeof(end));
 	s->rows++;
-	if (rows->overflow)
-		return err_set(err, ERR_LIMIT, 0, "the record is too long");
-	return true;
+	return add_unknown(s, &src, v, err) && add_columns(s, v, &src, "\t", err);
 }
 
 /* Rows of a record of a table with a key. */
@@ -630,6 +669,41 @@ count_op(MergeOps *ops, char op)
 	(*count)++;
 }
 
+/* A row of a load for the table itself. */
+static bool
+load_row(Stage *s, const StageVersion *v, const Record *r, Err *err)
+{
+	RowSource src = { 'r', 0, false, r->row, r->has_before ? r->before : NULL };
+
+	for (int i = 0; i < s->target->ncols; i++)
+	{
+		if (r->nwithheld > 0 || !is_known(&src, v, i))
+			return hurry_object(s->hurry, err);
+	}
+	if (!add_columns(s, v, &src, "", err))
+		return err->kind == ERR_DATA ? hurry_object(s->hurry, err) : false;
+	return hurry_load(s->hurry, buf_slice(&s->piece->rows), err);
+}
+
+/* Nothing of a record is kept here: what is refused is read again. */
+static bool
+take_in_hurry(Stage *s, const StageVersion *v, const Record *r, Err *err)
+{
+	StagePiece *p = s->piece;
+	int64_t partial = s->partial;
+	int64_t moves = s->moves;
+
+	empty(&p->rows);
+	empty(&p->lines);
+	if (r->op == 'r' && s->direct)
+		return load_row(s, v, r, err);
+	if (!add_rows(s, v, r, err))
+		return err->kind == ERR_DATA ? hurry_object(s->hurry, err) : false;
+	return hurry_stage(
+		s->hurry, buf_slice(&p->rows), buf_slice(&p->lines),
+		!s->target->has_key || s->partial > partial || s->moves > moves, err);
+}
+
 static bool
 stage_line(Stage *s, const StageVersion *v, Slice line, Err *err)
 {
@@ -646,6 +720,9 @@ stage_line(Stage *s, const StageVersion *v, Slice line, Err *err)
 		return true;
 	s->records++;
 	count_op(&s->ops, r->op);
+	if (s->hurry &&
+		!hurry_note(s->hurry, r->pos, r->op == 't' || r->op == 's', err))
+		return false;
 	if (r->op == 't' && !r->partial)
 	{
 		raise_barrier(s, r->pos);
@@ -658,6 +735,10 @@ stage_line(Stage *s, const StageVersion *v, Slice line, Err *err)
 		stage_note_resync(s, r->pos, r->reason);
 		return true;
 	}
+	if (s->hurry)
+		return take_in_hurry(s, v, r, err);
+	if (r->op == 'r' && s->direct)
+		return true; /* it is in the table */
 	if (!add_rows(s, v, r, err))
 	{
 		if (err->kind != ERR_DATA)
@@ -739,7 +820,7 @@ stage_lines(Stage *s, const StageVersion *v, const EntryObject *o,
 	return as_gap(o, err);
 }
 
-bool
+static bool
 stage_object(Stage *s, const EntryObject *o, Err *err)
 {
 	const StageVersion *v = NULL;
@@ -772,13 +853,14 @@ stage_object(Stage *s, const EntryObject *o, Err *err)
 	return ok;
 }
 
-bool
-stage_finish(Stage *s, Err *err)
+/* Behind the last object: the rest of the rows, and statistics. */
+static bool
+finish(Stage *s, Err *err)
 {
 	Buf sql;
 	bool ok;
 
-	if (!flush(s, err))
+	if (s->hurry ? !hurry_end(s->hurry, err) : !flush(s, err))
 		return false;
 	settle_cuts(s);
 	buf_init(&sql, SQL_MAX);
@@ -792,4 +874,127 @@ stage_finish(Stage *s, Err *err)
 	ok = sql_run(s->cx, "analyze a staging table", buf_cstr(&sql), NULL, err);
 	buf_done(&sql);
 	return ok;
+}
+
+static bool
+read_objects(Stage *s, Err *err)
+{
+	for (int i = 0; i < s->nobjects; i++)
+	{
+		if (!stage_object(s, s->objects[i], err))
+			return false;
+	}
+	return finish(s, err);
+}
+
+/* As if nothing had been read yet. */
+static void
+start_anew(Stage *s)
+{
+	s->empty_base = s->start_empty;
+	s->barrier_set = s->start_set;
+	s->barrier = s->start;
+	for (int i = 0; i < s->ncuts; i++)
+		free(s->cuts[i].condition);
+	s->ncuts = 0;
+	s->whole_base = s->resync_set = false;
+	memset(s->unknown, 0, (size_t) s->target->ncols * sizeof(bool));
+	s->records = s->rows = s->partial = s->moves = 0;
+	s->updates = s->deletes = s->truncates = s->next_rn = 0;
+	s->cx->progress->read -= s->lines;
+	s->dropped = s->lines = 0;
+	s->ops = (MergeOps){ 0 };
+	s->distinct = s->in_hurry = false;
+	empty(&s->piece->rows);
+	empty(&s->piece->lines);
+	empty(&s->piece->scratch);
+}
+
+/* False, too, where something speaks against it. */
+static bool
+read_in_hurry(Stage *s, Err *err)
+{
+	if (s->direct)
+		s->empty_base = false;
+	if (!read_objects(s, err))
+		return false;
+	s->loaded = hurry_loaded(s->hurry);
+	s->dropped = hurry_dropped(s->hurry);
+	s->distinct = s->one_text && hurry_distinct(s->hurry);
+	return sql_release(s->cx, "cdc_s3_hurry", err);
+}
+
+static void
+add_load_sql(const Stage *s, Buf *sql)
+{
+	buf_printf(sql, "COPY %s (", s->target->name);
+	for (int i = 0; i < s->target->ncols; i++)
+	{
+		buf_str(sql, i ? ", " : "");
+		pg_add_ident(sql, s->target->cols[i].name);
+	}
+	buf_str(sql, ") FROM STDIN");
+}
+
+static bool
+stage_in_hurry(Stage *s, Err *err)
+{
+	bool ok;
+	bool again;
+	Buf load;
+
+	if (!sql_savepoint(s->cx, "cdc_s3_hurry", err))
+		return false;
+	buf_init(&load, SQL_MAX);
+	add_load_sql(s, &load);
+	s->hurry = hurry_new(s->cx, buf_cstr(&s->piece->copy_sql), buf_cstr(&load));
+	ok = read_in_hurry(s, err);
+	again = !ok && hurry_objects(s->hurry);
+	if (!ok)
+		hurry_abort(s->hurry);
+	hurry_free(s->hurry);
+	s->hurry = NULL;
+	buf_done(&load);
+	if (ok)
+		log_debug("table staged in a hurry", "table", s->target->table,
+				  "loaded", log_int(s->loaded), "written_over",
+				  log_int(s->dropped), "distinct", s->distinct ? "yes" : "no",
+				  NULL);
+	if (!again)
+		return ok;
+	log_debug("table staged with care after all", "table", s->target->table,
+			  NULL);
+	start_anew(s);
+	s->direct = false;
+	return sql_rollback_to(s->cx, "cdc_s3_hurry", err) && read_objects(s, err);
+}
+
+bool
+stage_objects(Stage *s, const EntryObject *const *objects, int n, Err *err)
+{
+	size_t size = ((size_t) n + 1) * sizeof(*s->objects);
+
+	s->objects = xmalloc(size);
+	if (n > 0)
+		memcpy(s->objects, objects, (size_t) n * sizeof(*s->objects));
+	s->nobjects = n;
+	s->start_empty = s->empty_base;
+	s->start_set = s->barrier_set;
+	s->start = s->barrier;
+	return s->in_hurry ? stage_in_hurry(s, err) : read_objects(s, err);
+}
+
+bool
+stage_all(Stage *s, Err *err)
+{
+	char sql[80];
+
+	if (s->dropped == 0)
+		return true;
+	start_anew(s);
+	if (s->direct) /* its rows are there */
+		s->empty_base = false;
+	(void) snprintf(sql, sizeof(sql), "TRUNCATE %s", s->name); /* fits */
+	return sql_run(s->cx, "empty a staging table", sql, NULL, err) &&
+		   read_objects(s, err);
 }

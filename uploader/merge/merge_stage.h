@@ -91,6 +91,20 @@ typedef struct Stage
 
 	int64_t next_rn; /* the last number given */
 	StagePiece *piece;
+
+	/* Set by choose_hurry, taken back on an objection (merge_hurry.h). */
+	bool in_hurry;
+	bool direct;     /* rows of the load go to the table itself: */
+	bool one_text;   /* a key's value has one text */
+	int64_t loaded;  /* how many went there */
+	int64_t dropped; /* changes that are not staged: written over */
+	bool distinct;   /* no key is staged twice */
+	struct Hurry *hurry;
+	int nobjects;
+	const EntryObject **objects;
+	bool start_empty; /* empty_base and barrier before anything was read */
+	bool start_set;
+	RecordPos start;
 } Stage;
 
 /*
@@ -102,14 +116,22 @@ bool stage_open(MergeCx *cx, const PlanTable *table, const Target *target,
 				Stage **out, Err *err) MUST_CHECK;
 void stage_free(Stage *s);
 
-/* Reads the object and stages its rows. */
-bool stage_object(Stage *s, const EntryObject *o, Err *err) MUST_CHECK;
-
-/* Behind the last object: the rest of the rows, and statistics. */
-bool stage_finish(Stage *s, Err *err) MUST_CHECK;
+/*
+ * Reads the objects and stages their rows: in a hurry where choose_hurry said
+ * so and nothing is refused.  The objects are borrowed, and so are the
+ * schemas, until stage_free.
+ */
+bool stage_objects(Stage *s, const EntryObject *const *objects, int n,
+				   Err *err) MUST_CHECK;
 
 /*
- * After stage_finish: another stage of the same table knows of a truncate or
+ * Before the exact way: all changes in place of the last ones.  Rows of a
+ * load that went to the table are there, and left out.
+ */
+bool stage_all(Stage *s, Err *err) MUST_CHECK;
+
+/*
+ * After stage_objects: another stage of the same table knows of a truncate or
  * load at pos; what lies at or before it does not count here either.
  */
 void stage_set_barrier(Stage *s, RecordPos pos);
