@@ -90,16 +90,15 @@ choose_hurry(Stage *s, const FactTable *facts, bool several, Err *err)
 	bool joined = false;
 	bool rows = false;
 
-	if (s->cx->opt->preview || several || facts->watched || t->ncols == 0 ||
-		strcmp(s->cx->opt->way, "exact") == 0)
+	if (s->cx->opt->preview || several || t->ncols == 0)
 		return true;
-	if ((!s->cx->replica || load) &&
+	s->keep_all = facts->watched || strcmp(s->cx->opt->way, "exact") == 0;
+	if (!s->keep_all && (!s->cx->replica || load) &&
 		!look_at_table(s, load, &joined, &rows, err))
 		return false;
-	if (joined && !s->cx->replica)
-		return true;
+	s->keep_all = s->keep_all || (joined && !s->cx->replica);
 	s->in_hurry = true;
 	s->one_text = keys_have_one_text(s);
-	s->direct = load && !rows;
+	s->direct = load && !rows && !s->keep_all;
 	return true;
 }

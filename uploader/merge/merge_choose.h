@@ -2,9 +2,9 @@
  * merge_choose.h
  *	  Whether a table may be staged in a hurry (merge_hurry.h).
  *
- * Not where the exact way is bound to come: it needs all changes.  A load's
- * rows go to the table itself where it is empty, and nobody but its own
- * constraints sees a row come.
+ * Nothing is left out where the exact way is bound to come, or likely: it
+ * needs all changes.  A load's rows go to the table itself where it is empty,
+ * and nobody but its own constraints sees a row come.
  * Layer: merge.
  *-------------------------------------------------------------------------
  */

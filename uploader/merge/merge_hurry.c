@@ -87,7 +87,8 @@ sink(void *arg, Slice rows, Err *err)
 }
 
 Hurry *
-hurry_new(MergeCx *cx, const char *copy_sql, const char *load_sql)
+hurry_new(MergeCx *cx, const char *copy_sql, const char *load_sql,
+		  bool keep_all)
 {
 	Hurry *h = xcalloc(1, sizeof(*h));
 	int64_t memory = cx->opt->memory_limit;
@@ -97,6 +98,8 @@ hurry_new(MergeCx *cx, const char *copy_sql, const char *load_sql)
 	h->copy_sql = copy_sql;
 	h->load_sql = load_sql;
 	h->window = window_new(window > WINDOW_MIN ? window : WINDOW_MIN, sink, h);
+	if (keep_all)
+		window_keep_all(h->window);
 	buf_init(&h->load, ROW_MAX_BYTES);
 	return h;
 }

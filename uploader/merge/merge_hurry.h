@@ -21,8 +21,12 @@
 
 typedef struct Hurry Hurry;
 
-/* COPY … FROM STDIN to the staging table, and to the table; both borrowed. */
-Hurry *hurry_new(MergeCx *cx, const char *copy_sql, const char *load_sql);
+/*
+ * COPY … FROM STDIN to the staging table, and to the table; both borrowed.
+ * keep_all: no change is left out.
+ */
+Hurry *hurry_new(MergeCx *cx, const char *copy_sql, const char *load_sql,
+				 bool keep_all);
 void hurry_free(Hurry *h);
 
 /*

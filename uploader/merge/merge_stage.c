@@ -947,7 +947,8 @@ stage_in_hurry(Stage *s, Err *err)
 		return false;
 	buf_init(&load, SQL_MAX);
 	add_load_sql(s, &load);
-	s->hurry = hurry_new(s->cx, buf_cstr(&s->piece->copy_sql), buf_cstr(&load));
+	s->hurry = hurry_new(s->cx, buf_cstr(&s->piece->copy_sql), buf_cstr(&load),
+						 s->keep_all);
 	ok = read_in_hurry(s, err);
 	again = !ok && hurry_objects(s->hurry);
 	if (!ok)

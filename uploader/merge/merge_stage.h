@@ -94,6 +94,7 @@ typedef struct Stage
 
 	/* Set by choose_hurry, taken back on an objection (merge_hurry.h). */
 	bool in_hurry;
+	bool keep_all;   /* no change is left out */
 	bool direct;     /* rows of the load go to the table itself: */
 	bool one_text;   /* a key's value has one text */
 	int64_t loaded;  /* how many went there */
