@@ -21,6 +21,8 @@
  * merge_choose  which tables are staged in a hurry
  * merge_hurry	  the same without halts, where nothing speaks against it
  * merge_window  changes that the next one of their row writes over
+ * merge_form	  columns of the target that are coarser than the source's
+ * merge_equal	  keys that the target holds equal and the source does not
  * merge_group	  which tables go together, and by which of two ways
  * merge_facts	  foreign keys, triggers and constraints of the target
  * merge_fold	  fast: many changes of a key to its last state

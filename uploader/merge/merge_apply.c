@@ -18,6 +18,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "merge/merge_equal.h"
 #include "merge/merge_fold.h"
 #include "merge/merge_state.h"
 
@@ -76,7 +77,8 @@ apply_reject(Stage *s, const char *from, int64_t rn, const char *reason,
 	buf_printf(&sql, "%s f CROSS JOIN LATERAL (SELECT ", from);
 	for (int i = 0; i < s->target->ncols; i++)
 	{
-		buf_printf(&sql, "%sf.c%d AS ", i ? ", " : "", i + 1);
+		buf_printf(&sql, "%sf.%s%d AS ", i ? ", " : "",
+				   s->target->cols[i].form.type ? "k" : "c", i + 1);
 		pg_add_ident(&sql, s->target->cols[i].name);
 	}
 	buf_printf(&sql, ") x WHERE f.rn = %lld", (long long) rn);
@@ -180,9 +182,9 @@ bool
 apply_open(Apply *a, Stage *stage, MergeTable *out, bool *refused, Err *err)
 {
 	*a = (Apply){ .stage = stage, .out = out };
-	*refused = false;
-	return fold_changes(stage, a->final, sizeof(a->final), err) &&
-		   look_for_lost(a, refused, err) &&
+	return equal_check(stage, refused, err) &&
+		   (*refused || (fold_changes(stage, a->final, sizeof(a->final), err) &&
+						 look_for_lost(a, refused, err))) &&
 		   (*refused || look_for_fixed(a, refused, err));
 }
 

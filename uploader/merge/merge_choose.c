@@ -81,6 +81,19 @@ keys_have_one_text(const Stage *s)
 	return s->target->has_key;
 }
 
+/* Keys that are one at the target and two at the source are looked at one by
+ * one, in SQL (merge_equal.h). */
+static bool
+is_coarse(const Target *t)
+{
+	for (int i = 0; i < t->ncols; i++)
+	{
+		if (t->cols[i].form.type)
+			return true;
+	}
+	return t->weak;
+}
+
 bool
 choose_hurry(Stage *s, const FactTable *facts, bool several, Err *err)
 {
@@ -90,7 +103,7 @@ choose_hurry(Stage *s, const FactTable *facts, bool several, Err *err)
 	bool joined = false;
 	bool rows = false;
 
-	if (s->cx->opt->preview || several || t->ncols == 0)
+	if (s->cx->opt->preview || several || t->ncols == 0 || is_coarse(t))
 		return true;
 	s->keep_all = facts->watched || strcmp(s->cx->opt->way, "exact") == 0;
 	if (!s->keep_all && (!s->cx->replica || load) &&

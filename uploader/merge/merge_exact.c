@@ -19,6 +19,7 @@
 
 #include "base/log.h"
 #include "base/mem.h"
+#include "merge/merge_equal.h"
 #include "merge/merge_state.h"
 #include "merge/merge_step.h"
 
@@ -289,7 +290,7 @@ add_ended(const Exact *x, int table, bool last, Buf *sql)
 		stage_add_condition(o, sql);
 		buf_printf(sql, " AND f.op IN (%s) AND ",
 				   last ? "'i', 'r', 'u', 'n'" : "'r'");
-		stage_add_match(o, sql, "f", "t");
+		equal_add_same(o, sql, "f", "t");
 		buf_byte(sql, ')');
 	}
 }

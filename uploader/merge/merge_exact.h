@@ -9,7 +9,8 @@
  *	(1) Order is by position (LSN, ordinal) alone, over all tables of the
  *		group and all definitions of their keys.
  *	(2) A statement holds changes of one table and kind, neighbours in that
- *		order, and no key twice by the target's own equality.
+ *		order, and no key twice by the target's own equality; keys that only
+ *		the source tells apart are different rows (merge_equal.h).
  *	(3) How many rows a statement changed is compared with what was sent.
  *	(4) No row is touched that no change names: where an action of a foreign
  *		key would touch one, the parent's change does not run.

@@ -12,6 +12,7 @@
 
 #include "base/log.h"
 #include "merge/merge_apply.h"
+#include "merge/merge_equal.h"
 #include "merge/merge_step.h"
 
 #define FLIPS_MAX 2
@@ -45,7 +46,7 @@ mend_look_up(Exact *x, Step **list, int n, bool *present, Err *err)
 		buf_printf(&sql, "%s%lld", i ? "," : "", (long long) key_row(list[i]));
 	buf_printf(&sql, "}') AND EXISTS (SELECT FROM %s t WHERE ",
 			   stage->target->name);
-	stage_add_match(stage, &sql, "f", "t");
+	equal_add_same(stage, &sql, "f", "t");
 	buf_str(&sql, " OFFSET 0)");
 	ok = sql_query(x->cx, "look for rows", buf_cstr(&sql), &res, err);
 	buf_done(&sql);

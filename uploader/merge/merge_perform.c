@@ -19,6 +19,7 @@
 
 #include "base/mem.h"
 #include "merge/merge_apply.h"
+#include "merge/merge_equal.h"
 #include "merge/merge_step.h"
 
 #define SPAN_BATCHES 16 /* pipelines under one savepoint */
@@ -98,12 +99,17 @@ perform_reject(Exact *x, Step *s, const char *state, const char *reason,
 {
 	Stage *stage = x->tables[s->table].m.stage;
 	bool move = s->kind == STEP_MOVE && s->old;
+	char said[sizeof(err->msg)];
 
+	(void) snprintf(said, sizeof(said), "%s", reason); /* its key is more */
+	if ((state[0] == '\0' || sql_state_is_order(state)) &&
+		!equal_reason(stage, s->rn, said, sizeof(said), err))
+		return false;
 	s->state = STEP_DONE;
 	fate_set(&x->fates, s->table, s->rn, FATE_REJECTED, move ? s->old : 0);
 	if (move) /* who takes the old key takes it from the row left behind */
 		fate_set(&x->fates, s->table, s->old, FATE_REJECTED, -s->rn);
-	return apply_reject(stage, stage->name, s->rn, reason, state, err);
+	return apply_reject(stage, stage->name, s->rn, said, state, err);
 }
 
 /* A delete waits, and a new row of its key comes: then it is no delete. */

@@ -4,7 +4,8 @@
  *
  * A cursor over all staging tables of the group, sorted by the target: so
  * memory is one piece, however many tables there are.  Of each change it
- * tells the one before it of the same key, by the target's own equality.
+ * tells the one before it of the same key, by the target's own equality, and by
+ * the source's where that is finer (merge_equal.h).
  * Truncates of partitions lie in the stages and are put between.
  * Layer: merge.
  *-------------------------------------------------------------------------
@@ -13,6 +14,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "merge/merge_equal.h"
 #include "merge/merge_step.h"
 
 #define FETCH "FETCH 5000 FROM cdc_s3_steps"
@@ -50,6 +52,7 @@ add_stage(const Stage *s, int number, Buf *sql)
 		return;
 	buf_str(sql, " WINDOW w AS (PARTITION BY ");
 	stage_add_key(s, sql, "");
+	equal_add_forms(s->target, sql);
 	buf_str(sql, " ORDER BY lsn, seq, sub)");
 }
 

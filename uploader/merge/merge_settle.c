@@ -22,6 +22,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "merge/merge_equal.h"
 #include "merge/merge_step.h"
 
 #include "base/mem.h"
@@ -203,7 +204,7 @@ park_values(Exact *x, const Step *s, bool *parked, Err *err)
 	{
 		buf_printf(&sql, " FROM %s f WHERE f.rn = %lld AND ", stage->name,
 				   (long long) (s->old ? s->old : s->rn));
-		stage_add_match(stage, &sql, "f", "t");
+		equal_add_same(stage, &sql, "f", "t");
 		ok = run_parking(x, &sql, parked, err);
 	}
 	buf_done(&sql);

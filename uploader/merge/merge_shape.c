@@ -21,6 +21,7 @@
 #include "base/clock.h"
 #include "base/mem.h"
 #include "merge/merge_apply.h"
+#include "merge/merge_equal.h"
 #include "merge/merge_step.h"
 
 /* Is column i (from 0) named in a text like "{3,5}"? */
@@ -118,12 +119,12 @@ add_goes_along(const ExactTable *child, Buf *sql)
 			   " AND NOT EXISTS (SELECT FROM %s s WHERE s.lsn = f.lsn"
 			   " AND s.op = 'd' AND ",
 			   s->name);
-	stage_add_match(s, sql, "s", "k");
+	equal_add_same(s, sql, "s", "k");
 	buf_printf(sql,
 			   " AND NOT EXISTS (SELECT FROM %s n WHERE n.lsn = s.lsn"
 			   " AND n.seq > s.seq AND n.op <> 'd' AND ",
 			   s->name);
-	stage_add_match(s, sql, "n", "k");
+	equal_add_same(s, sql, "n", "k");
 	buf_str(sql, "))");
 }
 
@@ -178,7 +179,7 @@ add_own_change(const ExactTable *child, const FactKey *k, Buf *sql)
 	if (s->target->has_key)
 	{
 		buf_str(sql, " AND ");
-		stage_add_match(s, sql, "s", "k");
+		equal_add_same(s, sql, "s", "k");
 	}
 	for (int i = 0; !s->target->has_key && i < k->npairs; i++)
 	{
@@ -277,8 +278,9 @@ add_insert(const ExactTable *t, bool keyed, Buf *sql)
 		/* OFFSET 0: looked up row by row */
 		buf_printf(sql, " AND NOT EXISTS (SELECT FROM %s t WHERE ",
 				   s->target->name);
-		stage_add_match(s, sql, "f", "t");
+		equal_add_same(s, sql, "f", "t");
 		buf_str(sql, " OFFSET 0)");
+		equal_add_fits(s, sql, "f");
 	}
 	buf_str(sql, " ORDER BY f.rn");
 }
@@ -311,7 +313,8 @@ add_update(const Exact *x, const Step *step, const char *unknown, Buf *sql)
 				   s->name, s->name);
 	else
 		buf_printf(sql, "%s f WHERE f.rn = ANY ($1) AND ", s->name);
-	stage_add_match(s, sql, move ? "o" : "f", "t");
+	equal_add_same(s, sql, move ? "o" : "f", "t");
+	equal_add_fits(s, sql, "f");
 	add_fixed(t, unknown, sql);
 	add_update_guard(x, step->table, unknown, sql);
 }
@@ -323,7 +326,7 @@ add_delete(const Exact *x, int table, bool along, Buf *sql)
 
 	buf_printf(sql, "DELETE FROM %s t USING %s f WHERE f.rn = ANY ($1) AND ",
 			   s->target->name, s->name);
-	stage_add_match(s, sql, "f", "t");
+	equal_add_same(s, sql, "f", "t");
 	shape_add_guard(x, table, along ? GUARD_ALONG : GUARD_STRICT, sql);
 }
 

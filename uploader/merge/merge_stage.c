@@ -82,6 +82,8 @@ run_ddl(Stage *s, Err *err)
 		if (c->collation[0])
 			buf_printf(&sql, " COLLATE %s", c->collation);
 	}
+	for (int i = 0; i < s->target->ncols; i++)
+		form_add_column(&s->target->cols[i].form, i + 1, &sql);
 	buf_str(&sql, ") ON COMMIT DROP");
 	ok = sql_run(s->cx, "create a staging table", buf_cstr(&sql), NULL, err);
 	buf_done(&sql);
@@ -285,7 +287,30 @@ add_unknown(Stage *s, const RowSource *src, const StageVersion *v, Err *err)
 	return true;
 }
 
-/* Columns, each after the separator; in a hurry the key's too, to lines. */
+/* The separator and the value of the target's column i. */
+static bool
+add_field(Stage *s, const StageVersion *v, const RowSource *src, int i,
+		  const char *before, Err *err)
+{
+	Buf *rows = &s->piece->rows;
+	const RecordField *f;
+
+	buf_str(rows, before);
+	if (v->columns[i] < 0 || !is_known(src, v, i) ||
+		(src->key_only && !s->target->cols[i].key))
+	{
+		buf_add(rows, "\\N", 2);
+		return true;
+	}
+	f = find_field(src, v->columns[i]);
+	return value_add_copy(rows, &v->schema->cols[v->columns[i]], &f->value,
+						  f->state == FIELD_NULL_JSON, &s->piece->scratch, err);
+}
+
+/*
+ * Columns, each after the separator, and forms of the key behind them; in a
+ * hurry, where there are no forms, the key's too, to lines.
+ */
 static bool
 add_columns(Stage *s, const StageVersion *v, const RowSource *src,
 			const char *before, Err *err)
@@ -295,26 +320,23 @@ add_columns(Stage *s, const StageVersion *v, const RowSource *src,
 
 	for (int i = 0; i < s->target->ncols; i++)
 	{
-		const RecordField *f;
-		size_t from;
+		size_t from = rows->n + strlen(before);
 
-		buf_str(rows, before);
-		before = "\t";
-		if (v->columns[i] < 0 || !is_known(src, v, i) ||
-			(src->key_only && !s->target->cols[i].key))
-		{
-			buf_add(rows, "\\N", 2);
-			continue;
-		}
-		f = find_field(src, v->columns[i]);
-		from = rows->n;
-		if (!value_add_copy(rows, &v->schema->cols[v->columns[i]], &f->value,
-							f->state == FIELD_NULL_JSON, &p->scratch, err))
+		if (!add_field(s, v, src, i, before, err))
 			return false;
+		before = "\t";
 		if (!s->hurry || !s->target->cols[i].key || rows->overflow)
 			continue;
 		buf_add(&p->lines, rows->p + from, rows->n - from);
 		buf_byte(&p->lines, '\t');
+	}
+	for (int i = 0; i < s->target->ncols; i++)
+	{
+		if (!s->target->cols[i].form.type)
+			continue;
+		assert(!s->hurry);
+		if (!add_field(s, v, src, i, "\t", err))
+			return false;
 	}
 	buf_byte(rows, '\n');
 	if (rows->overflow)
@@ -573,6 +595,26 @@ add_bound(const Schema *schema, Slice part, Buf *sql, Buf *text, bool *known,
 	return true;
 }
 
+/* Does a bound name a column that the target compares otherwise? */
+static bool
+names_coarse(const Target *t, const char *sql)
+{
+	bool found = false;
+
+	for (int i = 0; !found && i < t->ncols; i++)
+	{
+		Buf name;
+
+		if (!t->cols[i].form.coarse)
+			continue;
+		buf_init(&name, SQL_MAX);
+		pg_add_ident(&name, t->cols[i].name);
+		found = strstr(sql, buf_cstr(&name)) != NULL;
+		buf_done(&name);
+	}
+	return found;
+}
+
 /* Some partitions were truncated: a cut, or nobody knows which rows went. */
 static bool
 take_cut(Stage *s, const StageVersion *v, const Record *r, Err *err)
@@ -593,6 +635,8 @@ take_cut(Stage *s, const StageVersion *v, const Record *r, Err *err)
 			break;
 		ok = add_bound(v->schema, item.text, &sql, &text, &known, err);
 	}
+	/* what the target holds equal, the bound may tell apart */
+	known = known && !names_coarse(s->target, buf_cstr(&sql));
 	if (ok && known && sql.n > 0 && !sql.overflow)
 	{
 		s->cuts = xrealloc(s->cuts, ((size_t) s->ncuts + 1) * sizeof(*s->cuts));

@@ -14,6 +14,7 @@
  *	  unk			numbers of the columns whose value this change does not
  *					tell; NULL: it tells all
  *	  c1 …			the target's columns
+ *	  k1 …			of some of the key, the source's value (merge_equal.h)
  *
  * Of a table without a key an update is a 'd' of the old row and an 'i'.
  * What lies at or before the barrier (a truncate, the LSN of a load) does not

@@ -46,16 +46,28 @@ static const char columns_sql[] =
 	"  JOIN pg_operator o ON o.oid = p.amopopr"
 	"  JOIN pg_namespace n ON n.oid = o.oprnamespace"
 	"  WHERE k.opcdefault AND k.opcintype = d.typ LIMIT 1),"
-	"  'OPERATOR(pg_catalog.=)')"
+	"  'OPERATOR(pg_catalog.=)'),"
+	" d.typ, d.typmod, s.nspname, t.typname,"
+	" EXISTS (SELECT FROM pg_collation c WHERE c.oid = a.attcollation"
+	"  AND NOT c.collisdeterministic)"
 	" FROM d JOIN pg_type t ON t.oid = d.typ AND t.typtype <> 'd'"
+	" JOIN pg_namespace s ON s.oid = t.typnamespace"
 	" JOIN pg_attribute a ON a.attrelid = $1::oid AND a.attnum = d.attnum"
 	" ORDER BY a.attnum";
 
-/* Whether ON CONFLICT finds an arbiter for exactly these columns. */
+/*
+ * Whether ON CONFLICT finds an arbiter for exactly these columns, and one that
+ * tells apart what the columns do.
+ */
 static const char arbiter_sql[] =
 	"SELECT EXISTS (SELECT FROM pg_index i WHERE i.indrelid = $1::oid"
 	" AND i.indisunique AND i.indimmediate AND i.indisvalid"
 	" AND i.indpred IS NULL AND i.indexprs IS NULL"
+	" AND NOT EXISTS (SELECT FROM generate_series(0, i.indnkeyatts - 1) g"
+	"  JOIN pg_attribute a ON a.attrelid = i.indrelid"
+	"  AND a.attnum = i.indkey[g]"
+	"  JOIN pg_collation c ON c.oid = i.indcollation[g]"
+	"  WHERE c.oid <> a.attcollation AND NOT c.collisdeterministic)"
 	" AND (SELECT array_agg(a.attname::text COLLATE \"C\""
 	"   ORDER BY a.attname::text COLLATE \"C\")"
 	"  FROM generate_series(0, i.indnkeyatts - 1) g"
@@ -369,6 +381,12 @@ take_columns(Target *t, const Schema *const *versions, int n,
 		to->type = xstrdup(PQgetvalue(res, i, 3));
 		to->collation = xstrdup(PQgetvalue(res, i, 4));
 		to->equal = xstrdup(PQgetvalue(res, i, 5));
+		to->form.own_equal = to->equal;
+		to->form.oid = (uint32_t) strtoul(PQgetvalue(res, i, 6), NULL, 10);
+		to->form.typmod = (int32_t) strtol(PQgetvalue(res, i, 7), NULL, 10);
+		to->form.type_schema = xstrdup(PQgetvalue(res, i, 8));
+		to->form.type_name = xstrdup(PQgetvalue(res, i, 9));
+		to->form.nondeterministic = PQgetvalue(res, i, 10)[0] == 't';
 		to->key = c && c->key && target_is_keyed(newest);
 		t->ncols++;
 	}
@@ -397,6 +415,31 @@ plan_columns(Target *t, const Schema *newest, const PGresult *res)
 			.key = c->key && target_is_keyed(newest),
 		};
 	}
+}
+
+/* Which columns are coarser than the source's? */
+static bool
+judge_columns(MergeCx *cx, const Schema *const *versions, int n, Target *t,
+			  Err *err)
+{
+	const SchemaColumn **of = xcalloc((size_t) n + 1, sizeof(*of));
+	bool ok = true;
+
+	for (int i = 0; ok && i < t->ncols; i++)
+	{
+		int found = 0;
+
+		if (!t->cols[i].form.own_equal) /* of a preview, not there yet */
+			continue;
+		for (int k = 0; k < n; k++)
+		{
+			of[found] = find_column(versions[k], t->cols[i].name);
+			found += of[found] != NULL;
+		}
+		ok = form_judge(cx, of, found, t->cols[i].key, &t->cols[i].form, err);
+	}
+	free(of);
+	return ok;
 }
 
 /* The key's columns must all be there to be written. */
@@ -489,7 +532,8 @@ target_open(MergeCx *cx, const Schema *const *versions, int n, Target **out,
 		plan_columns(t, newest, res);
 	if (ok && t->ncols > COLUMNS_MAX)
 		t->unfit = "columns";
-	ok = ok && check_key(cx, newest, t, oid, err);
+	ok = ok && check_key(cx, newest, t, oid, err) &&
+		 judge_columns(cx, versions, n, t, err);
 	PQclear(res);
 	free(oid);
 	if (!ok)
@@ -513,6 +557,7 @@ target_free(Target *t)
 		free(t->cols[i].type);
 		free(t->cols[i].collation);
 		free(t->cols[i].equal);
+		form_done(&t->cols[i].form);
 	}
 	free(t->cols);
 	free(t->schema);

@@ -12,6 +12,7 @@
 #define MERGE_TARGET_H
 
 #include "codec/schema.h"
+#include "merge/merge_form.h"
 #include "merge/merge_sql.h"
 
 typedef struct TargetColumn
@@ -20,6 +21,7 @@ typedef struct TargetColumn
 	char *type;      /* below all domains, as SQL */
 	char *collation; /* quoted and qualified, "" without one */
 	char *equal;     /* "OPERATOR(schema.=)" of the type's default order */
+	Form form;       /* is it as fine as the source's? */
 	bool key;
 	bool identity_always;
 } TargetColumn;
