@@ -458,6 +458,37 @@ subtest 'a row that others refer to' => sub {
 	is($t, '1v1 3v3 4v4', 'and no other');
 };
 
+# The identity of a partition may be less than what tells all rows apart.
+subtest 'a key of several rows' => sub {
+	my @columns = ([ r => 'int4', 'pk' ], [ k => 'int4', 'pk' ], [ n => 'int4' ]);
+	my $row = sub { my ($r, $k, $n) = @_; return { r => $r, k => $k, n => $n } };
+	for my $case (
+		[ 'that are there', "(1,1,8),(7,5,8),(7,6,9)", '(1,1,8) (7,5,8) (7,6,10)', '8 d1 u2',
+			[ 'd', { n => 8 } ], [ 'u', $row->(7, 4, 8) ], [ 'd', { n => 99 } ], [ 'u', $row->(7, 6, 10), { _key => '{"n":9}' } ] ],
+		[ 'that come', "(1,1,8)", '(1,1,8) (7,6,9)', '8 i1 d2',
+			[ 'i', $row->(7, 5, 8) ], [ 'd', { n => 8 } ], [ 'i', $row->(7, 6, 9) ] ],
+		[ 'of which one goes', "(1,1,8)", '(7,5,8)', '0 ', [ 'i', $row->(7, 5, 8) ], [ 'd', { r => 1, k => 1 } ] ])
+	{
+		my ($name, $values, $rows, $rejected, @changes) = @$case;
+		for my $way (qw(auto fast exact))
+		{
+			my $db = 'd' . ++$databases;
+			my $lake = CdcS3::Lake->new(folder => temp_folder() . "/lake_$db");
+			my $root = $lake->table('public.t', key => [qw(r k)], columns => \@columns);
+			my $leaf = $lake->table('public.t', key => ['n'], identity => 'i', columns => \@columns);
+			my $seq = 0;
+			$lake->entry(end => 0x3000, rows => [ map { my ($op, @r) = @$_; [ exists $r[0]{n} ? $leaf : $root, $op, 0x2ff0, ++$seq, @r ] } @changes ]);
+			$target->psql('postgres', "create database $db owner plain");
+			$target->psql($db, "create table t (r int, k int, n int, primary key (r, k)); alter table t owner to plain; insert into t values $values");
+			my $r = run_cdc('merge', "--store.url=file://$lake->{folder}", '--until=now', '--merge.on_reject=continue', "--merge.way=$way",
+				'--merge.tables=public.t', '--target.conninfo=' . $target->conninfo($db, user => 'plain'));
+			is("$r->{code} " . $target->psql($db, q(select coalesce(string_agg(op || seq, ' ' order by lsn, seq), '') from cdc_s3.rejected)),
+				$rejected, "$name, $way: rejected") or diag $r->{err};
+			is($target->psql($db, q(select string_agg(t::text, ' ' order by r, k) from t)), $rows, "$name, $way: rows");
+		}
+	}
+};
+
 subtest 'a trigger that leaves rows out' => sub {
 	my $ddl = q(create table t (id int primary key, v text);
 		create function skip() returns trigger language plpgsql as $$ begin

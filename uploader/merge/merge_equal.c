@@ -8,6 +8,8 @@
 #include "merge/merge_equal.h"
 
 #include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 
 #define NUMBER_MAX 24
 #define SHOWN_MAX "100" /* characters of a key in a message */
@@ -90,6 +92,68 @@ equal_add_fits(const Stage *s, Buf *sql, const char *prefix)
 	}
 }
 
+void
+equal_add_alone(const Stage *s, Buf *sql)
+{
+	if (s->target->unique)
+		return;
+	buf_printf(sql, " AND NOT EXISTS (SELECT FROM %s d WHERE ",
+			   s->target->name);
+	equal_add_same(s, sql, "f", "d");
+	buf_str(sql, " AND (d.tableoid, d.ctid) <> (t.tableoid, t.ctid)"
+				 " OFFSET 0)");
+}
+
+/* " AND (f.c1, f.c2) IS DISTINCT FROM (t."a", t."b")" of the primary key. */
+static void
+add_other_primary(const Stage *s, Buf *sql)
+{
+	buf_str(sql, " AND NOT (true");
+	for (int i = 0; i < s->target->ncols; i++)
+	{
+		const TargetColumn *c = &s->target->cols[i];
+
+		if (!c->primary)
+			continue;
+		buf_printf(sql, " AND f.c%d %s t.", i + 1, c->equal);
+		pg_add_ident(sql, c->name);
+	}
+	buf_byte(sql, ')');
+}
+
+bool
+equal_other(Stage *s, const int64_t *rns, int n, bool *other, Err *err)
+{
+	PGresult *res;
+	Buf sql;
+	bool ok;
+
+	memset(other, 0, (size_t) n * sizeof(*other));
+	if (!s->target->weak)
+		return true;
+	buf_init(&sql, SQL_MAX);
+	buf_printf(&sql, "SELECT f.rn FROM %s f WHERE f.rn = ANY ('{", s->name);
+	for (int i = 0; i < n; i++)
+		buf_printf(&sql, "%s%lld", i ? "," : "", (long long) rns[i]);
+	buf_printf(&sql, "}') AND EXISTS (SELECT FROM %s t WHERE ",
+			   s->target->name);
+	equal_add_same(s, &sql, "f", "t");
+	add_other_primary(s, &sql);
+	buf_str(&sql, " OFFSET 0)");
+	ok = sql_query(s->cx, "look for rows", buf_cstr(&sql), &res, err);
+	buf_done(&sql);
+	if (!ok)
+		return false;
+	for (int k = 0; k < PQntuples(res); k++)
+	{
+		for (int i = 0; i < n; i++)
+			other[i] =
+				other[i] || strtoll(PQgetvalue(res, k, 0), NULL, 10) == rns[i];
+	}
+	PQclear(res);
+	return true;
+}
+
 static bool
 any_row(Stage *s, Buf *sql, bool *any, Err *err)
 {
@@ -133,29 +197,73 @@ check_staged(Stage *s, Buf *sql, bool *refused, Err *err)
 	return any_row(s, sql, refused, err);
 }
 
+/* The key of a change belongs to several rows of the target. */
+static bool
+check_alone(Stage *s, Buf *sql, bool *refused, Err *err)
+{
+	buf_printf(sql, "SELECT FROM %s f JOIN %s t ON ", s->name, s->target->name);
+	stage_add_match(s, sql, "f", "t");
+	stage_add_condition(s, sql);
+	buf_str(sql, " GROUP BY f.rn HAVING count(*) > 1 LIMIT 1");
+	return any_row(s, sql, refused, err);
+}
+
+/* One key of the target with two forms, in the range or at the target. */
+static bool
+check_forms(Stage *s, Buf *sql, bool *refused, Err *err)
+{
+	if (!check_staged(s, sql, refused, err))
+		return false;
+	if (*refused || s->empty_base)
+		return true;
+	buf_printf(sql, "SELECT FROM %s f JOIN %s t ON ", s->name, s->target->name);
+	stage_add_match(s, sql, "f", "t");
+	stage_add_condition(s, sql);
+	buf_str(sql, s->barrier_set || s->until_set ? " AND" : " WHERE");
+	buf_str(sql, " NOT ");
+	add_same_forms(s, sql, "f", "t");
+	buf_str(sql, " LIMIT 1");
+	return any_row(s, sql, refused, err);
+}
+
 bool
 equal_check(Stage *s, bool *refused, Err *err)
 {
 	Buf sql;
 	bool ok;
 
-	*refused = false;
-	if (!equal_is_coarse(s->target))
-		return true;
+	*refused = s->target->weak;
 	buf_init(&sql, SQL_MAX);
-	ok = check_staged(s, &sql, refused, err);
-	if (ok && !*refused && !s->empty_base)
-	{
-		buf_printf(&sql, "SELECT FROM %s f JOIN %s t ON ", s->name,
-				   s->target->name);
-		stage_add_match(s, &sql, "f", "t");
-		stage_add_condition(s, &sql);
-		buf_str(&sql, s->barrier_set || s->until_set ? " AND" : " WHERE");
-		buf_str(&sql, " NOT ");
-		add_same_forms(s, &sql, "f", "t");
-		buf_str(&sql, " LIMIT 1");
-		ok = any_row(s, &sql, refused, err);
-	}
+	ok = *refused || s->target->unique || s->empty_base ||
+		 check_alone(s, &sql, refused, err);
+	if (ok && !*refused && equal_is_coarse(s->target))
+		ok = check_forms(s, &sql, refused, err);
+	buf_done(&sql);
+	return ok;
+}
+
+bool
+equal_taken(Stage *s, const char *rows, const char *all, PGresult **out,
+			Err *err)
+{
+	Buf sql;
+	bool ok;
+
+	buf_init(&sql, SQL_MAX);
+	buf_str(&sql, "SELECT f.rn FROM (SELECT rn, count(*) OVER (PARTITION BY ");
+	stage_add_key(s, &sql, "");
+	buf_printf(&sql, ") AS n FROM %s WHERE rn = ANY ('%s')) w JOIN %s f",
+			   s->name, all, s->name);
+	buf_printf(&sql,
+			   " ON f.rn = w.rn WHERE w.n = 1 AND f.rn = ANY ('%s')"
+			   " AND EXISTS (SELECT FROM %s t WHERE ",
+			   rows, s->target->name);
+	stage_add_match(s, &sql, "f", "t");
+	buf_str(&sql, " AND NOT ");
+	add_same_forms(s, &sql, "f", "t");
+	buf_str(&sql, " OFFSET 0) ORDER BY 1");
+	ok = sql_query(s->cx, "look for keys that the target holds equal",
+				   buf_cstr(&sql), out, err);
 	buf_done(&sql);
 	return ok;
 }

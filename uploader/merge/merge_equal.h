@@ -38,8 +38,25 @@ void equal_add_same(const Stage *s, Buf *sql, const char *left,
 /* " AND …": the key of a staged row survives the target's type. */
 void equal_add_fits(const Stage *s, Buf *sql, const char *prefix);
 
+/* " AND …": no other row "t" of the target has the key of row "f". */
+void equal_add_alone(const Stage *s, Buf *sql);
+
+/*
+ * Sets other[i] where the target has a row with the key of staged row rns[i]
+ * that is another one: by the source's primary key, where the key is weak.
+ */
+bool equal_other(Stage *s, const int64_t *rns, int n, bool *other,
+				 Err *err) MUST_CHECK;
+
 /* *refused: rows that only the exact way tells apart. */
 bool equal_check(Stage *s, bool *refused, Err *err) MUST_CHECK;
+
+/*
+ * The result: numbers of those staged rows (array literals) whose key another
+ * row of the target has that no row of "all" names: it will not go.
+ */
+bool equal_taken(Stage *s, const char *rows, const char *all, PGresult **out,
+				 Err *err) MUST_CHECK;
 
 /* Where the row's key is why it was refused, reason (of size bytes) says so. */
 bool equal_reason(Stage *s, int64_t rn, char *reason, size_t size,

@@ -21,6 +21,11 @@ static const char missing[] = "columns that did not change are not known, and "
 							  "the row is not at the target";
 static const char kept_by_trigger[] =
 	"a trigger or rule of the target left the row out";
+static const char kept_as_one_of_many[] =
+	"several rows of the target have its key, or a trigger or rule left it out";
+static const char other_row[] =
+	"the target has its key in a row with another primary key; the identity of "
+	"a partition must tell apart the rows of all partitions";
 static const char kept_by_key[] =
 	"a foreign key's action at the target would change rows that no change "
 	"names, or rows refer to it";
@@ -158,7 +163,10 @@ mend_present(Exact *x, Step *s, bool *again, Err *err)
 		perform_hold(x, s, "23503", kept_by_key);
 		return true;
 	}
-	return perform_reject(x, s, "", kept_by_trigger, err);
+	return perform_reject(x, s, "",
+						  t->m.stage->target->unique ? kept_by_trigger
+													 : kept_as_one_of_many,
+						  err);
 }
 
 /* One step whose row is there, or is not; alone: it is its statement's only. */
@@ -248,6 +256,25 @@ mend_bag(Exact *x, Step *s, Err *err)
 						  err);
 }
 
+/* New rows whose key is that of another row. */
+static bool
+hold_others(Exact *x, Step **list, int n, Err *err)
+{
+	int64_t rns[BATCH_MAX];
+	bool other[BATCH_MAX];
+
+	for (int i = 0; i < n; i++)
+		rns[i] = list[i]->rn;
+	if (!equal_other(x->tables[list[0]->table].m.stage, rns, n, other, err))
+		return false;
+	for (int i = 0; i < n; i++)
+	{
+		if (other[i])
+			perform_hold(x, list[i], "23505", other_row);
+	}
+	return true;
+}
+
 bool
 mend(Exact *x, Step **list, int n, bool *again, Err *err)
 {
@@ -258,11 +285,13 @@ mend(Exact *x, Step **list, int n, bool *again, Err *err)
 	if (kind == STEP_BAG_INSERT || kind == STEP_BAG_DELETE ||
 		kind == STEP_BAG_UPDATE)
 		return n > 1 || mend_bag(x, list[0], err);
-	if (!mend_look_up(x, list, n, present, err))
+	if (!mend_look_up(x, list, n, present, err) ||
+		(kind == STEP_INSERT && !hold_others(x, list, n, err)))
 		return false;
 	for (int i = 0; i < n; i++)
 	{
-		if (!mend_keyed(x, list[i], present[i], n == 1, again, err))
+		if (list[i]->state == STEP_PENDING &&
+			!mend_keyed(x, list[i], present[i], n == 1, again, err))
 			return false;
 	}
 	return true;

@@ -71,6 +71,9 @@ typedef enum Look
 static const char lost[] = "columns that did not change are not known, and "
 						   "the row they belong to is not either";
 
+static const char behind[] = "an earlier change of its key was rejected, and "
+							 "the key may be that of another row, too";
+
 void
 perform_hold(Exact *x, Step *s, const char *state, const char *reason)
 {
@@ -132,7 +135,8 @@ look_rejected(Exact *x, Step *s, const Fate *f)
 {
 	int64_t from = f->from;
 
-	if (s->unk)
+	/* by a weak key it would find another row */
+	if (s->unk || x->tables[s->table].m.stage->target->weak)
 		return LOOK_SPECIAL;
 	if (from < 0 && s->kind == STEP_INSERT)
 		fate_set(&x->fates, s->table, -from, FATE_REJECTED, 0);
@@ -299,7 +303,7 @@ expected(const Exact *x, Step **list, const Call *c, int64_t rows)
 		return rows;
 	/* nothing but a missing row keeps a plain delete from its row */
 	if (s->kind == STEP_DELETE && !t->referenced && !t->m.facts->watched &&
-		rows < c->n)
+		t->m.stage->target->unique && rows < c->n)
 		return rows;
 	return c->n;
 }
@@ -503,7 +507,7 @@ perform_special(Exact *x, Step *s, Err *err)
 	if (s->kind == STEP_CUT)
 		return perform_cut(x, s, err);
 	if (s->kind != STEP_MARK)
-		return perform_reject(x, s, "", lost, err);
+		return perform_reject(x, s, "", s->unk ? lost : behind, err);
 	fate_set(&x->fates, s->table, s->rn, FATE_REJECTED, 0);
 	s->state = STEP_DONE;
 	return true;

@@ -315,6 +315,8 @@ add_update(const Exact *x, const Step *step, const char *unknown, Buf *sql)
 		buf_printf(sql, "%s f WHERE f.rn = ANY ($1) AND ", s->name);
 	equal_add_same(s, sql, move ? "o" : "f", "t");
 	equal_add_fits(s, sql, "f");
+	if (!move)
+		equal_add_alone(s, sql);
 	add_fixed(t, unknown, sql);
 	add_update_guard(x, step->table, unknown, sql);
 }
@@ -327,6 +329,7 @@ add_delete(const Exact *x, int table, bool along, Buf *sql)
 	buf_printf(sql, "DELETE FROM %s t USING %s f WHERE f.rn = ANY ($1) AND ",
 			   s->target->name, s->name);
 	equal_add_same(s, sql, "f", "t");
+	equal_add_alone(s, sql);
 	shape_add_guard(x, table, along ? GUARD_ALONG : GUARD_STRICT, sql);
 }
 

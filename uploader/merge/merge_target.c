@@ -57,11 +57,12 @@ static const char columns_sql[] =
 
 /*
  * Whether ON CONFLICT finds an arbiter for exactly these columns, and one that
- * tells apart what the columns do.
+ * tells apart what the columns do; whether any index makes them unique.
  */
 static const char arbiter_sql[] =
-	"SELECT EXISTS (SELECT FROM pg_index i WHERE i.indrelid = $1::oid"
-	" AND i.indisunique AND i.indimmediate AND i.indisvalid"
+	"SELECT coalesce(bool_or(i.indimmediate), false), count(*) > 0"
+	" FROM pg_index i WHERE i.indrelid = $1::oid"
+	" AND i.indisunique AND i.indisvalid"
 	" AND i.indpred IS NULL AND i.indexprs IS NULL"
 	" AND NOT EXISTS (SELECT FROM generate_series(0, i.indnkeyatts - 1) g"
 	"  JOIN pg_attribute a ON a.attrelid = i.indrelid"
@@ -74,7 +75,7 @@ static const char arbiter_sql[] =
 	"  JOIN pg_attribute a ON a.attrelid = i.indrelid"
 	"  AND a.attnum = i.indkey[g])"
 	" = (SELECT array_agg(x COLLATE \"C\" ORDER BY x COLLATE \"C\")"
-	"  FROM unnest($2::text[]) x))";
+	"  FROM unnest($2::text[]) x)";
 
 bool
 target_is_keyed(const Schema *s)
@@ -387,6 +388,7 @@ take_columns(Target *t, const Schema *const *versions, int n,
 		to->form.type_schema = xstrdup(PQgetvalue(res, i, 8));
 		to->form.type_name = xstrdup(PQgetvalue(res, i, 9));
 		to->form.nondeterministic = PQgetvalue(res, i, 10)[0] == 't';
+		to->primary = c && c->pk > 0;
 		to->key = c && c->key && target_is_keyed(newest);
 		t->ncols++;
 	}
@@ -442,6 +444,18 @@ judge_columns(MergeCx *cx, const Schema *const *versions, int n, Target *t,
 	return ok;
 }
 
+/* Is the source's primary key, where there is one, a part of the key? */
+static bool
+holds_primary(const Schema *newest)
+{
+	for (int i = 0; i < newest->ncols; i++)
+	{
+		if (newest->cols[i].pk > 0 && !newest->cols[i].key)
+			return false;
+	}
+	return true;
+}
+
 /* The key's columns must all be there to be written. */
 static bool
 check_key(MergeCx *cx, const Schema *newest, Target *t, const char *oid,
@@ -451,7 +465,7 @@ check_key(MergeCx *cx, const Schema *newest, Target *t, const char *oid,
 	const char *values[] = { oid, NULL };
 	int want = 0;
 	int have = 0;
-	char *found = NULL;
+	PGresult *res;
 	bool ok;
 
 	t->has_key = target_is_keyed(newest);
@@ -470,12 +484,16 @@ check_key(MergeCx *cx, const Schema *newest, Target *t, const char *oid,
 	values[1] = buf_cstr(&names);
 	if (have != want)
 		t->unfit = "key"; /* the target generates a column of it */
-	ok = one_value(cx, "look for a unique index", arbiter_sql, 2, values,
-				   &found, err);
-	t->arbiter = ok && found && found[0] == 't';
-	free(found);
+	ok = sql_params(cx, "look for a unique index", arbiter_sql, 2, values, &res,
+					err);
 	buf_done(&names);
-	return ok;
+	if (!ok)
+		return false;
+	t->arbiter = PQgetvalue(res, 0, 0)[0] == 't';
+	t->unique = PQgetvalue(res, 0, 1)[0] == 't';
+	t->weak = !t->unique && !holds_primary(newest);
+	PQclear(res);
+	return true;
 }
 
 /* May it be written, and what is in it? */

@@ -23,6 +23,7 @@ typedef struct TargetColumn
 	char *equal;     /* "OPERATOR(schema.=)" of the type's default order */
 	Form form;       /* is it as fine as the source's? */
 	bool key;
+	bool primary; /* in the source's primary key */
 	bool identity_always;
 } TargetColumn;
 
@@ -34,6 +35,10 @@ typedef struct Target
 	bool partitioned; /* no system columns to rely on */
 	bool planned;     /* of a preview: it is not there */
 	bool arbiter;     /* a unique index that ON CONFLICT takes fits the key */
+	bool unique;      /* one that may wait for the commit, or that */
+	bool weak;        /* nothing says that the key tells all rows apart: not
+					   * unique, and less than the source's primary key, as
+					   * the identity of a partition may be */
 	bool has_key;
 	bool had_rows; /* as in OwnerTable */
 	const char *incomplete;
