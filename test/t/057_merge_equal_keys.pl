@@ -311,6 +311,10 @@ each_way('they trade places', \@k, 'create table t (k citext primary key, v int)
 each_way('one goes at the end of the transaction', \@k, 'create table t (k citext primary key, v int)', '(AB,2)', '',
 	[ row('i', 'ab', 1) ], [ row('i', 'AB', 2), row('d', 'ab') ]);
 
+# more than are tried one without the other
+each_way('many at once', \@k, 'create table t (k citext primary key, v int)', join(' ', map({ "(A$_,1)" } 31 .. 39), map({ "(a$_,1)" } 10 .. 30)),
+	join(' ', map { "i$_" } 31 .. 51), [ map({ row('i', "a$_", 1) } 10 .. 39), map({ row('i', "A$_", 1) } 10 .. 39), map { row('d', "a$_") } 31 .. 39 ]);
+
 each_way('a table without a unique index holds both', \@k, 'create table t (k citext, v int)', '(ab,3)', '',
 	[ row('i', 'ab', 1), row('i', 'AB', 2), row('u', 'ab', 3) ], [ row('d', 'AB') ]);
 

@@ -429,6 +429,94 @@ settle_stuck(Exact *x, Waiting *w, Err *err)
 	return true;
 }
 
+static void
+add_row_number(Buf *list, int64_t rn)
+{
+	if (rn)
+		buf_printf(list, "%s%lld", list->n > 1 ? "," : "", (long long) rn);
+}
+
+/* Is it among the numbers, which are sorted? */
+static bool
+has_row(const PGresult *res, int64_t rn)
+{
+	int lo = 0;
+	int hi = PQntuples(res);
+
+	while (lo < hi)
+	{
+		int mid = lo + (hi - lo) / 2;
+		int64_t n = strtoll(PQgetvalue(res, mid, 0), NULL, 10);
+
+		if (n == rn)
+			return true;
+		if (n < rn)
+			lo = mid + 1;
+		else
+			hi = mid;
+	}
+	return false;
+}
+
+/* New rows of a table whose place nobody who waits can make free. */
+static bool
+reject_taken(Exact *x, Waiting *w, int table, Err *err)
+{
+	Buf rows;
+	Buf all;
+	PGresult *res = NULL;
+	bool ok;
+
+	buf_init(&rows, SQL_MAX);
+	buf_init(&all, SQL_MAX);
+	buf_byte(&rows, '{');
+	buf_byte(&all, '{');
+	for (int i = 0; i < w->n; i++)
+	{
+		const Step *s = w->list[i];
+
+		if (s->table != table)
+			continue;
+		add_row_number(&all, s->rn);
+		add_row_number(&all, s->old);
+		if (s->kind == STEP_INSERT && strcmp(s->sqlstate, "23505") == 0)
+			add_row_number(&rows, s->rn);
+	}
+	buf_byte(&rows, '}');
+	buf_byte(&all, '}');
+	ok = rows.n == 2 || equal_taken(x->tables[table].m.stage, buf_cstr(&rows),
+									buf_cstr(&all), &res, err);
+	for (int i = 0; ok && res && i < w->n; i++)
+	{
+		Step *s = w->list[i];
+
+		if (s->table == table && s->kind == STEP_INSERT && has_row(res, s->rn))
+			ok = reject_one(x, s, err);
+	}
+	PQclear(res);
+	buf_done(&rows);
+	buf_done(&all);
+	return ok;
+}
+
+/* The rest tries each again for each that is rejected: these go before. */
+static bool
+reject_all_taken(Exact *x, Waiting *w, Err *err)
+{
+	for (int i = 0; w->n > LESS_ONE_MAX && i < x->ntables; i++)
+	{
+		bool only = true; /* stage of its table: it knows who waits for it */
+
+		for (int k = 0; k < x->ntables; k++)
+			only = only && (k == i || x->tables[k].m.facts->oid !=
+										  x->tables[i].m.facts->oid);
+		if (only && equal_is_coarse(x->tables[i].m.stage->target) &&
+			!reject_taken(x, w, i, err))
+			return false;
+	}
+	return true;
+}
+
 bool
 settle(Exact *x, Err *err)
 {
@@ -443,7 +531,7 @@ settle(Exact *x, Err *err)
 		int before = w.n;
 		Waiting stuck;
 
-		ok = perform(x, w.list, w.n, err);
+		ok = reject_all_taken(x, &w, err) && perform(x, w.list, w.n, err);
 		if (ok && x->nheld > 0 && x->nheld >= before)
 		{
 			int nstuck = x->nheld;
