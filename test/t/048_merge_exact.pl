@@ -98,6 +98,42 @@ commit;
 SQL
 		tables => [qw(u orders)],
 	},
+	bag_shift => { # an action runs at once for all rows whose records say so one by one
+		ddl => <<'SQL',
+create table p (id int primary key);
+create table b_cascade (p int references p on update cascade, note text);
+create table b_null (note text, p int references p on update set null);
+create table b_default (p int default 1 references p on update set default);
+create table b_two (a int references p on update cascade, b int references p on update cascade, note json);
+alter table b_cascade replica identity full;
+alter table b_null replica identity full;
+alter table b_default replica identity full;
+alter table b_two replica identity full;
+SQL
+		steps => [ <<'SQL', <<'SQL', <<'SQL' ],
+insert into p values (1), (3), (4), (5), (6), (8);
+insert into b_cascade select id, 'all' from p, generate_series(1, 2);
+insert into b_null select 'all', id from p;
+insert into b_default select id from p;
+insert into b_two select x.id, y.id, '{}' from p x, p y;
+SQL
+update p set id = id - 1 where id > 1;
+SQL
+begin;
+update p set id = 30 where id = 3;
+insert into p values (3);
+insert into b_cascade values (3, 'all'), (4, 'all');
+insert into b_null values ('all', 3), ('all', 2);
+update b_cascade set p = 30 where p = 3;
+update b_null set p = null where p = 3;
+update p set id = 40 where id = 4;
+update p set id = 41 where id = 40;
+update b_cascade set note = 'last' where p = 41;
+commit;
+delete from b_two where a = 41;
+SQL
+		tables => [qw(p b_cascade b_null b_default b_two)],
+	},
 	names => {
 		ddl => <<'SQL',
 create table zz (id int primary key);

@@ -373,6 +373,78 @@ end_rows(Exact *x, bool last, Err *err)
 	return ok;
 }
 
+/* The number of a column, from 1; 0 where it is not written. */
+static int
+column_number(const Stage *s, const char *name)
+{
+	for (int i = 0; i < s->target->ncols; i++)
+	{
+		if (strcmp(s->target->cols[i].name, name) == 0)
+			return i + 1;
+	}
+	return 0;
+}
+
+/* "o.c1, o.c3": all columns but those that refer. */
+static void
+add_others(const Stage *s, const FactKey *k, const char *prefix, Buf *sql)
+{
+	bool any = false;
+
+	for (int i = 0; i < s->target->ncols; i++)
+	{
+		bool refers = false;
+
+		for (int p = 0; p < k->npairs; p++)
+			refers = refers ||
+					 strcmp(k->pairs[p].child, s->target->cols[i].name) == 0;
+		if (refers)
+			continue;
+		buf_printf(sql, "%s%s.c%d", any ? ", " : "", prefix, i + 1);
+		any = true;
+	}
+}
+
+/* " AND pm.c1 = q.c2 …": row q refers to the parent's old key. */
+static void
+add_refers(const Stage *c, const Stage *p, const FactKey *k, const char *q,
+		   Buf *sql)
+{
+	for (int i = 0; i < k->npairs; i++)
+	{
+		int a = column_number(c, k->pairs[i].child);
+		int b = column_number(p, k->pairs[i].parent);
+
+		if (a && b)
+			buf_printf(sql, " AND pm.c%d %s %s.c%d", b, k->pairs[i].equal, q,
+					   a);
+	}
+}
+
+/*
+ * Of a bag: no other column changed, and no row came to the old key since the
+ * parent's changed.  So the row was there, and the action took it along.
+ */
+static void
+add_first(const Stage *c, const Stage *p, const FactKey *k, Buf *sql)
+{
+	buf_printf(sql,
+			   " AND NOT EXISTS (SELECT FROM %s q WHERE q.lsn = o.lsn"
+			   " AND q.seq > pm.seq AND q.seq < o.seq AND q.op = 'i'",
+			   c->name);
+	add_refers(c, p, k, "q", sql);
+	buf_printf(sql,
+			   " AND NOT EXISTS (SELECT FROM %s r WHERE r.rn = q.rn - 1"
+			   " AND r.lsn = q.lsn AND r.seq = q.seq AND r.op = 'd'",
+			   c->name);
+	add_refers(c, p, k, "r", sql);
+	buf_str(sql, ")) AND ROW(");
+	add_others(c, k, "o", sql);
+	buf_str(sql, ")::text COLLATE \"C\" = ROW(");
+	add_others(c, k, "f", sql);
+	buf_str(sql, ")::text COLLATE \"C\"");
+}
+
 /*
  * Changes of a child's key, or of a bag, that a parent's ON UPDATE action makes
  * at the target too, and earlier (merge_mend).
@@ -388,22 +460,19 @@ note_cascades_of(Exact *x, int child, int parent, const FactKey *k, Err *err)
 	bool ok;
 
 	buf_init(&sql, SQL_MAX);
-	buf_printf(&sql,
-			   "SELECT o.rn FROM %s o JOIN %s f ON f.rn = o.rn + 1"
-			   " AND f.lsn = o.lsn AND f.seq = o.seq"
-			   " JOIN %s pm ON pm.lsn = o.lsn AND pm.op = 'm'"
-			   " JOIN %s pn ON pn.rn = pm.rn + 1 WHERE o.op = '%c'",
-			   c->name, c->name, p->name, p->name, keyed ? 'm' : 'd');
+	buf_printf(
+		&sql,
+		"SELECT o.rn, min(pn.rn) FROM %s o JOIN %s f ON f.rn = o.rn + 1"
+		" AND f.lsn = o.lsn AND f.seq = o.seq"
+		" JOIN %s pm ON pm.lsn = o.lsn AND pm.seq < o.seq AND pm.op = 'm'"
+		" JOIN %s pn ON pn.rn = pm.rn + 1 WHERE o.op = '%c'",
+		c->name, c->name, p->name, p->name, keyed ? 'm' : 'd');
 	for (int i = 0; i < k->npairs; i++)
 	{
-		int a = -1;
-		int b = -1;
+		int a = column_number(c, k->pairs[i].child);
+		int b = column_number(p, k->pairs[i].parent);
 
-		for (int n = 0; n < c->target->ncols; n++)
-			a = strcmp(c->target->cols[n].name, k->pairs[i].child) ? a : n + 1;
-		for (int n = 0; n < p->target->ncols; n++)
-			b = strcmp(p->target->cols[n].name, k->pairs[i].parent) ? b : n + 1;
-		if (a < 0 || b < 0)
+		if (!a || !b)
 		{
 			buf_str(&sql, " AND false");
 			continue;
@@ -414,13 +483,19 @@ note_cascades_of(Exact *x, int child, int parent, const FactKey *k, Err *err)
 		else if (k->on_update == 'n')
 			buf_printf(&sql, " AND f.c%d IS NULL", a);
 	}
+	if (!keyed)
+		add_first(c, p, k, &sql);
+	buf_str(&sql, " GROUP BY o.rn");
 	ok = sql_query(x->cx, "look for cascades", buf_cstr(&sql), &res, err);
 	buf_done(&sql);
 	if (!ok)
 		return false;
 	for (int i = 0; i < PQntuples(res); i++)
 		fate_set(&x->fates, child, strtoll(PQgetvalue(res, i, 0), NULL, 10),
-				 FATE_CASCADED, 0);
+				 FATE_CASCADED,
+				 keyed ? 0
+					   : fate_pack(parent,
+								   strtoll(PQgetvalue(res, i, 1), NULL, 10)));
 	PQclear(res);
 	return true;
 }
@@ -513,6 +588,7 @@ exact_done(Exact *x)
 	free(x->tables);
 	PQclear(x->read.res);
 	fate_done(&x->fates);
+	fate_done(&x->unmoved);
 }
 
 /* A table of which every member has a key, and which a load replaces. */

@@ -117,3 +117,16 @@ fate_done(FateMap *m)
 	free(m->slots);
 	*m = (FateMap){ 0 };
 }
+
+int64_t
+fate_pack(int table, int64_t rn)
+{
+	return (int64_t) (((uint64_t) (table + 1) << TABLE_SHIFT) | (uint64_t) rn);
+}
+
+void
+fate_unpack(int64_t packed, int *table, int64_t *rn)
+{
+	*table = (int) (packed >> TABLE_SHIFT) - 1;
+	*rn = packed & ((INT64_C(1) << TABLE_SHIFT) - 1);
+}

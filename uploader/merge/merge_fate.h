@@ -25,8 +25,9 @@ typedef struct Fate
 {
 	uint64_t key; /* 0: free */
 	FateKind kind;
-	int64_t from; /* waits: its place; a rejected change of a key: the row is
-				   * still under the key of this staged row */
+	int64_t from; /* cascaded: the parent's change, packed; waits: its place; a
+				   * rejected change of a key: the row is still under the key of
+				   * this staged row */
 } Fate;
 
 typedef struct FateMap
@@ -44,5 +45,9 @@ const Fate *fate_get(const FateMap *m, int table, int64_t rn);
 void fate_forget(FateMap *m);
 void fate_copy(FateMap *to, const FateMap *from);
 void fate_done(FateMap *m);
+
+/* A table and a row number as one number that is not 0, and back. */
+int64_t fate_pack(int table, int64_t rn);
+void fate_unpack(int64_t packed, int *table, int64_t *rn);
 
 #endif

@@ -196,6 +196,8 @@ mend_keyed(Exact *x, Step *s, bool present, bool alone, bool *again, Err *err)
 			s->state = STEP_DONE;
 			return true;
 	}
+	if (s->kind == STEP_MOVE)
+		fate_set(&x->unmoved, s->table, s->rn, FATE_CASCADED, 0);
 	s->flips++;
 	*again = true;
 	if (s->kind == STEP_UPDATE && s->cascaded)

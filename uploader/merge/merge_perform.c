@@ -152,10 +152,25 @@ look_rejected(Exact *x, Step *s, const Fate *f)
 	return LOOK_RUN;
 }
 
+/* The step that changed the parent's key did so: then its action ran. */
+static bool
+action_ran(const Exact *x, const Step *s)
+{
+	const Fate *f = fate_get(&x->fates, s->parent, s->parent_rn);
+
+	return !(f && (f->kind == FATE_WAITS || f->kind == FATE_REJECTED)) &&
+		   !fate_get(&x->unmoved, s->parent, s->parent_rn);
+}
+
 /* What is to be done with a step that is pending. */
 static Look
 look(Exact *x, Step *s)
 {
+	if (s->by_action && action_ran(x, s))
+	{
+		s->state = STEP_ACTED;
+		return LOOK_SKIP;
+	}
 	for (int i = 0; i < 2; i++)
 	{
 		const Fate *f = fate_get(&x->fates, s->table, s->prev[i]);
@@ -367,7 +382,7 @@ count(Exact *x, Step **list, int from, int to)
 		Step *s = list[i];
 		MergeTable *out = x->tables[s->table].m.out;
 
-		if (s->state != STEP_PENDING)
+		if (s->state != STEP_PENDING && s->state != STEP_ACTED)
 			continue;
 		s->state = STEP_DONE;
 		out->inserted += s->kind == STEP_INSERT || s->kind == STEP_BAG_INSERT;
@@ -386,6 +401,8 @@ unhold(Exact *x, Step **list, int from, int to, int nheld)
 	{
 		Step *s = list[i];
 
+		if (s->state == STEP_ACTED)
+			s->state = STEP_PENDING;
 		if (s->state != STEP_WAITS)
 			continue;
 		s->state = STEP_PENDING;
@@ -420,6 +437,8 @@ run_span(Exact *x, Step **list, int n, int *at, Stop *stop, Failure *f,
 			break;
 	}
 	buf_done(&b.params);
+	if (ok && !saved)
+		count(x, list, from, *at);
 	if (!ok || !saved)
 		return ok;
 	if (f->failed)

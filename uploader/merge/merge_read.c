@@ -210,6 +210,9 @@ take_step(Exact *x, Step *s, Err *err)
 	r->at++;
 	f = fate_get(&x->fates, s->table, s->old);
 	s->cascaded = f && f->kind == FATE_CASCADED;
+	s->by_action = s->cascaded && f->from != 0;
+	if (s->by_action)
+		fate_unpack(f->from, &s->parent, &s->parent_rn);
 	if (s->cascaded && s->kind == STEP_MOVE)
 		s->kind = STEP_UPDATE; /* at the new key, where it is there */
 	return true;

@@ -283,6 +283,11 @@ try_together(Exact *x, Waiting *w, bool park, bool *passed, Err *err)
 	}
 	free(list);
 	*passed = ok && fine;
+	for (int i = 0; !*passed && i < w->n; i++)
+	{
+		if (w->list[i]->state == STEP_ACTED)
+			w->list[i]->state = STEP_PENDING;
+	}
 	if (!ok)
 		return false;
 	return fine ? sql_release(x->cx, "cdc_s3_together", err)
@@ -298,7 +303,7 @@ count_together(Exact *x, Waiting *w)
 		Step *s = w->list[i];
 		MergeTable *out = x->tables[s->table].m.out;
 
-		if (s->state != STEP_PENDING)
+		if (s->state != STEP_PENDING && s->state != STEP_ACTED)
 			continue;
 		s->state = STEP_DONE;
 		out->updated += s->kind == STEP_UPDATE || s->kind == STEP_MOVE ||

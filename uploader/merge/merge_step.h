@@ -48,6 +48,8 @@ typedef enum StepState
 {
 	STEP_PENDING,
 	STEP_WAITS, /* a copy of it waits (Exact.held) */
+	STEP_ACTED, /* an action of the target did it, if the parent's step passes
+				 */
 	STEP_DONE   /* applied, rejected, or of no use any more */
 } StepState;
 
@@ -56,11 +58,14 @@ typedef struct Step
 	int table;
 	StepKind kind;
 	StepState state;
-	int flips;     /* times that it became another kind, as rows were there */
-	bool cascaded; /* the target's ON UPDATE CASCADE may have done it */
-	bool renews;   /* a new row for a key whose delete waited */
-	bool absent;   /* a delete that found nothing */
-	int unk; /* names the columns that it does not tell; 0: it tells all */
+	int flips;      /* times that it became another kind, as rows were there */
+	bool cascaded;  /* the target's ON UPDATE CASCADE may have done it */
+	bool by_action; /* of a bag: it did, if the parent's key changed: */
+	int parent;     /* table and row number of the step that changed it */
+	int64_t parent_rn;
+	bool renews; /* a new row for a key whose delete waited */
+	bool absent; /* a delete that found nothing */
+	int unk;     /* names the columns that it does not tell; 0: it tells all */
 	RecordPos pos;
 	int64_t rn;         /* of the new row; of the key for a delete */
 	int64_t old;        /* of the old key or old row, 0 without one */
@@ -108,7 +113,8 @@ typedef struct Exact
 	ExactTable *tables;
 	ExactRead read;
 	FateMap fates;
-	int nheld; /* steps that wait, of one source transaction */
+	FateMap unmoved; /* changes of a key that became another kind of step */
+	int nheld;       /* steps that wait, of one source transaction */
 	int cap_held;
 	Step *held;
 	Lsn held_lsn;
