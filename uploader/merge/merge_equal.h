@@ -2,7 +2,7 @@
  * merge_equal.h
  *	  Keys that are different at the source and equal at the target only:
  *	  'ab' and 'ab ' in a char(5), 'ab' and 'AB' in a citext, 1.4 and 1.0 in
- *	  a numeric(10,0).
+ *	  a numeric(10,0); and keys that may belong to several rows of the target.
  *
  * Such columns have a form beside them in the staging table (merge_form.h).
  * Invariants:
@@ -15,8 +15,10 @@
  *	(3) The fast way, which knows the target's equality only, is left where
  *		one key of it has two forms, in the range or at the target
  *		(equal_check).
+ *	(4) Where no unique index of the target stands behind the key, a change
+ *		whose key several rows have changes none of them (equal_add_alone).
  *
- * Tables without a coarse column of the key pay nothing for this.
+ * Tables with a unique index and no coarse column of the key pay nothing.
  * Layer: merge.
  *-------------------------------------------------------------------------
  */
