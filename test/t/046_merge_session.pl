@@ -119,7 +119,7 @@ is(psql('select count(*) from t') . psql('select count(*) from cdc_s3.rejected')
 # Every setting that a role may make, of the classes that matter, is pinned or
 # of no matter; a server that brings a new one fails here.
 my $source = slurp(top_folder() . '/uploader/io/pgconn.c');
-my ($pins) = $source =~ /pg_pin_target\[\] =(.*?);\n/s;
+my ($pins) = $source =~ /#define PIN_SETTINGS(.*?)\n\n/s;
 my %pinned = map { lc $_ => 1 } $pins =~ /\('(\w+)',/g;
 $pinned{$_} = 1 for $source =~ /SET LOCAL (\w+) =/g;
 my %no_matter = map { $_ => 1 } qw(search_path default_transaction_deferrable default_transaction_isolation

@@ -9,6 +9,7 @@
  */
 #include "merge/merge_stage.h"
 
+#include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
