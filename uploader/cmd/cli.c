@@ -31,7 +31,8 @@ static const Command commands[] = {
 	{ "run", cmd_run, "run", "load tables if asked, then stream until stopped",
 	  NULL },
 	{ "merge", cmd_merge,
-	  "merge [--every 1h] [--until hour] [--plan | --sequences]",
+	  "merge [--every 1h] [--until hour] [--plan | --sequences |"
+	  " --retry-rejected]",
 	  "apply new entries of the lake to the target",
 	  "  --every TIME     same as --merge.every: keep going\n"
 	  "  --until WHERE    same as --merge.until: hour, now, an LSN or a "
@@ -39,7 +40,8 @@ static const Command commands[] = {
 	  "  --plan           print what the next merge would do, and change "
 	  "nothing\n"
 	  "  --sequences      set the target's sequences past the source's, for a "
-	  "cut-over\n" },
+	  "cut-over\n"
+	  "  --retry-rejected try the rows in cdc_s3.rejected again\n" },
 	{ "check", cmd_check, "check [--json]",
 	  "test every prerequisite and name each mend",
 	  "  --json           one JSON object a finding\n"

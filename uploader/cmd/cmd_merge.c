@@ -118,10 +118,16 @@ cmd_merge_print_resync(const MergeResult *r)
 	}
 }
 
+static const char *
+plural(int64_t n)
+{
+	return n == 1 ? "" : "s";
+}
+
 static void
 print_result(const MergeResult *r)
 {
-	for (int i = 0; r->entries > 0 && i < r->ntables; i++)
+	for (int i = 0; i < r->ntables; i++)
 	{
 		const MergeTable *t = &r->tables[i];
 
@@ -132,6 +138,10 @@ print_result(const MergeResult *r)
 			   t->replaced ? ", loaded" : "");
 	}
 	cmd_merge_print_resync(r);
+	if (r->retried > 0)
+		printf("retried %lld rejected row%s, %lld stay%s\n",
+			   (long long) r->retried, plural(r->retried), (long long) r->again,
+			   r->again == 1 ? "s" : "");
 	if (r->entries > 0)
 		printf("merged %lld entries (%lld to %lld), target is at LSN " LSN_FMT
 			   "\n",
@@ -178,12 +188,6 @@ is_closed(const StoreOptions *so, Awaited *a)
 	return a->closed >= a->hour || err.kind == ERR_GAP;
 }
 
-static const char *
-plural(int64_t n)
-{
-	return n == 1 ? "" : "s";
-}
-
 /* False, with ERR_OUTSTANDING, where somebody has to do something. */
 static bool
 nothing_outstanding(const MergeResult *r, Err *err)
@@ -204,7 +208,8 @@ nothing_outstanding(const MergeResult *r, Err *err)
 			rows[0] && tables[0] ? " and " : "", tables,
 			r->rejected + r->nresync == 1 ? "is" : "are");
 	return err_hint(
-		err, "see %s%s%s in the target", rows[0] ? "cdc_s3.rejected" : "",
+		err, "see %s%s%s%s%s in the target", rows[0] ? "cdc_s3.rejected (" : "",
+		rows[0] ? r->rejected_of : "", rows[0] ? ")" : "",
 		rows[0] && tables[0] ? " and " : "", tables[0] ? "cdc_s3.resync" : "");
 }
 
@@ -220,6 +225,8 @@ merge_options(const Config *cfg)
 		.tables = cfg->merge_tables,
 		.exclude = cfg->merge_exclude,
 		.on_existing = cfg->merge_on_existing,
+		.reject_limit = cfg->merge_reject_limit,
+		.triggers = cfg->merge_triggers,
 		.lock_wait_ms = LOCK_WAIT_MS,
 		.progress_ms = cfg->merge_progress_ms,
 		.terminal = isatty(STDERR_FILENO) && strcmp(cfg->log_format, "json"),
@@ -230,8 +237,8 @@ merge_options(const Config *cfg)
 }
 
 static bool
-merge_once(const Config *cfg, const StoreOptions *so, Awaited *awaited,
-		   Err *err)
+merge_once(const Config *cfg, const StoreOptions *so, bool retry,
+		   Awaited *awaited, Err *err)
 {
 	int64_t began_us = clock_unix_us();
 	MergeOptions o = merge_options(cfg);
@@ -239,6 +246,7 @@ merge_once(const Config *cfg, const StoreOptions *so, Awaited *awaited,
 	Store *store;
 	bool ok;
 
+	o.retry_rejected = retry;
 	if (!merge_check_options(&o, err) || !store_open(so, &store, err))
 		return false;
 	ok = merge_run(store, &o, &result, err);
@@ -289,13 +297,13 @@ may_pass(const Err *err)
 }
 
 static bool
-merge_on_and_on(const Config *cfg, const StoreOptions *so, Err *err)
+merge_on_and_on(const Config *cfg, const StoreOptions *so, bool retry, Err *err)
 {
 	Awaited awaited = { 0 };
 
 	while (!atomic_load(&stop))
 	{
-		bool ok = merge_once(cfg, so, &awaited, err);
+		bool ok = merge_once(cfg, so, retry, &awaited, err);
 
 		if (!ok && err->kind == ERR_STOP)
 			break;
@@ -337,8 +345,10 @@ cmd_merge(const Config *cfg, int argc, char **argv, Err *err)
 	Awaited awaited;
 	bool plan = false;
 	bool sequences = false;
+	bool retry = false;
 	const ArgDef defs[] = { { "--plan", NULL, &plan },
-							{ "--sequences", NULL, &sequences } };
+							{ "--sequences", NULL, &sequences },
+							{ "--retry-rejected", NULL, &retry } };
 	const ArgSpec spec = { "merge", defs, sizeof(defs) / sizeof(defs[0]), NULL,
 						   0 };
 	bool ok;
@@ -351,10 +361,15 @@ cmd_merge(const Config *cfg, int argc, char **argv, Err *err)
 		return err_set(err, ERR_USAGE, 0,
 					   "options \"--plan\" and \"--sequences\" exclude each "
 					   "other");
+	if (retry && (plan || sequences))
+		return err_set(err, ERR_USAGE, 0,
+					   "options \"%s\" and \"--retry-rejected\" exclude each "
+					   "other",
+					   plan ? "--plan" : "--sequences");
 	if (!plan && !sequences && cfg->merge_every_ms > 0)
-		return merge_on_and_on(cfg, &so, err);
+		return merge_on_and_on(cfg, &so, retry, err);
 	ok = plan || sequences ? look_once(cfg, &so, plan, err)
-						   : merge_once(cfg, &so, &awaited, err);
+						   : merge_once(cfg, &so, retry, &awaited, err);
 	if (!ok && err->kind == ERR_STOP)
 		err->kind = ERR_BUSY; /* a scheduler must see that it is not done */
 	return ok;

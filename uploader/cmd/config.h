@@ -68,6 +68,8 @@ typedef struct Config
 	char *merge_exclude;
 	char *merge_on_existing; /* stop, replace, keep */
 	int64_t merge_progress_ms;
+	char *merge_reject_limit; /* 0, a count, or a percentage */
+	char *merge_triggers;
 
 	int64_t memory_limit;
 	char *log_level;  /* debug, info, warn, error */

@@ -14,6 +14,10 @@
  * merge_progress  how far it is, seconds by phase
  * merge_preview  a merge that changes nothing
  * merge_sequence	sequences past the source's
+ * merge_reject	  rejected rows: what is kept of them
+ * merge_lines	  rejected rows of earlier merges: marked, retried, ended
+ * merge_limit	  merge.reject_limit
+ * merge_trigger  merge.triggers
  * merge_map	  merge.map: where a table goes
  * merge_owner	  which tables of the target may be written
  * merge_target	  tables of the target: found, created, widened
@@ -68,23 +72,27 @@ typedef struct MergePreview
 /* All strings are borrowed while merge_run runs. */
 typedef struct MergeOptions
 {
-	const char *conninfo;    /* the target; "" = PG* variables */
-	const char *until;       /* "hour", "now", an LSN, or a UTC time */
-	const char *on_reject;   /* "stop" or "continue" */
-	const char *way;         /* "auto", "exact" or "fast" */
-	const char *map;         /* "s.t=s2.t2,s.*=s3.*"; "" = same names */
-	const char *tables;      /* patterns: tables of the target to be written
-							  * though merge did not make them */
-	const char *exclude;     /* patterns: tables of the source left out */
-	const char *on_existing; /* first load into a table with rows: "stop",
-							  * "replace" or "keep" */
-	int64_t lock_wait_ms;    /* for another merge of the same target */
-	int64_t progress_ms;     /* between two lines on how far it is; 0: none */
-	bool terminal;           /* one line that is written over */
-	const char *version;     /* of the program, for cdc_s3.merge_run */
-	MergePreview *preview;   /* not NULL: nothing is changed; filled */
-	int64_t memory_limit;    /* of it a merge takes about half for rows */
-	const atomic_bool *stop; /* ends the run with ERR_STOP; may be NULL */
+	const char *conninfo;     /* the target; "" = PG* variables */
+	const char *until;        /* "hour", "now", an LSN, or a UTC time */
+	const char *on_reject;    /* "stop" or "continue" */
+	const char *way;          /* "auto", "exact" or "fast" */
+	const char *map;          /* "s.t=s2.t2,s.*=s3.*"; "" = same names */
+	const char *tables;       /* patterns: tables of the target to be written
+							   * though merge did not make them */
+	const char *exclude;      /* patterns: tables of the source left out */
+	const char *reject_limit; /* "0", a count, or "1%" of the changes */
+	const char *triggers;     /* patterns: tables of the target whose triggers
+							   * run in any case; or "on", "off" */
+	const char *on_existing;  /* first load into a table with rows: "stop",
+							   * "replace" or "keep" */
+	bool retry_rejected;      /* rows in cdc_s3.rejected are tried again */
+	int64_t lock_wait_ms;     /* for another merge of the same target */
+	int64_t progress_ms;      /* between two lines on how far it is; 0: none */
+	bool terminal;            /* one line that is written over */
+	const char *version;      /* of the program, for cdc_s3.merge_run */
+	MergePreview *preview;    /* not NULL: nothing is changed; filled */
+	int64_t memory_limit;     /* of it a merge takes about half for rows */
+	const atomic_bool *stop;  /* ends the run with ERR_STOP; may be NULL */
 } MergeOptions;
 
 /* Records of a table by what happened at the source. */
@@ -137,7 +145,10 @@ typedef struct MergeResult
 	int ntables;
 	MergeTable *tables;
 	int64_t rejected; /* rows in cdc_s3.rejected, also from earlier merges */
-	int nresync;      /* all that wait for a load, also from earlier merges */
+	char rejected_of[160]; /* "s.t 3, …": tables with most of them */
+	int64_t retried;       /* of those from earlier merges, and of these … */
+	int64_t again;         /* … rejected again */
+	int nresync; /* all that wait for a load, also from earlier merges */
 	MergeResync *resync;
 } MergeResult;
 

@@ -20,7 +20,6 @@
 
 #include "merge/merge_equal.h"
 #include "merge/merge_fold.h"
-#include "merge/merge_state.h"
 
 static bool
 run(Stage *s, const char *doing, Buf *sql, int64_t *rows, Err *err)
@@ -55,50 +54,6 @@ apply_add_columns(const Stage *s, Buf *sql, const char *prefix)
 {
 	for (int i = 0; i < s->target->ncols; i++)
 		buf_printf(sql, "%s%s.c%d", i ? ", " : "", prefix, i + 1);
-}
-
-bool
-apply_reject(Stage *s, const char *from, int64_t rn, const char *reason,
-			 const char *state, Err *err)
-{
-	char kept[8];
-	Buf sql;
-	PGresult *res;
-	bool ok;
-	Reject r = { .schema = s->table->schema,
-				 .table = s->table->table,
-				 .state = kept,
-				 .reason = reason };
-
-	(void) snprintf(kept, sizeof(kept), "%s", state); /* fits */
-	buf_init(&sql, SQL_MAX);
-	buf_str(&sql, "SELECT f.lsn - '0/0'::pg_lsn, f.seq, f.op,"
-				  " row_to_json(x) FROM ");
-	buf_printf(&sql, "%s f CROSS JOIN LATERAL (SELECT ", from);
-	for (int i = 0; i < s->target->ncols; i++)
-	{
-		buf_printf(&sql, "%sf.%s%d AS ", i ? ", " : "",
-				   s->target->cols[i].form.type ? "k" : "c", i + 1);
-		pg_add_ident(&sql, s->target->cols[i].name);
-	}
-	buf_printf(&sql, ") x WHERE f.rn = %lld", (long long) rn);
-	ok = sql_query(s->cx, "read a refused row", buf_cstr(&sql), &res, err);
-	buf_done(&sql);
-	if (!ok)
-		return false;
-	if (PQntuples(res) > 0)
-	{
-		r.pos.lsn = strtoull(PQgetvalue(res, 0, 0), NULL, 10);
-		r.pos.seq = strtoll(PQgetvalue(res, 0, 1), NULL, 10);
-		r.op = PQgetvalue(res, 0, 2)[0];
-		if (r.op == 'x' || r.op == 'n') /* ours alone */
-			r.op = 'u';
-		r.row = slice_cstr(PQgetvalue(res, 0, 3));
-		s->rejected++;
-		ok = state_reject(s->cx, &r, err);
-	}
-	PQclear(res);
-	return ok;
 }
 
 /* Does the query find a row? */

@@ -42,10 +42,6 @@ bool apply_steps(Stage *stage, MergeTable *out, bool *refused,
 /* Drops the temporary tables of a stage. */
 bool apply_drop(Stage *stage, Err *err) MUST_CHECK;
 
-/* Rejects a row of the named table (staging table or last states). */
-bool apply_reject(Stage *s, const char *from, int64_t rn, const char *reason,
-				  const char *state, Err *err) MUST_CHECK;
-
 /* '"a", "b"', and 'prefix.c1, prefix.c2' */
 void apply_add_names(const Stage *s, Buf *sql);
 void apply_add_columns(const Stage *s, Buf *sql, const char *prefix);

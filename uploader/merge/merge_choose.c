@@ -103,7 +103,9 @@ choose_hurry(Stage *s, const FactTable *facts, bool several, Err *err)
 	bool joined = false;
 	bool rows = false;
 
-	if (s->cx->opt->preview || several || t->ncols == 0 || is_coarse(t))
+	/* earlier changes of a key have to be there for lines of it */
+	if (s->cx->opt->preview || several || t->ncols == 0 || is_coarse(t) ||
+		s->old_lines > 0)
 		return true;
 	s->keep_all = facts->watched || strcmp(s->cx->opt->way, "exact") == 0;
 	if (!s->keep_all && (!s->cx->replica || load) &&

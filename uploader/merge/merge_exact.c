@@ -222,6 +222,7 @@ drop_overwritten(Exact *x, Step *steps, int n)
 			if (before->unk == s->unk || s->unk == 0)
 			{
 				before->state = STEP_DONE;
+				s->over = true;
 				s->prev[0] = before->prev[0];
 				s->prev_pos = before->prev_pos;
 			}

@@ -16,8 +16,11 @@
 #include "base/mem.h"
 #include "merge/merge_apply.h"
 #include "merge/merge_exact.h"
+#include "merge/merge_limit.h"
+#include "merge/merge_lines.h"
 #include "merge/merge_report.h"
 #include "merge/merge_state.h"
+#include "merge/merge_trigger.h"
 
 /* Members of one group, parents before their children. */
 typedef struct Group
@@ -51,7 +54,8 @@ group_table(MergeCx *cx, Stage *stage, Target *target, GroupTable *out,
 	if (target->planned) /* any number that no other table has */
 		out->facts.oid = (uint32_t) fnv1a(FNV1A_EMPTY, target->name) | 1u << 31;
 	ok = target->planned ||
-		 facts_table(cx, target->name, buf_cstr(&key), &out->facts, err);
+		 (trigger_enable(cx, target, &out->triggers, err) &&
+		  facts_table(cx, target->name, buf_cstr(&key), &out->facts, err));
 	buf_done(&key);
 	return ok;
 }
@@ -60,6 +64,7 @@ void
 group_table_done(GroupTable *t)
 {
 	facts_table_done(&t->facts);
+	free(t->triggers);
 	stage_free(t->stage);
 	target_free(t->target);
 	*t = (GroupTable){ 0 };
@@ -320,7 +325,10 @@ go_exact(const Group *g, Err *err)
 
 	for (int i = 0; ok && i < g->n; i++)
 	{
-		ok = stage_all(g->tables[i]->stage, err);
+		Stage *s = g->tables[i]->stage;
+		bool again = s->dropped > 0;
+
+		ok = stage_all(s, err) && (!again || lines_stage(s, err));
 		m[i] = (ExactMember){ g->tables[i]->stage, line(g, g->tables[i]),
 							  &g->tables[i]->facts };
 	}
@@ -367,11 +375,15 @@ finish_group(const Group *g, Err *err)
 		to->rejected += t->stage->rejected;
 		to->loaded_now = to->loaded_now || t->stage->table->replace;
 		to->replaced = to->replaced || to->loaded_now;
+		g->result->retried += t->stage->retried ? t->stage->old_lines : 0;
+		g->result->again += t->stage->again;
 		g->cx->progress->applied += t->stage->lines;
-		if (!note_resync(g->cx, t->stage, err) || !apply_drop(t->stage, err))
+		if (!lines_end(t->stage, err) || !note_resync(g->cx, t->stage, err) ||
+			!apply_drop(t->stage, err) ||
+			!trigger_back(g->cx, t->triggers, err))
 			return false;
 	}
-	return true;
+	return limit_keep(g->cx, g->result, false, err);
 }
 
 /*

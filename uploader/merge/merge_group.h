@@ -27,8 +27,9 @@ typedef struct GroupTable
 	Stage *stage; /* owned */
 	Target *target;
 	FactTable facts;
-	bool several; /* the table has more stages than this one */
-	int result;   /* its line in the result */
+	char *triggers; /* what switches its triggers back; or NULL */
+	bool several;   /* the table has more stages than this one */
+	int result;     /* its line in the result */
 } GroupTable;
 
 /* Reads the target's catalog; takes stage and target, also on failure. */

@@ -30,13 +30,6 @@ static const char kept_by_key[] =
 	"a foreign key's action at the target would change rows that no change "
 	"names, or rows refer to it";
 
-/* The staged row that says which row of the table is meant. */
-static int64_t
-key_row(const Step *s)
-{
-	return s->kind == STEP_MOVE ? s->old : s->rn;
-}
-
 bool
 mend_look_up(Exact *x, Step **list, int n, bool *present, Err *err)
 {
@@ -48,7 +41,7 @@ mend_look_up(Exact *x, Step **list, int n, bool *present, Err *err)
 	buf_init(&sql, SQL_MAX);
 	buf_printf(&sql, "SELECT f.rn FROM %s f WHERE f.rn = ANY ('{", stage->name);
 	for (int i = 0; i < n; i++)
-		buf_printf(&sql, "%s%lld", i ? "," : "", (long long) key_row(list[i]));
+		buf_printf(&sql, "%s%lld", i ? "," : "", (long long) step_row(list[i]));
 	buf_printf(&sql, "}') AND EXISTS (SELECT FROM %s t WHERE ",
 			   stage->target->name);
 	equal_add_same(stage, &sql, "f", "t");
@@ -62,7 +55,7 @@ mend_look_up(Exact *x, Step **list, int n, bool *present, Err *err)
 		present[i] = false;
 		for (int k = 0; !present[i] && k < PQntuples(res); k++)
 			present[i] =
-				strtoll(PQgetvalue(res, k, 0), NULL, 10) == key_row(list[i]);
+				strtoll(PQgetvalue(res, k, 0), NULL, 10) == step_row(list[i]);
 	}
 	PQclear(res);
 	return true;

@@ -18,7 +18,6 @@
 #include <string.h>
 
 #include "base/mem.h"
-#include "merge/merge_apply.h"
 #include "merge/merge_equal.h"
 #include "merge/merge_step.h"
 
@@ -96,23 +95,87 @@ perform_hold(Exact *x, Step *s, const char *state, const char *reason)
 		fate_set(&x->fates, s->table, s->old, FATE_WAITS, x->nheld - 1);
 }
 
+/* At this key a row stands that a rejected change should have taken along. */
+static bool
+is_left(const Fate *f)
+{
+	return f && f->kind == FATE_REJECTED && f->from < 0;
+}
+
+/*
+ * Of a step that is not applied: the staged row under whose key the row still
+ * is, 0 where that is the step's own.
+ */
+static int64_t
+left_under(const Exact *x, const Step *s)
+{
+	const Fate *f = fate_get(&x->fates, s->table, s->prev[0]);
+
+	if (f && f->kind == FATE_REJECTED && f->from > 0)
+		return s->flips > 0 && s->kind == STEP_INSERT ? 0 : f->from;
+	return s->kind == STEP_MOVE || s->kind == STEP_MARK ? s->old : 0;
+}
+
+static void
+set_rejected(Exact *x, Step *s)
+{
+	int64_t from = left_under(x, s);
+	const Fate *left = fate_get(&x->fates, s->table, s->prev[s->old ? 1 : 0]);
+
+	s->state = STEP_DONE;
+	if (s->kind == STEP_MARK && is_left(left)) /* it is this one's now */
+		fate_set(&x->fates, s->table, -left->from, FATE_REJECTED, 0);
+	fate_set(&x->fates, s->table, s->rn, FATE_REJECTED, from);
+	if (from) /* who takes the old key takes it from the row left behind */
+		fate_set(&x->fates, s->table, from, FATE_REJECTED, -s->rn);
+}
+
+/* Updates that this one was to write over were not applied either. */
+static bool
+note_overwritten(Exact *x, const Step *s, Err *err)
+{
+	const Stage *stage = x->tables[s->table].m.stage;
+	bool ok;
+	Buf sql;
+
+	if (!s->over)
+		return true;
+	buf_init(&sql, SQL_MAX);
+	buf_printf(&sql, "UPDATE %s d SET op = 'x' FROM %s f WHERE f.rn = %lld",
+			   stage->name, stage->name, (long long) s->rn);
+	for (int i = 0; i < stage->target->ncols; i++)
+	{
+		const TargetColumn *c = &stage->target->cols[i];
+
+		if (c->key)
+			buf_printf(&sql, " AND d.c%d %s f.c%d", i + 1, c->equal, i + 1);
+	}
+	buf_printf(&sql,
+			   " AND d.op = 'u' AND d.lsn <= f.lsn AND (d.lsn, d.seq) <"
+			   " (f.lsn, f.seq) AND d.lsn >= '" LSN_FMT "' AND (d.lsn, d.seq) >"
+			   " ('" LSN_FMT "'::pg_lsn, %lld::int8)",
+			   LSN_ARGS(s->prev_pos.lsn), LSN_ARGS(s->prev_pos.lsn),
+			   (long long) s->prev_pos.seq);
+	ok = sql_run(x->cx, "note changes that were left out", buf_cstr(&sql), NULL,
+				 err);
+	buf_done(&sql);
+	return ok;
+}
+
 bool
 perform_reject(Exact *x, Step *s, const char *state, const char *reason,
 			   Err *err)
 {
 	Stage *stage = x->tables[s->table].m.stage;
-	bool move = s->kind == STEP_MOVE && s->old;
 	char said[sizeof(err->msg)];
 
 	(void) snprintf(said, sizeof(said), "%s", reason); /* its key is more */
 	if ((state[0] == '\0' || sql_state_is_order(state)) &&
 		!equal_reason(stage, s->rn, said, sizeof(said), err))
 		return false;
-	s->state = STEP_DONE;
-	fate_set(&x->fates, s->table, s->rn, FATE_REJECTED, move ? s->old : 0);
-	if (move) /* who takes the old key takes it from the row left behind */
-		fate_set(&x->fates, s->table, s->old, FATE_REJECTED, -s->rn);
-	return apply_reject(stage, stage->name, s->rn, said, state, err);
+	set_rejected(x, s);
+	return stage_reject(stage, s->rn, state, said, err) &&
+		   note_overwritten(x, s, err);
 }
 
 /* A delete waits, and a new row of its key comes: then it is no delete. */
@@ -142,13 +205,9 @@ look_rejected(Exact *x, Step *s, const Fate *f)
 		fate_set(&x->fates, s->table, -from, FATE_REJECTED, 0);
 	if (from <= 0 || s->flips > 0)
 		return LOOK_RUN;
-	if (s->kind == STEP_DELETE)
-		s->rn = from;
-	else
-	{
+	s->old = from;
+	if (s->kind != STEP_DELETE)
 		s->kind = STEP_MOVE;
-		s->old = from;
-	}
 	return LOOK_RUN;
 }
 
@@ -171,6 +230,8 @@ look(Exact *x, Step *s)
 		s->state = STEP_ACTED;
 		return LOOK_SKIP;
 	}
+	if (s->kind == STEP_MARK || s->kind == STEP_CUT)
+		return LOOK_SPECIAL;
 	for (int i = 0; i < 2; i++)
 	{
 		const Fate *f = fate_get(&x->fates, s->table, s->prev[i]);
@@ -189,9 +250,9 @@ look(Exact *x, Step *s)
 		}
 		if (f && f->kind == FATE_REJECTED && i == 0)
 			return look_rejected(x, s, f);
+		if (is_left(f) && s->kind == STEP_MOVE)
+			return LOOK_SPECIAL;
 	}
-	if (s->kind == STEP_MARK || s->kind == STEP_CUT)
-		return LOOK_SPECIAL;
 	if (s->kind == STEP_DELETE && !x->settling &&
 		x->tables[s->table].referenced)
 	{
@@ -238,7 +299,7 @@ form_call(Exact *x, Step **list, int n, int from, Batch *b, Err *err)
 		return false;
 	c->values[0] = b->params.n;
 	buf_str(&b->params, pair ? "" : "{");
-	add_number(&b->params, pair ? first->old : first->rn, true);
+	add_number(&b->params, step_row(first), true);
 	if (pair)
 	{
 		buf_byte(&b->params, 0);
@@ -262,7 +323,7 @@ form_call(Exact *x, Step **list, int n, int from, Batch *b, Err *err)
 			if (l == LOOK_SPECIAL || !joins(first, s))
 				break;
 		}
-		add_number(&b->params, s->rn, false);
+		add_number(&b->params, step_row(s), false);
 		c->n++;
 	}
 	buf_str(&b->params, pair ? "" : "}");
@@ -519,17 +580,92 @@ perform_cut(Exact *x, Step *s, Err *err)
 	return sql_rollback_to(x->cx, "cdc_s3_cut", err);
 }
 
+/*
+ * A change that does not tell its whole row, behind one that was rejected:
+ * what the rejected one tells is not at the target, but it is staged.
+ */
+static bool
+complete(Exact *x, Step *s, Err *err)
+{
+	const Stage *stage = x->tables[s->table].m.stage;
+	const Target *t = stage->target;
+	int64_t rows = 0;
+	Buf sql;
+	bool ok;
+
+	buf_init(&sql, SQL_MAX);
+	buf_printf(&sql, "UPDATE %s f SET unk = NULL", stage->name);
+	for (int i = 0; i < t->ncols; i++)
+	{
+		if (!t->cols[i].key)
+			buf_printf(&sql,
+					   ", c%d = CASE WHEN %d = ANY (f.unk) THEN p.c%d"
+					   " ELSE f.c%d END",
+					   i + 1, i + 1, i + 1, i + 1);
+	}
+	buf_printf(&sql,
+			   " FROM %s p WHERE f.rn = %lld AND p.rn = %lld"
+			   " AND p.op IN ('i', 'r', 'u', 'n', 'w')"
+			   " AND NOT f.unk && coalesce(p.unk, '{}')",
+			   stage->name, (long long) s->rn, (long long) s->prev[0]);
+	ok = sql_run(x->cx, "complete a change", buf_cstr(&sql), &rows, err);
+	buf_done(&sql);
+	if (ok && rows > 0)
+		s->unk = 0;
+	return ok;
+}
+
+/* The row that was left behind under the new key of a step goes. */
+static bool
+remove_left(Exact *x, const Step *s, int64_t moved, Err *err)
+{
+	ExactTable *t = &x->tables[s->table];
+	const Stage *stage = t->m.stage;
+	int64_t rows = 0;
+	Buf sql;
+	bool ok;
+
+	fate_set(&x->fates, s->table, s->prev[1], FATE_NONE, 0);
+	fate_set(&x->fates, s->table, moved, FATE_REJECTED, 0);
+	if (!sql_savepoint(x->cx, "cdc_s3_left", err))
+		return false;
+	buf_init(&sql, SQL_MAX);
+	buf_printf(&sql, "DELETE FROM %s t USING %s f WHERE f.rn = %lld AND ",
+			   stage->target->name, stage->name, (long long) s->prev[1]);
+	stage_add_match(stage, &sql, "f", "t");
+	shape_add_guard(x, s->table, GUARD_STRICT, &sql);
+	ok = sql_run(x->cx, "delete a row that was left behind", buf_cstr(&sql),
+				 &rows, err);
+	buf_done(&sql);
+	t->m.out->deleted += rows;
+	if (ok)
+		return sql_release(x->cx, "cdc_s3_left", err);
+	/* then the row that comes is refused, by name */
+	return sql_state_is_data(x->cx) &&
+		   sql_rollback_to(x->cx, "cdc_s3_left", err);
+}
+
 /* A step that is no statement of its own. */
 static bool
 perform_special(Exact *x, Step *s, Err *err)
 {
+	const Fate *left = fate_get(&x->fates, s->table, s->prev[1]);
+
 	if (s->kind == STEP_CUT)
 		return perform_cut(x, s, err);
-	if (s->kind != STEP_MARK)
+	if (s->kind == STEP_MARK)
+	{
+		set_rejected(x, s);
+		return true;
+	}
+	/* what was rejected may be another row */
+	if (x->tables[s->table].m.stage->target->weak ||
+		equal_is_coarse(x->tables[s->table].m.stage->target))
 		return perform_reject(x, s, "", s->unk ? lost : behind, err);
-	fate_set(&x->fates, s->table, s->rn, FATE_REJECTED, 0);
-	s->state = STEP_DONE;
-	return true;
+	if (s->kind == STEP_MOVE && is_left(left))
+		return remove_left(x, s, -left->from, err);
+	return complete(x, s, err) &&
+		   (s->unk == 0 || perform_reject(x, s, "", lost, err));
 }
 
 bool

@@ -714,6 +714,31 @@ plan_rows(const Plan *p)
 }
 
 void
+plan_retry(Plan *p, const char *schema, const char *table, const char *hash)
+{
+	PlanTable *t = NULL;
+
+	for (int i = 0; !t && i < p->ntables; i++)
+	{
+		if (strcmp(p->tables[i].schema, schema) == 0 &&
+			strcmp(p->tables[i].table, table) == 0)
+			t = &p->tables[i];
+	}
+	if (!t)
+	{
+		p->tables =
+			xrealloc(p->tables, ((size_t) p->ntables + 1) * sizeof(*p->tables));
+		t = &p->tables[p->ntables++];
+		*t = (PlanTable){ .schema = xstrdup(schema), .table = xstrdup(table) };
+	}
+	t->retry = true;
+	if (t->hash || !hash)
+		return;
+	set_string(&t->found_hash, hash);
+	t->hash = t->found_hash;
+}
+
+void
 plan_free(Plan *p)
 {
 	if (!p)

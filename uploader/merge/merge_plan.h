@@ -46,6 +46,7 @@ typedef struct PlanTable
 	int64_t load_entry; /* that declared it done */
 	bool given_up;      /* its load was, in entry given_up_at */
 	int64_t given_up_at;
+	bool retry;   /* rows of it that were rejected are retried */
 	bool waiting; /* at the range's end, for this load, since … */
 	char *waiting_load;
 	int64_t since;
@@ -93,6 +94,10 @@ bool plan_make(Store *store, const char *until, PlanPosition start,
 			   const PlanWaiting *waiting, int nwaiting,
 			   const atomic_bool *stop, Progress *progress, Plan **out,
 			   Err *err) MUST_CHECK;
+/* Rejected rows of the table are retried; hash: its schema then. */
+void plan_retry(Plan *p, const char *schema, const char *table,
+				const char *hash);
+
 void plan_free(Plan *p);
 
 /* True where until can be understood. */

@@ -167,6 +167,8 @@ kind_of(char op, bool has_key)
 		case 'd':
 			return has_key ? STEP_DELETE : STEP_BAG_DELETE;
 		case 'x':
+		case 'y':
+		case 'w':
 			return STEP_MARK;
 		default:
 			return STEP_UPDATE;
@@ -194,7 +196,7 @@ take_step(Exact *x, Step *s, Err *err)
 	s->unk = unknown_number(t, r);
 	take_prev(s, r, 0);
 	r->at++;
-	if (op != 'm' && s->kind != STEP_BAG_DELETE)
+	if (op != 'm' && op != 'y' && s->kind != STEP_BAG_DELETE)
 		return true;
 	if (!have_row(x, err))
 		return false;
@@ -202,7 +204,7 @@ take_step(Exact *x, Step *s, Err *err)
 		number(r, COL_RN) != s->rn + 1 || record_pos_after(position(r), s->pos))
 		return op != 'm' || err_set(err, ERR_INTERNAL, 0,
 									"a staged change of a key has no new row");
-	s->kind = op == 'm' ? STEP_MOVE : STEP_BAG_UPDATE;
+	s->kind = op == 'm' ? STEP_MOVE : op == 'y' ? STEP_MARK : STEP_BAG_UPDATE;
 	s->old = s->rn;
 	s->rn = number(r, COL_RN);
 	s->unk = unknown_number(t, r);

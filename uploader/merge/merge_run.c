@@ -24,6 +24,8 @@
 #include "codec/pattern.h"
 #include "merge/merge_choose.h"
 #include "merge/merge_group.h"
+#include "merge/merge_limit.h"
+#include "merge/merge_lines.h"
 #include "merge/merge_map.h"
 #include "merge/merge_owner.h"
 #include "merge/merge_plan.h"
@@ -31,6 +33,7 @@
 #include "merge/merge_report.h"
 #include "merge/merge_session.h"
 #include "merge/merge_state.h"
+#include "merge/merge_trigger.h"
 
 typedef struct Run
 {
@@ -93,7 +96,8 @@ merge_check_options(const MergeOptions *o, Err *err)
 				pattern_list_valid(o->tables) ? o->exclude : o->tables);
 		return err_hint(err, "write schema.table patterns with *, by comma");
 	}
-	return map_check(o->map, err);
+	return limit_check(o->reject_limit, err) &&
+		   trigger_check(o->triggers, err) && map_check(o->map, err);
 }
 
 void
@@ -313,7 +317,7 @@ stage_class(Run *run, const TableRead *r, const KeyClass *c, Err *err)
 	run->tables = xrealloc(run->tables,
 						   ((size_t) run->ntables + 1) * sizeof(*run->tables));
 	to = &run->tables[run->ntables++];
-	if (!group_table(&run->cx, s, target, to, err))
+	if (!group_table(&run->cx, s, target, to, err) || !lines_begin(s, err))
 		return false;
 	if (r->table->replace && target->had_rows) /* merge.on_existing = keep */
 		s->empty_base = strcmp(run->cx.opt->on_existing, "keep") != 0;
@@ -321,7 +325,7 @@ stage_class(Run *run, const TableRead *r, const KeyClass *c, Err *err)
 	to->result = result_table(run->out, target->schema, target->table);
 	return choose_hurry(s, &to->facts, to->several, err) &&
 		   stage_objects(s, c->objects, c->nobjects, err) &&
-		   note_incomplete(run, s, err);
+		   lines_stage(s, err) && note_incomplete(run, s, err);
 }
 
 /* A truncate in one stage of a table ends what the others hold too. */
@@ -441,7 +445,8 @@ run_tables(Run *run, Err *err)
 		if (t->waiting && !run->cx.opt->preview)
 			log_info("table waits for its load", "schema", t->schema, "table",
 					 t->table, "load", t->waiting_load, NULL);
-		if (t->nobjects == 0 && !t->replace)
+		if (t->nobjects == 0 && !t->replace &&
+			(!t->retry || owner_excludes(&run->cx, t)))
 			continue;
 		if (owner_excludes(&run->cx, t))
 		{
@@ -478,7 +483,7 @@ lock(Run *run, Err *err)
 
 /* The position and what else is kept of the merge, and the end. */
 static bool
-store_run(Run *run, Err *err)
+store_run(Run *run, bool stays, Err *err)
 {
 	MergeCx *cx = &run->cx;
 
@@ -486,8 +491,9 @@ store_run(Run *run, Err *err)
 	if (cx->opt->preview)
 		return state_outstanding(cx, run->out, err) &&
 			   sql_run(cx, "end a transaction", "ROLLBACK", NULL, err);
-	return state_store(cx, run->plan, err) &&
-		   report_store(cx, &run->report, run->plan, run->out, err) &&
+	return (stays ||
+			(state_store(cx, run->plan, err) &&
+			 report_store(cx, &run->report, run->plan, run->out, err))) &&
 		   state_outstanding(cx, run->out, err) &&
 		   sql_run(cx, "commit the merge", "COMMIT", NULL, err);
 }
@@ -499,16 +505,19 @@ run_transaction(Run *run, bool *more, Err *err)
 	MergeCx *cx = &run->cx;
 	MergeState state = { .position = { -1, 0 } };
 	bool older;
+	bool retry;
+	bool stays;
 	bool ok;
 
 	*more = false;
-	ok =
-		session_begin(cx, err) && lock(run, err) &&
-		state_create(cx, &older, err) && state_read(cx, &state, err) &&
-		(!older || cx->opt->preview ||
-		 owner_adopt(cx, state.position.entry, err)) &&
-		plan_make(cx->store, cx->opt->until, state.position, state.waiting,
-				  state.nwaiting, cx->opt->stop, cx->progress, &run->plan, err);
+	ok = session_begin(cx, err) && lock(run, err) &&
+		 state_create(cx, &older, err) && state_read(cx, &state, err) &&
+		 (!older || cx->opt->preview ||
+		  owner_adopt(cx, state.position.entry, err)) &&
+		 plan_make(cx->store, cx->opt->until, state.position, state.waiting,
+				   state.nwaiting, cx->opt->stop, cx->progress, &run->plan,
+				   err) &&
+		 lines_plan(cx, run->plan, &retry, err);
 	state_done(&state);
 	if (!ok)
 		return false;
@@ -516,7 +525,8 @@ run_transaction(Run *run, bool *more, Err *err)
 	run->out->to_entry = run->plan->end.entry;
 	run->out->log_entries = run->plan->behind;
 	run->out->log_closed = run->plan->closed;
-	if (run->plan->end.entry == run->plan->start.entry)
+	stays = run->plan->end.entry == run->plan->start.entry;
+	if (stays && !retry)
 		return state_outstanding(cx, run->out, err) &&
 			   sql_run(cx, "end a transaction", "COMMIT", NULL, err);
 	if (cx->opt->preview)
@@ -525,12 +535,14 @@ run_transaction(Run *run, bool *more, Err *err)
 	progress_planned(cx->progress, run->plan->start.entry + 1,
 					 run->plan->end.entry, plan_rows(run->plan));
 	if (!owner_check_plan(cx, run->plan, err) || !session_replica(cx, err) ||
-		!run_tables(run, err) || !store_run(run, err))
+		!run_tables(run, err) || !limit_keep(cx, run->out, true, err) ||
+		!store_run(run, stays, err))
 		return false;
 	if (run->out->entries == 0)
 		run->out->from_entry = run->plan->start.entry + 1;
 	run->out->entries += run->plan->end.entry - run->plan->start.entry;
 	*more = run->plan->more && !cx->opt->preview;
+	cx->retrying = false;
 	return true;
 }
 
@@ -587,6 +599,7 @@ merge_run(Store *store, const MergeOptions *o, MergeResult *out, Err *err)
 	run.cx.system_identifier = source->system_identifier;
 	run.cx.database = source->database;
 	run.cx.slot = source->slot;
+	run.cx.retrying = o->retry_rejected && !o->preview;
 	run.cx.keep_going = strcmp(o->on_reject, "continue") == 0;
 	ok = pg_connect(o->conninfo, PG_TARGET, &run.cx.conn, err);
 	if (ok && !(ok = run_all(&run, err)))

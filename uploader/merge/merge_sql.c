@@ -101,6 +101,19 @@ last_result(MergeCx *cx)
 	}
 }
 
+/* "COPY t, line 5, column c": the line, whatever the language. */
+static int64_t
+failed_line(const PGresult *res)
+{
+	const char *context = PQresultErrorField(res, PG_DIAG_CONTEXT);
+	const char *p = context ? strstr(context, "COPY cdc_s3_stage_") : NULL;
+
+	p = p ? strpbrk(p, ", ") : NULL;
+	p = p ? strpbrk(p + 1, " ") : NULL;
+	p = p ? strpbrk(p, "0123456789") : NULL;
+	return p ? strtoll(p, NULL, 10) : 0;
+}
+
 /* Takes res; false with state and err set where it is a failure. */
 static bool
 judge(MergeCx *cx, const char *doing, PGresult *res, PGresult **out, Err *err)
@@ -108,6 +121,7 @@ judge(MergeCx *cx, const char *doing, PGresult *res, PGresult **out, Err *err)
 	const char *state;
 
 	cx->state[0] = '\0';
+	cx->copy_line = 0;
 	if (res && !is_error(res))
 	{
 		if (out)
@@ -117,6 +131,8 @@ judge(MergeCx *cx, const char *doing, PGresult *res, PGresult **out, Err *err)
 		return true;
 	}
 	state = res ? PQresultErrorField(res, PG_DIAG_SQLSTATE) : NULL;
+	if (res)
+		cx->copy_line = failed_line(res);
 	if (state)
 		(void) snprintf(cx->state, sizeof(cx->state), "%s", state); /* fits */
 	pg_error(cx->conn, res, PG_TARGET, doing, err);

@@ -25,11 +25,14 @@ typedef struct MergeCx
 	const char *system_identifier; /* the source's, from the log */
 	const char *database;
 	const char *slot;
-	bool keep_going; /* on_reject = continue */
-	bool replica;    /* session_replication_role is replica */
-	bool bare;       /* of a preview: the target has no schema cdc_s3 */
-	bool older;      /* or none of its table "tables" */
-	char state[8];   /* SQLSTATE of the last failure, "" without one */
+	bool keep_going;   /* on_reject = continue */
+	bool replica;      /* session_replication_role is replica */
+	bool bare;         /* of a preview: the target has no schema cdc_s3 */
+	bool older;        /* or none of its table "tables" */
+	bool retrying;     /* rejected rows of earlier merges too */
+	int64_t copy_line; /* where the last COPY failed, from 1; 0: not known */
+	char why[256];     /* the first reason for a rejected row */
+	char state[8];     /* SQLSTATE of the last failure, "" without one */
 } MergeCx;
 
 /* One or several statements; *rows of the last one, may be NULL. */

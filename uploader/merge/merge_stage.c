@@ -20,11 +20,12 @@
 #include "codec/pgfmt.h"
 #include "merge/merge_bound.h"
 #include "merge/merge_hurry.h"
-#include "merge/merge_state.h"
+#include "merge/merge_reject.h"
 #include "merge/merge_value.h"
 
 #define PIECE_BYTES (4 * 1024 * 1024)
 #define PIECE_RECORDS 50000
+#define STEP_MIN 64
 #define LINE_MAX_BYTES ((size_t) 1024 * 1024 * 1024)
 #define PIECE_MAX_BYTES (3 * LINE_MAX_BYTES)
 #define OBJECT_MAX_BYTES (4 * LINE_MAX_BYTES)
@@ -138,6 +139,7 @@ stage_open(MergeCx *cx, const PlanTable *table, const Target *target,
 	buf_printf(&p->copy_sql, "COPY %s FROM STDIN", s->name);
 	p->items = xcalloc(PIECE_RECORDS + 1, sizeof(*p->items));
 	record_init(&p->record);
+	memcpy(s->hash, schemas[nschemas - 1]->hash, sizeof(s->hash));
 	if (!run_ddl(s, err))
 	{
 		stage_free(s);
@@ -218,24 +220,6 @@ stage_add_match(const Stage *s, Buf *sql, const char *left, const char *right)
 		pg_add_ident(sql, c->name);
 		first = false;
 	}
-}
-
-static bool
-reject(Stage *s, const PieceItem *item, Slice line, const char *reason,
-	   const char *state, Err *err)
-{
-	char kept[sizeof(s->cx->state)]; /* of cx, where the next call fills it */
-	Reject r = { .schema = s->table->schema,
-				 .table = s->table->table,
-				 .pos = item->pos,
-				 .op = item->op,
-				 .row = line,
-				 .state = kept,
-				 .reason = reason };
-
-	(void) snprintf(kept, sizeof(kept), "%s", state); /* fits */
-	s->rejected++;
-	return state_reject(s->cx, &r, err);
 }
 
 /* The field of a column, looked for where the source says. */
@@ -450,40 +434,93 @@ add_rows(Stage *s, const StageVersion *v, const Record *r, Err *err)
 }
 
 /*
- * Marks the key of a rejected record, so that later changes which do not
- * tell the whole row are not applied to an older one.  A key that cannot be
- * staged cannot be marked; the record is in cdc_s3.rejected all the same.
+ * Rows that mark the keys of a refused record, so that later changes which do
+ * not tell the whole row are not applied to an older one, and the row that a
+ * change of the key left behind is found.  None where a key cannot be staged.
  */
-static bool
-poison(Stage *s, const PieceItem *item, Slice line, Err *err)
+static void
+add_marks(Stage *s, const PieceItem *item, Slice line)
 {
 	StagePiece *p = s->piece;
 	size_t from = p->rows.n;
 	Record *r = &p->record;
 	RowSource src = { 'x', 0, true, NULL, NULL };
 	Err ignored;
-	bool ok;
+	bool ok = s->target->has_key && item->op != 'd' &&
+			  record_parse(r, item->version->schema, line, &ignored);
 
-	if (!s->target->has_key || item->op == 'd' ||
-		!record_parse(r, item->version->schema, line, &ignored))
-		return true;
+	if (ok && r->op == 'u' && r->has_key)
+	{
+		RowSource old = { 'y', 0, true, r->key, r->row };
+
+		src.sub = 1;
+		ok = add_row(s, item->version, r, old, &ignored);
+	}
 	src.first = r->row;
 	src.second = r->has_key ? r->key : NULL;
-	if (!add_row(s, item->version, r, src, &ignored))
-	{
+	if (!ok || !add_row(s, item->version, r, src, &ignored))
 		p->rows.n = from;
+}
+
+static bool
+stage_marks(Stage *s, Slice marks, Err *err)
+{
+	Err ignored;
+
+	if (marks.n == 0)
 		return true;
-	}
-	ok = sql_savepoint(s->cx, "cdc_s3_mark", err);
-	if (ok && sql_copy(s->cx, "mark a rejected row", buf_cstr(&p->copy_sql),
-					   (Slice){ p->rows.p + from, p->rows.n - from }, &ignored))
-	{
-		s->poisoned++;
-		ok = sql_release(s->cx, "cdc_s3_mark", err);
-	}
-	else if (ok)
-		ok = sql_rollback_to(s->cx, "cdc_s3_mark", err);
-	p->rows.n = from;
+	if (!sql_savepoint(s->cx, "cdc_s3_mark", err))
+		return false;
+	if (!sql_copy(s->cx, "mark a rejected row", buf_cstr(&s->piece->copy_sql),
+				  marks, &ignored))
+		return sql_rollback_to(s->cx, "cdc_s3_mark", err);
+	s->poisoned++;
+	return sql_release(s->cx, "cdc_s3_mark", err);
+}
+
+static RejectTo
+reject_to(const Stage *s)
+{
+	return (RejectTo){ s->cx, s->table, s->target, s->name, s->hash };
+}
+
+bool
+stage_reject(Stage *s, int64_t rn, const char *state, const char *reason,
+			 Err *err)
+{
+	RejectTo to = reject_to(s);
+	bool again = s->retried && rn > s->lines_rn;
+
+	s->rejected++;
+	s->again += again;
+	return reject_staged(&to, rn, again, state, reason, err);
+}
+
+/* A record that does not reach the staging table; rows is what it made. */
+static bool
+refuse(Stage *s, const PieceItem *item, Slice line, size_t rows, size_t nrows,
+	   const char *state, const char *reason, Err *err)
+{
+	Buf *b = &s->piece->rows;
+	size_t from = b->n;
+	RejectTo to = reject_to(s);
+	Refused r = { .pos = item->pos,
+				  .op = item->op,
+				  .line = line,
+				  .hash = item->version->schema->hash,
+				  .state = state,
+				  .reason = reason };
+	bool ok;
+
+	if (s->cx->keep_going)
+		add_marks(s, item, line);
+	if (nrows > 0)
+		r.rows = (Slice){ b->p + rows, nrows };
+	if (b->n > from)
+		r.keys = (Slice){ b->p + from, b->n - from };
+	s->rejected++;
+	ok = reject_record(&to, &r, err) && stage_marks(s, r.keys, err);
+	b->n = from;
 	return ok;
 }
 
@@ -497,6 +534,7 @@ send_items(Stage *s, int lo, int hi, Err *err)
 	Slice rows = { p->rows.p + from->row, to->row - from->row };
 	Slice line = { p->lines.p + from->line, from[1].line - from->line };
 	char reason[sizeof(err->msg)];
+	char state[sizeof(s->cx->state)];
 	int mid = lo + (hi - lo) / 2;
 
 	if (!sql_savepoint(s->cx, "cdc_s3_piece", err))
@@ -506,12 +544,95 @@ send_items(Stage *s, int lo, int hi, Err *err)
 	if (!sql_state_is_data(s->cx))
 		return false;
 	memcpy(reason, err->msg, sizeof(reason));
+	memcpy(state, s->cx->state, sizeof(state));
 	if (!sql_rollback_to(s->cx, "cdc_s3_piece", err))
 		return false;
 	if (hi - lo > 1)
 		return send_items(s, lo, mid, err) && send_items(s, mid, hi, err);
-	return reject(s, from, line, reason, s->cx->state, err) &&
-		   poison(s, from, line, err);
+	return refuse(s, from, line, from->row, rows.n, state, reason, err);
+}
+
+/* The item of a line of a COPY of items from "at" on; hi: none. */
+static int
+item_at_line(const StagePiece *p, int at, int hi, int64_t line)
+{
+	size_t end = p->items[at].row;
+
+	for (int64_t k = 0; k < line && end < p->items[hi].row; k++)
+	{
+		const uint8_t *nl =
+			memchr(p->rows.p + end, '\n', p->items[hi].row - end);
+
+		end = nl ? (size_t) (nl - p->rows.p) + 1 : p->items[hi].row;
+	}
+	while (at < hi && p->items[at + 1].row < end)
+		at++;
+	return line > 0 ? at : hi;
+}
+
+/* *failed: the item that was refused first; hi where that is not told. */
+static bool
+try_items(Stage *s, int lo, int hi, int *failed, char *reason, char *state,
+		  Err *err)
+{
+	StagePiece *p = s->piece;
+	Slice rows = { p->rows.p + p->items[lo].row,
+				   p->items[hi].row - p->items[lo].row };
+
+	*failed = -1;
+	if (!sql_savepoint(s->cx, "cdc_s3_piece", err))
+		return false;
+	if (sql_copy(s->cx, "stage rows", buf_cstr(&p->copy_sql), rows, err))
+		return sql_release(s->cx, "cdc_s3_piece", err);
+	if (!sql_state_is_data(s->cx))
+		return false;
+	*failed = item_at_line(p, lo, hi, s->cx->copy_line);
+	memcpy(reason, err->msg, sizeof(err->msg));
+	memcpy(state, s->cx->state, sizeof(s->cx->state));
+	return sql_rollback_to(s->cx, "cdc_s3_piece", err);
+}
+
+/*
+ * Sends items lo … hi - 1.  A COPY that fails names its line: those before it
+ * are sent, it is refused, and what follows goes in COPYs as long as the way
+ * to it was, which grow again.
+ */
+static bool
+send_piece(Stage *s, int lo, int hi, Err *err)
+{
+	StagePiece *p = s->piece;
+	int step = hi - lo;
+
+	while (lo < hi)
+	{
+		int to = hi - lo < step ? hi : lo + step;
+		char reason[sizeof(err->msg)];
+		char state[sizeof(s->cx->state)];
+		int bad;
+		Slice line;
+
+		if (!try_items(s, lo, to, &bad, reason, state, err))
+			return false;
+		if (bad < 0 || bad >= to)
+		{
+			if (bad >= to && !send_items(s, lo, to, err))
+				return false;
+			lo = to;
+			step = step < hi ? 2 * step : step;
+			continue;
+		}
+		if (bad > lo && !send_items(s, lo, bad, err))
+			return false;
+		line = (Slice){ p->lines.p + p->items[bad].line,
+						p->items[bad + 1].line - p->items[bad].line };
+		if (!refuse(s, &p->items[bad], line, p->items[bad].row,
+					p->items[bad + 1].row - p->items[bad].row, state, reason,
+					err))
+			return false;
+		step = 2 * (bad - lo) > STEP_MIN ? 2 * (bad - lo) : STEP_MIN;
+		lo = bad + 1;
+	}
+	return true;
 }
 
 /* A long record's memory is not kept. */
@@ -532,7 +653,7 @@ flush(Stage *s, Err *err)
 	if (p->n == 0)
 		return true;
 	p->items[p->n] = (PieceItem){ .row = p->rows.n, .line = p->lines.n };
-	if (!send_items(s, 0, p->n, err))
+	if (!send_piece(s, 0, p->n, err))
 		return false;
 	p->n = 0;
 	empty(&p->rows);
@@ -679,6 +800,7 @@ settle_cuts(Stage *s)
 	if (kept > 1)
 		qsort(s->cuts, (size_t) kept, sizeof(*s->cuts), compare_cuts);
 	s->whole_base = s->barrier_set;
+	s->base = s->barrier;
 	if (s->barrier_set && !record_pos_after(s->resync, s->barrier))
 		s->resync_set = false;
 }
@@ -697,8 +819,7 @@ refuse_line(Stage *s, PieceItem item, Slice line, Err *err)
 	char reason[sizeof(err->msg)];
 
 	memcpy(reason, err->msg, sizeof(reason));
-	return flush(s, err) && reject(s, &item, line, reason, "", err) &&
-		   poison(s, &item, line, err);
+	return flush(s, err) && refuse(s, &item, line, 0, 0, "", reason, err);
 }
 
 static void
@@ -898,16 +1019,12 @@ stage_object(Stage *s, const EntryObject *o, Err *err)
 	return ok;
 }
 
-/* Behind the last object: the rest of the rows, and statistics. */
-static bool
-finish(Stage *s, Err *err)
+bool
+stage_analyze(Stage *s, Err *err)
 {
 	Buf sql;
 	bool ok;
 
-	if (s->hurry ? !hurry_end(s->hurry, err) : !flush(s, err))
-		return false;
-	settle_cuts(s);
 	buf_init(&sql, SQL_MAX);
 	buf_printf(&sql, "ANALYZE %s (rn, lsn, seq, op", s->name);
 	if (s->target->has_key)
@@ -919,6 +1036,16 @@ finish(Stage *s, Err *err)
 	ok = sql_run(s->cx, "analyze a staging table", buf_cstr(&sql), NULL, err);
 	buf_done(&sql);
 	return ok;
+}
+
+/* Behind the last object: the rest of the rows, and statistics. */
+static bool
+finish(Stage *s, Err *err)
+{
+	if (s->hurry ? !hurry_end(s->hurry, err) : !flush(s, err))
+		return false;
+	settle_cuts(s);
+	return stage_analyze(s, err);
 }
 
 static bool
@@ -948,6 +1075,7 @@ start_anew(Stage *s)
 	s->updates = s->deletes = s->truncates = s->next_rn = 0;
 	s->cx->progress->read -= s->lines;
 	s->dropped = s->lines = 0;
+	s->rejected = s->poisoned = 0;
 	s->ops = (MergeOps){ 0 };
 	s->distinct = s->in_hurry = false;
 	empty(&s->piece->rows);

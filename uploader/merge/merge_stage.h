@@ -10,7 +10,9 @@
  *	  op			'r' 'i' 'u' 'd'; a change of the key becomes 'm' (its row
  *					moved away from the old key) and 'n' (it came to the new
  *					one, with its known columns); 'x': a change of this key
- *					was rejected
+ *					was rejected, and 'y' before it where it was another key
+ *					before; 'w': as 'x', and the columns are those of the
+ *					change
  *	  unk			numbers of the columns whose value this change does not
  *					tell; NULL: it tells all
  *	  c1 …			the target's columns
@@ -61,11 +63,13 @@ typedef struct Stage
 	const Target *target;
 	int nversions;
 	StageVersion *versions;
-	char name[48];   /* of the staging table */
+	char name[48];                  /* of the staging table */
+	char hash[SCHEMA_HASH_LEN + 1]; /* of the newest schema */
 	bool empty_base; /* the target's rows do not count any more */
 	bool barrier_set;
 	RecordPos barrier;
 	bool whole_base; /* by the barrier all rows of the table are known */
+	RecordPos base;  /* that barrier, which steps do not move */
 	bool until_set;  /* what lies behind it does not count yet */
 	RecordPos until;
 	StageCut *cuts; /* those behind the barrier, in order, by stage_finish */
@@ -87,7 +91,11 @@ typedef struct Stage
 	int64_t updates;
 	int64_t deletes;
 	int64_t truncates;
-	int64_t poisoned; /* 'x' rows */
+	int64_t poisoned;  /* changes before them were rejected */
+	int64_t old_lines; /* of the table in cdc_s3.rejected (merge_lines.h) */
+	int64_t lines_rn;  /* staged rows behind it come from them */
+	bool retried;      /* and are changes again */
+	int64_t again;     /* those of them that were rejected */
 	int64_t rejected;
 
 	int64_t next_rn; /* the last number given */
@@ -125,6 +133,11 @@ void stage_free(Stage *s);
  */
 bool stage_objects(Stage *s, const EntryObject *const *objects, int n,
 				   Err *err) MUST_CHECK;
+bool stage_analyze(Stage *s, Err *err) MUST_CHECK;
+
+/* Rejects the change of a staged row (merge_reject.h). */
+bool stage_reject(Stage *s, int64_t rn, const char *state, const char *reason,
+				  Err *err) MUST_CHECK;
 
 /*
  * Before the exact way: all changes in place of the last ones.  Rows of a

@@ -15,11 +15,11 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "merge/merge_preview.h"
+#include "merge/merge_reject.h"
 #include "merge/merge_report.h"
 
 #define LOCK_POLL_MS 250
 #define NUMBER_MAX 40
-#define ROW_KEPT_MAX ((size_t) 16 << 20) /* what is longer is cut */
 
 static const char create_sql[] =
 	"CREATE TABLE IF NOT EXISTS cdc_s3.position ("
@@ -108,7 +108,7 @@ state_create(MergeCx *cx, bool *out_older, Err *err)
 	cx->older = cx->opt->preview && *out_older;
 	PQclear(res);
 	if (have_tables)
-		return true;
+		return cx->opt->preview || reject_create(cx, err);
 	if (!have_schema &&
 		!sql_run(cx, "create schema cdc_s3", "CREATE SCHEMA cdc_s3", NULL, err))
 	{
@@ -126,7 +126,8 @@ state_create(MergeCx *cx, bool *out_older, Err *err)
 	if (sql_run(cx, "create the tables in schema cdc_s3", create_sql, NULL,
 				err) &&
 		sql_run(cx, "create table cdc_s3.merge_run", report_create_sql, NULL,
-				err))
+				err) &&
+		reject_create(cx, err))
 		return true;
 	if (strcmp(cx->state, "42501") == 0)
 		err_hint(err, "GRANT CREATE ON SCHEMA cdc_s3 to the merging role, or "
@@ -449,88 +450,19 @@ state_outstanding(MergeCx *cx, MergeResult *out, Err *err)
 		return true;
 	if (!list_resync(cx, out, err) ||
 		!sql_params(cx, "count rejected rows",
-					"SELECT count(*) FROM cdc_s3.rejected"
-					" WHERE (system_identifier, database, slot)"
-					" = ($1, $2, $3)",
+					"SELECT coalesce(sum(n), 0), left(translate(string_agg("
+					"format('%s.%s %s', s, t, n), ', ' ORDER BY n DESC, s, t)"
+					" FILTER (WHERE i <= 5), E'\\n\\r\\t', '   '), 120)"
+					" || CASE WHEN count(*) > 5 THEN ', …' ELSE '' END"
+					" FROM (SELECT source_schema AS s, source_table AS t,"
+					" count(*) AS n, row_number() OVER (ORDER BY count(*) DESC)"
+					" AS i FROM cdc_s3.rejected WHERE (system_identifier,"
+					" database, slot) = ($1, $2, $3) GROUP BY 1, 2) x",
 					3, values, &res, err))
 		return false;
 	out->rejected = strtoll(PQgetvalue(res, 0, 0), NULL, 10);
+	(void) snprintf(out->rejected_of, sizeof(out->rejected_of), "%s",
+					PQgetvalue(res, 0, 1)); /* a table's name may be cut */
 	PQclear(res);
 	return true;
-}
-
-/* The line as text that any database takes: what is not printable ASCII or
- * well-placed UTF-8 becomes '?'. */
-static void
-add_readable(Buf *out, Slice row)
-{
-	for (size_t i = 0; i < row.n; i++)
-		buf_byte(out, row.p[i] >= 0x80 || row.p[i] == 0 ? '?' : row.p[i]);
-}
-
-static bool
-insert_reject(MergeCx *cx, const Reject *r, const char *row, Err *err)
-{
-	char lsn[NUMBER_MAX];
-	char seq[NUMBER_MAX];
-	char op[2] = { r->op, '\0' };
-	const char *values[] = { cx->system_identifier,
-							 cx->database,
-							 cx->slot,
-							 r->schema,
-							 r->table,
-							 lsn,
-							 seq,
-							 op,
-							 row,
-							 r->state,
-							 r->reason };
-
-	/* both fit */
-	(void) snprintf(lsn, sizeof(lsn), LSN_FMT, LSN_ARGS(r->pos.lsn));
-	(void) snprintf(seq, sizeof(seq), "%lld", (long long) r->pos.seq);
-	return sql_params(cx, "keep a rejected row",
-					  "INSERT INTO cdc_s3.rejected"
-					  " (system_identifier, database, slot, source_schema,"
-					  " source_table, lsn, seq, op, \"row\", sqlstate, reason)"
-					  " VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)",
-					  11, values, NULL, err);
-}
-
-bool
-state_reject(MergeCx *cx, const Reject *r, Err *err)
-{
-	Buf text;
-	bool ok;
-
-	if (!cx->keep_going)
-	{
-		err_set(err, ERR_TARGET, 0,
-				"row of table \"%s.%s\" at LSN " LSN_FMT
-				", ordinal %lld was refused: %s",
-				r->schema, r->table, LSN_ARGS(r->pos.lsn),
-				(long long) r->pos.seq, r->reason);
-		return err_hint(err,
-						"mend the target, or set merge.on_reject=continue: "
-						"such rows then go to cdc_s3.rejected");
-	}
-	buf_init(&text, ROW_KEPT_MAX + 1);
-	buf_add(&text, r->row.p, r->row.n < ROW_KEPT_MAX ? r->row.n : ROW_KEPT_MAX);
-	if (!sql_savepoint(cx, "cdc_s3_reject", err))
-		return false;
-	ok = memchr(buf_cstr(&text), 0, text.n) == NULL &&
-		 insert_reject(cx, r, buf_cstr(&text), err);
-	if (ok)
-		ok = sql_release(cx, "cdc_s3_reject", err);
-	else
-	{
-		buf_reset(&text);
-		add_readable(&text, (Slice){ r->row.p, r->row.n < ROW_KEPT_MAX
-												   ? r->row.n
-												   : ROW_KEPT_MAX });
-		ok = sql_rollback_to(cx, "cdc_s3_reject", err) &&
-			 insert_reject(cx, r, buf_cstr(&text), err);
-	}
-	buf_done(&text);
-	return ok;
 }

@@ -66,22 +66,4 @@ bool state_resync_over(MergeCx *cx, const PlanTable *t, Err *err) MUST_CHECK;
 bool state_outstanding(MergeCx *cx, MergeResult *out, Err *err) MUST_CHECK;
 void merge_resync_done(MergeResult *r);
 
-/* A row that was refused. */
-typedef struct Reject
-{
-	const char *schema; /* at the source */
-	const char *table;
-	RecordPos pos;
-	char op;
-	Slice row;         /* the record's line */
-	const char *state; /* SQLSTATE, "" where no statement failed */
-	const char *reason;
-} Reject;
-
-/*
- * Keeps it in cdc_s3.rejected, or fails with ERR_TARGET where a reject stops
- * the run.
- */
-bool state_reject(MergeCx *cx, const Reject *r, Err *err) MUST_CHECK;
-
 #endif

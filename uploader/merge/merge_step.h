@@ -65,15 +65,25 @@ typedef struct Step
 	int64_t parent_rn;
 	bool renews; /* a new row for a key whose delete waited */
 	bool absent; /* a delete that found nothing */
+	bool over;   /* it writes over updates that were left out */
 	int unk;     /* names the columns that it does not tell; 0: it tells all */
 	RecordPos pos;
 	int64_t rn;         /* of the new row; of the key for a delete */
-	int64_t old;        /* of the old key or old row, 0 without one */
+	int64_t old;        /* of the old key or old row, 0 without one; of a
+						 * delete: the row left behind */
 	int64_t prev[2];    /* changes of the same keys before it, 0 without one */
 	RecordPos prev_pos; /* of the later one of them */
 	char sqlstate[6];   /* of the last refusal */
 	char *reason;       /* owned where the step waits */
 } Step;
+
+/* The staged row whose key says which row of the table is meant. */
+static inline int64_t
+step_row(const Step *s)
+{
+	return s->old && s->kind != STEP_INSERT && s->kind != STEP_UPDATE ? s->old
+																	  : s->rn;
+}
 
 /* A prepared statement of a table. */
 typedef struct Shape
