@@ -178,7 +178,9 @@ sub merged
 	for my $end (@ends)
 	{
 		my $r = merge($db, $role, "--merge.way=$way", '--until=' . CdcS3::Lake::lsn($end));
-		is($r->{code}, 8, 'merged, and something is rejected') or return diag $r->{err};
+		# a line ends with the first later change of its key that passes
+		ok($r->{code} == 8 || ($r->{code} == 0 && $end != $ends[-1]), 'merged, and what is outstanding is told')
+		  or return diag $r->{err};
 	}
 	my $want = $target->psql($db, join ' union all ', map { my $h = $_; map { expected($db, $h, $_) } sorted($h->{set}) } @$histories);
 	$want =~ s/; $/;/mg;
@@ -197,7 +199,7 @@ lake('histories');
 my %twin = (
 	set => \%twins,
 	rows => [ 'a=15big', 'c=16big' ],
-	rejected => '1i 2u 3u 6i 9i 16u',
+	rejected => '16u',
 	reason => 'equal at the target to key',
 	steps => [
 		[ [ 'i', 'a', 1 ], [ 'i', 'b', 2 ] ], # 1
@@ -220,7 +222,7 @@ my %twin = (
 my %loss = (
 	set => \%lossy,
 	rows => ['a=8big'],
-	rejected => '1i 2u 3u 7u 10u',
+	rejected => '10u',
 	reason => 'does not survive the target',
 	steps => [
 		[ [ 'i', 'a', 1 ], [ 'i', 'b', 2 ] ], # 1
@@ -300,7 +302,7 @@ my @k = (key => ['k'], columns => [ [ k => 'text', 'pk' ], [ v => 'int4' ] ]);
 sub row { my ($op, $k, $v, @more) = @_; return [ $op, { k => "\"$k\"", defined $v ? (v => $v) : () }, @more ] }
 
 each_way('both halves of a key', [ key => [qw(a k)], columns => [ [ a => 'int4', 'pk' ], [ k => 'text', 'pk' ], [ v => 'int4' ] ] ],
-	'create table t (a int, k citext, v int, primary key (a, k))', '(1,AB,4) (2,AB,3)', 'i2',
+	'create table t (a int, k citext, v int, primary key (a, k))', '(1,AB,4) (2,AB,3)', '',
 	[ map { [ 'i', $_ ] } { a => 1, k => '"ab"', v => 1 }, { a => 1, k => '"AB"', v => 2 }, { a => 2, k => '"AB"', v => 3 } ],
 	[ [ 'd', { a => 1, k => '"ab"' } ], [ 'i', { a => 1, k => '"AB"', v => 4 } ] ]);
 
@@ -325,12 +327,12 @@ each_way('a unique index that is coarser than its column', \@k,
 each_way('children stay with their row', \@k,
 	'create table t (k citext primary key, v int); create table c (k citext references t on delete cascade on update cascade);'
 	  . q(insert into t values ('ab', 0); insert into c values ('ab')),
-	'(ab,1)', 'i2',
+	'(ab,1)', '',
 	[ row('u', 'ab', 1), row('i', 'AB', 2) ], [ row('d', 'AB') ],
 	{ also => [ 'select count(*) from c', 1 ] });
 
 each_way('the target has the row under another form', \@k, q(create table t (k citext primary key, v int); insert into t values ('Ab', 9)),
-	'(Ab,9)', 'i1 u1', [ row('i', 'ab', 1) ], [ row('u', 'ab', 2) ], [ row('d', 'ab') ]);
+	'(Ab,9)', '', [ row('i', 'ab', 1) ], [ row('u', 'ab', 2) ], [ row('d', 'ab') ]);
 
 each_way('truncate', \@k, q(create table t (k citext primary key, v int)),
 	'(AB,2)', '', [ row('i', 'ab', 1) ], [ [ 't', {} ], row('i', 'AB', 2) ]);
@@ -355,7 +357,7 @@ each_way('the type of the key changed', [ key => ['k'], columns => [ [ k => 'num
 for my $again (0, 1)
 {
 	each_way('load' . ($again ? ', again' : ''), \@k, 'create table t (k citext primary key, v int);', $again ? '(AB,6) (c,2)' : '(AB,3) (c,2)',
-		'r1099511627778',
+		'',
 		{
 			more => sub {
 				my ($t) = @_;
