@@ -244,7 +244,7 @@ add_insert(const Apply *a, Buf *sql)
 {
 	const Stage *s = a->stage;
 
-	buf_printf(sql, "INSERT INTO %s (", s->target->name);
+	buf_printf(sql, "INSERT INTO %s AS t (", s->target->name);
 	apply_add_names(s, sql);
 	buf_str(sql, ") OVERRIDING SYSTEM VALUE SELECT ");
 	apply_add_columns(s, sql, "f");

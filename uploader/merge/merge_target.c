@@ -116,7 +116,8 @@ type_by_oid(MergeCx *cx, uint32_t oid, int32_t typmod, char **out, Err *err)
 	(void) snprintf(number, sizeof(number), "%u", oid); /* both fit */
 	(void) snprintf(mod, sizeof(mod), "%d", (int) typmod);
 	return one_value(cx, "look up a type",
-					 "SELECT format_type(oid, $2::int4) FROM pg_type"
+					 "SELECT format_type(oid, CASE WHEN typtype = 'd'"
+					 " THEN -1 ELSE $2::int4 END) FROM pg_type"
 					 " WHERE oid = $1::oid AND typtype <> 'p'",
 					 2, values, out, err);
 }
