@@ -91,7 +91,8 @@ print_lack(const MergeResync *t)
 {
 	const char *r = t->reason;
 
-	if (strcmp(r, "columns") == 0 || strcmp(r, "key") == 0)
+	if (strcmp(r, "columns") == 0 || strcmp(r, "key") == 0 ||
+		strcmp(r, "table") == 0)
 		printf("the target cannot hold its changes up to LSN " LSN_FMT,
 			   LSN_ARGS(t->lsn));
 	else if (strcmp(r, "excluded") == 0 || strcmp(r, "mapped") == 0 ||

@@ -305,17 +305,37 @@ find_table(MergeCx *cx, Target *t, char **out, Err *err)
 	t->partitioned = kind == 'p';
 	if (kind == 'r' || kind == 'p')
 		return true;
-	free(*out);
-	*out = NULL;
-	err_set(err, ERR_TARGET, 0, "\"%s.%s\" at the target is not a table",
-			t->schema, t->table);
-	return err_hint(err, "rename it, or send the source table elsewhere with "
-						 "merge.map");
+	log_warn("what has a table's name at the target is not a table", "schema",
+			 t->schema, "table", t->table, "hint",
+			 "rename it, or send the source table elsewhere with merge.map",
+			 NULL);
+	t->unfit = "table";
+	return true;
+}
+
+/*
+ * True where the last statement failed for what a table is, and not for the
+ * role, the server or the connection: then that table alone is left out.
+ */
+static bool
+is_unfit(MergeCx *cx, Target *t, const Err *cause)
+{
+	const char *state = cx->state;
+
+	if (strcmp(state, "54011") == 0)
+		t->unfit = "columns";
+	else if ((strncmp(state, "42", 2) == 0 && strcmp(state, "42501") != 0) ||
+			 strncmp(state, "0A", 2) == 0 || strncmp(state, "54", 2) == 0)
+		t->unfit = "table";
+	if (t->unfit)
+		log_warn("a table cannot be made as the source has it", "schema",
+				 t->schema, "table", t->table, "cause", cause->msg, NULL);
+	return t->unfit != NULL;
 }
 
 /*
  * A column more may be one more than a table can have, of which dropped ones
- * count, too; that table alone is left out then.
+ * count, too.
  */
 static bool
 alter(MergeCx *cx, Target *t, const char *sql, Err *err)
@@ -324,10 +344,7 @@ alter(MergeCx *cx, Target *t, const char *sql, Err *err)
 		return false;
 	if (sql_run(cx, "add a column", sql, NULL, err))
 		return sql_release(cx, "cdc_s3_alter", err);
-	if (strcmp(cx->state, "54011") != 0)
-		return false;
-	t->unfit = "columns";
-	return sql_rollback_to(cx, "cdc_s3_alter", err);
+	return is_unfit(cx, t, err) && sql_rollback_to(cx, "cdc_s3_alter", err);
 }
 
 /* Adds to the table what the newest schema has and res does not name. */
@@ -510,34 +527,43 @@ take(MergeCx *cx, const Schema *newest, Target *t, const char *oid, Err *err)
 	return true;
 }
 
-bool
-target_open(MergeCx *cx, const Schema *const *versions, int n, Target **out,
-			Err *err)
+/* Makes the table, and notes that we did, both or none. */
+static bool
+make(MergeCx *cx, const Schema *const *versions, int n, Target *t, char **oid,
+	 Err *err)
 {
-	const Schema *newest = versions[n - 1];
-	Target *t = xcalloc(1, sizeof(*t));
-	Buf name;
-	char *oid = NULL;
-	const char *values[1];
+	if (!sql_savepoint(cx, "cdc_s3_make", err))
+		return false;
+	if (take(cx, versions[n - 1], t, NULL, err) &&
+		create_table(cx, versions, n, t, err) && find_table(cx, t, oid, err))
+		return sql_release(cx, "cdc_s3_make", err);
+	return is_unfit(cx, t, err) && sql_rollback_to(cx, "cdc_s3_make", err);
+}
+
+/* Finds the table or makes it; *oid is NULL where it cannot be had. */
+static bool
+find_or_make(MergeCx *cx, const Schema *const *versions, int n, Target *t,
+			 char **oid, Err *err)
+{
+	if (!find_table(cx, t, oid, err) || t->unfit)
+		return t->unfit != NULL;
+	return *oid ? take(cx, versions[n - 1], t, *oid, err)
+				: make(cx, versions, n, t, oid, err);
+}
+
+/* The columns that are at the target, once what it lacked was added. */
+static bool
+open_columns(MergeCx *cx, const Schema *const *versions, int n, Target *t,
+			 const char *oid, Err *err)
+{
+	const char *values[] = { oid };
 	PGresult *res = NULL;
 	bool widened = false;
 	bool ok;
 
-	map_target(cx->opt->map, newest->schema, newest->table, &t->schema,
-			   &t->table);
-	buf_init(&name, SQL_MAX);
-	sql_add_qualified(&name, t->schema, t->table);
-	t->name = xstrdup(buf_cstr(&name));
-	buf_done(&name);
-	ok = find_table(cx, t, &oid, err) && take(cx, newest, t, oid, err);
-	if (ok && !oid)
-		ok = create_table(cx, versions, n, t, err) &&
-			 find_table(cx, t, &oid, err);
-	t->planned = ok && !oid;
-	values[0] = oid;
-	ok = ok && sql_params(cx, "read a table's columns", columns_sql, 1, values,
-						  &res, err);
-	ok = ok && (t->planned || widen(cx, newest, t, res, &widened, err));
+	ok = sql_params(cx, "read a table's columns", columns_sql, 1, values, &res,
+					err) &&
+		 (t->planned || widen(cx, versions[n - 1], t, res, &widened, err));
 	if (ok && widened)
 	{
 		PQclear(res);
@@ -548,12 +574,33 @@ target_open(MergeCx *cx, const Schema *const *versions, int n, Target **out,
 	if (ok)
 		take_columns(t, versions, n, res);
 	if (ok && cx->opt->preview)
-		plan_columns(t, newest, res);
+		plan_columns(t, versions[n - 1], res);
 	if (ok && t->ncols > COLUMNS_MAX)
 		t->unfit = "columns";
-	ok = ok && check_key(cx, newest, t, oid, err) &&
-		 judge_columns(cx, versions, n, t, err);
 	PQclear(res);
+	return ok && check_key(cx, versions[n - 1], t, oid, err) &&
+		   judge_columns(cx, versions, n, t, err);
+}
+
+bool
+target_open(MergeCx *cx, const Schema *const *versions, int n, Target **out,
+			Err *err)
+{
+	const Schema *newest = versions[n - 1];
+	Target *t = xcalloc(1, sizeof(*t));
+	Buf name;
+	char *oid = NULL;
+	bool ok;
+
+	map_target(cx->opt->map, newest->schema, newest->table, &t->schema,
+			   &t->table);
+	buf_init(&name, SQL_MAX);
+	sql_add_qualified(&name, t->schema, t->table);
+	t->name = xstrdup(buf_cstr(&name));
+	buf_done(&name);
+	ok = find_or_make(cx, versions, n, t, &oid, err);
+	t->planned = ok && !t->unfit && !oid;
+	ok = ok && (t->unfit || open_columns(cx, versions, n, t, oid, err));
 	free(oid);
 	if (!ok)
 	{
