@@ -11,8 +11,8 @@
  *
  * "resync" is true where rows changed, came or went without a change event,
  * so that a copy has to be loaded again: a table was rewritten with other
- * values, became logged or unlogged, or a partition was attached, detached or
- * dropped.
+ * values, became logged or unlogged, a type changed in a way that its values
+ * look otherwise, or a partition was attached, detached or dropped.
  *
  * What a command did is found by looking before and after it, and not by its
  * words, which may stand in a function.  What was seen before waits in
@@ -65,19 +65,95 @@ BEGIN
 		ORDER BY c.oid);
 END $$;
 
-CREATE FUNCTION cdc_s3.emit_moved(tag text, tables oid[]) RETURNS void
+/*
+ * What values of types made here look like, each as "key, look, type's OID":
+ * the attributes of composite types, and of tables whose row is a type that
+ * something else uses; with labels those of enums, too.
+ */
+CREATE FUNCTION cdc_s3.looks(labels boolean) RETURNS text
+LANGUAGE sql VOLATILE SET search_path = pg_catalog, pg_temp SET jit = off AS $$
+	SELECT 'seen' || coalesce(string_agg(look, ''), '')
+	FROM (SELECT format(',c%s %s %s', c.oid, (SELECT string_agg(a.attnum::text, '.'
+				ORDER BY a.attnum)
+			FROM pg_attribute a
+			WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped),
+			c.reltype) AS look
+		FROM pg_class c
+		WHERE c.relkind = 'c' OR c.oid IN (
+			SELECT t.typrelid
+			FROM pg_depend d JOIN pg_type u ON u.oid = d.refobjid
+				JOIN pg_type t ON t.oid IN (u.oid, u.typelem)
+			WHERE d.refclassid = 'pg_type'::regclass AND t.typtype = 'c' AND
+				d.deptype = 'n' AND
+				d.classid IN ('pg_class'::regclass, 'pg_type'::regclass))
+		UNION ALL
+		SELECT format(',e%s %s %s', oid, md5(enumlabel), enumtypid)
+		FROM pg_enum
+		WHERE labels) AS l
+$$;
+
+/*
+ * Tables with columns of types whose values look otherwise since the command
+ * began: an attribute came or went, a label was renamed.
+ */
+CREATE FUNCTION cdc_s3.restyled(labels boolean) RETURNS oid[]
+LANGUAGE plpgsql VOLATILE SET search_path = pg_catalog, pg_temp SET jit = off AS $$
+DECLARE
+	seen text[] := string_to_array(
+		current_setting('cdc_s3_ddl.looks', true), ',');
+	types oid[];
+	made oid[];
+BEGIN
+	PERFORM set_config('cdc_s3_ddl.looks', '', true);
+	IF seen IS NULL OR cardinality(seen) = 0 THEN
+		RETURN '{}';
+	END IF;
+	made := ARRAY(
+		SELECT DISTINCT split_part(n, ' ', 3)::oid
+		FROM unnest(seen) AS s
+			JOIN unnest(string_to_array(cdc_s3.looks(labels), ',')) AS n
+			ON split_part(n, ' ', 1) = split_part(s, ' ', 1)
+		WHERE split_part(n, ' ', 2) <> split_part(s, ' ', 2));
+	WHILE cardinality(made) > 0 LOOP /* and what is made of these */
+		types := types || made;
+		made := ARRAY(
+			SELECT t.oid
+			FROM pg_type t
+			WHERE t.oid <> ALL (types) AND (t.typelem = ANY (types) OR
+				t.typbasetype = ANY (types) OR
+				t.typrelid IN (SELECT attrelid FROM pg_attribute
+					WHERE atttypid = ANY (types) AND attnum > 0 AND
+						NOT attisdropped) OR
+				t.oid IN (SELECT unnest(ARRAY[rngtypid, rngmultitypid])
+					FROM pg_range WHERE rngsubtype = ANY (types))));
+	END LOOP;
+	RETURN ARRAY(
+		SELECT c.oid
+		FROM pg_class c
+		WHERE types IS NOT NULL AND c.relkind IN ('r', 'p') AND
+			c.relpersistence = 'p' AND c.oid IN (
+				SELECT attrelid FROM pg_attribute
+				WHERE atttypid = ANY (types) AND attnum > 0 AND
+					NOT attisdropped)
+		ORDER BY c.oid);
+END $$;
+
+CREATE FUNCTION cdc_s3.emit_all(tag text, tables oid[], action text) RETURNS void
 LANGUAGE sql VOLATILE SET search_path = pg_catalog, pg_temp AS $$
 	SELECT cdc_s3.emit_ddl(tag, c.oid::regclass, n.nspname, c.relname,
-		'partition', true)
+		action, true)
 	FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
 	WHERE c.oid = ANY (tables) ORDER BY c.oid
 $$;
 
-/* Before a command that may move partitions. */
+/* Before a command that may move partitions, or change what values look like. */
 CREATE FUNCTION cdc_s3.on_ddl_start() RETURNS event_trigger
 LANGUAGE plpgsql SET search_path = pg_catalog, pg_temp AS $$
 BEGIN
-	PERFORM set_config('cdc_s3_ddl.partitions', cdc_s3.partitions(), true);
+	PERFORM set_config('cdc_s3_ddl.partitions',
+		CASE WHEN tg_tag = 'ALTER TYPE' THEN '' ELSE cdc_s3.partitions() END, true);
+	PERFORM set_config('cdc_s3_ddl.looks',
+		cdc_s3.looks(tg_tag = 'ALTER TYPE'), true);
 	PERFORM set_config('cdc_s3_ddl.logged', '', true);
 EXCEPTION WHEN OTHERS THEN
 	RAISE WARNING 'schema change was not noted for cdc_s3: %', SQLERRM;
@@ -120,7 +196,9 @@ BEGIN
 				WHEN cmd.command_tag ~ '^(CREATE|SELECT INTO)' THEN 'create'
 				ELSE 'alter' END, is_moved OR is_logged);
 	END LOOP;
-	PERFORM cdc_s3.emit_moved(tg_tag, tables);
+	PERFORM cdc_s3.emit_all(tg_tag, tables, 'partition');
+	PERFORM cdc_s3.emit_all(tg_tag, cdc_s3.restyled(tg_tag = 'ALTER TYPE'),
+		'rewrite');
 EXCEPTION WHEN OTHERS THEN
 	RAISE WARNING 'schema change was not noted for cdc_s3: %', SQLERRM;
 END $$;
@@ -141,7 +219,7 @@ BEGIN
 			obj.object_name, 'drop', false);
 	END LOOP;
 	IF tg_tag <> 'ALTER TABLE' THEN
-		PERFORM cdc_s3.emit_moved(tg_tag, cdc_s3.moved());
+		PERFORM cdc_s3.emit_all(tg_tag, cdc_s3.moved(), 'partition');
 	END IF;
 EXCEPTION WHEN OTHERS THEN
 	RAISE WARNING 'schema change was not noted for cdc_s3: %', SQLERRM;
@@ -175,8 +253,8 @@ EXCEPTION WHEN OTHERS THEN
 END $$;
 
 CREATE EVENT TRIGGER cdc_s3_ddl_start ON ddl_command_start
-	WHEN TAG IN ('ALTER TABLE', 'DROP TABLE', 'DROP SCHEMA', 'DROP OWNED',
-		'DROP EXTENSION', 'DROP TYPE')
+	WHEN TAG IN ('ALTER TABLE', 'ALTER TYPE', 'DROP TABLE', 'DROP SCHEMA', 'DROP OWNED',
+		'DROP EXTENSION', 'DROP TYPE', 'DROP DOMAIN')
 	EXECUTE FUNCTION cdc_s3.on_ddl_start();
 CREATE EVENT TRIGGER cdc_s3_ddl_end ON ddl_command_end
 	EXECUTE FUNCTION cdc_s3.on_ddl_end();
