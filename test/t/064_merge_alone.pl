@@ -1,7 +1,8 @@
 #-------------------------------------------------------------------------
 # What of the source cannot be made at the target holds up no other table: it
 # stands in cdc_s3.resync, once, and goes on from a truncate or load when what
-# stood in its way is gone.
+# stood in its way is gone.  Nor does a refused row, whatever its columns are
+# named.
 #-------------------------------------------------------------------------
 use strict;
 use warnings;
@@ -104,5 +105,16 @@ like($r->{err}, qr/permission denied for schema public/, 'no right to make a tab
 $r = merge();
 is($r->{code}, 0, 'with the right: exit 0') or diag $r->{err};
 is(sql('select v from new'), 'x', 'with the right: the row');
+
+# Rows that are refused are read by names that no column can take.
+my @odd = qw(x f r j o s row_to_json unk rn op);
+sql('create table odd (id int primary key, x int check (x < 5), ' . join(', ', map { "$_ int" } @odd[ 1 .. $#odd ]) . ')');
+my $odd = $lake->table('public.odd', key => ['id'],
+	columns => [ [ id => 'int4', 'pk' ], map { [ $_ => 'int4' ] } @odd ]);
+entry([ $odd, 'i', { id => 1, map { $_ => 4 } @odd } ], [ $odd, 'i', { id => 2, map { $_ => 5 } @odd } ]);
+$r = merge('--merge.on_reject=continue');
+is($r->{code}, 8, 'a refused row with odd names: exit 8') or diag $r->{err};
+is(sql(q(select "row"::json->>'x' || ' ' || ("row"::json->>'unk') from cdc_s3.rejected)), '5 5', 'a refused row with odd names: kept');
+is(sql('select sum(x + f + unk) from odd'), '12', 'a refused row with odd names: the other');
 
 done_testing;
