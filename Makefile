@@ -8,6 +8,7 @@
 #   make valgrind   the plugin's tests on a server under valgrind
 #   make sanitized  the tests of whole programs with ASan and UBSan, and with TSan
 #   make bench-memory  the walsender's memory over ten million changes
+#   make test-pgregress  PostgreSQL's regression suite, streamed and merged
 #   make lint, unit, fuzz-smoke, regress, tap      parts of "make test"
 #
 # PG_CONFIG=…  the server to build for     WERROR=1  warnings are errors
@@ -136,7 +137,12 @@ test-all:
 test-fresh:
 	@bash test/fresh.sh
 
+# PostgreSQL's own suite as a workload, from Debian's source package.
+test-pgregress: all
+	@sh test/deps.sh test server
+	@PG_MAJOR=$(PG_MAJOR) bash test/pgregress.sh
+
 .PHONY: default all sidecar install install-sidecar uninstall \
 	uninstall-sidecar clean clean-sidecar deps demo bench bench-memory installcheck \
 	regress lint readme unit fuzz-smoke tap valgrind sanitized test test-all \
-	test-fresh check
+	test-fresh test-pgregress check

@@ -62,34 +62,19 @@ work=$(mktemp -d "$cache/build$major.XXXXXX")
 trap 'rm -rf "$work"' EXIT
 trap 'exit 130' INT TERM
 mkdir "$work/source"
-
-# The mirror that this machine uses already.
-debian_mirror()
-{
-	local mirror
-	mirror=${DEBIAN_MIRROR:-$(cat /etc/apt/sources.list \
-		/etc/apt/sources.list.d/* 2>/dev/null |
-		grep -oE 'https?://[^ ]+/debian/?( |$)' | head -n 1 | tr -d ' ')}
-	echo "${mirror:-http://deb.debian.org/debian}"
-}
+. test/debian-source.sh
 
 # from_debian RELEASE VERSION SHA256: the newest source package of a release.
 # A mirror may list one that it does not have (any more, or yet); then that
 # version, which is known here.
 from_debian()
 {
-	local mirror apt
-	mirror=$(debian_mirror)
-	mkdir -p "$work/lists/partial" "$work/cache/archives/partial"
-	echo "deb-src $mirror $1 main" >"$work/sources.list"
-	apt="apt-get -q -o Dir::Etc::sourcelist=$work/sources.list
-		-o Dir::Etc::sourceparts=/dev/null -o Dir::State::lists=$work/lists
-		-o Dir::Cache=$work/cache -o APT::Sandbox::User=$(id -un)
-		-o Acquire::Languages=none"
-	$apt update && $apt source --download-only "postgresql-$major" && return
+	debian_lists "$work" "$1" &&
+		apt-get -q "${apt_options[@]}" source --download-only \
+			"postgresql-$major" && return
 	rm -f postgresql-*
 	curl -fsS --retry 3 -O \
-		"$mirror/pool/main/p/postgresql-$major/postgresql-${major}_$2.orig.tar.bz2"
+		"$(debian_mirror)/pool/main/p/postgresql-$major/postgresql-${major}_$2.orig.tar.bz2"
 	echo "$3  postgresql-${major}_$2.orig.tar.bz2" | sha256sum -c
 }
 
