@@ -91,14 +91,14 @@ create event trigger cdc_watch_identity on ddl_command_end
 alter event trigger cdc_watch_identity enable always;
 SQL
 
-# Tables as they are now; those of extensions and ours left out.
+# Tables as they are now but ours; virtual columns are not sent.
 my $tables = <<'SQL';
 select json_build_object('oid', c.oid::text, 'name', format('%I.%I', n.nspname, c.relname),
 	'kind', c.relkind, 'persistence', c.relpersistence, 'identity', c.relreplident,
 	'key', exists (select from pg_index where indrelid = c.oid
 		and indisprimary and indimmediate),
 	'columns', (select json_agg(quote_ident(attname) order by attnum) from pg_attribute
-		where attrelid = c.oid and attnum > 0 and not attisdropped))
+		where attrelid = c.oid and attnum > 0 and not attisdropped and attgenerated <> 'v'))
 from pg_class c join pg_namespace n on n.oid = c.relnamespace
 where c.relkind in ('r', 'p', 'm', 'f') and not c.relispartition
 	and n.nspname !~ '^pg_' and n.nspname not in ('information_schema', 'cdc_watch', 'cdc_s3')
