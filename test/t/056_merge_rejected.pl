@@ -378,7 +378,7 @@ subtest 'merge.reject_limit' => sub {
 	is(psql('select count(*) from cdc_s3.rejected'), 10, 'all are there');
 	my $r = merge('postgres', '--merge.reject_limit=1', '--retry-rejected');
 	is($r->{code}, 8, 'rows that are rejected again do not count');
-	like($r->{err}, qr/merged, but 10 rejected rows are outstanding; see in the target cdc_s3\.rejected \(public\.t 10\)/, 'one line says how many, and where');
+	like($r->{err}, qr/merged, but 10 rejected rows are outstanding; see cdc_s3\.rejected \(public\.t 10\) in the target/, 'one line says how many, and where');
 	entry([ [ $t, 'i', row(200, 'x', 100) ] ]);
 	is(merge('postgres', '--merge.reject_limit=1')->{code}, 8, 'nor those of earlier merges');
 };

@@ -209,11 +209,11 @@ nothing_outstanding(const MergeResult *r, Err *err)
 			rows[0] && tables[0] ? " and " : "", tables,
 			r->rejected + r->nresync == 1 ? "is" : "are");
 	return err_hint(
-		err, "see in the target %s%s%s%s%s", rows[0] ? "cdc_s3.rejected (" : "",
-		rows[0] ? r->rejected_of : "", rows[0] ? ")" : "",
-		rows[0] && tables[0] ? " and " : "",
-		tables[0] ? "cdc_s3.resync (cdc-s3 snapshot TABLE loads one anew)"
-				  : "");
+		err, "see %s%s%s%s%s in the target%s",
+		rows[0] ? "cdc_s3.rejected (" : "", rows[0] ? r->rejected_of : "",
+		rows[0] ? ")" : "", rows[0] && tables[0] ? " and " : "",
+		tables[0] ? "cdc_s3.resync" : "",
+		tables[0] ? "; cdc-s3 snapshot TABLE loads a table anew" : "");
 }
 
 static MergeOptions
