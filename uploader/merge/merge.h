@@ -21,7 +21,8 @@
  * merge_map	  merge.map: where a table goes
  * merge_owner	  which tables of the target may be written
  * merge_target	  tables of the target: found, created, widened
- * merge_stage	  objects to staging tables, by COPY
+ * merge_stage	  objects to staging tables
+ * merge_piece	  records as rows of these, by COPY
  * merge_choose  which tables are staged in a hurry
  * merge_hurry	  the same without halts, where nothing speaks against it
  * merge_window  changes that the next one of their row writes over

@@ -9,61 +9,16 @@
  */
 #include "merge/merge_stage.h"
 
-#include <assert.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/log.h"
 #include "base/mem.h"
 #include "codec/compress.h"
-#include "codec/pgfmt.h"
 #include "merge/merge_bound.h"
 #include "merge/merge_hurry.h"
-#include "merge/merge_reject.h"
-#include "merge/merge_value.h"
 
-#define PIECE_BYTES (4 * 1024 * 1024)
-#define PIECE_RECORDS 50000
-#define STEP_MIN 64
-#define LINE_MAX_BYTES ((size_t) 1024 * 1024 * 1024)
-#define PIECE_MAX_BYTES (3 * LINE_MAX_BYTES)
 #define OBJECT_MAX_BYTES (4 * LINE_MAX_BYTES)
-#define LSN_TEXT_MAX 24
-#define KEEP_MAX_BYTES ((size_t) 64 * 1024 * 1024)
-
-/* One record of a piece: its rows for COPY and its line. */
-typedef struct PieceItem
-{
-	size_t row;
-	size_t line;
-	RecordPos pos;
-	char op;
-	const StageVersion *version;
-} PieceItem;
-
-struct StagePiece
-{
-	Buf rows;
-	Buf lines;
-	Buf scratch;
-	Buf copy_sql;
-	PieceItem *items; /* n + 1: the last marks the end */
-	int n;
-	Record record;
-	Lsn lsn; /* of the last row, and its text: */
-	char lsn_text[LSN_TEXT_MAX];
-};
-
-/* Which row of a record a staging row is made of. */
-typedef struct RowSource
-{
-	char op;
-	int sub;
-	bool key_only;
-	const RecordField *first;  /* a column's value is looked for here */
-	const RecordField *second; /* then here; may be NULL */
-} RowSource;
 
 static bool
 run_ddl(Stage *s, Err *err)
@@ -114,12 +69,10 @@ stage_open(MergeCx *cx, const PlanTable *table, const Target *target,
 		   Stage **out, Err *err)
 {
 	Stage *s = xcalloc(1, sizeof(*s));
-	StagePiece *p = xcalloc(1, sizeof(*p));
 
 	s->cx = cx;
 	s->table = table;
 	s->target = target;
-	s->piece = p;
 	s->nversions = nschemas;
 	s->versions = xcalloc((size_t) nschemas, sizeof(*s->versions));
 	for (int i = 0; i < nschemas; i++)
@@ -132,13 +85,7 @@ stage_open(MergeCx *cx, const PlanTable *table, const Target *target,
 		s->empty_base = s->barrier_set = true;
 		s->barrier = (RecordPos){ table->load_lsn, STAGE_LOAD_SEQ - 1 };
 	}
-	buf_init(&p->rows, PIECE_MAX_BYTES);
-	buf_init(&p->lines, PIECE_MAX_BYTES);
-	buf_init(&p->scratch, PIECE_MAX_BYTES);
-	buf_init(&p->copy_sql, SQL_MAX);
-	buf_printf(&p->copy_sql, "COPY %s FROM STDIN", s->name);
-	p->items = xcalloc(PIECE_RECORDS + 1, sizeof(*p->items));
-	record_init(&p->record);
+	s->piece = piece_new(s->name);
 	memcpy(s->hash, schemas[nschemas - 1]->hash, sizeof(s->hash));
 	if (!run_ddl(s, err))
 	{
@@ -163,13 +110,7 @@ stage_free(Stage *s)
 	free(s->unknown);
 	free(s->objects);
 	hurry_free(s->hurry);
-	buf_done(&s->piece->rows);
-	buf_done(&s->piece->lines);
-	buf_done(&s->piece->scratch);
-	buf_done(&s->piece->copy_sql);
-	free(s->piece->items);
-	record_done(&s->piece->record);
-	free(s->piece);
+	piece_free(s->piece);
 	free(s);
 }
 
@@ -220,446 +161,6 @@ stage_add_match(const Stage *s, Buf *sql, const char *left, const char *right)
 		pg_add_ident(sql, c->name);
 		first = false;
 	}
-}
-
-/* The field of a column, looked for where the source says. */
-static const RecordField *
-find_field(const RowSource *src, int column)
-{
-	const RecordField *f = &src->first[column];
-
-	if (f->state == FIELD_VALUE || f->state == FIELD_NULL_JSON || !src->second)
-		return f;
-	if (src->second[column].state == FIELD_VALUE ||
-		src->second[column].state == FIELD_NULL_JSON)
-		return &src->second[column];
-	return f;
-}
-
-static bool
-is_known(const RowSource *src, const StageVersion *v, int i)
-{
-	const RecordField *f;
-
-	if (v->columns[i] < 0) /* the table had no such column then */
-		return src->op == 'i' || src->op == 'r' || src->op == 'd';
-	f = find_field(src, v->columns[i]);
-	return f->state == FIELD_VALUE || f->state == FIELD_NULL_JSON;
-}
-
-/* unk: "{3,5}", or \N where all is known; a key column must be known. */
-static bool
-add_unknown(Stage *s, const RowSource *src, const StageVersion *v, Err *err)
-{
-	Buf *rows = &s->piece->rows;
-	bool any = false;
-
-	for (int i = 0; i < s->target->ncols; i++)
-	{
-		if (is_known(src, v, i) || (src->key_only && !s->target->cols[i].key))
-			continue;
-		if (s->target->cols[i].key)
-			return err_set(err, ERR_DATA, 0,
-						   "the record lacks key column "
-						   "\"%s\"",
-						   s->target->cols[i].name);
-		buf_printf(rows, "%s%d", any ? "," : "{", i + 1);
-		s->unknown[i] = true;
-		any = true;
-	}
-	buf_str(rows, any ? "}" : "\\N");
-	s->partial += any;
-	return true;
-}
-
-/* The separator and the value of the target's column i. */
-static bool
-add_field(Stage *s, const StageVersion *v, const RowSource *src, int i,
-		  const char *before, Err *err)
-{
-	Buf *rows = &s->piece->rows;
-	const RecordField *f;
-
-	buf_str(rows, before);
-	if (v->columns[i] < 0 || !is_known(src, v, i) ||
-		(src->key_only && !s->target->cols[i].key))
-	{
-		buf_add(rows, "\\N", 2);
-		return true;
-	}
-	f = find_field(src, v->columns[i]);
-	return value_add_copy(rows, &v->schema->cols[v->columns[i]], &f->value,
-						  f->state == FIELD_NULL_JSON, &s->piece->scratch, err);
-}
-
-/*
- * Columns, each after the separator, and forms of the key behind them; in a
- * hurry, where there are no forms, the key's too, to lines.
- */
-static bool
-add_columns(Stage *s, const StageVersion *v, const RowSource *src,
-			const char *before, Err *err)
-{
-	StagePiece *p = s->piece;
-	Buf *rows = &p->rows;
-
-	for (int i = 0; i < s->target->ncols; i++)
-	{
-		size_t from = rows->n + strlen(before);
-
-		if (!add_field(s, v, src, i, before, err))
-			return false;
-		before = "\t";
-		if (!s->hurry || !s->target->cols[i].key || rows->overflow)
-			continue;
-		buf_add(&p->lines, rows->p + from, rows->n - from);
-		buf_byte(&p->lines, '\t');
-	}
-	for (int i = 0; i < s->target->ncols; i++)
-	{
-		if (!s->target->cols[i].form.type)
-			continue;
-		assert(!s->hurry);
-		if (!add_field(s, v, src, i, "\t", err))
-			return false;
-	}
-	buf_byte(rows, '\n');
-	if (rows->overflow)
-		return err_set(err, ERR_LIMIT, 0, "the record is too long");
-	return true;
-}
-
-static void
-add_number(Buf *out, int64_t v)
-{
-	char text[PGFMT_MAX];
-
-	buf_add(out, text, fmt_i64(text, v));
-}
-
-static bool
-add_row(Stage *s, const StageVersion *v, const Record *r, RowSource src,
-		Err *err)
-{
-	StagePiece *p = s->piece;
-	char end[] = { '\t', (char) ('0' + src.sub), '\t', src.op, '\t' };
-
-	if (p->lsn != r->pos.lsn || !p->lsn_text[0])
-	{
-		(void) snprintf(p->lsn_text, sizeof(p->lsn_text), "\t" LSN_FMT "\t",
-						LSN_ARGS(r->pos.lsn)); /* fits */
-		p->lsn = r->pos.lsn;
-	}
-	add_number(&p->rows, ++s->next_rn);
-	buf_str(&p->rows, p->lsn_text);
-	add_number(&p->rows, r->pos.seq);
-	buf_add(&p->rows, end, sizeof(end));
-	s->rows++;
-	return add_unknown(s, &src, v, err) && add_columns(s, v, &src, "\t", err);
-}
-
-/* Rows of a record of a table with a key. */
-static bool
-add_keyed(Stage *s, const StageVersion *v, const Record *r, Err *err)
-{
-	RowSource src = { r->op, 0, false, r->row,
-					  r->has_before ? r->before : NULL };
-
-	if (r->op == 'd')
-	{
-		src.key_only = true;
-		s->deletes++;
-		return add_row(s, v, r, src, err);
-	}
-	if (r->op == 'u' && r->has_key)
-	{
-		RowSource old = { 'm', 0, true, r->key, r->row };
-
-		/* an old key that is no change holds a value too long for its place */
-		if (!src.second)
-			src.second = r->key;
-		src.op = 'n';
-		src.sub = 1;
-		s->moves++;
-		return add_row(s, v, r, old, err) && add_row(s, v, r, src, err);
-	}
-	s->updates += r->op == 'u';
-	return add_row(s, v, r, src, err);
-}
-
-/* Rows of a record of a table without a key: old rows out, new rows in. */
-static bool
-add_bag(Stage *s, const StageVersion *v, const Record *r, Err *err)
-{
-	RowSource in = { 'i', 1, false, r->row, r->has_before ? r->before : NULL };
-	RowSource out = { 'd', 0, false, r->row, NULL };
-	int64_t partial = s->partial;
-
-	if (r->op == 'u')
-	{
-		out.first = r->before;
-		if (!r->has_before)
-			return err_set(err, ERR_DATA, 0, "the record lacks the old row");
-	}
-	if (r->op == 'u' || r->op == 'd')
-	{
-		s->deletes++;
-		if (!add_row(s, v, r, out, err))
-			return false;
-	}
-	if (r->op != 'd' && !add_row(s, v, r, in, err))
-		return false;
-	return s->partial == partial ||
-		   err_set(err, ERR_DATA, 0,
-				   "the record lacks columns of a row that "
-				   "has no key");
-}
-
-static bool
-add_rows(Stage *s, const StageVersion *v, const Record *r, Err *err)
-{
-	if (r->nwithheld > 0)
-		return err_set(err, ERR_DATA, 0,
-					   "the source could not send a value "
-					   "of this row");
-	if (r->no_key && (r->op == 'u' || r->op == 'd'))
-	{
-		err_set(err, ERR_DATA, 0,
-				"the table has no key at the source, so the "
-				"row is not known");
-		return err_hint(err, "give the table a primary key or REPLICA IDENTITY "
-							 "FULL at the source");
-	}
-	return s->target->has_key ? add_keyed(s, v, r, err) : add_bag(s, v, r, err);
-}
-
-/*
- * Rows that mark the keys of a refused record, so that later changes which do
- * not tell the whole row are not applied to an older one, and the row that a
- * change of the key left behind is found.  None where a key cannot be staged.
- */
-static void
-add_marks(Stage *s, const PieceItem *item, Slice line)
-{
-	StagePiece *p = s->piece;
-	size_t from = p->rows.n;
-	Record *r = &p->record;
-	RowSource src = { 'x', 0, true, NULL, NULL };
-	Err ignored;
-	bool ok = s->target->has_key && item->op != 'd' &&
-			  record_parse(r, item->version->schema, line, &ignored);
-
-	if (ok && r->op == 'u' && r->has_key)
-	{
-		RowSource old = { 'y', 0, true, r->key, r->row };
-
-		src.sub = 1;
-		ok = add_row(s, item->version, r, old, &ignored);
-	}
-	src.first = r->row;
-	src.second = r->has_key ? r->key : NULL;
-	if (!ok || !add_row(s, item->version, r, src, &ignored))
-		p->rows.n = from;
-}
-
-static bool
-stage_marks(Stage *s, Slice marks, Err *err)
-{
-	Err ignored;
-
-	if (marks.n == 0)
-		return true;
-	if (!sql_savepoint(s->cx, "cdc_s3_mark", err))
-		return false;
-	if (!sql_copy(s->cx, "mark a rejected row", buf_cstr(&s->piece->copy_sql),
-				  marks, &ignored))
-		return sql_rollback_to(s->cx, "cdc_s3_mark", err);
-	s->poisoned++;
-	return sql_release(s->cx, "cdc_s3_mark", err);
-}
-
-static RejectTo
-reject_to(const Stage *s)
-{
-	return (RejectTo){ s->cx, s->table, s->target, s->name, s->hash };
-}
-
-bool
-stage_reject(Stage *s, int64_t rn, const char *state, const char *reason,
-			 Err *err)
-{
-	RejectTo to = reject_to(s);
-	bool again = s->retried && rn > s->lines_rn;
-
-	s->rejected++;
-	s->again += again;
-	return reject_staged(&to, rn, again, state, reason, err);
-}
-
-/* A record that does not reach the staging table; rows is what it made. */
-static bool
-refuse(Stage *s, const PieceItem *item, Slice line, size_t rows, size_t nrows,
-	   const char *state, const char *reason, Err *err)
-{
-	Buf *b = &s->piece->rows;
-	size_t from = b->n;
-	RejectTo to = reject_to(s);
-	Refused r = { .pos = item->pos,
-				  .op = item->op,
-				  .line = line,
-				  .hash = item->version->schema->hash,
-				  .state = state,
-				  .reason = reason };
-	bool ok;
-
-	if (s->cx->keep_going)
-		add_marks(s, item, line);
-	if (nrows > 0)
-		r.rows = (Slice){ b->p + rows, nrows };
-	if (b->n > from)
-		r.keys = (Slice){ b->p + from, b->n - from };
-	s->rejected++;
-	ok = reject_record(&to, &r, err) && stage_marks(s, r.keys, err);
-	b->n = from;
-	return ok;
-}
-
-/* Sends items lo … hi-1; halves them where the target refuses. */
-static bool
-send_items(Stage *s, int lo, int hi, Err *err)
-{
-	StagePiece *p = s->piece;
-	const PieceItem *from = &p->items[lo];
-	const PieceItem *to = &p->items[hi];
-	Slice rows = { p->rows.p + from->row, to->row - from->row };
-	Slice line = { p->lines.p + from->line, from[1].line - from->line };
-	char reason[sizeof(err->msg)];
-	char state[sizeof(s->cx->state)];
-	int mid = lo + (hi - lo) / 2;
-
-	if (!sql_savepoint(s->cx, "cdc_s3_piece", err))
-		return false;
-	if (sql_copy(s->cx, "stage rows", buf_cstr(&p->copy_sql), rows, err))
-		return sql_release(s->cx, "cdc_s3_piece", err);
-	if (!sql_state_is_data(s->cx))
-		return false;
-	memcpy(reason, err->msg, sizeof(reason));
-	memcpy(state, s->cx->state, sizeof(state));
-	if (!sql_rollback_to(s->cx, "cdc_s3_piece", err))
-		return false;
-	if (hi - lo > 1)
-		return send_items(s, lo, mid, err) && send_items(s, mid, hi, err);
-	return refuse(s, from, line, from->row, rows.n, state, reason, err);
-}
-
-/* The item of a line of a COPY of items from "at" on; hi: none. */
-static int
-item_at_line(const StagePiece *p, int at, int hi, int64_t line)
-{
-	size_t end = p->items[at].row;
-
-	for (int64_t k = 0; k < line && end < p->items[hi].row; k++)
-	{
-		const uint8_t *nl =
-			memchr(p->rows.p + end, '\n', p->items[hi].row - end);
-
-		end = nl ? (size_t) (nl - p->rows.p) + 1 : p->items[hi].row;
-	}
-	while (at < hi && p->items[at + 1].row < end)
-		at++;
-	return line > 0 ? at : hi;
-}
-
-/* *failed: the item that was refused first; hi where that is not told. */
-static bool
-try_items(Stage *s, int lo, int hi, int *failed, char *reason, char *state,
-		  Err *err)
-{
-	StagePiece *p = s->piece;
-	Slice rows = { p->rows.p + p->items[lo].row,
-				   p->items[hi].row - p->items[lo].row };
-
-	*failed = -1;
-	if (!sql_savepoint(s->cx, "cdc_s3_piece", err))
-		return false;
-	if (sql_copy(s->cx, "stage rows", buf_cstr(&p->copy_sql), rows, err))
-		return sql_release(s->cx, "cdc_s3_piece", err);
-	if (!sql_state_is_data(s->cx))
-		return false;
-	*failed = item_at_line(p, lo, hi, s->cx->copy_line);
-	memcpy(reason, err->msg, sizeof(err->msg));
-	memcpy(state, s->cx->state, sizeof(s->cx->state));
-	return sql_rollback_to(s->cx, "cdc_s3_piece", err);
-}
-
-/*
- * Sends items lo … hi - 1.  A COPY that fails names its line: those before it
- * are sent, it is refused, and what follows goes in COPYs as long as the way
- * to it was, which grow again.
- */
-static bool
-send_piece(Stage *s, int lo, int hi, Err *err)
-{
-	StagePiece *p = s->piece;
-	int step = hi - lo;
-
-	while (lo < hi)
-	{
-		int to = hi - lo < step ? hi : lo + step;
-		char reason[sizeof(err->msg)];
-		char state[sizeof(s->cx->state)];
-		int bad;
-		Slice line;
-
-		if (!try_items(s, lo, to, &bad, reason, state, err))
-			return false;
-		if (bad < 0 || bad >= to)
-		{
-			if (bad >= to && !send_items(s, lo, to, err))
-				return false;
-			lo = to;
-			step = step < hi ? 2 * step : step;
-			continue;
-		}
-		if (bad > lo && !send_items(s, lo, bad, err))
-			return false;
-		line = (Slice){ p->lines.p + p->items[bad].line,
-						p->items[bad + 1].line - p->items[bad].line };
-		if (!refuse(s, &p->items[bad], line, p->items[bad].row,
-					p->items[bad + 1].row - p->items[bad].row, state, reason,
-					err))
-			return false;
-		step = 2 * (bad - lo) > STEP_MIN ? 2 * (bad - lo) : STEP_MIN;
-		lo = bad + 1;
-	}
-	return true;
-}
-
-/* A long record's memory is not kept. */
-static void
-empty(Buf *b)
-{
-	if (b->cap > KEEP_MAX_BYTES)
-		buf_done(b);
-	else
-		buf_reset(b);
-}
-
-static bool
-flush(Stage *s, Err *err)
-{
-	StagePiece *p = s->piece;
-
-	if (p->n == 0)
-		return true;
-	p->items[p->n] = (PieceItem){ .row = p->rows.n, .line = p->lines.n };
-	if (!send_piece(s, 0, p->n, err))
-		return false;
-	p->n = 0;
-	empty(&p->rows);
-	empty(&p->lines);
-	empty(&p->scratch);
-	return true;
 }
 
 static void
@@ -819,7 +320,8 @@ refuse_line(Stage *s, PieceItem item, Slice line, Err *err)
 	char reason[sizeof(err->msg)];
 
 	memcpy(reason, err->msg, sizeof(reason));
-	return flush(s, err) && refuse(s, &item, line, 0, 0, "", reason, err);
+	return piece_flush(s, err) &&
+		   piece_refuse(s, &item, line, 0, 0, "", reason, err);
 }
 
 static void
@@ -839,16 +341,12 @@ count_op(MergeOps *ops, char op)
 static bool
 load_row(Stage *s, const StageVersion *v, const Record *r, Err *err)
 {
-	RowSource src = { 'r', 0, false, r->row, r->has_before ? r->before : NULL };
+	bool whole;
 
-	for (int i = 0; i < s->target->ncols; i++)
-	{
-		if (r->nwithheld > 0 || !is_known(&src, v, i))
-			return hurry_object(s->hurry, err);
-	}
-	if (!add_columns(s, v, &src, "", err))
+	if (!piece_add_values(s, v, r, &whole, err))
 		return err->kind == ERR_DATA ? hurry_object(s->hurry, err) : false;
-	return hurry_load(s->hurry, buf_slice(&s->piece->rows), err);
+	return whole ? hurry_load(s->hurry, buf_slice(&s->piece->rows), err)
+				 : hurry_object(s->hurry, err);
 }
 
 /* Nothing of a record is kept here: what is refused is read again. */
@@ -859,11 +357,11 @@ take_in_hurry(Stage *s, const StageVersion *v, const Record *r, Err *err)
 	int64_t partial = s->partial;
 	int64_t moves = s->moves;
 
-	empty(&p->rows);
-	empty(&p->lines);
+	piece_empty(&p->rows);
+	piece_empty(&p->lines);
 	if (r->op == 'r' && s->direct)
 		return load_row(s, v, r, err);
-	if (!add_rows(s, v, r, err))
+	if (!piece_add_rows(s, v, r, err))
 		return err->kind == ERR_DATA ? hurry_object(s->hurry, err) : false;
 	return hurry_stage(
 		s->hurry, buf_slice(&p->rows), buf_slice(&p->lines),
@@ -905,7 +403,7 @@ stage_line(Stage *s, const StageVersion *v, Slice line, Err *err)
 		return take_in_hurry(s, v, r, err);
 	if (r->op == 'r' && s->direct)
 		return true; /* it is in the table */
-	if (!add_rows(s, v, r, err))
+	if (!piece_add_rows(s, v, r, err))
 	{
 		if (err->kind != ERR_DATA)
 			return false;
@@ -913,11 +411,7 @@ stage_line(Stage *s, const StageVersion *v, Slice line, Err *err)
 		s->rows = rows;
 		return refuse_line(s, item, line, err);
 	}
-	buf_add(&p->lines, line.p, line.n);
-	p->items[p->n++] = item;
-	if (p->n == PIECE_RECORDS || p->rows.n + p->lines.n > PIECE_BYTES)
-		return flush(s, err);
-	return true;
+	return piece_keep(s, &item, line, err);
 }
 
 /* What the log lists must be there and whole. */
@@ -1042,7 +536,7 @@ stage_analyze(Stage *s, Err *err)
 static bool
 finish(Stage *s, Err *err)
 {
-	if (s->hurry ? !hurry_end(s->hurry, err) : !flush(s, err))
+	if (s->hurry ? !hurry_end(s->hurry, err) : !piece_flush(s, err))
 		return false;
 	settle_cuts(s);
 	return stage_analyze(s, err);
@@ -1078,9 +572,9 @@ start_anew(Stage *s)
 	s->rejected = s->poisoned = 0;
 	s->ops = (MergeOps){ 0 };
 	s->distinct = s->in_hurry = false;
-	empty(&s->piece->rows);
-	empty(&s->piece->lines);
-	empty(&s->piece->scratch);
+	piece_empty(&s->piece->rows);
+	piece_empty(&s->piece->lines);
+	piece_empty(&s->piece->scratch);
 }
 
 /* False, too, where something speaks against it. */

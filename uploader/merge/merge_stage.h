@@ -54,6 +54,7 @@ typedef struct StageCut
 	char *condition; /* SQL on the target's columns */
 } StageCut;
 
+/* What one COPY takes; below. */
 typedef struct StagePiece StagePiece;
 
 typedef struct Stage
@@ -163,5 +164,60 @@ void stage_add_key(const Stage *s, Buf *sql, const char *prefix);
 /* "a.c1 = b.id AND …": left's staging columns against the target's (b). */
 void stage_add_match(const Stage *s, Buf *sql, const char *left,
 					 const char *right);
+
+/* ---- merge_piece: rows of records, and the COPYs that bring them ---- */
+
+#define LINE_MAX_BYTES ((size_t) 1024 * 1024 * 1024)
+#define LSN_TEXT_MAX 24
+
+/* One record of a piece: its rows for COPY and its line. */
+typedef struct PieceItem
+{
+	size_t row;
+	size_t line;
+	RecordPos pos;
+	char op;
+	const StageVersion *version;
+} PieceItem;
+
+struct StagePiece
+{
+	Buf rows;
+	Buf lines;
+	Buf scratch;
+	Buf copy_sql;
+	PieceItem *items; /* n + 1: the last marks the end */
+	int n;
+	Record record;
+	Lsn lsn; /* of the last row, and its text: */
+	char lsn_text[LSN_TEXT_MAX];
+};
+
+/* For COPY to the table of that name. */
+StagePiece *piece_new(const char *table);
+void piece_free(StagePiece *p);
+
+/* A long record's memory is not kept. */
+void piece_empty(Buf *b);
+
+/*
+ * The rows of a record, appended to rows; ERR_DATA where it makes none.  In a
+ * hurry the texts of its key go to lines.
+ */
+bool piece_add_rows(Stage *s, const StageVersion *v, const Record *r,
+					Err *err) MUST_CHECK;
+/* Its columns alone, as the table itself takes them; *whole: it has all. */
+bool piece_add_values(Stage *s, const StageVersion *v, const Record *r,
+					  bool *whole, Err *err) MUST_CHECK;
+
+/* The record whose rows were added last stays in the piece. */
+bool piece_keep(Stage *s, const PieceItem *item, Slice line,
+				Err *err) MUST_CHECK;
+bool piece_flush(Stage *s, Err *err) MUST_CHECK;
+
+/* A record that does not reach the staging table; rows is what it made. */
+bool piece_refuse(Stage *s, const PieceItem *item, Slice line, size_t rows,
+				  size_t nrows, const char *state, const char *reason,
+				  Err *err) MUST_CHECK;
 
 #endif
