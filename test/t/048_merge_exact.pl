@@ -259,6 +259,30 @@ delete from p where id = 4;
 SQL
 		tables => [qw(p c)],
 	},
+	shift_referenced => { # a row that others refer to leaves its key to the next one
+		ddl => <<'SQL',
+create table p (id int primary key, note text);
+create table c (id int primary key, p int not null references p);
+create table tree (id int primary key, up int references tree);
+SQL
+		steps => [ <<'SQL', <<'SQL', <<'SQL' ],
+insert into p select g, 'p' || g from generate_series(1, 9) g;
+insert into c select g, g from generate_series(2, 9) g;
+insert into tree select g, nullif(g - 1, 0) from generate_series(1, 5) g;
+delete from p where id = 1;
+SQL
+delete from c where p in (5, 9);
+update p set id = id - 1 where id < 6;
+SQL
+begin;
+delete from tree where id = 5;
+update c set p = 7 where p = 8;
+update p set note = note || '!', id = id - 1 where id in (6, 7, 8);
+insert into p values (8, 'new');
+commit;
+SQL
+		tables => [qw(p c tree)],
+	},
 	moved_child => {
 		ddl => <<'SQL',
 create table p (id int primary key);

@@ -9,6 +9,8 @@
  * circle, or cannot be:
  *
  *	  circle	 rows to delete refer to each other: they go along
+ *	  at once	 changes of keys of one table, in one statement: a row that
+ *				 others refer to leaves its key to another one
  *	  together	 all of them while constraints wait
  *	  parked	 rows of the circle first give up their unique values for
  *				 ones that nobody has (NULL where they may)
@@ -28,6 +30,7 @@
 #include "base/mem.h"
 
 #define LESS_ONE_MAX 16
+#define AT_ONCE_MAX 10000
 
 /* What waits, taken out of the Exact; in the order in which it is tried. */
 typedef struct Waiting
@@ -387,6 +390,60 @@ try_circle(Exact *x, Waiting *w, bool *passed, Err *err)
 				   : sql_rollback_to(x->cx, "cdc_s3_circle", err);
 }
 
+/* The pending changes of keys of the table that has the first; all or 0. */
+static int
+take_moves(const Exact *x, const Waiting *w, Step **out)
+{
+	int n = 0;
+
+	for (int i = 0; i < w->n; i++)
+	{
+		Step *s = w->list[i];
+
+		if (s->state != STEP_PENDING || s->kind != STEP_MOVE ||
+			(n > 0 && s->table != out[0]->table))
+			continue;
+		if (s->unk || !s->old || x->tables[s->table].m.stage->target->weak)
+			return 0;
+		out[n++] = s;
+	}
+	qsort(out, (size_t) n, sizeof(*out), compare_steps);
+	return n <= AT_ONCE_MAX ? n : 0;
+}
+
+/* *passed false: nothing of it was done. */
+static bool
+try_at_once(Exact *x, Waiting *w, bool *passed, Err *err)
+{
+	Step **list = xmalloc(((size_t) w->n + 1) * sizeof(*list));
+	int n = take_moves(x, w, list);
+	int64_t rows = 0;
+	Buf sql;
+	bool ok = n < 2 || sql_savepoint(x->cx, "cdc_s3_at_once", err);
+
+	*passed = false;
+	if (!ok || n < 2)
+		goto done;
+	buf_init(&sql, SQL_MAX);
+	shape_add_moves(x, list, n, &sql);
+	ok = sql_run(x->cx, "change keys at once", buf_cstr(&sql), &rows, err);
+	buf_done(&sql);
+	*passed = ok && rows == n;
+	if (!ok && !sql_state_is_data(x->cx))
+		goto done;
+	ok = *passed ? sql_release(x->cx, "cdc_s3_at_once", err)
+				 : sql_rollback_to(x->cx, "cdc_s3_at_once", err);
+	for (int i = 0; *passed && i < n; i++)
+	{
+		list[i]->state = STEP_DONE;
+		x->tables[list[i]->table].m.out->updated++;
+	}
+
+done:
+	free(list);
+	return ok;
+}
+
 /* They wait on, those that are still pending. */
 static void
 hold_again(Exact *x, Waiting *w)
@@ -408,7 +465,8 @@ settle_stuck(Exact *x, Waiting *w, Err *err)
 {
 	bool passed = false;
 
-	if (!try_circle(x, w, &passed, err))
+	if (!try_circle(x, w, &passed, err) ||
+		(!passed && !try_at_once(x, w, &passed, err)))
 		return false;
 	if (passed)
 	{

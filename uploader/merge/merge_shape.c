@@ -14,6 +14,7 @@
  * Layer: merge.
  *-------------------------------------------------------------------------
  */
+#include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -319,6 +320,32 @@ add_update(const Exact *x, const Step *step, const char *unknown, Buf *sql)
 		equal_add_alone(s, sql);
 	add_fixed(t, unknown, sql);
 	add_update_guard(x, step->table, unknown, sql);
+}
+
+/*
+ * Rows move in the order of the source, if the server follows it: a unique
+ * constraint that does not wait looks at each of them.
+ */
+void
+shape_add_moves(const Exact *x, Step *const *list, int n, Buf *sql)
+{
+	const ExactTable *t = &x->tables[list[0]->table];
+	const Stage *s = t->m.stage;
+
+	assert(n > 0 && list[0]->kind == STEP_MOVE);
+	add_change(t, "", sql);
+	buf_str(sql, "(SELECT * FROM (VALUES ");
+	for (int i = 0; i < n; i++)
+		buf_printf(sql, "%s(%d, %lld::int8, %lld::int8)", i ? ", " : "", i,
+				   (long long) list[i]->old, (long long) list[i]->rn);
+	buf_printf(sql,
+			   ") v (i, o, f) ORDER BY i OFFSET 0) m, %s o, %s f"
+			   " WHERE o.rn = m.o AND f.rn = m.f AND ",
+			   s->name, s->name);
+	equal_add_same(s, sql, "o", "t");
+	equal_add_fits(s, sql, "f");
+	add_fixed(t, "", sql);
+	add_update_guard(x, list[0]->table, "", sql);
 }
 
 static void

@@ -150,6 +150,8 @@ bool read_piece(Exact *x, Step *steps, int max, int *n, bool *complete,
 /* The name of the prepared statement for a step. */
 bool shape_name(Exact *x, const Step *s, const char **out, Err *err) MUST_CHECK;
 bool shape_forget(Exact *x, int table, Err *err) MUST_CHECK;
+/* One statement for changes of keys of one table that tell all columns. */
+void shape_add_moves(const Exact *x, Step *const *list, int n, Buf *sql);
 /* Rows that may refer to a row that goes. */
 typedef enum GuardKind
 {
