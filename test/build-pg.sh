@@ -64,6 +64,9 @@ trap 'exit 130' INT TERM
 mkdir "$work/source"
 . test/debian-source.sh
 
+# Below another make PostgreSQL's own would take its headers for made.
+unset MAKELEVEL MAKEFLAGS MFLAGS
+
 # from_debian RELEASE VERSION SHA256: the newest source package of a release.
 # A mirror may list one that it does not have (any more, or yet); then that
 # version, which is known here.
