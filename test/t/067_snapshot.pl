@@ -113,15 +113,24 @@ is(sessions($run), 1, 'by its first session');
 
 # Somebody writes nonsense there.
 my $folder = $cdc->{store}{folder} . '/_cdc/request';
-for my $f ([ '0badf00d.json', '{"version":1' ], [ '0badf00e.json', '{"version":2,"tables":"public.a"}' ],
-	[ 'README', 'x' ])
+my %nonsense = (
+	'0badf00a' => '{"version":1',
+	'0badf00b' => '{"version":2,"tables":"public.a","after_entry":1}',
+	'0badf00c' => '{"version":1,"tables":"public.a"}',
+	'0badf00d' => '{"version":1,"tables":"public.a","after_entry":-5}',
+	'0badf00e' => '{"version":1,"tables":"public.a","after_entry":"1"}',
+	'0badf00f' => '{"version":1,"after_entry":1,"tables":"' . 'x' x 2_000_000 . '"}');
+for my $f ([ 'README', 'x' ], map { [ "$_.json", $nonsense{$_} ] } sort keys %nonsense)
 {
 	open my $h, '>', "$folder/$f->[0]" or die "$folder/$f->[0]: $!\n";
 	print {$h} $f->[1];
 	close $h or die "$folder/$f->[0]: $!\n";
 }
-ok(poll(sub { $run->errors =~ /id=0badf00d/ && $run->errors =~ /id=0badf00e/ }, 60), 'nonsense is told')
-  or diag $run->errors;
+for my $id (sort keys %nonsense)
+{
+	ok(poll(sub { $run->errors =~ /request is malformed and is not served" id=$id/ }, 60), "nonsense is told: $id")
+	  or diag $run->errors;
+}
 ok(poll(sub { $cdc->ok('snapshot', '--list') eq '' }, 60), 'and taken away');
 ok(-e "$folder/README", 'what is no request stays');
 $source->psql('heals', "insert into a values (1003, 'last', 3)");
@@ -187,6 +196,15 @@ is($waiter->wait(60), 0, 'until it is taken away');
 ok($cdc->wait_durable, 'streams on') or diag $run->errors;
 is($run->stop('TERM', 60), 0, 'run ends with 0') or diag $run->errors;
 unlike($run->errors, qr/table loaded/, 'and nothing is loaded again');
+
+# Whoever may not look for requests streams all the same.
+$fake->fault(match => qr{^GET .*_cdc(/|%2F)request}, status => 403, times => 0);
+$source->psql('faults', "update a set v = 'z' where id < 10");
+$run = $cdc->start;
+ok($cdc->wait_durable(60), 'a listing that is refused holds nothing up') or diag $run->errors;
+like($run->errors, qr/level=warn event="could not look for load requests"/, 'and is told');
+is($run->stop('TERM', 60), 0, 'run ends with 0') or diag $run->errors;
+$fake->clear;
 $cdc->ok('merge', '--merge.until=now');
 tables_equal($source, 'faults', $target, 'faults', qw(a b));
 

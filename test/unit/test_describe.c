@@ -106,10 +106,11 @@ static void
 names_are(const char *list, const char *expected)
 {
 	Buf out;
+	Err err;
 	bool ok;
 
 	buf_init(&out, SIZE_MAX);
-	ok = wanted_names(list, &out);
+	ok = wanted_names(list, &out, &err);
 	assert_int_equal(ok, expected != NULL);
 	if (expected)
 		assert_string_equal(buf_cstr(&out), expected);

@@ -522,26 +522,12 @@ check_publication(Check *c, const char *name, bool exists, bool filtered)
 void
 check_publication_names(const Check *c, Buf *out)
 {
-	if (wanted_names(c->cfg->source_publication, out))
+	Err ignored; /* check_publications() tells */
+
+	if (wanted_names(c->cfg->source_publication, out, &ignored))
 		return;
-	buf_reset(out); /* check_publications() tells */
+	buf_reset(out);
 	buf_str(out, "{}");
-}
-
-static void
-report_names(Check *c)
-{
-	const Finding f = {
-		.level = CHECK_ERROR,
-		.kind = ERR_USAGE,
-		.name = "publication",
-		.why = "it is to choose the tables",
-		.mend = "give names with commas between; those with odd characters "
-				"stand in double quotes",
-	};
-
-	check_report(c, &f, "source.publication is no list of names: %s",
-				 c->cfg->source_publication);
 }
 
 void
@@ -563,10 +549,13 @@ check_publications(Check *c)
 	if (!c->conn || c->cfg->source_publication[0] == '\0')
 		return;
 	buf_init(&list, TEXT_MAX_BYTES);
-	check_publication_names(c, &list);
+	if (!wanted_names(c->cfg->source_publication, &list, &err))
+	{
+		check_failed(c, "publication", "it is to choose the tables", &err);
+		buf_done(&list);
+		return;
+	}
 	names = buf_cstr(&list);
-	if (strcmp(names, "{}") == 0)
-		report_names(c);
 	buf_init(&query, TEXT_MAX_BYTES);
 	/* before release 15 there were no row filters */
 	buf_printf(&query, sql,

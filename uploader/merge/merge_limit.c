@@ -73,6 +73,6 @@ limit_keep(const MergeCx *cx, const MergeResult *r, bool whole, Err *err)
 			"the first one: %s",
 			(long long) rejected, (long long) changes, cx->opt->reject_limit,
 			cx->why);
-	return err_hint(err, "nothing was changed: mend the target, or set a "
-						 "higher merge.reject_limit");
+	return err_hint(err, "nothing of this transaction was changed: mend the "
+						 "target, or set a higher merge.reject_limit");
 }

@@ -30,6 +30,14 @@
 
 static_assert(REQUEST_ID_LEN < LOAD_ID_LEN, "a load's id has room for more");
 
+/* A request is never worth more than a warning. */
+static void
+warn(const char *what, const Err *err)
+{
+	log_event(LOG_WARN, what, "error", err->msg, "hint",
+			  err->hint[0] ? err->hint : NULL, NULL);
+}
+
 /* ---- the plan ---- */
 
 /* Does the log have loads of this request? */
@@ -112,9 +120,16 @@ bool
 asked_plan(Pipe *p, Store *store, PGconn *control, Err *err)
 {
 	WantedList wanted = { 0 };
-	bool ok = request_list(store, &p->asked, err) &&
-			  (p->asked.n == 0 ||
-			   wanted_read(control, p->options, NULL, NULL, &wanted, err));
+	bool ok;
+
+	/* That nobody can ask holds no stream up; the watcher looks again. */
+	if (!request_list(store, &p->asked, err))
+	{
+		warn("could not look for load requests", err);
+		request_list_done(&p->asked);
+	}
+	ok = p->asked.n == 0 ||
+		 wanted_read(control, p->options, NULL, NULL, &wanted, err);
 
 	for (int i = 0; ok && i < p->asked.n; i++)
 	{
@@ -159,13 +174,6 @@ wait_announced(Pipe *p)
 			return false;
 	}
 	return !is_over(p);
-}
-
-static void
-warn(const char *what, const Err *err)
-{
-	log_event(LOG_WARN, what, "error", err->msg, "hint",
-			  err->hint[0] ? err->hint : NULL, NULL);
 }
 
 static void

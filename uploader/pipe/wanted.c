@@ -157,8 +157,8 @@ add_name(const char *p, Buf *out)
 	return skip_space(p);
 }
 
-bool
-wanted_names(const char *list, Buf *out)
+static bool
+add_names(const char *list, Buf *out)
 {
 	const char *p = skip_space(list ? list : "");
 
@@ -177,22 +177,24 @@ wanted_names(const char *list, Buf *out)
 			return false;
 	}
 	buf_byte(out, '}');
-	return true;
+	return !out->overflow;
+}
+
+bool
+wanted_names(const char *list, Buf *out, Err *err)
+{
+	if (add_names(list, out))
+		return true;
+	err_set(err, ERR_USAGE, 0, "source.publication is no list of names: %s",
+			list);
+	return err_hint(err, "give names with commas between; those with odd "
+						 "characters stand in double quotes");
 }
 
 static bool
 is_true(const PGresult *res, int row, int col)
 {
 	return PQgetvalue(res, row, col)[0] == 't';
-}
-
-static bool
-malformed(const char *list, Err *err)
-{
-	err_set(err, ERR_USAGE, 0, "source.publication is no list of names: %s",
-			list);
-	return err_hint(err, "give names with commas between; those with odd "
-						 "characters stand in double quotes");
 }
 
 bool
@@ -211,8 +213,13 @@ wanted_publications(PGconn *conn, const char *list, Err *err)
 	bool ok;
 
 	buf_init(&names, NAMES_MAX);
-	ok = wanted_names(list, &names) || malformed(list, err);
+	ok = wanted_names(list, &names, err);
 	value = buf_cstr(&names);
+	if (ok && strcmp(value, "{}") == 0)
+	{
+		buf_done(&names);
+		return true;
+	}
 	ok = ok && pg_exec_params(conn, PG_SOURCE, "read the publications", sql, 1,
 							  &value, &res, err);
 	buf_done(&names);
@@ -341,7 +348,7 @@ wanted_read(PGconn *conn, const RunOptions *o, const char *schema,
 
 	*out = (WantedList){ 0 };
 	buf_init(&names, NAMES_MAX);
-	ok = wanted_names(o->publication, &names) || malformed(o->publication, err);
+	ok = wanted_names(o->publication, &names, err);
 	values[0] = buf_cstr(&names);
 	ok = ok && pg_exec_params(conn, PG_SOURCE, "choose the tables", wanted_sql,
 							  3, values, &res, err);

@@ -61,9 +61,9 @@ bool wanted_equal(const WantedTable *a, const WantedTable *b);
 bool wanted_publications(PGconn *conn, const char *list, Err *err) MUST_CHECK;
 
 /*
- * A list of names as the plugin reads it (unquoted ones in lower case), as
- * an array literal; "{}" for none, false where it is malformed.
+ * source.publication as the plugin reads it (unquoted names in lower case), as
+ * an array literal; "{}" for none.  ERR_USAGE where it is malformed.
  */
-bool wanted_names(const char *list, Buf *out);
+bool wanted_names(const char *list, Buf *out, Err *err) MUST_CHECK;
 
 #endif

@@ -58,28 +58,36 @@ request_write(Store *s, const Request *r, Err *err)
 	return ok;
 }
 
-/* *out malformed: its tables are NULL. */
+/* Whoever can write to the bucket can leave one: nothing of it is believed. */
+static void
+parse_request(Slice text, Request *out)
+{
+	json_t *doc = json_loadb((const char *) text.p, text.n, 0, NULL);
+	const char *tables = json_string_value(json_object_get(doc, "tables"));
+	json_t *after = json_object_get(doc, "after_entry");
+
+	if (tables && json_is_integer(after) && json_integer_value(after) >= 0 &&
+		json_integer_value(json_object_get(doc, "version")) == 1)
+	{
+		out->tables = xstrdup(tables);
+		out->after = json_integer_value(after);
+	}
+	json_decref(doc);
+}
+
+/* *out malformed, or too long to be one: its tables are NULL. */
 static bool
 read_request(Store *s, const char *key, Request *out, Err *err)
 {
 	Buf b;
-	json_t *doc;
-	const char *tables;
 	bool ok;
 
 	buf_init(&b, REQUEST_MAX_BYTES);
 	ok = store_get(s, key, &b, err);
 	if (ok)
-	{
-		doc = json_loadb((const char *) b.p, b.n, 0, NULL);
-		tables = json_string_value(json_object_get(doc, "tables"));
-		if (tables && json_integer_value(json_object_get(doc, "version")) == 1)
-			out->tables = xstrdup(tables);
-		out->after = json_integer_value(json_object_get(doc, "after_entry"));
-		json_decref(doc);
-	}
+		parse_request(buf_slice(&b), out);
 	buf_done(&b);
-	return ok;
+	return ok || err->kind == ERR_LIMIT;
 }
 
 /* Keys of another form are not ours. */
@@ -117,7 +125,10 @@ request_list(Store *s, RequestList *out, Err *err)
 		if (read_request(s, key, &out->items[i], err))
 			out->items[kept++] = out->items[i];
 		else if (err->kind != ERR_NOT_FOUND) /* taken away meanwhile */
+		{
+			out->n = kept; /* what lies behind was moved, or is not read */
 			return false;
+		}
 	}
 	out->n = kept;
 	return true;
@@ -149,5 +160,5 @@ request_remove(Store *s, const char *id, Err *err)
 	char key[KEY_SIZE];
 
 	key_of(id, key);
-	return store_del(s, key, err) || err->kind == ERR_NOT_FOUND;
+	return store_del(s, key, err);
 }
