@@ -81,6 +81,42 @@ static const char create_sql[] =
 	" source_schema, source_table),"
 	" UNIQUE (target_schema, target_table));";
 
+/* Columns that tables of an older release lack. */
+static const char upgrade_sql[] =
+	"ALTER TABLE cdc_s3.resync"
+	" ADD COLUMN IF NOT EXISTS state text NOT NULL DEFAULT 'resync',"
+	" ADD COLUMN IF NOT EXISTS detail text;"
+	"ALTER TABLE cdc_s3.tables"
+	" ADD COLUMN IF NOT EXISTS relation_id bigint,"
+	" ADD COLUMN IF NOT EXISTS row_type bigint,"
+	" ADD COLUMN IF NOT EXISTS schema_hash text,"
+	" ADD COLUMN IF NOT EXISTS schema_lsn pg_lsn,"
+	" ADD COLUMN IF NOT EXISTS schema_seq bigint,"
+	" ADD COLUMN IF NOT EXISTS pinned boolean NOT NULL DEFAULT false,"
+	" ADD COLUMN IF NOT EXISTS gone boolean NOT NULL DEFAULT false;";
+
+/* The upgrade is looked for first: ALTER TABLE takes a lock of its own. */
+static bool
+upgrade(MergeCx *cx, Err *err)
+{
+	PGresult *res;
+	bool have;
+
+	if (!sql_query(cx, "look for the columns of cdc_s3.resync and tables",
+				   "SELECT count(*) = 9 FROM pg_attribute WHERE"
+				   " (attrelid = 'cdc_s3.resync'::regclass AND attname IN"
+				   " ('state', 'detail')) OR"
+				   " (attrelid = 'cdc_s3.tables'::regclass AND attname IN"
+				   " ('relation_id', 'row_type', 'schema_hash', 'schema_lsn',"
+				   " 'schema_seq', 'pinned', 'gone'))",
+				   &res, err))
+		return false;
+	have = PQgetvalue(res, 0, 0)[0] == 't';
+	PQclear(res);
+	return have || sql_run(cx, "add columns to schema cdc_s3", upgrade_sql,
+						   NULL, err);
+}
+
 bool
 state_create(MergeCx *cx, bool *out_older, Err *err)
 {
@@ -108,7 +144,8 @@ state_create(MergeCx *cx, bool *out_older, Err *err)
 	cx->older = cx->opt->preview && *out_older;
 	PQclear(res);
 	if (have_tables)
-		return cx->opt->preview || reject_create(cx, err);
+		return cx->opt->preview ||
+			   (reject_create(cx, err) && upgrade(cx, err));
 	if (!have_schema &&
 		!sql_run(cx, "create schema cdc_s3", "CREATE SCHEMA cdc_s3", NULL, err))
 	{
@@ -127,7 +164,7 @@ state_create(MergeCx *cx, bool *out_older, Err *err)
 				err) &&
 		sql_run(cx, "create table cdc_s3.merge_run", report_create_sql, NULL,
 				err) &&
-		reject_create(cx, err))
+		reject_create(cx, err) && upgrade(cx, err))
 		return true;
 	if (strcmp(cx->state, "42501") == 0)
 		err_hint(err, "GRANT CREATE ON SCHEMA cdc_s3 to the merging role, or "
