@@ -228,6 +228,8 @@ merge_options(const Config *cfg)
 		.tables = cfg->merge_tables,
 		.exclude = cfg->merge_exclude,
 		.on_existing = cfg->merge_on_existing,
+		.schema = cfg->merge_schema,
+		.lock_timeout_ms = cfg->merge_lock_timeout_ms,
 		.reject_limit = cfg->merge_reject_limit,
 		.triggers = cfg->merge_triggers,
 		.lock_wait_ms = LOCK_WAIT_MS,

@@ -62,8 +62,10 @@ typedef struct Config
 	int64_t merge_every_ms; /* 0: once */
 	char *merge_until;      /* hour, now, an LSN, or an ISO time */
 	char *merge_on_reject;  /* stop, continue */
-	char *merge_way;        /* auto, exact, fast */
-	char *merge_map;        /* "source.table=target.table,…" */
+	char *merge_schema;     /* follow, mirror, strict */
+	int64_t merge_lock_timeout_ms;
+	char *merge_way; /* auto, exact, fast */
+	char *merge_map; /* "source.table=target.table,…" */
 	char *merge_tables;
 	char *merge_exclude;
 	char *merge_on_existing; /* stop, replace, keep */

@@ -67,6 +67,7 @@ entry_free(Entry *e)
 		free(e->loads[i].id);
 		free(e->loads[i].schema);
 		free(e->loads[i].table);
+		free(e->loads[i].hash);
 	}
 	for (int i = 0; i < e->nschemas; i++)
 	{
@@ -135,7 +136,8 @@ entry_add_load(Entry *e)
 	l = &e->loads[e->nloads++];
 	*l = (EntryLoad){ .id = xstrdup(""),
 					  .schema = xstrdup(""),
-					  .table = xstrdup("") };
+					  .table = xstrdup(""),
+					  .hash = xstrdup("") };
 	return l;
 }
 
@@ -550,6 +552,8 @@ parse_load(json_t *obj, EntryLoad *l, bool *ok)
 	get_string(obj, "schema", &l->schema, ok);
 	get_string(obj, "table", &l->table, ok);
 	l->lsn = get_lsn(obj, "lsn", ok);
+	if (json_object_get(obj, "hash"))
+		get_string(obj, "hash", &l->hash, ok);
 	for (int i = LOAD_OPEN; i <= LOAD_GIVEN_UP; i++)
 	{
 		if (state && strcmp(state, load_states[i]) == 0)
@@ -577,6 +581,14 @@ parse_loads(json_t *doc, Entry *e, bool *ok)
 		get_string(m, "schema", &s->schema, ok);
 		get_string(m, "table", &s->table, ok);
 		s->lsn = get_lsn(m, "lsn", ok);
+		s->seq = json_integer_value(json_object_get(m, "seq"));
+		s->relation_id =
+			(uint32_t) json_integer_value(json_object_get(m, "relation_id"));
+		s->row_type =
+			(uint32_t) json_integer_value(json_object_get(m, "row_type"));
+		s->created = json_is_true(json_object_get(m, "created"));
+		s->gone = json_is_true(json_object_get(m, "gone"));
+		s->left = json_is_true(json_object_get(m, "left"));
 	}
 }
 

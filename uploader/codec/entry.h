@@ -74,6 +74,7 @@ typedef struct EntryLoad
 	char *schema;
 	char *table;
 	Lsn lsn; /* S, its consistent point; 0 while open */
+	char *hash;
 	LoadState state;
 } EntryLoad;
 
@@ -84,6 +85,12 @@ typedef struct EntrySchema
 	char *table;
 	char *hash;
 	Lsn lsn;
+	int64_t seq;
+	uint32_t relation_id;
+	uint32_t row_type;
+	bool created;
+	bool gone;
+	bool left;
 } EntrySchema;
 
 /* A part of the entry that did not fit: objects, or all loads and schemas. */

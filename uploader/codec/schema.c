@@ -89,6 +89,7 @@ free_strings(Schema *s)
 		free(s->cols[i].json_name);
 		free(s->cols[i].type_schema);
 		free(s->cols[i].type_name);
+		free(s->cols[i].missing);
 	}
 }
 
@@ -317,6 +318,10 @@ parse_column(json_t *obj, SchemaColumn *c)
 	c->key = key;
 	c->not_null = not_null;
 	c->generated = generated;
+	c->has_missing = json_object_get(obj, "missing") != NULL;
+	if (json_is_string(json_object_get(obj, "missing")))
+		c->missing =
+			xstrdup(json_string_value(json_object_get(obj, "missing")));
 	return parse_kind(kind, &c->kind);
 }
 
@@ -340,6 +345,8 @@ from_json(json_t *doc)
 		return NULL;
 	s = schema_new(schema, table, (int) json_array_size(columns));
 	s->relation_id = (uint32_t) relation_id;
+	s->row_type =
+		(uint32_t) json_integer_value(json_object_get(doc, "row_type"));
 	s->identity = identity[0];
 	for (int i = 0; i < s->ncols; i++)
 	{

@@ -38,7 +38,9 @@ typedef struct SchemaColumn
 	bool identity; /* in the replica identity */
 	bool key;      /* in the key by which rows are found */
 	bool not_null;
-	bool generated; /* stored generated: never to be written */
+	bool generated;   /* stored generated: never to be written */
+	char *missing;    /* the value that rows from before it have, or NULL */
+	bool has_missing; /* there is one, with a text form or without */
 } SchemaColumn;
 
 typedef struct Schema
@@ -46,6 +48,7 @@ typedef struct Schema
 	char *schema;
 	char *table;
 	uint32_t relation_id; /* OID at the source; another one: another table */
+	uint32_t row_type;    /* OID of its row type; 0: not known */
 	char identity;        /* 'd', 'i', 'f', 'n' */
 	int ncols;
 	SchemaColumn *cols;

@@ -8,7 +8,14 @@
  *
  * merge_run	  options, connection, transaction, report
  * merge_session  settings of the transaction, triggers on or off
- * merge_plan	  which entries, which objects, which loads
+ * merge_plan	  what is about to be applied: entries, tables, objects
+ * merge_range	  which entries (merge_planlog: those that were read)
+ * merge_tables	  who the tables are, their schemas, loads and objects
+ * merge_follow	  the target's tables become what the source's became:
+ * merge_move	  ... their names
+ * merge_alter	  ... their columns and keys
+ * merge_ddl	  ... statements that the target may refuse
+ * merge_view	  columns of earlier schemas as the target has them now
  * merge_state	  schema cdc_s3 in the target: position, waiting, rejected
  * merge_report	  cdc_s3.merge_run: what each merge did
  * merge_progress  how far it is, seconds by phase
@@ -84,6 +91,9 @@ typedef struct MergeOptions
 	const char *reject_limit; /* "0", a count, or "1%" of the changes */
 	const char *triggers;     /* patterns: tables of the target whose triggers
 							   * run in any case; or "on", "off" */
+	const char *schema;       /* changes of the source's schema: "follow",
+							   * "mirror" or "strict" */
+	int64_t lock_timeout_ms;  /* for a table that such a change locks */
 	const char *on_existing;  /* first load into a table with rows: "stop",
 							   * "replace" or "keep" */
 	bool retry_rejected;      /* rows in cdc_s3.rejected are tried again */

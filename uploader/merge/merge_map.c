@@ -108,8 +108,8 @@ map_check(const char *map, Err *err)
 	return true;
 }
 
-bool
-map_has(const char *map, const char *schema, const char *table)
+static bool
+find_item(const char *map, const char *schema, const char *table, bool stars)
 {
 	MapItem item;
 
@@ -119,10 +119,22 @@ map_has(const char *map, const char *schema, const char *table)
 		if (!s)
 			return false; /* was checked before */
 		if (strcmp(item.names[0], schema) == 0 &&
-			(item.stars[1] || strcmp(item.names[1], table) == 0))
+			(item.stars[1] ? stars : strcmp(item.names[1], table) == 0))
 			return true;
 	}
 	return false;
+}
+
+bool
+map_has(const char *map, const char *schema, const char *table)
+{
+	return find_item(map, schema, table, true);
+}
+
+bool
+map_has_exactly(const char *map, const char *schema, const char *table)
+{
+	return find_item(map, schema, table, false);
 }
 
 void

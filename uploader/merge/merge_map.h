@@ -25,6 +25,9 @@ bool map_check(const char *map, Err *err) MUST_CHECK;
 /* True where an item of the map says where that source table goes. */
 bool map_has(const char *map, const char *schema, const char *table);
 
+/* True where an item names just that table. */
+bool map_has_exactly(const char *map, const char *schema, const char *table);
+
 /* Where rows of that source table go; the caller frees both names. */
 void map_target(const char *map, const char *schema, const char *table,
 				char **out_schema, char **out_table);

@@ -256,8 +256,9 @@ owner_check_plan(const MergeCx *cx, const Plan *plan, Err *err)
 	{
 		const PlanTable *t = &plan->tables[i];
 
-		if (owner_excludes(cx, t))
-			continue;
+		if (owner_excludes(cx, t) || t->refused || t->target_table ||
+			(t->nobjects == 0 && !t->replace))
+			continue; /* or it has a place of its own */
 		map_target(cx->opt->map, t->schema, t->table, &goals[n].schema,
 				   &goals[n].table);
 		goals[n++].from = t;

@@ -83,7 +83,8 @@ is_known(const RowSource *src, const StageVersion *v, int i)
 	const RecordField *f;
 
 	if (v->columns[i] < 0) /* the table had no such column then */
-		return src->op == 'i' || src->op == 'r' || src->op == 'd';
+		return v->missing[i] || src->op == 'i' || src->op == 'r' ||
+			   src->op == 'd';
 	f = find_field(src, v->columns[i]);
 	return f->state == FIELD_VALUE || f->state == FIELD_NULL_JSON;
 }
@@ -122,6 +123,11 @@ add_field(Stage *s, const StageVersion *v, const RowSource *src, int i,
 	const RecordField *f;
 
 	buf_str(rows, before);
+	if (v->missing[i] && (!src->key_only || s->target->cols[i].key))
+	{
+		buf_str(rows, v->missing[i]);
+		return true;
+	}
 	if (v->columns[i] < 0 || !is_known(src, v, i) ||
 		(src->key_only && !s->target->cols[i].key))
 	{

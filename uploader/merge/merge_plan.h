@@ -1,23 +1,10 @@
 /*-------------------------------------------------------------------------
  * merge_plan.h
- *	  Which entries a merge applies, and of each table which objects.
+ *	  What a merge is about to apply: a range of entries, and of each table
+ *	  who it is, its objects, and what happens to its schema.
  *
- * Input is the chain of entries alone: no listing, no clock.  A range ends
- * at an entry's end.  Per table:
- *
- *	(1) A load that was done in the range replaces the table: its objects,
- *		then the changes behind its LSN, also those of entries that were
- *		merged or skipped before.
- *	(2) While a load is open the table's changes wait: its range ends before
- *		the entry that announced it, and that entry is remembered.
- *	(3) A load given up ends the waiting: the table goes on where it stopped.
- *		If that was its initial load, the table was dropped before it could
- *		be read: what it had in the log until then is dropped too.  A load
- *		given up and opened again in one entry waits on.
- *	(4) Without any load its changes apply from the start.
- *
- * Ownership: plan_free() frees all; objects are borrowed from the plan's
- * entries.  Layer: merge.
+ * Ownership: plan_free() (merge_range.h) frees all; objects are borrowed from
+ * the plan's entries.  Layer: merge.
  *-------------------------------------------------------------------------
  */
 #ifndef MERGE_PLAN_H
@@ -25,7 +12,12 @@
 
 #include "merge/merge.h"
 #include "merge/merge_progress.h"
+#include "merge/merge_record.h"
+#include "merge/merge_view.h"
 #include "store/commitlog.h"
+
+/* First ordinal of a load's rows: behind all changes its snapshot holds. */
+#define PLAN_LOAD_SEQ (INT64_C(1) << 40)
 
 /* What the target holds about this source. */
 typedef struct PlanPosition
@@ -34,10 +26,59 @@ typedef struct PlanPosition
 	Lsn lsn;       /* its end */
 } PlanPosition;
 
+/* A table of the source, as cdc_s3.tables has it. */
+typedef struct PlanKnown
+{
+	char *schema; /* its last name at the source */
+	char *table;
+	char *target_schema; /* where it goes; NULL: nowhere yet */
+	char *target_table;
+	uint32_t relation_id; /* 0: of an older release, only the name is known */
+	uint32_t row_type;
+	char *hash; /* its schema in force; NULL: not known */
+	RecordPos pos;
+	char *said_schema; /* of a preview or strict merge: its place, were */
+	char *said_table;  /* the statements run; else NULL */
+	bool pinned;       /* it keeps its target though merge.map says otherwise */
+	bool gone;         /* dropped at the source; the target has it still */
+	bool left;         /* the stream does not have it any more */
+} PlanKnown;
+
+/* From pos on the table had this name and schema; gone and left have none. */
+typedef struct PlanEvent
+{
+	RecordPos pos;
+	const char *schema; /* borrowed, as hash is, from the entry */
+	const char *table;
+	const char *hash;
+	bool gone;
+	bool left;
+} PlanEvent;
+
+/*
+ * A table is who it is by (OID, OID of its row type), whatever its name
+ * (merge_tables.h).
+ */
 typedef struct PlanTable
 {
-	char *schema; /* at the source */
+	char *schema; /* at the source, at the range's end; of one that lost its
+				   * name to another table a name that nobody has */
 	char *table;
+	uint32_t relation_id; /* 0: not known yet */
+	uint32_t row_type;
+	PlanKnown *known;  /* borrowed; NULL: it is new */
+	PlanEvent *events; /* behind known->pos, in order */
+	int nevents;
+	RecordPos pos;  /* of the last schema or event */
+	bool created;   /* the log has it from its creation on */
+	bool gone;      /* at the range's end: dropped, … */
+	bool left;      /* … or no longer wanted */
+	bool displaced; /* another table has its name, since … */
+	Lsn displaced_at;
+	bool strange;            /* it has rows that the log does not tell */
+	const char *strange_why; /* a reason for cdc_s3.resync; static */
+	RecordPos strange_pos;
+
 	const EntryObject **objects; /* in the order of the log */
 	int nobjects;
 	bool replace; /* by the load with that id and LSN */
@@ -50,11 +91,23 @@ typedef struct PlanTable
 	bool waiting; /* at the range's end, for this load, since … */
 	char *waiting_load;
 	int64_t since;
-	bool initial;     /* it is the first one: the target has no rows yet */
-	const char *hash; /* of its last schema in the range; of an empty load
-					   * the last one in the log; or NULL */
-	char *found_hash; /* that one */
-	int64_t from;     /* entries that apply to it */
+	bool initial;        /* it is the first one: the target has no rows yet */
+	bool blocked;        /* DDL that it needs was refused before, since … */
+	bool refused;        /* … or is now: nothing is applied */
+	char *hash;          /* its schema in force at the range's end, or NULL */
+	Schema *now;         /* that one, where merge_follow read it */
+	View view;           /* of its earlier ones */
+	char *target_schema; /* where it goes; NULL: where merge.map says */
+	char *target_table;
+	bool rekey;           /* its key is to be made anew, once all is applied */
+	bool recast;          /* a type changed at recast_pos: … */
+	RecordPos recast_pos; /* … what came before may not fit any more */
+	char *said_schema;    /* of a preview or a strict merge: its place, were the
+						   * statements run; else NULL */
+	char *said_table;
+	bool pinned;       /* it is not where merge.map says */
+	char *grants_from; /* OID of the table that had its name, or NULL */
+	int64_t from;      /* entries that apply to it */
 	int64_t to;
 } PlanTable;
 
@@ -78,30 +131,30 @@ typedef struct PlanWaiting
 {
 	char *schema;
 	char *table;
-	char *load;
+	char *load; /* "": for DDL that was refused */
 	int64_t since;
 	bool initial;
 } PlanWaiting;
 
-/* Identity of the log: entry 0's source. ERR_USAGE: there is no log. */
-bool plan_source(Store *store, Entry **out, Err *err) MUST_CHECK;
+/* What the target has of this source: all that a plan starts from. */
+typedef struct PlanFrom
+{
+	PlanPosition position;
+	int nwaiting;
+	PlanWaiting *waiting;
+	int nknown;
+	PlanKnown *known;
+} PlanFrom;
 
-/*
- * until as in MergeOptions.  ERR_GAP: the log does not go on where the
- * target stands.  ERR_BUSY: the hour of a time asked for is not complete.
- */
-bool plan_make(Store *store, const char *until, PlanPosition start,
-			   const PlanWaiting *waiting, int nwaiting,
-			   const atomic_bool *stop, Progress *progress, Plan **out,
-			   Err *err) MUST_CHECK;
 /* Rejected rows of the table are retried; hash: its schema then. */
 void plan_retry(Plan *p, const char *schema, const char *table,
 				const char *hash);
 
-void plan_free(Plan *p);
+/* Does a table wait for DDL that was refused? */
+bool plan_is_blocked(const Plan *p);
 
-/* True where until can be understood. */
-bool plan_until_valid(const char *until);
+/* Frees what is in it, not itself. */
+void plan_table_done(PlanTable *t);
 
 /* Rows of all objects that the plan reads. */
 int64_t plan_rows(const Plan *p);

@@ -296,6 +296,16 @@ insert_record(const RejectTo *s, const Refused *r, const Kept *k, bool readable,
 	return sql_params(s->cx, "keep a rejected row", sql, 15, values, NULL, err);
 }
 
+/*
+ * The row is from before its column had the type that it has now: it may well
+ * not fit, and the table is to be loaded anew (merge_run.c).
+ */
+static bool
+is_recast(const PlanTable *t, RecordPos pos)
+{
+	return t->recast && !record_pos_after(pos, t->recast_pos);
+}
+
 bool
 reject_record(const RejectTo *s, const Refused *r, Err *err)
 {
@@ -304,7 +314,7 @@ reject_record(const RejectTo *s, const Refused *r, Err *err)
 	bool ok;
 
 	note_reject(s, r->reason);
-	if (!s->cx->keep_going)
+	if (!s->cx->keep_going && !is_recast(s->table, r->pos))
 		return stop_here(s, r->pos, r->reason, err);
 	kept_init(&k);
 	buf_byte(&k.unchanged, '{');

@@ -23,13 +23,16 @@
 #include "base/mem.h"
 #include "codec/pattern.h"
 #include "merge/merge_choose.h"
+#include "merge/merge_follow.h"
 #include "merge/merge_group.h"
 #include "merge/merge_limit.h"
 #include "merge/merge_lines.h"
 #include "merge/merge_map.h"
+#include "merge/merge_name.h"
 #include "merge/merge_owner.h"
 #include "merge/merge_plan.h"
 #include "merge/merge_preview.h"
+#include "merge/merge_range.h"
 #include "merge/merge_report.h"
 #include "merge/merge_session.h"
 #include "merge/merge_state.h"
@@ -41,6 +44,8 @@ typedef struct Run
 	Plan *plan;
 	MergeResult *out;
 	Facts facts;
+	Ddl ddl;
+	PlanFrom from;
 	Report report;
 	int staged; /* staging tables made in this transaction */
 	int ntables;
@@ -61,7 +66,7 @@ typedef struct KeyClass
 /* A table's objects; with several classes there is no one key to fold by. */
 typedef struct TableRead
 {
-	const PlanTable *table;
+	PlanTable *table;
 	KeyClass all; /* owns the schemas */
 	int nclasses;
 	KeyClass *classes;
@@ -175,29 +180,110 @@ compare_objects(const void *a, const void *b)
 	return 0;
 }
 
-/* The table's schema of that hash; read where it is new. */
 static bool
-read_schema(MergeCx *cx, TableRead *r, const char *hash, Schema **out, Err *err)
+no_schema(const char *schema, const char *table, const char *hash, Err *err)
+{
+	if (err->kind == ERR_NOT_FOUND || err->kind == ERR_DATA)
+		err->kind = ERR_GAP;
+	return err_prefix(err, "schema %s of table \"%s.%s\"", hash, schema, table);
+}
+
+/* The schema that is in force behind the range, with which others are read. */
+static bool
+read_now(MergeCx *cx, PlanTable *t, Err *err)
+{
+	const char *schema = t->schema;
+	const char *table = t->table;
+
+	if (t->now || !t->hash)
+		return true;
+	if (t->known)
+	{
+		schema = t->known->schema;
+		table = t->known->table;
+	}
+	for (int i = 0; i < t->nobjects; i++)
+	{
+		if (strcmp(t->objects[i]->hash, t->hash) != 0)
+			continue;
+		schema = t->objects[i]->schema;
+		table = t->objects[i]->table;
+	}
+	for (int i = 0; i < t->nevents; i++)
+	{
+		if (strcmp(t->events[i].hash, t->hash) != 0)
+			continue;
+		schema = t->events[i].schema;
+		table = t->events[i].table;
+	}
+	return commitlog_schema(cx->store, schema, table, t->hash, &t->now, err) ||
+		   no_schema(schema, table, t->hash, err);
+}
+
+/* The schema of an object; read where it is new. */
+static bool
+read_schema(MergeCx *cx, TableRead *r, const EntryObject *o, Schema **out,
+			Err *err)
 {
 	KeyClass *all = &r->all;
 
 	for (int i = 0; i < all->nschemas; i++)
 	{
 		*out = all->schemas[i];
-		if (strcmp((*out)->hash, hash) == 0)
+		if (strcmp((*out)->hash, o->hash) == 0)
 			return true;
 	}
-	if (!commitlog_schema(cx->store, r->table->schema, r->table->table, hash,
-						  out, err))
-	{
-		if (err->kind == ERR_NOT_FOUND || err->kind == ERR_DATA)
-			err->kind = ERR_GAP;
-		return err_prefix(err, "schema %s of table \"%s.%s\"", hash,
-						  r->table->schema, r->table->table);
-	}
+	if (!commitlog_schema(cx->store, o->schema, o->table, o->hash, out, err))
+		return no_schema(o->schema, o->table, o->hash, err);
 	all->schemas =
 		xrealloc(all->schemas, ((size_t) all->nschemas + 1) * sizeof(Schema *));
 	all->schemas[all->nschemas++] = *out;
+	return true;
+}
+
+/*
+ * A column by which rows were found, and which came and went since the target
+ * has the table: it is needed for these changes, and stays.
+ */
+static void
+keep_key(PlanTable *t, const Schema *s)
+{
+	for (int i = 0; i < s->ncols; i++)
+	{
+		const SchemaColumn *c = &s->cols[i];
+		bool taken = false;
+		char *name;
+
+		if (!c->key || !target_is_keyed(s) || view_find(t->now, c->attnum) ||
+			view_kept(&t->view, c->attnum))
+			continue;
+		for (int k = 0; k < t->now->ncols; k++)
+			taken = taken || strcmp(t->now->cols[k].name, c->name) == 0;
+		name = taken ? name_dropped(c->name, t->pos.lsn) : xstrdup(c->name);
+		view_keep(&t->view, c->attnum, name);
+		free(name);
+	}
+}
+
+/* All schemas of the table's objects, with the columns' names of now. */
+static bool
+read_schemas(MergeCx *cx, TableRead *r, Err *err)
+{
+	PlanTable *t = r->table;
+	Schema *s;
+
+	for (int i = 0; i < t->nobjects; i++)
+	{
+		if (!read_schema(cx, r, t->objects[i], &s, err))
+			return false;
+	}
+	for (int i = 0; t->now && i < r->all.nschemas; i++)
+	{
+		if (r->all.schemas[i]->relation_id == t->now->relation_id)
+			keep_key(t, r->all.schemas[i]);
+	}
+	for (int i = 0; t->now && i < r->all.nschemas; i++)
+		view_through(&t->view, t->now, r->all.schemas[i]);
 	return true;
 }
 
@@ -289,6 +375,24 @@ note_incomplete(Run *run, const Stage *s, Err *err)
 		   state_resync(&run->cx, s->table, end, s->target->incomplete, err);
 }
 
+static bool
+open_target(Run *run, const PlanTable *t, Schema *const *schemas, int n,
+			Target **out, Err *err)
+{
+	/* in a preview nothing has its new name yet */
+	bool old = t->known && run->cx.opt->preview;
+	TargetPlace place = {
+		.from_schema = old ? t->known->schema : t->schema,
+		.from_table = old ? t->known->table : t->table,
+		.schema = t->target_schema,
+		.table = t->target_table,
+		.altered = t->known && t->nevents > 0 && t->now,
+	};
+
+	return target_open(&run->cx, &place, (const Schema *const *) schemas, n,
+					   out, err);
+}
+
 /* Stages the objects of a class; keeps stage and target in run->tables. */
 static bool
 stage_class(Run *run, const TableRead *r, const KeyClass *c, Err *err)
@@ -297,8 +401,7 @@ stage_class(Run *run, const TableRead *r, const KeyClass *c, Err *err)
 	Target *target;
 	Stage *s;
 
-	if (!target_open(&run->cx, (const Schema *const *) c->schemas, c->nschemas,
-					 &target, err))
+	if (!open_target(run, r->table, c->schemas, c->nschemas, &target, err))
 		return false;
 	if (target->unfit)
 	{
@@ -347,16 +450,26 @@ share_barrier(Run *run, int from)
 		stage_set_barrier(run->tables[i].stage, barrier);
 }
 
+/* The newest schema is the last of the only class, as target_open() wants. */
+static bool
+last_is_now(const TableRead *r)
+{
+	const KeyClass *c = &r->classes[0];
+
+	return !r->table->now ||
+		   strcmp(c->schemas[c->nschemas - 1]->hash, r->table->now->hash) == 0;
+}
+
 /* A table that has several keys is made and widened with all its columns. */
 static bool
 prepare_target(Run *run, const TableRead *r, Err *err)
 {
 	Target *target;
 
-	if (r->nclasses < 2)
+	if (r->nclasses < 2 && last_is_now(r))
 		return true;
-	if (!target_open(&run->cx, (const Schema *const *) r->all.schemas,
-					 r->all.nschemas, &target, err))
+	if (!open_target(run, r->table, r->all.schemas, r->all.nschemas, &target,
+					 err))
 		return false;
 	target_free(target);
 	return true;
@@ -380,6 +493,68 @@ stage_classes(Run *run, TableRead *r, Err *err)
 	return true;
 }
 
+/* Takes what has that hash out, and puts it behind the others. */
+static void
+put_last(Schema **list, int n, Schema *last)
+{
+	int at = 0;
+
+	while (at < n - 1 && strcmp(list[at]->hash, last->hash) != 0)
+		at++;
+	memmove(&list[at], &list[at + 1], (size_t) (n - 1 - at) * sizeof(*list));
+	list[n - 1] = last;
+}
+
+static bool
+has_hash(Schema *const *list, int n, const char *hash)
+{
+	bool found = false;
+
+	for (int i = 0; !found && i < n; i++)
+		found = strcmp(list[i]->hash, hash) == 0;
+	return found;
+}
+
+static void
+append(Schema ***list, int *n, Schema *s)
+{
+	*list = xrealloc(*list, ((size_t) *n + 1) * sizeof(Schema *));
+	(*list)[(*n)++] = s;
+}
+
+/*
+ * The newest schema is the last of all, and of the class that has its key;
+ * where nothing was changed since, it makes the table.
+ */
+static void
+take_now(TableRead *r)
+{
+	KeyClass *all = &r->all;
+	Schema *now = r->table->now;
+
+	if (!has_hash(all->schemas, all->nschemas, now->hash))
+		append(&all->schemas, &all->nschemas, schema_ref(now));
+	for (int i = 0; i < all->nschemas; i++)
+	{
+		if (strcmp(all->schemas[i]->hash, now->hash) == 0)
+			now = all->schemas[i];
+	}
+	put_last(all->schemas, all->nschemas, now);
+	for (int i = 0; i < r->nclasses; i++)
+	{
+		KeyClass *c = &r->classes[i];
+
+		if (!same_key(c->schemas[0], now))
+			continue;
+		if (!has_hash(c->schemas, c->nschemas, now->hash))
+			append(&c->schemas, &c->nschemas, now);
+		put_last(c->schemas, c->nschemas, now);
+		return;
+	}
+	if (r->nclasses == 0)
+		(void) class_of(r, now);
+}
+
 /*
  * Stages a table's objects, by what their schemas say the key is: that may
  * change and change back, and differ from partition to partition.
@@ -389,23 +564,20 @@ stage_table(Run *run, PlanTable *t, Err *err)
 {
 	TableRead r = { .table = t };
 	Schema *s;
-	bool ok = true;
+	bool ok;
 
 	if (t->nobjects > 1)
 		qsort(t->objects, (size_t) t->nobjects, sizeof(*t->objects),
 			  compare_objects);
+	ok = read_now(&run->cx, t, err) && read_schemas(&run->cx, &r, err);
 	for (int i = 0; ok && i < t->nobjects; i++)
 	{
-		ok = read_schema(&run->cx, &r, t->objects[i]->hash, &s, err);
+		ok = read_schema(&run->cx, &r, t->objects[i], &s, err); /* is there */
 		if (ok)
 			class_add(class_of(&r, s), t->objects[i]);
 	}
-	if (ok && t->nobjects == 0 && t->hash)
-	{
-		ok = read_schema(&run->cx, &r, t->hash, &s, err);
-		if (ok)
-			(void) class_of(&r, s);
-	}
+	if (ok && t->now)
+		take_now(&r);
 	if (ok && r.nclasses > 0)
 		ok = stage_classes(run, &r, err);
 	else if (ok && t->replace && (ok = state_resync_over(&run->cx, t, err)))
@@ -430,6 +602,41 @@ drop_tables(Run *run)
 	run->nschemas = 0;
 }
 
+/* The source made it, and no merge yet. */
+static bool
+is_to_be_made(const PlanTable *t)
+{
+	return t->nevents > 0 && t->hash && !t->gone && !t->left && !t->waiting &&
+		   !(t->known && t->known->target_table);
+}
+
+static bool
+has_work(const Run *run, const PlanTable *t)
+{
+	if (t->gone && !(t->known && t->known->target_table))
+		return false; /* it came and went */
+	return t->nobjects > 0 || t->replace || t->strange || is_to_be_made(t) ||
+		   (t->retry && !owner_excludes(&run->cx, t));
+}
+
+/* Rows of a table are not known, for what happened to the table itself. */
+static bool
+note_strange(Run *run, const PlanTable *t, Err *err)
+{
+	bool refused = false;
+
+	for (int i = 0; t->recast && i < run->ntables; i++)
+	{
+		const Stage *s = run->tables[i].stage;
+
+		refused = refused || (s->table == t && s->rejected > 0);
+	}
+	if (refused && !t->strange)
+		return state_resync(&run->cx, t, t->recast_pos, "type", err);
+	return !t->strange ||
+		   state_resync(&run->cx, t, t->strange_pos, t->strange_why, err);
+}
+
 /* Where no foreign key is in force tables are brought over one by one. */
 static bool
 run_tables(Run *run, Err *err)
@@ -445,8 +652,7 @@ run_tables(Run *run, Err *err)
 		if (t->waiting && !run->cx.opt->preview)
 			log_info("table waits for its load", "schema", t->schema, "table",
 					 t->table, "load", t->waiting_load, NULL);
-		if (t->nobjects == 0 && !t->replace &&
-			(!t->retry || owner_excludes(&run->cx, t)))
+		if (t->refused || !has_work(run, t))
 			continue;
 		if (owner_excludes(&run->cx, t))
 		{
@@ -457,7 +663,7 @@ run_tables(Run *run, Err *err)
 				return false;
 			continue;
 		}
-		if (!stage_table(run, t, err))
+		if (!stage_table(run, t, err) || !note_strange(run, t, err))
 			return false;
 		if (!run->cx.replica)
 			continue;
@@ -503,7 +709,7 @@ static bool
 run_transaction(Run *run, bool *more, Err *err)
 {
 	MergeCx *cx = &run->cx;
-	MergeState state = { .position = { -1, 0 } };
+	PlanFrom *state = &run->from;
 	bool older;
 	bool retry;
 	bool stays;
@@ -511,14 +717,12 @@ run_transaction(Run *run, bool *more, Err *err)
 
 	*more = false;
 	ok = session_begin(cx, err) && lock(run, err) &&
-		 state_create(cx, &older, err) && state_read(cx, &state, err) &&
+		 state_create(cx, &older, err) && state_read(cx, state, err) &&
 		 (!older || cx->opt->preview ||
-		  owner_adopt(cx, state.position.entry, err)) &&
-		 plan_make(cx->store, cx->opt->until, state.position, state.waiting,
-				   state.nwaiting, cx->opt->stop, cx->progress, &run->plan,
-				   err) &&
+		  owner_adopt(cx, state->position.entry, err)) &&
+		 plan_make(cx->store, cx->opt->until, state, cx->opt->stop,
+				   cx->progress, &run->plan, err) &&
 		 lines_plan(cx, run->plan, &retry, err);
-	state_done(&state);
 	if (!ok)
 		return false;
 	run->out->lsn = run->plan->end.lsn;
@@ -526,7 +730,7 @@ run_transaction(Run *run, bool *more, Err *err)
 	run->out->log_entries = run->plan->behind;
 	run->out->log_closed = run->plan->closed;
 	stays = run->plan->end.entry == run->plan->start.entry;
-	if (stays && !retry)
+	if (stays && !retry && !plan_is_blocked(run->plan))
 		return state_outstanding(cx, run->out, err) &&
 			   sql_run(cx, "end a transaction", "COMMIT", NULL, err);
 	if (cx->opt->preview)
@@ -534,9 +738,12 @@ run_transaction(Run *run, bool *more, Err *err)
 	report_begin(&run->report, run->out);
 	progress_planned(cx->progress, run->plan->start.entry + 1,
 					 run->plan->end.entry, plan_rows(run->plan));
-	if (!owner_check_plan(cx, run->plan, err) || !session_replica(cx, err) ||
-		!run_tables(run, err) || !limit_keep(cx, run->out, true, err) ||
-		!store_run(run, stays, err))
+	if (!session_replica(cx, err) || !follow_plan(&run->ddl, run->plan, err) ||
+		!follow_names(&run->ddl, run->plan, err) ||
+		!owner_check_plan(cx, run->plan, err) || !run_tables(run, err) ||
+		!follow_store(&run->ddl, run->plan, err) ||
+		!limit_keep(cx, run->out, true, err) ||
+		!store_run(run, stays && !plan_is_blocked(run->plan), err))
 		return false;
 	if (run->out->entries == 0)
 		run->out->from_entry = run->plan->start.entry + 1;
@@ -579,6 +786,9 @@ run_all(Run *run, Err *err)
 		drop_tables(run);
 		plan_free(run->plan);
 		run->plan = NULL;
+		state_done(&run->from);
+		ddl_done(&run->ddl);
+		ddl_init(&run->ddl, &run->cx);
 	}
 	return true;
 }
@@ -601,6 +811,7 @@ merge_run(Store *store, const MergeOptions *o, MergeResult *out, Err *err)
 	run.cx.slot = source->slot;
 	run.cx.retrying = o->retry_rejected && !o->preview;
 	run.cx.keep_going = strcmp(o->on_reject, "continue") == 0;
+	ddl_init(&run.ddl, &run.cx);
 	ok = pg_connect(o->conninfo, PG_TARGET, &run.cx.conn, err);
 	if (ok && !(ok = run_all(&run, err)))
 		session_judge(&run.cx, err);
@@ -609,6 +820,8 @@ merge_run(Store *store, const MergeOptions *o, MergeResult *out, Err *err)
 	drop_tables(&run);
 	facts_done(&run.facts);
 	plan_free(run.plan);
+	state_done(&run.from);
+	ddl_done(&run.ddl);
 	PQfinish(run.cx.conn);
 	entry_free(source);
 	if (!ok)

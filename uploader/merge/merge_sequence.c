@@ -12,6 +12,7 @@
 
 #include "base/mem.h"
 #include "io/source.h"
+#include "merge/merge_range.h"
 #include "merge/merge_session.h"
 #include "merge/merge_state.h"
 
@@ -180,7 +181,7 @@ read_target(Sequences *s, Err *err)
 {
 	MergeCx *cx = &s->cx;
 	const char *values[] = { cx->system_identifier, cx->database, cx->slot };
-	MergeState state = { .position = { -1, 0 } };
+	PlanFrom state = { .position = { -1, 0 } };
 	PGresult *res;
 	bool ready;
 

@@ -17,6 +17,7 @@
 #include "codec/compress.h"
 #include "merge/merge_bound.h"
 #include "merge/merge_hurry.h"
+#include "merge/merge_value.h"
 
 #define OBJECT_MAX_BYTES (4 * LINE_MAX_BYTES)
 
@@ -45,6 +46,45 @@ run_ddl(Stage *s, Err *err)
 	ok = sql_run(s->cx, "create a staging table", buf_cstr(&sql), NULL, err);
 	buf_done(&sql);
 	return ok;
+}
+
+/* What rows of a version have in a column that it lacks; NULL: nothing. */
+static const char *
+missing_value(const PlanTable *table, const Schema *schema, const char *column)
+{
+	const Schema *now = table->now;
+
+	for (int i = 0; now && i < now->ncols; i++)
+	{
+		const SchemaColumn *c = &now->cols[i];
+
+		if (strcmp(c->name, column) == 0)
+			return now->relation_id == schema->relation_id &&
+						   !view_find(schema, c->attnum)
+					   ? view_missing(&table->view, c)
+					   : NULL;
+	}
+	return NULL;
+}
+
+static void
+map_missing(const PlanTable *table, const Target *t, StageVersion *v)
+{
+	v->missing = xcalloc((size_t) t->ncols + 1, sizeof(char *));
+	for (int i = 0; i < t->ncols; i++)
+	{
+		const char *value =
+			v->columns[i] < 0 ? missing_value(table, v->schema, t->cols[i].name)
+							  : NULL;
+		Buf text;
+
+		if (!value)
+			continue;
+		buf_init(&text, LINE_MAX_BYTES);
+		value_add_escaped(&text, slice_cstr(value));
+		v->missing[i] = xstrdup(buf_cstr(&text));
+		buf_done(&text);
+	}
 }
 
 static void
@@ -76,14 +116,17 @@ stage_open(MergeCx *cx, const PlanTable *table, const Target *target,
 	s->nversions = nschemas;
 	s->versions = xcalloc((size_t) nschemas, sizeof(*s->versions));
 	for (int i = 0; i < nschemas; i++)
+	{
 		map_version(target, schemas[i], &s->versions[i]);
+		map_missing(table, target, &s->versions[i]);
+	}
 	s->unknown = xcalloc((size_t) target->ncols + 1, sizeof(bool));
 	(void) snprintf(s->name, sizeof(s->name), "pg_temp.cdc_s3_stage_%d",
 					number); /* fits */
 	if (replace)
 	{
 		s->empty_base = s->barrier_set = true;
-		s->barrier = (RecordPos){ table->load_lsn, STAGE_LOAD_SEQ - 1 };
+		s->barrier = (RecordPos){ table->load_lsn, PLAN_LOAD_SEQ - 1 };
 	}
 	s->piece = piece_new(s->name);
 	memcpy(s->hash, schemas[nschemas - 1]->hash, sizeof(s->hash));
@@ -102,7 +145,12 @@ stage_free(Stage *s)
 	if (!s)
 		return;
 	for (int i = 0; i < s->nversions; i++)
+	{
+		for (int k = 0; k < s->target->ncols; k++)
+			free(s->versions[i].missing[k]);
+		free(s->versions[i].missing);
 		free(s->versions[i].columns);
+	}
 	free(s->versions);
 	for (int i = 0; i < s->ncuts; i++)
 		free(s->cuts[i].condition);

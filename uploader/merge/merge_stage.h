@@ -37,14 +37,13 @@
 #include "merge/merge_sql.h"
 #include "merge/merge_target.h"
 
-/* First ordinal of a load's rows: behind all changes its snapshot holds. */
-#define STAGE_LOAD_SEQ (INT64_C(1) << 40)
-
 /* A schema version, and where the target's columns stand in it. */
 typedef struct StageVersion
 {
 	Schema *schema;
-	int *columns; /* per target column: index in the schema, -1: not there */
+	int *columns;   /* per target column: index in the schema, -1: not there */
+	char **missing; /* per target column: COPY text of the value that rows of
+					 * this version have, since it was added with a default */
 } StageVersion;
 
 /* A truncate of some partitions: rows before it that fulfil this are gone. */

@@ -113,8 +113,8 @@ upgrade(MergeCx *cx, Err *err)
 		return false;
 	have = PQgetvalue(res, 0, 0)[0] == 't';
 	PQclear(res);
-	return have || sql_run(cx, "add columns to schema cdc_s3", upgrade_sql,
-						   NULL, err);
+	return have ||
+		   sql_run(cx, "add columns to schema cdc_s3", upgrade_sql, NULL, err);
 }
 
 bool
@@ -144,8 +144,7 @@ state_create(MergeCx *cx, bool *out_older, Err *err)
 	cx->older = cx->opt->preview && *out_older;
 	PQclear(res);
 	if (have_tables)
-		return cx->opt->preview ||
-			   (reject_create(cx, err) && upgrade(cx, err));
+		return cx->opt->preview || (reject_create(cx, err) && upgrade(cx, err));
 	if (!have_schema &&
 		!sql_run(cx, "create schema cdc_s3", "CREATE SCHEMA cdc_s3", NULL, err))
 	{
@@ -254,13 +253,83 @@ other_source(MergeCx *cx, Err *err)
 	return !found;
 }
 
-bool
-state_read(MergeCx *cx, MergeState *out, Err *err)
+/* A value of a result, NULL where it is NULL; the caller frees. */
+static char *
+text_of(const PGresult *res, int row, int column)
+{
+	return PQgetisnull(res, row, column)
+			   ? NULL
+			   : xstrdup(PQgetvalue(res, row, column));
+}
+
+static uint32_t
+oid_of(const PGresult *res, int row, int column)
+{
+	return (uint32_t) strtoul(PQgetvalue(res, row, column), NULL, 10);
+}
+
+static bool
+read_known(MergeCx *cx, PlanFrom *out, Err *err)
 {
 	const char *values[] = { cx->system_identifier, cx->database, cx->slot };
 	PGresult *res;
 
-	*out = (MergeState){ .position = { -1, 0 } };
+	if (!sql_params(
+			cx, "read which tables go where",
+			/* a preview may meet a table of an older release */
+			"SELECT t.source_schema, t.source_table, t.target_schema,"
+			" t.target_table, j->>'relation_id', j->>'row_type',"
+			" j->>'schema_hash',"
+			" coalesce((j->>'schema_lsn')::pg_lsn - '0/0'::pg_lsn, 0),"
+			" j->>'schema_seq', j->>'pinned', j->>'gone',"
+			" EXISTS (SELECT FROM cdc_s3.resync r WHERE"
+			"  (r.system_identifier, r.database, r.slot,"
+			"   r.source_schema, r.source_table) = (t.system_identifier,"
+			"   t.database, t.slot, t.source_schema, t.source_table)"
+			"  AND to_jsonb(r)->>'state' = 'left')"
+			" FROM cdc_s3.tables t, to_jsonb(t) j"
+			" WHERE (system_identifier, database, slot)"
+			" = ($1, $2, $3) ORDER BY t.since",
+			3, values, &res, err))
+		return false;
+	out->nknown = PQntuples(res);
+	out->known = xcalloc((size_t) out->nknown + 1, sizeof(*out->known));
+	for (int i = 0; i < out->nknown; i++)
+		out->known[i] = (PlanKnown){
+			.schema = text_of(res, i, 0),
+			.table = text_of(res, i, 1),
+			.target_schema = text_of(res, i, 2),
+			.target_table = text_of(res, i, 3),
+			.relation_id = oid_of(res, i, 4),
+			.row_type = oid_of(res, i, 5),
+			.hash = text_of(res, i, 6),
+			.pos = { strtoull(PQgetvalue(res, i, 7), NULL, 10),
+					 strtoll(PQgetvalue(res, i, 8), NULL, 10) },
+			.pinned = PQgetvalue(res, i, 9)[0] == 't',
+			.gone = PQgetvalue(res, i, 10)[0] == 't',
+			.left = PQgetvalue(res, i, 11)[0] == 't',
+		};
+	PQclear(res);
+	return true;
+}
+
+static void
+known_done(PlanKnown *k)
+{
+	free(k->schema);
+	free(k->table);
+	free(k->target_schema);
+	free(k->target_table);
+	free(k->hash);
+}
+
+bool
+state_read(MergeCx *cx, PlanFrom *out, Err *err)
+{
+	const char *values[] = { cx->system_identifier, cx->database, cx->slot };
+	PGresult *res;
+
+	*out = (PlanFrom){ .position = { -1, 0 } };
 	if (cx->bare)
 		return true;
 	if (!other_source(cx, err))
@@ -295,11 +364,11 @@ state_read(MergeCx *cx, MergeState *out, Err *err)
 		out->waiting[i].initial = PQgetvalue(res, i, 4)[0] == 't';
 	}
 	PQclear(res);
-	return true;
+	return cx->older || read_known(cx, out, err);
 }
 
 void
-state_done(MergeState *s)
+state_done(PlanFrom *s)
 {
 	for (int i = 0; i < s->nwaiting; i++)
 	{
@@ -308,7 +377,10 @@ state_done(MergeState *s)
 		free(s->waiting[i].load);
 	}
 	free(s->waiting);
-	*s = (MergeState){ .position = { -1, 0 } };
+	for (int i = 0; i < s->nknown; i++)
+		known_done(&s->known[i]);
+	free(s->known);
+	*s = (PlanFrom){ .position = { -1, 0 } };
 }
 
 static bool
@@ -371,10 +443,10 @@ state_store(MergeCx *cx, const Plan *plan, Err *err)
 		char since[NUMBER_MAX];
 		const char *values[] = { source[0], source[1],
 								 source[2], t->schema,
-								 t->table,  t->waiting_load,
+								 t->table,  t->waiting ? t->waiting_load : "",
 								 since,     t->initial ? "t" : "f" };
 
-		if (!t->waiting)
+		if (!t->waiting && !t->refused)
 			continue;
 		(void) snprintf(since, sizeof(since), "%lld",
 						(long long) t->since); /* fits */
@@ -419,7 +491,9 @@ state_resync(MergeCx *cx, const PlanTable *t, RecordPos pos, const char *reason,
 					  " ON CONFLICT (system_identifier, database, slot,"
 					  " source_schema, source_table) DO UPDATE SET"
 					  " lsn = EXCLUDED.lsn, seq = EXCLUDED.seq,"
-					  " reason = EXCLUDED.reason",
+					  " reason = EXCLUDED.reason,"
+					  " state = CASE resync.state WHEN 'blocked'"
+					  " THEN 'blocked' ELSE 'resync' END",
 					  8, values, NULL, err);
 }
 
@@ -434,6 +508,91 @@ state_resync_over(MergeCx *cx, const PlanTable *t, Err *err)
 					  " WHERE (system_identifier, database, slot,"
 					  " source_schema, source_table) = ($1, $2, $3, $4, $5)",
 					  5, values, NULL, err);
+}
+
+bool
+state_blocked(MergeCx *cx, const PlanTable *t, const char *statements,
+			  const char *why, Err *err)
+{
+	char lsn[NUMBER_MAX];
+	char seq[NUMBER_MAX];
+	char *detail =
+		xasprintf("%s%s%s", statements, statements[0] ? " -- " : "", why);
+	const char *values[] = { cx->system_identifier,
+							 cx->database,
+							 cx->slot,
+							 t->schema,
+							 t->table,
+							 lsn,
+							 seq,
+							 detail };
+	bool ok;
+
+	/* both fit */
+	(void) snprintf(lsn, sizeof(lsn), LSN_FMT, LSN_ARGS(t->pos.lsn));
+	(void) snprintf(seq, sizeof(seq), "%lld", (long long) t->pos.seq);
+	ok = sql_params(cx, "mark a table whose changes wait",
+					"INSERT INTO cdc_s3.resync (system_identifier, database,"
+					" slot, source_schema, source_table, lsn, seq, reason,"
+					" state, detail)"
+					" VALUES ($1, $2, $3, $4, $5, $6, $7, 'schema', 'blocked',"
+					" $8) ON CONFLICT (system_identifier, database, slot,"
+					" source_schema, source_table) DO UPDATE SET"
+					" state = 'blocked', detail = EXCLUDED.detail",
+					8, values, NULL, err);
+	free(detail);
+	return ok;
+}
+
+/* A line that was there for another reason, too, goes on. */
+bool
+state_unblocked(MergeCx *cx, const PlanKnown *k, Err *err)
+{
+	const char *values[] = { cx->system_identifier, cx->database, cx->slot,
+							 k->schema, k->table };
+
+	return sql_params(cx, "unmark a table whose changes waited",
+					  "DELETE FROM cdc_s3.resync"
+					  " WHERE (system_identifier, database, slot,"
+					  " source_schema, source_table) = ($1, $2, $3, $4, $5)"
+					  " AND state = 'blocked' AND reason = 'schema'",
+					  5, values, NULL, err) &&
+		   sql_params(cx, "unmark a table whose changes waited",
+					  "UPDATE cdc_s3.resync SET state = 'resync', detail = NULL"
+					  " WHERE (system_identifier, database, slot,"
+					  " source_schema, source_table) = ($1, $2, $3, $4, $5)"
+					  " AND state = 'blocked'",
+					  5, values, NULL, err);
+}
+
+bool
+state_left(MergeCx *cx, const PlanTable *t, Err *err)
+{
+	char lsn[NUMBER_MAX];
+	char seq[NUMBER_MAX];
+	const char *values[] = { cx->system_identifier,
+							 cx->database,
+							 cx->slot,
+							 t->schema,
+							 t->table,
+							 lsn,
+							 seq };
+
+	/* both fit */
+	(void) snprintf(lsn, sizeof(lsn), LSN_FMT, LSN_ARGS(t->pos.lsn));
+	(void) snprintf(seq, sizeof(seq), "%lld", (long long) t->pos.seq);
+	log_warn("the source no longer sends a table: the target's stays as it is",
+			 "schema", t->schema, "table", t->table, "lsn", lsn, NULL);
+	return sql_params(cx, "mark a table that is no longer sent",
+					  "INSERT INTO cdc_s3.resync (system_identifier, database,"
+					  " slot, source_schema, source_table, lsn, seq, reason,"
+					  " state)"
+					  " VALUES ($1, $2, $3, $4, $5, $6, $7, 'left', 'left')"
+					  " ON CONFLICT (system_identifier, database, slot,"
+					  " source_schema, source_table) DO UPDATE SET"
+					  " lsn = EXCLUDED.lsn, seq = EXCLUDED.seq,"
+					  " reason = EXCLUDED.reason, state = EXCLUDED.state",
+					  7, values, NULL, err);
 }
 
 void

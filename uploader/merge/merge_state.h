@@ -19,13 +19,6 @@
 #include "merge/merge_record.h"
 #include "merge/merge_sql.h"
 
-typedef struct MergeState
-{
-	PlanPosition position;
-	int nwaiting;
-	PlanWaiting *waiting;
-} MergeState;
-
 /*
  * Makes schema and tables where they are missing, in a transaction; *out_older
  * where an older release merged into this target.
@@ -45,8 +38,8 @@ bool state_look_lock(MergeCx *cx, bool *out_taken, Err *err) MUST_CHECK;
  * ERR_GAP: the target was merged from another source under this slot name.
  * The caller calls state_done, also after a failure.
  */
-bool state_read(MergeCx *cx, MergeState *out, Err *err) MUST_CHECK;
-void state_done(MergeState *s);
+bool state_read(MergeCx *cx, PlanFrom *out, Err *err) MUST_CHECK;
+void state_done(PlanFrom *s);
 
 /* Compare-and-set of the position, and the tables that wait now. */
 bool state_store(MergeCx *cx, const Plan *plan, Err *err) MUST_CHECK;
@@ -58,6 +51,17 @@ bool state_store(MergeCx *cx, const Plan *plan, Err *err) MUST_CHECK;
 bool state_resync(MergeCx *cx, const PlanTable *t, RecordPos pos,
 				  const char *reason, Err *err) MUST_CHECK;
 bool state_resync_over(MergeCx *cx, const PlanTable *t, Err *err) MUST_CHECK;
+
+/*
+ * The target refuses what the table needs; detail: the statements, and why.
+ * And the mark is taken back once they passed.
+ */
+bool state_blocked(MergeCx *cx, const PlanTable *t, const char *statements,
+				   const char *why, Err *err) MUST_CHECK;
+bool state_unblocked(MergeCx *cx, const PlanKnown *k, Err *err) MUST_CHECK;
+
+/* The source has the table still, and the stream does not. */
+bool state_left(MergeCx *cx, const PlanTable *t, Err *err) MUST_CHECK;
 
 /*
  * What waits for somebody: tables that are marked, and how many rows were

@@ -122,10 +122,9 @@ type_by_oid(MergeCx *cx, uint32_t oid, int32_t typmod, char **out, Err *err)
 					 2, values, out, err);
 }
 
-/* The column's type in the target's SQL. */
-static bool
-column_type(MergeCx *cx, const Schema *s, const SchemaColumn *c, char **out,
-			Err *err)
+bool
+target_column_type(MergeCx *cx, const Schema *s, const SchemaColumn *c,
+				   char **out, Err *err)
 {
 	char mod[NUMBER_MAX];
 	const char *values[] = { c->type_schema, c->type_name, mod };
@@ -162,7 +161,7 @@ add_column(MergeCx *cx, const Schema *s, const SchemaColumn *c, Buf *sql,
 {
 	char *type;
 
-	if (!column_type(cx, s, c, &type, err))
+	if (!target_column_type(cx, s, c, &type, err))
 		return false;
 	pg_add_ident(sql, c->name);
 	buf_byte(sql, ' ');
@@ -226,6 +225,19 @@ never_null(const Schema *const *versions, int n, const char *name)
 	return true;
 }
 
+/* What a strict merge is not allowed to do. */
+static bool
+is_strict(MergeCx *cx, const char *sql, Err *err)
+{
+	if (strcmp(cx->opt->schema, "strict") != 0 || cx->opt->preview)
+		return false;
+	err_set(err, ERR_TARGET, 0,
+			"merge.schema is strict, and the target needs: %s", sql);
+	err_hint(err, "run this statement at the target, or set "
+				  "merge.schema=follow or mirror");
+	return true;
+}
+
 static bool
 create_table(MergeCx *cx, const Schema *const *versions, int n, const Target *t,
 			 Err *err)
@@ -262,7 +274,8 @@ create_table(MergeCx *cx, const Schema *const *versions, int n, const Target *t,
 	if (primary)
 		buf_printf(&sql, ", PRIMARY KEY (%s)", buf_cstr(&key));
 	buf_byte(&sql, ')');
-	ok = ok && sql_run(cx, "create a table", buf_cstr(&sql), NULL, err);
+	ok = ok && !is_strict(cx, buf_cstr(&sql), err) &&
+		 sql_run(cx, "create a table", buf_cstr(&sql), NULL, err);
 	if (ok && !primary && key.n > 0)
 	{
 		buf_reset(&sql);
@@ -362,11 +375,12 @@ widen(MergeCx *cx, const Schema *s, Target *t, const PGresult *res,
 
 		for (int k = 0; !found && k < PQntuples(res); k++)
 			found = strcmp(PQgetvalue(res, k, 0), s->cols[i].name) == 0;
-		if (found)
+		if (found || s->cols[i].name[0] == '\0') /* it came and went */
 			continue;
 		buf_reset(&sql);
 		buf_printf(&sql, "ALTER TABLE %s ADD COLUMN ", t->name);
 		ok = add_column(cx, s, &s->cols[i], &sql, err) &&
+			 !is_strict(cx, buf_cstr(&sql), err) &&
 			 alter(cx, t, buf_cstr(&sql), err);
 		*widened = true;
 		if (ok && !t->unfit && !cx->opt->preview)
@@ -516,11 +530,12 @@ check_key(MergeCx *cx, const Schema *newest, Target *t, const char *oid,
 
 /* May it be written, and what is in it? */
 static bool
-take(MergeCx *cx, const Schema *newest, Target *t, const char *oid, Err *err)
+take(MergeCx *cx, const TargetPlace *place, Target *t, const char *oid,
+	 Err *err)
 {
 	OwnerTable o = { .schema = t->schema, .table = t->table, .name = t->name };
 
-	if (!owner_take(cx, newest->schema, newest->table, oid, &o, err))
+	if (!owner_take(cx, place->from_schema, place->from_table, oid, &o, err))
 		return false;
 	t->had_rows = o.had_rows;
 	t->incomplete = o.incomplete;
@@ -529,12 +544,12 @@ take(MergeCx *cx, const Schema *newest, Target *t, const char *oid, Err *err)
 
 /* Makes the table, and notes that we did, both or none. */
 static bool
-make(MergeCx *cx, const Schema *const *versions, int n, Target *t, char **oid,
-	 Err *err)
+make(MergeCx *cx, const TargetPlace *place, const Schema *const *versions,
+	 int n, Target *t, char **oid, Err *err)
 {
 	if (!sql_savepoint(cx, "cdc_s3_make", err))
 		return false;
-	if (take(cx, versions[n - 1], t, NULL, err) &&
+	if (take(cx, place, t, NULL, err) &&
 		create_table(cx, versions, n, t, err) && find_table(cx, t, oid, err))
 		return sql_release(cx, "cdc_s3_make", err);
 	return is_unfit(cx, t, err) && sql_rollback_to(cx, "cdc_s3_make", err);
@@ -542,19 +557,21 @@ make(MergeCx *cx, const Schema *const *versions, int n, Target *t, char **oid,
 
 /* Finds the table or makes it; *oid is NULL where it cannot be had. */
 static bool
-find_or_make(MergeCx *cx, const Schema *const *versions, int n, Target *t,
-			 char **oid, Err *err)
+find_or_make(MergeCx *cx, const TargetPlace *place,
+			 const Schema *const *versions, int n, Target *t, char **oid,
+			 Err *err)
 {
 	if (!find_table(cx, t, oid, err) || t->unfit)
 		return t->unfit != NULL;
-	return *oid ? take(cx, versions[n - 1], t, *oid, err)
-				: make(cx, versions, n, t, oid, err);
+	return *oid ? take(cx, place, t, *oid, err)
+				: make(cx, place, versions, n, t, oid, err);
 }
 
 /* The columns that are at the target, once what it lacked was added. */
 static bool
-open_columns(MergeCx *cx, const Schema *const *versions, int n, Target *t,
-			 const char *oid, Err *err)
+open_columns(MergeCx *cx, const TargetPlace *place,
+			 const Schema *const *versions, int n, Target *t, const char *oid,
+			 Err *err)
 {
 	const char *values[] = { oid };
 	PGresult *res = NULL;
@@ -563,7 +580,8 @@ open_columns(MergeCx *cx, const Schema *const *versions, int n, Target *t,
 
 	ok = sql_params(cx, "read a table's columns", columns_sql, 1, values, &res,
 					err) &&
-		 (t->planned || widen(cx, versions[n - 1], t, res, &widened, err));
+		 (t->planned || (place->altered && cx->opt->preview) ||
+		  widen(cx, versions[n - 1], t, res, &widened, err));
 	if (ok && widened)
 	{
 		PQclear(res);
@@ -583,24 +601,29 @@ open_columns(MergeCx *cx, const Schema *const *versions, int n, Target *t,
 }
 
 bool
-target_open(MergeCx *cx, const Schema *const *versions, int n, Target **out,
-			Err *err)
+target_open(MergeCx *cx, const TargetPlace *place,
+			const Schema *const *versions, int n, Target **out, Err *err)
 {
-	const Schema *newest = versions[n - 1];
 	Target *t = xcalloc(1, sizeof(*t));
 	Buf name;
 	char *oid = NULL;
 	bool ok;
 
-	map_target(cx->opt->map, newest->schema, newest->table, &t->schema,
-			   &t->table);
+	if (place->table)
+	{
+		t->schema = xstrdup(place->schema);
+		t->table = xstrdup(place->table);
+	}
+	else
+		map_target(cx->opt->map, place->from_schema, place->from_table,
+				   &t->schema, &t->table);
 	buf_init(&name, SQL_MAX);
 	sql_add_qualified(&name, t->schema, t->table);
 	t->name = xstrdup(buf_cstr(&name));
 	buf_done(&name);
-	ok = find_or_make(cx, versions, n, t, &oid, err);
+	ok = find_or_make(cx, place, versions, n, t, &oid, err);
 	t->planned = ok && !t->unfit && !oid;
-	ok = ok && (t->unfit || open_columns(cx, versions, n, t, oid, err));
+	ok = ok && (t->unfit || open_columns(cx, place, versions, n, t, oid, err));
 	free(oid);
 	if (!ok)
 	{

@@ -3,8 +3,9 @@
  *	  A table of the target: found, or created and widened from the source's
  *	  schema.
  *
- * Columns go by name.  A column that the source no longer has stays as it
- * is; one that the target generates is never written.
+ * Columns go by name: those of earlier schemas have the names of now
+ * (merge_view.h).  A column that the source no longer has stays as it is; one
+ * that the target generates is never written.
  * Ownership: target_free() frees all.  Layer: merge.
  *-------------------------------------------------------------------------
  */
@@ -54,12 +55,27 @@ typedef struct Target
  */
 bool target_is_keyed(const Schema *s);
 
+/* Where the rows of a table of the source go. */
+typedef struct TargetPlace
+{
+	const char *from_schema; /* at the source */
+	const char *from_table;
+	const char *schema; /* NULL: where merge.map says */
+	const char *table;
+	bool altered; /* its columns are what the source's became, or would be */
+} TargetPlace;
+
 /*
  * versions[n-1] is the newest schema; all columns of all of them are mapped.
  * Creates what is missing.
  */
-bool target_open(MergeCx *cx, const Schema *const *versions, int n,
-				 Target **out, Err *err) MUST_CHECK;
+bool target_open(MergeCx *cx, const TargetPlace *place,
+				 const Schema *const *versions, int n, Target **out,
+				 Err *err) MUST_CHECK;
+
+/* A column's type in the target's SQL; the caller frees. */
+bool target_column_type(MergeCx *cx, const Schema *s, const SchemaColumn *c,
+						char **out, Err *err) MUST_CHECK;
 void target_free(Target *t);
 
 #endif

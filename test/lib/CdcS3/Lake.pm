@@ -111,14 +111,14 @@ sub write_file
 
 # table('schema.name', columns => [ [ name, type, words … ] … ], key => [names],
 #	identity => 'd', relation_id => n).  Words: pk, not_null, generated,
-#	typmod=n, type_schema=s, oid=n, base=n.
+#	typmod=n, type_schema=s, oid=n, base=n, attnum=n; else a table is known by
+#	its name, and a column by its own in it.
 sub table
 {
 	my ($self, $name, %o) = @_;
 	my ($schema, $table) = $name =~ /^([^.]+)\.(.+)$/ or croak $name;
 	my %key = map { $_ => 1 } @{ $o{key} // [] };
 	my $pk = 0;
-	my $n = 0;
 	my @columns = map {
 		my ($col, $type, @words) = @$_;
 		my %w = map { /^(\w+)=(.*)/ ? ($1 => $2) : ($_ => 1) } @words;
@@ -134,7 +134,7 @@ sub table
 			type_oid => $oid + 0,
 			base_oid => ($w{base} // $oid) + 0,
 			typmod => ($w{typmod} // -1) + 0,
-			attnum => ++$n,
+			attnum => $w{attnum} ? $w{attnum} + 0 : ($self->{attnums}{$name}{$col} //= ++$self->{last_attnum}{$name}),
 			pk => $w{pk} ? ++$pk : 0,
 			identity => $key{$col} || ($o{identity} // 'd') eq 'f'
 			? JSON::PP::true
@@ -143,15 +143,19 @@ sub table
 			? JSON::PP::true
 			: JSON::PP::false,
 			not_null => $w{not_null} || $w{pk} ? JSON::PP::true : JSON::PP::false,
-			generated => $w{generated} ? JSON::PP::true : JSON::PP::false
+			generated => $w{generated} ? JSON::PP::true : JSON::PP::false,
+			exists $w{missing} ? (missing => $w{missing}) : ()
 		};
 	} @{ $o{columns} };
+	my $relation_id = $o{relation_id}
+	  // ($self->{relation_ids}{$name} //= 16500 + keys %{ $self->{relation_ids} });
 	my $text = JSON::PP->new->canonical->utf8->encode(
 		{
 			version => 1,
 			schema => $schema,
 			table => $table,
-			relation_id => $o{relation_id} // 16500,
+			relation_id => $relation_id,
+			$o{row_type} ? (row_type => $o{row_type}) : (),
 			identity => $o{identity} // 'd',
 			columns => \@columns
 		});
@@ -162,6 +166,8 @@ sub table
 		schema => $schema,
 		table => $table,
 		hash => $hash,
+		relation_id => $relation_id,
+		row_type => $o{row_type},
 		columns => [ map { $_->{name} } @columns ],
 		json => { map { $_->{name} => $_->{json_name} } @columns }
 	};
@@ -193,7 +199,8 @@ sub line
 
 # entry(end => LSN, rows => [[table, op, lsn, seq, cols, meta], …],
 #	loads => [[id, table, state, lsn], …], load => { load id => rows },
-#	closed => 'iso time', parts => n objects a table, schemas => [tables])
+#	closed => 'iso time', parts => n objects a table, schemas => [tables, or
+#	{ of => table, lsn, seq, created, gone, left }])
 sub entry
 {
 	my ($self, %o) = @_;
@@ -274,11 +281,16 @@ sub entry
 		],
 		schemas => [
 			map {
+				my $s = $_->{of} ? $_ : { of => $_ };
+				my $t = $s->{of};
 				{
-					schema => $_->{schema},
-					table => $_->{table},
-					hash => $_->{hash},
-					lsn => hex_lsn($end)
+					schema => $t->{schema},
+					table => $t->{table},
+					hash => $s->{gone} || $s->{left} ? '' : $t->{hash},
+					lsn => hex_lsn($s->{lsn} // $end),
+					exists $s->{seq} ? (seq => $s->{seq}) : (),
+					$t->{row_type} ? (relation_id => $t->{relation_id}, row_type => $t->{row_type}) : (),
+					map { $s->{$_} ? ($_ => JSON::PP::true) : () } qw(created gone left)
 				}
 			} @{ $o{schemas} // [] }
 		],

@@ -1,0 +1,405 @@
+#-------------------------------------------------------------------------
+# The target's tables follow the source's: names, identities, columns, types,
+# keys, in one merge and in many, with merge.schema = follow, mirror and
+# strict; what the target refuses waits.  Of lakes written by hand.
+#-------------------------------------------------------------------------
+use strict;
+use warnings;
+use Test::More;
+
+use CdcS3::Lake;
+use CdcS3::Test;
+
+my $target = new_cluster('target')->start;
+my $databases = 0;
+my ($db, $folder, $lake, $at, $seq, @rows, @said);
+
+sub fresh
+{
+	$db = 'f' . ++$databases;
+	$target->psql('postgres', "create database $db");
+	$folder = temp_folder() . "/lake_$db";
+	$lake = CdcS3::Lake->new(folder => $folder);
+	$at = 0x2000;
+	$seq = 0;
+	@rows = @said = ();
+	return;
+}
+
+sub psql { return $target->psql($db, $_[0]) }
+
+sub try_merge
+{
+	my (@flags) = @_;
+	my $user = @flags && $flags[0] !~ /^--/ ? shift @flags : 'postgres';
+	return run_cdc('merge', "--store.url=file://$folder", '--target.conninfo=' . $target->conninfo($db, user => $user),
+		'--merge.until=now', @flags);
+}
+
+sub merge
+{
+	my ($code, @flags) = @_;
+	my $r = try_merge(@flags);
+	is($r->{code}, $code, "merge: exit $code") or diag "$r->{out}$r->{err}";
+	return "$r->{out}$r->{err}";
+}
+
+# A change, or what happened to a table, at the next position of a transaction.
+sub change { my ($t, $op, @rest) = @_; push @rows, [ $t, $op, $at + 0x10, ++$seq, @rest ]; return }
+sub said { my ($t, %o) = @_; push @said, { of => $t, lsn => $at + 0x10, seq => ++$seq, %o }; return }
+sub commit { $at += 0x100; $seq = 0; return }
+
+# What was said since the last one becomes an entry.
+sub entry
+{
+	my %o = @_;
+	$at += 0x100;
+	$lake->entry(end => $at, rows => [@rows], schemas => [@said], %o);
+	@rows = @said = ();
+	$seq = 0;
+	return;
+}
+
+my $oid = 20000;
+
+# A table: its columns are [ attnum, name, type, words … ].
+sub table
+{
+	my ($name, $id, @cols) = @_;
+	return $lake->table($name, relation_id => $id, row_type => $id + 1,
+		key => [ map { $_->[1] } grep { grep { $_ eq 'pk' } @$_ } @cols ],
+		columns => [ map { my ($n, @c) = @$_; [ @c, "attnum=$n" ] } @cols ]);
+}
+my @id = (1, 'id', 'int4', 'pk');
+my @v = (2, 'v', 'text');
+
+sub rows_of { return psql("select coalesce(string_agg(x::text, ' ' order by x::text), '') from $_[0] x") }
+sub resync { return psql(q(select coalesce(string_agg(concat_ws(' ', source_schema || '.' || source_table, reason, state), ';' order by 1), '') from cdc_s3.resync)) }
+
+# The same history in one merge and in a merge an entry.
+my $step;
+sub each_way
+{
+	my ($name, $run) = @_;
+	for my $way (qw(one many))
+	{
+		subtest "$name, $way" => sub {
+			fresh();
+			$step = sub { entry(@_); merge(0) if $way eq 'many'; return };
+			$run->($way);
+		};
+	}
+	return;
+}
+sub finish { entry(); merge($_[0] // 0); return }
+
+# ---- names ----
+each_way 'rename of a table' => sub {
+	my $t = table('public.t', 20001, \@id, \@v);
+	my $t2 = table('public.t2', 20001, \@id, \@v);
+	my $z = table('z.t2', 20001, \@id, \@v);
+	said($t, created => 1); change($t, 'i', { id => $_, v => "\"a$_\"" }) for 1 .. 3; $step->();
+	said($t2); change($t2, 'u', { id => 2, v => '"b"' }); $step->();
+	change($t2, 'd', { id => 1 }); $step->();
+	said($z); $step->(); change($z, 'i', { id => 4, v => '"z"' }); finish();
+	is(rows_of('z.t2'), '(2,b) (3,a3) (4,z)', 'rows are where the table is');
+	is(psql(q(select to_regclass('public.t') is null and to_regclass('public.t2') is null)), 't', 'and nowhere else');
+	is(resync(), '', 'nothing is to be loaded anew');
+};
+each_way 'two tables swap names' => sub {
+	my ($t, $n) = map { table("public.$_->[0]", $_->[1], \@id, \@v) } [ 't', 20001 ], [ 'n', 20003 ];
+	my ($t_as_n, $n_as_t) = map { table("public.$_->[0]", $_->[1], \@id, \@v) } [ 'n', 20001 ], [ 't', 20003 ];
+	said($t, created => 1); change($t, 'i', { id => 1, v => '"t"' });
+	said($n, created => 1); change($n, 'i', { id => 1, v => '"n"' }); $step->();
+	change($t, 'i', { id => 2, v => '"t2"' }); commit();
+	said($n_as_t); said($t_as_n); commit();
+	change($n_as_t, 'i', { id => 3, v => '"new t"' }); change($t_as_n, 'd', { id => 1 }); finish();
+	is(rows_of('t'), '(1,n) (3,"new t")', 'one');
+	is(rows_of('n'), '(2,t2)', 'and the other');
+};
+each_way 'rebuilt and swapped, the old one dropped' => sub {
+	my $t = table('public.t', 20001, \@id, \@v);
+	my $n = table('public.t_new', 20003, [ 1, 'id', 'int8', 'pk' ], \@v);
+	my $t_old = table('public.t_old', 20001, \@id, \@v);
+	my $n_as_t = table('public.t', 20003, [ 1, 'id', 'int8', 'pk' ], \@v);
+	said($t, created => 1); change($t, 'i', { id => $_, v => '"old"' }) for 1, 2; $step->();
+	said($n, created => 1); change($n, 'i', { id => $_, v => '"rebuilt"' }) for 1, 2; commit();
+	said($t_old); said($n_as_t); commit();
+	said($t_old, gone => 1); commit();
+	change($n_as_t, 'i', { id => 3, v => '"after"' }); finish();
+	is(rows_of('t'), '(1,rebuilt) (2,rebuilt) (3,after)', 'the rows of the one that has the name');
+	is(psql(q(select format_type(atttypid, -1) from pg_attribute where attrelid = 't'::regclass and attname = 'id')), 'bigint', 'and its columns');
+	is(rows_of('t_old'), '(1,old) (2,old)', 'what was dropped stays under its last name') if $_[0] eq 'many';
+	is(psql(q(select to_regclass('t_old') is null)), 't', 'what came and went between two merges is nowhere') if $_[0] eq 'one';
+};
+each_way 'dropped and made anew, several times' => sub {
+	my @t = map { table('public.t', 20001 + 2 * $_, \@id, \@v) } 0 .. 3;
+	for my $i (0 .. 3)
+	{
+		said($t[$i], created => 1);
+		change($t[$i], 'i', { id => $_, v => "\"life $i\"" }) for 1 .. 3 - $i;
+		$step->() if $i == 0;
+		commit();
+		said($t[$i], gone => 1) if $i < 3;
+		commit();
+	}
+	finish();
+	is(rows_of('t'), '', 'the last one has no rows');
+	change($t[3], 'i', { id => 7, v => '"now"' }); finish();
+	is(rows_of('t'), '(7,now)', 'and gets its own');
+	is(psql(q(select count(*) from pg_class where relname like 't_dropped_%' and relkind = 'r')), $_[0] eq 'many' ? 1 : 0, 'what held data is kept');
+};
+each_way 'swap with a third name, in one transaction with rows between' => sub {
+	my ($t, $n) = map { table("public.$_->[0]", $_->[1], \@id, \@v) } [ 't', 20001 ], [ 'n', 20003 ];
+	my ($t_as_n, $n_as_t) = map { table("public.$_->[0]", $_->[1], \@id, \@v) } [ 'n', 20001 ], [ 't', 20003 ];
+	said($t, created => 1); change($t, 'i', { id => 1, v => '"t"' });
+	said($n, created => 1); change($n, 'i', { id => 1, v => '"n"' }); $step->();
+	said($n_as_t); change($n_as_t, 'i', { id => 5, v => '"between"' }); said($t_as_n); commit();
+	change($t_as_n, 'i', { id => 6, v => '"after"' }); finish();
+	is(rows_of('t'), '(1,n) (5,between)', 'one');
+	is(rows_of('n'), '(1,t) (6,after)', 'and the other');
+};
+
+# ---- columns ----
+each_way 'columns that are renamed, swapped, dropped and made anew' => sub {
+	my $t1 = table('public.t', 20001, \@id, [ 2, 'a', 'text' ], [ 3, 'b', 'text' ], [ 4, 'c', 'int4' ]);
+	my $t2 = table('public.t', 20001, \@id, [ 2, 'b', 'text' ], [ 3, 'a', 'text' ], [ 5, 'c', 'text' ]);
+	said($t1, created => 1); change($t1, 'i', { id => $_, a => '"a"', b => '"b"', c => 1 }) for 1, 2, 3; $step->();
+	change($t1, 'u', { id => 3, a => '"a3"', b => '"b3"', c => 3 }); commit();
+	said($t2); change($t2, 'u', { id => 1, b => '"B"', a => '"A"', c => '"C"' }); finish();
+	is(psql("select string_agg(concat_ws('|', id, a, b, coalesce(c, '-')), ' ' order by id) from t"), '1|A|B|C 2|b|a|- 3|b3|a3|-', 'values go with their columns');
+	like(psql(q(select string_agg(attname, ' ' order by attnum) from pg_attribute where attrelid = 't'::regclass and attnum > 0)),
+		$_[0] eq 'many' ? qr/^id b a c_dropped_[0-9A-F]{16} c$/ : qr/^id b a c$/, 'what held data is kept beside');
+};
+each_way 'a column with a default' => sub {
+	my $t1 = table('public.t', 20001, \@id);
+	my $t2 = table('public.t', 20001, \@id, [ 2, 'd', 'int4', 'not_null', 'missing=5' ], [ 3, 'w', 'text', "missing=a'b\tc\\" ]);
+	said($t1, created => 1); change($t1, 'i', { id => $_ }) for 1, 2; $step->();
+	change($t1, 'i', { id => 3 }); commit(); # in one merge with the next
+	said($t2); commit();
+	change($t2, 'i', { id => 4, d => 7, w => 'null' }); finish();
+	is(psql(q(select string_agg(id || ':' || d || ':' || coalesce(w = E'a''b\tc\\\\', false)::text, ' ' order by id) from t)),
+		'1:5:true 2:5:true 3:5:true 4:7:false', 'rows from before have it');
+	is(psql(q(select count(*) from pg_attrdef where adrelid = 't'::regclass)), 0, 'as the value of rows, not as a default');
+};
+each_way 'a column with a default, of a table whose key is all columns' => sub {
+	my %full = (identity => 'f', relation_id => 20001, row_type => 20002);
+	my $t1 = $lake->table('public.t', %full, columns => [ [ a => 'int4', 'attnum=1' ] ]);
+	my $t2 = $lake->table('public.t', %full, columns => [ [ a => 'int4', 'attnum=1' ], [ d => 'int4', 'attnum=2', 'missing=5' ] ]);
+	said($t1, created => 1); change($t1, 'i', { a => $_ }) for 1, 1, 2; $step->();
+	change($t1, 'd', { a => 1 }); commit();
+	said($t2); commit();
+	change($t2, 'd', { a => 2, d => 5 }); change($t2, 'u', { a => 1, d => 6 }, { _before => '{"a":1,"d":5}' }); finish();
+	is(rows_of('t'), '(1,6)', 'old rows are found');
+};
+each_way 'NOT NULL that goes' => sub {
+	my $t1 = table('public.t', 20001, \@id, [ 2, 'a', 'text', 'not_null' ], [ 3, 'b', 'text', 'not_null' ]);
+	my $t2 = table('public.t', 20001, \@id, [ 2, 'a', 'text' ]);
+	said($t1, created => 1); change($t1, 'i', { id => 1, a => '"a"', b => '"b"' }); $step->();
+	said($t2); change($t2, 'i', { id => 2, a => 'null' }); finish();
+	is(rows_of('t'), $_[0] eq 'many' ? '(1,a,b) (2,,)' : '(1,a) (2,)', 'NULLs come');
+};
+each_way 'types' => sub {
+	my $t1 = table('public.t', 20001, \@id, [ 2, 'n', 'int4' ], [ 3, 's', 'text' ]);
+	my $t2 = table('public.t', 20001, \@id, [ 2, 'n', 'int8' ], [ 3, 's', 'text' ]);
+	my $t3 = table('public.t', 20001, \@id, [ 2, 'n', 'text' ], [ 3, 's', 'text' ]);
+	said($t1, created => 1); change($t1, 'i', { id => 1, n => 1, s => '"x"' }); $step->();
+	said($t2); change($t2, 'i', { id => 2, n => '5000000000', s => '"y"' }); $step->();
+	said($t3); change($t3, 'i', { id => 3, n => '"three"', s => '"z"' }); finish();
+	is(rows_of('t'), '(1,1,x) (2,5000000000,y) (3,three,z)', 'values are cast');
+	is(resync(), '', 'nothing is to be loaded anew');
+};
+subtest 'a type that values do not fit' => sub {
+	fresh();
+	my $t1 = table('public.t', 20001, \@id, [ 2, 's', 'text' ]);
+	my $t2 = table('public.t', 20001, \@id, [ 2, 's', 'int4' ]);
+	said($t1, created => 1); change($t1, 'i', { id => 1, s => '"one"' }); entry(); merge(0);
+	change($t1, 'i', { id => 2, s => '"two"' }); commit();
+	said($t2); change($t2, 'i', { id => 3, s => '3' }); entry();
+	like(merge(8), qr/t is to be loaded anew|public\.t/, 'the table is to be loaded anew');
+	is(psql('select s from t where id = 3'), '3', 'new rows come');
+	is(resync(), 'public.t type resync', 'and the reason stands there');
+};
+
+# ---- keys ----
+each_way 'the key moves to another column' => sub {
+	my $t1 = table('public.t', 20001, [ 1, 'a', 'int4', 'pk' ], [ 2, 'b', 'int4', 'not_null' ]);
+	my $t2 = table('public.t', 20001, [ 1, 'a', 'int4', 'not_null' ], [ 2, 'b', 'int4', 'pk' ]);
+	said($t1, created => 1); change($t1, 'i', { a => $_, b => 100 + $_ }) for 1 .. 3; $step->();
+	change($t1, 'u', { a => 1, b => 201 }); commit();
+	said($t2); change($t2, 'i', { a => 1, b => 500 }); change($t2, 'd', { b => 102 }); finish();
+	is(rows_of('t'), '(1,201) (1,500) (3,103)', 'rows are found by the new one');
+	is(psql(q(select pg_get_constraintdef(oid) from pg_constraint where conrelid = 't'::regclass)), 'PRIMARY KEY (b)', 'and the target has it');
+};
+each_way 'the key is renamed, and goes' => sub {
+	my $t1 = table('public.t', 20001, \@id, \@v);
+	my $t2 = table('public.t', 20001, [ 1, 'no', 'int4', 'pk' ], \@v);
+	my $t3 = $lake->table('public.t', relation_id => 20001, row_type => 20002, columns => [ [ no => 'int4', 'attnum=1' ], [ v => 'text', 'attnum=2' ] ]);
+	said($t1, created => 1); change($t1, 'i', { id => $_, v => '"v"' }) for 1 .. 3; $step->();
+	change($t1, 'u', { id => 1, v => '"u"' }); commit();
+	said($t2); change($t2, 'u', { no => 2, v => '"w"' }); $step->();
+	said($t3); change($t3, 'i', { no => 3, v => '"twice"' }); change($t3, 'i', { no => 'null', v => '"none"' }); finish();
+	is(rows_of('t'), '(,none) (1,u) (2,w) (3,twice) (3,v)', 'rows of all three');
+};
+each_way 'the key column is dropped' => sub {
+	my $t1 = table('public.t', 20001, \@id, [ 2, 'code', 'text', 'not_null' ]);
+	my $t2 = table('public.t', 20001, [ 2, 'code', 'text', 'pk' ]);
+	said($t1, created => 1); change($t1, 'i', { id => $_, code => "\"c$_\"" }) for 1 .. 3; $step->();
+	change($t1, 'd', { id => 1 }); commit();
+	said($t2); change($t2, 'i', { code => '"c4"' }); change($t2, 'd', { code => '"c2"' }); finish();
+	is(psql("select string_agg(code, ' ' order by code) from t"), 'c3 c4', 'changes by either key count');
+};
+
+# ---- mirror, strict, map, left ----
+subtest 'mirror drops' => sub {
+	fresh();
+	my $t1 = table('public.t', 20001, \@id, \@v);
+	my $t2 = table('public.t', 20001, \@id);
+	my $u = table('public.u', 20003, \@id);
+	said($t1, created => 1); change($t1, 'i', { id => 1, v => '"v"' }); said($u, created => 1); change($u, 'i', { id => 1 }); entry(); merge(0, '--merge.schema=mirror');
+	said($t2); said($u, gone => 1); change($t2, 'i', { id => 2 }); entry(); merge(0, '--merge.schema=mirror');
+	is(rows_of('t'), '(1) (2)', 'the column is gone');
+	is(psql(q(select to_regclass('u') is null)), 't', 'and so is the table');
+	my $u2 = table('public.u', 20005, \@id, \@v);
+	said($u2, created => 1); change($u2, 'i', { id => 5, v => '"again"' }); entry(); merge(0, '--merge.schema=mirror');
+	is(rows_of('u'), '(5,again)', 'the next one of that name is another');
+};
+subtest 'strict stops and says what it needs' => sub {
+	fresh();
+	my $t1 = table('public.t', 20001, \@id, \@v);
+	my $t2 = table('public.t2', 20001, \@id, [ 2, 'w', 'text' ]);
+	psql('create table t (id int primary key, v text)');
+	my @strict = ('--merge.schema=strict');
+	said($t1, created => 1); change($t1, 'i', { id => 1, v => '"v"' }); entry(); merge(0, @strict);
+	said($t2); change($t2, 'i', { id => 2, w => '"w"' }); entry();
+	my $out = merge(7, @strict);
+	like($out, qr/ALTER TABLE "public"\."t" RENAME TO "t2"; /, 'one statement');
+	like($out, qr/ALTER TABLE "public"\."t2" RENAME COLUMN "v" TO "w"; /, 'and another');
+	is(rows_of('t'), '(1,v)', 'nothing was changed');
+	psql('alter table t rename to t2; alter table t2 rename column v to w');
+	merge(0, @strict);
+	is(rows_of('t2'), '(1,v) (2,w)', 'once they were run by hand it goes on');
+	my $u = table('public.u', 20003, \@id);
+	said($u, created => 1); change($u, 'i', { id => 1 }); entry();
+	like(merge(7, @strict), qr/CREATE TABLE "public"\."u" \("id" integer NOT NULL, PRIMARY KEY \("id"\)\)/, 'a table, too');
+};
+subtest 'what is planned is told, and nothing is changed' => sub {
+	fresh();
+	my $t1 = table('public.t', 20001, \@id, \@v);
+	my $t2 = table('public.t2', 20001, \@id, [ 2, 'w', 'text' ], [ 3, 'd', 'int4', 'missing=5' ]);
+	said($t1, created => 1); change($t1, 'i', { id => 1, v => '"v"' }); entry(); merge(0);
+	said($t2); change($t2, 'i', { id => 2, w => '"w"', d => 1 }); entry();
+	my $out = merge(0, '--plan');
+	for my $sql ('ALTER TABLE "public"."t" RENAME TO "t2"', 'ALTER TABLE "public"."t2" RENAME COLUMN "v" TO "w"',
+		q(ALTER TABLE "public"."t2" ADD COLUMN "d" integer DEFAULT '5'))
+	{
+		like($out, qr/^\s*\Q$sql\E$/m, $sql);
+	}
+	is(() = $out =~ /ADD COLUMN/g, 1, 'one column is added');
+	is(rows_of('t'), '(1,v)', 'it is as it was');
+	merge(0);
+	is(rows_of('t2'), '(1,v,5) (2,w,1)', 'and then it is done');
+};
+subtest 'merge.map keeps its target' => sub {
+	fresh();
+	my $t1 = table('public.t', 20001, \@id, \@v);
+	my $t2 = table('public.t2', 20001, \@id, \@v);
+	my @map = ('--merge.map=public.t=x.mine');
+	said($t1, created => 1); change($t1, 'i', { id => 1, v => '"v"' }); entry(); merge(0, @map);
+	said($t2); change($t2, 'i', { id => 2, v => '"w"' }); entry(); merge(0, @map);
+	is(rows_of('x.mine'), '(1,v) (2,w)', 'through a rename');
+	change($t2, 'i', { id => 3, v => '"x"' }); entry(); merge(0, @map);
+	is(rows_of('x.mine'), '(1,v) (2,w) (3,x)', 'and behind it');
+};
+subtest 'a table that is no longer wanted' => sub {
+	fresh();
+	my $t = table('public.t', 20001, \@id, \@v);
+	said($t, created => 1); change($t, 'i', { id => 1, v => '"v"' }); entry(); merge(0);
+	said($t, left => 1); entry(); merge(8);
+	is(rows_of('t'), '(1,v)', 'stays as it was');
+	is(resync(), 'public.t left left', 'and is named');
+	said($t); change($t, 'i', { id => 9, v => '"back"' }); entry(); merge(8);
+	is(resync(), 'public.t left resync', 'back again, it is to be loaded anew');
+};
+subtest 'a table that the log has neither from its creation nor from a load' => sub {
+	fresh();
+	my $o = table('public.o', 20003, \@id);
+	my $t = table('public.t', 20001, \@id, \@v);
+	entry(loads => [ [ 'a', $o, 'open' ] ]);
+	entry(loads => [ [ 'a', $o, 'done', $at ] ], schemas => [ { of => $o, lsn => $at, seq => 2**40 } ]);
+	merge(0);
+	said($t); change($t, 'i', { id => 1, v => '"v"' }); entry(); merge(8);
+	is(resync(), 'public.t new resync', 'is to be loaded');
+	is(rows_of('o'), '', 'one that was loaded without a row is there');
+};
+
+# ---- what the target refuses ----
+subtest 'a view stands in the way' => sub {
+	fresh();
+	my $t1 = table('public.t', 20001, \@id, [ 2, 'n', 'int4' ]);
+	my $t2 = table('public.t', 20001, \@id, [ 2, 'n', 'text' ]);
+	my $o = table('public.o', 20003, \@id);
+	said($t1, created => 1); change($t1, 'i', { id => 1, n => 1 }); said($o, created => 1); entry(); merge(0);
+	psql('create view seen as select n from t');
+	said($t2); change($t2, 'i', { id => 2, n => '"two"' }); change($o, 'i', { id => 1 }); entry();
+	my $out = merge(8);
+	is(rows_of('t'), '(1,1)', 'the table waits');
+	is(rows_of('o'), '(1)', 'the other does not');
+	is(resync(), 'public.t schema blocked', 'it says so');
+	like(psql('select detail from cdc_s3.resync'), qr/ALTER COLUMN "n" TYPE text .*cannot alter type of a column used by a view/, 'with the statement and the cause');
+	change($t2, 'i', { id => 3, n => '"three"' }); entry(); merge(8);
+	is(rows_of('t'), '(1,1)', 'and goes on waiting');
+	psql('drop view seen');
+	merge(0);
+	is(rows_of('t'), '(1,1) (2,two) (3,three)', 'what waited is applied');
+	is(resync(), '', 'and the line is gone');
+};
+subtest 'a place that is taken' => sub {
+	fresh();
+	my $t = table('public.t', 20001, \@id, \@v);
+	my $t2 = table('public.t2', 20001, \@id, \@v);
+	said($t, created => 1); change($t, 'i', { id => 1, v => '"v"' }); entry(); merge(0);
+	psql('create view t2 as select 1 as one');
+	said($t2); change($t2, 'i', { id => 2, v => '"w"' }); entry(); merge(8);
+	is(rows_of('t'), '(1,v)', 'the table waits under its old name');
+	is(resync(), 'public.t schema blocked', 'and says so');
+	psql('drop view t2');
+	entry(); merge(0);
+	is(rows_of('t2'), '(1,v) (2,w)', 'until it is free');
+};
+subtest 'not the owner' => sub {
+	fresh();
+	psql("create role plain login; grant all on database $db to plain; grant all on schema public to plain") if $databases;
+	my $t1 = table('public.t', 20001, \@id, \@v);
+	my $t2 = table('public.t', 20001, \@id, [ 2, 'w', 'text' ]);
+	psql('create table t (id int primary key, v text); grant all on t to plain');
+	said($t1, created => 1); change($t1, 'i', { id => 1, v => '"v"' }); entry(); merge(0, 'plain');
+	said($t2); change($t2, 'i', { id => 2, w => '"w"' }); entry(); merge(8, 'plain');
+	is(resync(), 'public.t schema blocked', 'it is not the role\'s');
+	psql('alter table t owner to plain');
+	entry(); merge(0, 'plain');
+	is(rows_of('t'), '(1,v) (2,w)', 'once it is');
+};
+subtest 'grants and dependents' => sub {
+	fresh();
+	my @t = map { table('public.t', 20001 + 2 * $_, \@id, \@v) } 0 .. 1;
+	said($t[0], created => 1); change($t[0], 'i', { id => 1, v => '"old"' }); entry(); merge(0);
+	psql('create role reader; grant select on t to reader; create view seen as select v from t');
+	said($t[0], gone => 1); said($t[1], created => 1); change($t[1], 'i', { id => 1, v => '"new"' }); entry();
+	like(merge(0), qr/goes on with the one that had its name.*view public\.seen/, 'the view is named');
+	is(psql("select has_table_privilege('reader', 't', 'select')"), 't', 'who could read the table of that name still can');
+	is(rows_of('seen'), '(old)', 'the view is of the old one');
+};
+subtest 'rejected rows go with their table and its columns' => sub {
+	fresh();
+	my $t1 = table('public.t', 20001, \@id, [ 2, 'n', 'int4' ]);
+	my $t2 = table('public.t2', 20001, \@id, [ 2, 'm', 'int4' ]);
+	psql('create table t (id int primary key, n int check (n < 10))');
+	said($t1, created => 1); change($t1, 'i', { id => $_, n => 10 * $_ }) for 0, 1; entry(); merge(8, '--merge.on_reject=continue');
+	said($t2); change($t2, 'i', { id => 5, m => 5 }); entry(); merge(8, '--merge.on_reject=continue');
+	is(psql("select source_table || ' ' || new_key from cdc_s3.rejected"), 't2 {"id": "1"}', 'the line has the new name');
+	psql('alter table t2 drop constraint t_n_check');
+	merge(0, '--retry-rejected', '--merge.on_reject=continue');
+	is(rows_of('t2'), '(0,0) (1,10) (5,5)', 'and is applied to the new column');
+};
+done_testing;

@@ -1,0 +1,19 @@
+/*-------------------------------------------------------------------------
+ * merge_name.h
+ *	  Names for what the source no longer has and the target keeps.
+ *
+ * Layer: merge.
+ *-------------------------------------------------------------------------
+ */
+#ifndef MERGE_NAME_H
+#define MERGE_NAME_H
+
+#include "base/lsn.h"
+
+/*
+ * "<name>_dropped_<LSN>", with so much of the name as an identifier has room
+ * for and no letter cut in two; the caller frees.
+ */
+char *name_dropped(const char *name, Lsn lsn);
+
+#endif

@@ -1,0 +1,122 @@
+/*-------------------------------------------------------------------------
+ * merge_planlog.c
+ *	  The entries that a plan has read.
+ *
+ * Layer: merge.
+ *-------------------------------------------------------------------------
+ */
+#include "merge/merge_planlog.h"
+
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/mem.h"
+
+Entry *
+log_entry(const PlanLog *log, int64_t seq)
+{
+	assert(log->n > 0 && seq >= log->base && seq < log->base + log->n);
+	return log->entries[seq - log->base];
+}
+
+void
+log_append(PlanLog *log, Entry *e)
+{
+	if (log->n == log->cap)
+	{
+		log->cap = log->cap ? log->cap * 2 : 64;
+		log->entries =
+			xrealloc(log->entries, (size_t) log->cap * sizeof(Entry *));
+	}
+	if (log->n == 0)
+		log->base = e->seq;
+	log->entries[log->n++] = e;
+}
+
+/* Puts an entry before the first; they are read backwards one by one. */
+static void
+log_prepend(PlanLog *log, Entry *e)
+{
+	log_append(log, e);
+	memmove(log->entries + 1, log->entries,
+			(size_t) (log->n - 1) * sizeof(Entry *));
+	log->entries[0] = e;
+	log->base = e->seq;
+}
+
+bool
+log_stopped(const PlanRead *r, Err *err)
+{
+	progress_tick(r->progress);
+	if (!r->stop || !atomic_load(r->stop))
+		return false;
+	err_set(err, ERR_STOP, 0, "the merge was stopped");
+	return true;
+}
+
+static bool
+same_source(const Plan *p, const Entry *e)
+{
+	return strcmp(p->system_identifier, e->system_identifier) == 0 &&
+		   strcmp(p->database, e->database) == 0 &&
+		   strcmp(p->slot, e->slot) == 0;
+}
+
+bool
+log_check_chain(const PlanRead *r, const Entry *prev, const Entry *e, Err *err)
+{
+	if (!same_source(r->plan, e))
+		return err_set(err, ERR_GAP, 0,
+					   "entry %lld of the commit log is of another source "
+					   "(system %s, database \"%s\", slot \"%s\")",
+					   (long long) e->seq, e->system_identifier, e->database,
+					   e->slot);
+	if (prev && prev->end != e->prev_end)
+		return err_set(err, ERR_GAP, 0,
+					   "the commit log is broken: entry %lld ends at " LSN_FMT
+					   ", but entry %lld starts at " LSN_FMT,
+					   (long long) prev->seq, LSN_ARGS(prev->end),
+					   (long long) e->seq, LSN_ARGS(e->prev_end));
+	return true;
+}
+
+bool
+log_read_earlier(const PlanRead *r, int64_t seq, Entry **out, Err *err)
+{
+	if (log_stopped(r, err))
+		return false;
+	if (commitlog_read(r->store, seq, out, err))
+		return true;
+	if (err->kind != ERR_NOT_FOUND)
+		return false;
+	return err_set(err, ERR_GAP, 0, "entry %lld of the commit log is missing",
+				   (long long) seq);
+}
+
+bool
+log_read_back(PlanRead *r, int64_t seq, Err *err)
+{
+	PlanLog *log = r->plan->log;
+
+	while (log->n == 0 || log->base > seq)
+	{
+		Entry *e;
+
+		if (!log_read_earlier(r, log->base - 1, &e, err))
+			return false;
+		log_prepend(log, e);
+		if (!log_check_chain(r, e, log->entries[1], err))
+			return false;
+	}
+	return true;
+}
+
+void
+log_free(PlanLog *log)
+{
+	for (int i = 0; i < log->n; i++)
+		entry_free(log->entries[i]);
+	free(log->entries);
+	free(log);
+}

@@ -1,0 +1,280 @@
+/*-------------------------------------------------------------------------
+ * merge_range.c
+ *	  Which entries a merge applies.
+ *
+ * Layer: merge.
+ *-------------------------------------------------------------------------
+ */
+#include "merge/merge_range.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/mem.h"
+#include "merge/merge_planlog.h"
+#include "merge/merge_tables.h"
+
+/* A range with more objects is cut behind the next entry that may end it. */
+#define RANGE_MAX_OBJECTS 200000
+
+typedef enum UntilKind
+{
+	UNTIL_HOUR,
+	UNTIL_NOW,
+	UNTIL_LSN,
+	UNTIL_TIME
+} UntilKind;
+
+typedef struct Until
+{
+	UntilKind kind;
+	Lsn lsn;
+	int64_t time; /* the end of the hour that holds it */
+} Until;
+
+static bool
+parse_until(const char *s, Until *out)
+{
+	*out = (Until){ .kind = UNTIL_HOUR };
+	if (strcmp(s, "hour") == 0)
+		return true;
+	out->kind = UNTIL_NOW;
+	if (strcmp(s, "now") == 0)
+		return true;
+	out->kind = UNTIL_TIME;
+	if (iso_parse(s, &out->time))
+	{
+		int64_t rest = out->time % US_PER_HOUR;
+
+		if (rest < 0)
+			rest += US_PER_HOUR;
+		if (rest > 0)
+			out->time += US_PER_HOUR - rest;
+		return true;
+	}
+	out->kind = UNTIL_LSN;
+	return lsn_parse(s, &out->lsn);
+}
+
+bool
+plan_until_valid(const char *until)
+{
+	Until u;
+
+	return parse_until(until, &u);
+}
+
+bool
+plan_source(Store *store, Entry **out, Err *err)
+{
+	int64_t end;
+
+	if (commitlog_read(store, 0, out, err))
+		return true;
+	if (err->kind != ERR_NOT_FOUND || !commitlog_end(store, 0, &end, err))
+		return false;
+	err_set(err, ERR_USAGE, 0, "the store holds no commit log");
+	return err_hint(err, "correct store.url, or run \"cdc-s3 init\" first");
+}
+
+/* The entry where the target stands; ERR_GAP where it is not that one. */
+static bool
+read_start(PlanRead *r, Err *err)
+{
+	PlanPosition start = r->plan->start;
+	Entry *e;
+
+	if (start.entry < 0)
+		return true;
+	if (!commitlog_read(r->store, start.entry, &e, err))
+	{
+		if (err->kind != ERR_NOT_FOUND)
+			return false;
+		err_set(err, ERR_GAP, 0,
+				"the target is at entry %lld (LSN " LSN_FMT
+				"), which the commit log does not have",
+				(long long) start.entry, LSN_ARGS(start.lsn));
+		return err_hint(err, "the lake was emptied or made anew since the last "
+							 "merge: merge into an empty target, or correct "
+							 "store.url");
+	}
+	if (e->end != start.lsn)
+	{
+		err_set(err, ERR_GAP, 0,
+				"the target is at entry %lld, LSN " LSN_FMT
+				", but in the commit log this entry ends at " LSN_FMT,
+				(long long) start.entry, LSN_ARGS(start.lsn), LSN_ARGS(e->end));
+		entry_free(e);
+		return err_hint(err, "the lake was made anew since the last merge: "
+							 "merge into an empty target, or correct "
+							 "store.url");
+	}
+	log_append(r->plan->log, e);
+	return true;
+}
+
+/*
+ * Reads entry seq; *out = NULL at the end of the log, which must not go on
+ * behind a missing entry.
+ */
+static bool
+read_next(const PlanRead *r, int64_t seq, Entry **out, Err *err)
+{
+	int64_t end;
+
+	*out = NULL;
+	if (commitlog_read(r->store, seq, out, err))
+		return true;
+	if (err->kind != ERR_NOT_FOUND || !commitlog_end(r->store, seq, &end, err))
+		return false;
+	/* it may have been written in the meantime */
+	return end < seq || commitlog_read(r->store, seq, out, err);
+}
+
+/* Sets *may_end where a range may end with e, *full where it must. */
+static void
+judge_entry(const Until *u, const Entry *prev, const Entry *e, bool *may_end,
+			bool *full)
+{
+	*full = false;
+	switch (u->kind)
+	{
+		case UNTIL_NOW:
+			*may_end = true;
+			break;
+		case UNTIL_HOUR:
+			*may_end = e->closed_until > (prev ? prev->closed_until : 0);
+			break;
+		case UNTIL_LSN:
+			*may_end = e->end <= u->lsn;
+			*full = !*may_end;
+			break;
+		case UNTIL_TIME:
+			*may_end = *full = e->closed_until >= u->time;
+			break;
+	}
+}
+
+/* ERR_BUSY: what was asked for is not in the log yet, which ends with last. */
+static bool
+is_there(const Until *u, const Entry *last, Err *err)
+{
+	char iso[40];
+
+	if (u->kind == UNTIL_LSN && (!last || last->end < u->lsn))
+	{
+		err_set(err, ERR_BUSY, 0,
+				"the commit log ends at LSN " LSN_FMT ", before " LSN_FMT
+				", which merge.until asks for",
+				LSN_ARGS(last ? last->end : 0), LSN_ARGS(u->lsn));
+		return err_hint(err, "try again later, or see whether \"cdc-s3 run\" "
+							 "is still running");
+	}
+	if (u->kind != UNTIL_TIME)
+		return true;
+	iso_from_unix_us(u->time, false, iso, sizeof(iso));
+	err_set(err, ERR_BUSY, 0, "the hours before %s are not complete yet", iso);
+	return err_hint(err, "try again later, or see whether \"cdc-s3 run\" is "
+						 "still running");
+}
+
+/* Reads on from the start and finds the range's end. */
+static bool
+read_forward(PlanRead *r, const Until *u, Err *err)
+{
+	Plan *p = r->plan;
+	Entry *prev = p->log->n ? p->log->entries[0] : NULL;
+	Entry *last = NULL;
+	int64_t objects = 0;
+	bool may_end = false;
+	bool full = false;
+
+	p->closed = prev ? prev->closed_until : 0;
+	if (prev && ((u->kind == UNTIL_TIME && prev->closed_until >= u->time) ||
+				 (u->kind == UNTIL_LSN && prev->end >= u->lsn)))
+		return true;
+	for (int64_t seq = p->start.entry + 1; !full; seq++)
+	{
+		Entry *e;
+
+		if (log_stopped(r, err) || !read_next(r, seq, &e, err))
+			return false;
+		if (!e)
+			break;
+		log_append(p->log, e);
+		if (!log_check_chain(r, prev, e, err))
+			return false;
+		judge_entry(u, prev, e, &may_end, &full);
+		if (may_end)
+			last = e;
+		objects += e->nobjects;
+		prev = e;
+		if (last == e && objects > RANGE_MAX_OBJECTS && !full)
+		{
+			p->more = true;
+			break;
+		}
+	}
+	if (!full && !p->more && (!last || u->kind == UNTIL_LSN) &&
+		!is_there(u, prev, err))
+		return false;
+	if (last)
+		p->end = (PlanPosition){ last->seq, last->end };
+	p->closed = prev ? prev->closed_until : 0;
+	p->behind = prev ? prev->seq - p->end.entry : 0;
+	return true;
+}
+
+bool
+plan_make(Store *store, const char *until, const PlanFrom *from,
+		  const atomic_bool *stop, Progress *progress, Plan **out, Err *err)
+{
+	Plan *p = xcalloc(1, sizeof(*p));
+	PlanRead r = {
+		.store = store, .stop = stop, .progress = progress, .plan = p
+	};
+	Entry *source = NULL;
+	Until u;
+
+	p->log = xcalloc(1, sizeof(*p->log));
+	p->start = p->end = from->position;
+	if (!parse_until(until, &u))
+	{
+		err_set(err, ERR_USAGE, 0, "cannot understand merge.until \"%s\"",
+				until);
+		goto fail;
+	}
+	if (!plan_source(store, &source, err))
+		goto fail;
+	p->system_identifier = xstrdup(source->system_identifier);
+	p->database = xstrdup(source->database);
+	p->slot = xstrdup(source->slot);
+	if (!read_start(&r, err) || !read_forward(&r, &u, err))
+		goto fail;
+	if (!tables_plan(&r, from, err))
+		goto fail;
+	entry_free(source);
+	*out = p;
+	return true;
+
+fail:
+	entry_free(source);
+	plan_free(p);
+	return false;
+}
+
+void
+plan_free(Plan *p)
+{
+	if (!p)
+		return;
+	for (int i = 0; i < p->ntables; i++)
+		plan_table_done(&p->tables[i]);
+	free(p->tables);
+	log_free(p->log);
+	free(p->system_identifier);
+	free(p->database);
+	free(p->slot);
+	free(p);
+}
