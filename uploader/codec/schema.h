@@ -32,6 +32,9 @@ typedef struct SchemaColumn
 	uint32_t type_oid; /* the source's; below 16384 the same everywhere */
 	uint32_t base_oid; /* of the type below all domains */
 	int32_t typmod;
+	char *missing; /* what rows have that are older than the column, as text;
+					* NULL: none, or no text */
+	bool has_missing;
 	int attnum;
 	int pk;        /* position in the primary key, from 1; 0: none */
 	uint8_t kind;  /* CdcS3Kind of the wire */
@@ -46,6 +49,7 @@ typedef struct Schema
 	char *schema;
 	char *table;
 	uint32_t relation_id; /* OID at the source; another one: another table */
+	uint32_t row_type;    /* OID of its row type; 0: not known */
 	char identity;        /* 'd', 'i', 'f', 'n' */
 	int ncols;
 	SchemaColumn *cols;

@@ -580,9 +580,11 @@ plan_objects(PlanRead *r, Err *err)
 
 		for (int i = 0; i < e->nschemas; i++)
 		{
-			PlanTable *t =
-				plan_table(p, e->schemas[i].schema, e->schemas[i].table);
+			PlanTable *t;
 
+			if (!e->schemas[i].hash[0])
+				continue; /* it ends */
+			t = plan_table(p, e->schemas[i].schema, e->schemas[i].table);
 			if (seq <= t->to)
 				t->hash = e->schemas[i].hash;
 		}
@@ -612,7 +614,8 @@ hash_in(const Entry *e, const PlanTable *t)
 	}
 	for (int i = e->nschemas - 1; i >= 0; i--)
 	{
-		if (strcmp(e->schemas[i].table, t->table) == 0 &&
+		if (e->schemas[i].hash[0] &&
+			strcmp(e->schemas[i].table, t->table) == 0 &&
 			strcmp(e->schemas[i].schema, t->schema) == 0)
 			return e->schemas[i].hash;
 	}
