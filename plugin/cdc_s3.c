@@ -159,6 +159,8 @@ cdc_s3_txn_enter(CdcS3State *st, ReorderBufferTXN *txn, CdcS3Txn *t)
 	st->rtxn = txn;
 	st->xid = txn->xid;
 	st->pinned = false;
+	st->told_anew = false;
+	cdc_s3_ddl_leave(st);
 	cdc_s3_rels_settings(st);
 }
 
@@ -187,8 +189,10 @@ commit_cb(LogicalDecodingContext *ctx, ReorderBufferTXN *txn,
 		  XLogRecPtr commit_lsn)
 {
 	CdcS3State *st = cdc_s3_state(ctx);
-	bool begun = st->plain.begun;
+	bool begun;
 
+	cdc_s3_tables_look(st, commit_lsn);
+	begun = st->plain.begun;
 	if (begun)
 	{
 		cdc_s3_put_commit(st, txn);
@@ -270,7 +274,7 @@ message_cb(LogicalDecodingContext *ctx, ReorderBufferTXN *txn,
 	if (rel)
 	{
 		cdc_s3_txn_open(st);
-		cdc_s3_put_relation(st, rel);
+		cdc_s3_put_relation(st, rel, message_lsn);
 	}
 	cdc_s3_put_message(st, message_lsn, transactional, prefix, message_size,
 					   message);

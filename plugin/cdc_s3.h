@@ -231,6 +231,22 @@ typedef struct CdcS3Rel
 	bool stale;
 	uint32 generation;
 
+	/* What the stream has said of it (ddl.c, tables.c). */
+	bool named;            /* by a relation frame, and nothing since */
+	bool tell;             /* a table frame is due, behind its relation frame */
+	bool created_due;      /* that has to say so; tell is set */
+	bool rewritten_due;    /* one has to say so behind all changes */
+	TransactionId told;    /* top-level one of the last relation frame */
+	TransactionId created; /* the one in which CREATED is due or was told */
+
+	/* The relation itself as it was last looked at. */
+	bool looked;
+	char persistence;
+	Oid filenode;
+	Oid namespace;
+	int natts;
+	Bitmapset *missing; /* attributes with a missing value; in State.cxt */
+
 	MemoryContext cxt; /* owns all below */
 	int actions;       /* ACTION_* that are sent; 0: nothing */
 	bool filtered;     /* a row filter holds, so they are not: notice.c */
@@ -266,6 +282,17 @@ typedef struct CdcS3Txn
 } CdcS3Txn;
 
 typedef struct CdcS3Value CdcS3Value;
+
+/* What a transaction did to the catalog, read when it is asked for (ddl.c). */
+typedef struct CdcS3Ddl
+{
+	MemoryContext cxt; /* owns all below */
+	bool ready;
+	Size nkeys;
+	uint64 *keys; /* its invalidation messages, sorted */
+	int nxids;
+	TransactionId *xids; /* its own and its subtransactions', sorted */
+} CdcS3Ddl;
 
 /* ---- the packet that is made (packet.c) ---- */
 
@@ -331,6 +358,12 @@ typedef struct CdcS3State
 	uint32 generation;
 	uint32 last_version;
 	uint32 nstale;
+	Oid leaf_of; /* partitioned table whose first leaf is known … */
+	Oid leaf;
+	uint32 leaf_generation;
+
+	CdcS3Ddl ddl;
+	bool told_anew; /* in this transaction, of a relation that was named */
 
 	char *database; /* the name, in its encoding */
 
@@ -366,9 +399,44 @@ extern void cdc_s3_stream_leave(CdcS3State *st);
 
 extern void cdc_s3_rels_init(CdcS3State *st);
 extern CdcS3Rel *cdc_s3_rel_get(CdcS3State *st, Relation relation);
+extern void cdc_s3_rel_forget(CdcS3State *st, CdcS3Rel *rel);
+extern CdcS3Rel *cdc_s3_rel_remember(CdcS3State *st, Oid relid);
+extern bool cdc_s3_rel_fresh(const CdcS3State *st, const CdcS3Rel *rel);
+extern bool cdc_s3_watches_relation(CdcS3State *st, Oid relid);
+extern bool cdc_s3_watches_type(CdcS3State *st, uint32 hash);
+extern void cdc_s3_watch_relation(CdcS3State *st, Oid relid);
+extern AttrNumber cdc_s3_find_attribute(TupleDesc desc, const char *name,
+										AttrNumber hint);
 extern void cdc_s3_rels_sweep(CdcS3State *st);
 extern void cdc_s3_rels_settings(CdcS3State *st);
 extern int cdc_s3_user_locks(void);
+
+/* ---- missing values (missing.c) ---- */
+
+extern void cdc_s3_missing_add(CdcS3State *st, CdcS3Rel *rel, Relation relation,
+							   Relation shape, StringInfo out);
+
+/* ---- what a transaction did to the catalog (ddl.c) ---- */
+
+/* A key of CdcS3Ddl.keys: a message of a syscache; an OID is that of a
+ * relation. */
+#define DDL_KEY(cache, hash) ((uint64) ((cache) + 1) << 32 | (uint64) (hash))
+#define DDL_CACHE(key) ((int) ((key) >> 32) - 1) /* -1: a relation */
+
+extern bool cdc_s3_ddl_read(CdcS3State *st);
+extern void cdc_s3_ddl_leave(CdcS3State *st);
+extern Size cdc_s3_ddl_first(CdcS3State *st, uint64 key);
+extern Size cdc_s3_ddl_count(CdcS3State *st, uint64 key);
+extern Size cdc_s3_ddl_count_cache(CdcS3State *st, int cache);
+extern bool cdc_s3_ddl_wrote(CdcS3State *st, int cache, Datum key1, Datum key2);
+extern bool cdc_s3_ddl_created(CdcS3State *st, Oid relid);
+extern bool cdc_s3_ddl_dropped(CdcS3State *st, Oid relid);
+extern bool cdc_s3_ddl_altered(CdcS3State *st, Relation relation);
+extern void cdc_s3_ddl_look(CdcS3State *st, CdcS3Rel *rel, Relation relation);
+
+/* ---- tables at the end of a transaction (tables.c) ---- */
+
+extern void cdc_s3_tables_look(CdcS3State *st, XLogRecPtr lsn);
 
 /* ---- settings and encodings (convert.c) ---- */
 
@@ -513,7 +581,10 @@ extern void cdc_s3_put_prepared(CdcS3State *st, uint8 type, uint32 xid,
 								const char *gid);
 extern void cdc_s3_put_stream(CdcS3State *st, uint8 type, uint32 xid,
 							  uint32 subxid, XLogRecPtr lsn);
-extern void cdc_s3_put_relation(CdcS3State *st, CdcS3Rel *rel);
+extern void cdc_s3_put_relation(CdcS3State *st, CdcS3Rel *rel, XLogRecPtr lsn);
+extern void cdc_s3_put_told(CdcS3State *st, CdcS3Rel *rel, XLogRecPtr lsn);
+extern void cdc_s3_put_end(CdcS3State *st, Oid relid, uint8 flags,
+						   XLogRecPtr lsn);
 extern void cdc_s3_put_change(CdcS3State *st, CdcS3Rel *rel, Relation relation,
 							  ReorderBufferChange *change);
 extern void cdc_s3_put_message(CdcS3State *st, XLogRecPtr lsn,

@@ -107,6 +107,14 @@ typedef enum CdcS3Frame
 	 *	 uint32 type OID; uint32 OID of the type below all domains;
 	 *	 int32 typmod; str name; str schema and str name of the type.
 	 * With CDC_S3_REL_AS_ROOT columns and rows have the shape of the root.
+	 * Then: uint32 OID of the row type of the relation whose shape is sent;
+	 * uint16 number of columns that have a *missing value*, which is what rows
+	 * have that are older than the column (ADD COLUMN … DEFAULT), and for each:
+	 * uint16 index of the column; uint32 length and bytes of the value's text,
+	 * as its output function prints it (see CDC_S3_KIND_TEXT), in UTF-8, or
+	 * CDC_S3_NO_TEXT and no bytes where it has none.  A partitioned table has
+	 * none of its own: they are those of the first of its partitions that
+	 * are tables, in the order of OIDs, level by level, found by name.
 	 */
 	CDC_S3_RELATION = 'R',
 
@@ -187,7 +195,18 @@ typedef enum CdcS3Frame
 	 */
 	CDC_S3_PREPARE = 'p',
 	CDC_S3_COMMIT_PREPARED = 'c',
-	CDC_S3_ROLLBACK_PREPARED = 'r'
+	CDC_S3_ROLLBACK_PREPARED = 'r',
+
+	/*
+	 * Table, which a reader may skip: uint64 LSN; uint64 ordinal, that of the
+	 * change that follows, or its own behind all changes; with
+	 * CDC_S3_CHANGE_XID uint32 xid, that of the top-level transaction; uint32
+	 * relation id; uint32 version, that of the relation frame before it, or 0
+	 * where the table is gone or left; uint8 CDC_S3_TABLE_* flags.
+	 * It says that from here on the table is as its last relation frame says,
+	 * or what its flags say.  Where it comes: doc/wire-format.md.
+	 */
+	CDC_S3_TABLE = 0xD4
 } CdcS3Frame;
 
 /* Frame flags. */
@@ -208,6 +227,15 @@ typedef enum CdcS3Frame
 
 /* Flags of one relation in a truncate frame. */
 #define CDC_S3_TRUNC_PARTIAL 0x01 /* a partition without its root */
+
+/* Flags in the body of a table frame. */
+#define CDC_S3_TABLE_CREATED 0x01   /* in this transaction */
+#define CDC_S3_TABLE_REWRITTEN 0x02 /* its rows changed without row changes */
+#define CDC_S3_TABLE_GONE 0x04      /* dropped */
+#define CDC_S3_TABLE_LEFT 0x08      /* there, and not wanted any more */
+
+/* The length of a missing value that has no text. */
+#define CDC_S3_NO_TEXT 0xFFFFFFFF
 
 /* Column flags in a relation frame. */
 #define CDC_S3_COL_IDENTITY 0x01 /* in the replica identity */

@@ -198,27 +198,100 @@ cdc_s3_txn_open(CdcS3State *st)
 
 /* ---- changes ---- */
 
-/* The relation frame, where the reader has not seen it. */
-void
-cdc_s3_put_relation(CdcS3State *st, CdcS3Rel *rel)
+/* What became of a table: CDC_S3_TABLE_* flags. */
+static void
+put_table(CdcS3State *st, Oid relid, uint32 version, uint8 flags,
+		  XLogRecPtr lsn, uint64 ordinal)
 {
+	char body[29];
+	char *p;
+
+	cdc_s3_frame_begin(st, CDC_S3_TABLE, st->in_stream ? CDC_S3_CHANGE_XID : 0);
+	p = put_u64(body, lsn);
+	p = put_u64(p, ordinal);
+	if (st->in_stream)
+		p = put_u32(p, st->xid);
+	p = put_u32(p, relid);
+	p = put_u32(p, version);
+	*p++ = (char) flags;
+	cdc_s3_put_bytes(st, body, p - body);
+	cdc_s3_frame_end(st);
+}
+
+/* That a table has come to its end, in this stream. */
+void
+cdc_s3_put_end(CdcS3State *st, Oid relid, uint8 flags, XLogRecPtr lsn)
+{
+	cdc_s3_txn_open(st);
+	put_table(st, relid, 0, flags, lsn, ++st->txn->ordinal);
+}
+
+/* The relation frame, where the reader does not have it. */
+static void
+put_relation_frame(CdcS3State *st, CdcS3Rel *rel)
+{
+	bool sent = rel->sent;
+
 	if (st->in_stream)
 	{
 		/* A reader may have dropped what came in an earlier block. */
-		if (rel->sent_block == st->stream_block)
-			return;
+		sent = rel->sent_block == st->stream_block;
 		rel->sent_block = st->stream_block;
 	}
 	else
-	{
-		if (likely(rel->sent))
-			return;
 		rel->sent = true;
-	}
+	if (sent)
+		return;
 	cdc_s3_frame_begin(st, CDC_S3_RELATION,
 					   rel->as_root ? CDC_S3_REL_AS_ROOT : 0);
 	cdc_s3_put_bytes(st, rel->body, rel->body_len);
 	cdc_s3_frame_end(st);
+	st->told_anew |= rel->named;
+	rel->named = true;
+	rel->told = st->xid;
+}
+
+/* And a table frame behind it, with the flags that are due. */
+static void
+put_told(CdcS3State *st, CdcS3Rel *rel, uint8 flags, XLogRecPtr lsn,
+		 uint64 ordinal)
+{
+	put_relation_frame(st, rel);
+	put_table(st, rel->relid, rel->version, flags, lsn, ordinal);
+	rel->tell = false;
+	rel->created_due = false;
+}
+
+/*
+ * Before a change: the relation frame, where the reader has not seen it, and
+ * the table frame that is due.  That has the ordinal of the change, since what
+ * a stream has said before must not move the ordinals of changes.
+ */
+void
+cdc_s3_put_relation(CdcS3State *st, CdcS3Rel *rel, XLogRecPtr lsn)
+{
+	if (likely(rel->sent && !rel->tell && !st->in_stream))
+		return;
+	if (rel->tell)
+		put_told(st, rel, rel->created_due ? CDC_S3_TABLE_CREATED : 0, lsn,
+				 st->txn->ordinal + 1);
+	else
+		put_relation_frame(st, rel);
+}
+
+/* Behind all changes: the same, and that its rows are others. */
+void
+cdc_s3_put_told(CdcS3State *st, CdcS3Rel *rel, XLogRecPtr lsn)
+{
+	uint8 flags = 0;
+
+	if (rel->created_due)
+		flags |= CDC_S3_TABLE_CREATED;
+	if (rel->rewritten_due)
+		flags |= CDC_S3_TABLE_REWRITTEN;
+	rel->rewritten_due = false;
+	cdc_s3_txn_open(st);
+	put_told(st, rel, flags, lsn, ++st->txn->ordinal);
 }
 
 static void
@@ -295,7 +368,7 @@ cdc_s3_put_change(CdcS3State *st, CdcS3Rel *rel, Relation relation,
 		flags |= CDC_S3_CHANGE_XID;
 
 	cdc_s3_txn_open(st);
-	cdc_s3_put_relation(st, rel);
+	cdc_s3_put_relation(st, rel, change->lsn);
 	cdc_s3_frame_begin(st, type, flags);
 	put_change_header(st, rel, change);
 	if (flags & (CDC_S3_OLD_KEY | CDC_S3_OLD_FULL))

@@ -153,7 +153,7 @@ put_notice(CdcS3State *st, CdcS3Rel *rel, XLogRecPtr lsn)
 	put_member(st, &s, "action", "filter");
 	appendStringInfoString(&s, "\"resync\" : true}");
 	cdc_s3_txn_open(st);
-	cdc_s3_put_relation(st, rel);
+	cdc_s3_put_relation(st, rel, lsn);
 	cdc_s3_put_message(st, lsn, true, NOTICE_PREFIX, s.len, s.data);
 }
 

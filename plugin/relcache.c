@@ -111,6 +111,25 @@ watch(CdcS3State *st, uint64 key)
 }
 
 void
+cdc_s3_watch_relation(CdcS3State *st, Oid relid)
+{
+	watch(st, WATCH_RELATION(relid));
+}
+
+/* Whether entries other than its own depend on it. */
+bool
+cdc_s3_watches_relation(CdcS3State *st, Oid relid)
+{
+	return is_watched(WATCH_RELATION(relid));
+}
+
+bool
+cdc_s3_watches_type(CdcS3State *st, uint32 hash)
+{
+	return is_watched(WATCH_TYPE(hash));
+}
+
+void
 cdc_s3_rels_init(CdcS3State *st)
 {
 	static bool registered = false;
@@ -127,6 +146,9 @@ cdc_s3_rels_init(CdcS3State *st)
 	ctl.entrysize = sizeof(Watched);
 	st->watched = hash_create("cdc_s3 watched", 64, &ctl,
 							  HASH_ELEM | HASH_BLOBS | HASH_CONTEXT);
+
+	st->ddl.cxt = AllocSetContextCreate(st->cxt, "cdc_s3 catalog changes",
+										ALLOCSET_DEFAULT_SIZES);
 
 	gone = MemoryContextAllocZero(st->cxt, sizeof(*gone));
 	gone->func = context_gone;
@@ -239,8 +261,8 @@ column_output(CdcS3State *st, CdcS3Rel *rel, CdcS3Column *col)
 }
 
 /* Attribute number of a name in the relation itself; "hint" is tried first. */
-static AttrNumber
-find_attribute(TupleDesc desc, const char *name, AttrNumber hint)
+AttrNumber
+cdc_s3_find_attribute(TupleDesc desc, const char *name, AttrNumber hint)
 {
 	for (int i = -1; i < desc->natts; i++)
 	{
@@ -275,8 +297,8 @@ build_columns(CdcS3State *st, CdcS3Rel *rel, Relation relation, Relation shape,
 			continue;
 		col->source = att->attnum;
 		if (rel->as_root)
-			col->source = find_attribute(RelationGetDescr(relation),
-										 NameStr(att->attname), att->attnum);
+			col->source = cdc_s3_find_attribute(
+				RelationGetDescr(relation), NameStr(att->attname), att->attnum);
 		if (col->source == InvalidAttrNumber)
 			continue;
 		col->name = MemoryContextStrdup(rel->cxt, NameStr(att->attname));
@@ -439,12 +461,27 @@ body_type(CdcS3State *st, StringInfo s, Oid type)
 	ReleaseSysCache(tup);
 }
 
+static void
+body_column(CdcS3State *st, StringInfo s, const CdcS3Column *col)
+{
+	body_u8(s, col->kind);
+	body_u8(s, col->flags);
+	body_u16(s, (uint16) col->attnum);
+	body_u16(s, col->pk_position);
+	body_u32(s, col->type);
+	body_u32(s, col->base_type);
+	body_u32(s, (uint32) col->typmod);
+	body_name(st, s, col->name);
+	body_type(st, s, col->type);
+}
+
 /*
  * Write the frame's body, less its version, in the current context.  Another
  * one than before gets another version.
  */
 static void
-build_body(CdcS3State *st, CdcS3Rel *rel, Relation relation, Relation root)
+build_body(CdcS3State *st, CdcS3Rel *rel, Relation relation, Relation shape,
+		   Relation root)
 {
 	StringInfoData s;
 
@@ -459,19 +496,9 @@ build_body(CdcS3State *st, CdcS3Rel *rel, Relation relation, Relation root)
 	body_name(st, &s, RelationGetRelationName(root));
 	body_u16(&s, (uint16) rel->ncols);
 	for (int c = 0; c < rel->ncols; c++)
-	{
-		CdcS3Column *col = &rel->cols[c];
-
-		body_u8(&s, col->kind);
-		body_u8(&s, col->flags);
-		body_u16(&s, (uint16) col->attnum);
-		body_u16(&s, col->pk_position);
-		body_u32(&s, col->type);
-		body_u32(&s, col->base_type);
-		body_u32(&s, (uint32) col->typmod);
-		body_name(st, &s, col->name);
-		body_type(st, &s, col->type);
-	}
+		body_column(st, &s, &rel->cols[c]);
+	body_u32(&s, shape->rd_rel->reltype);
+	cdc_s3_missing_add(st, rel, relation, shape, &s);
 
 	if (rel->body && rel->body_len == (Size) s.len &&
 		memcmp(rel->body, s.data, 4) == 0 &&
@@ -486,6 +513,7 @@ build_body(CdcS3State *st, CdcS3Rel *rel, Relation relation, Relation root)
 	put_u32(rel->body + 4, rel->version);
 	rel->sent = false;
 	rel->sent_block = 0;
+	rel->tell |= rel->named;
 }
 
 /* ---- entries ---- */
@@ -634,7 +662,7 @@ build_contents(CdcS3State *st, CdcS3Rel *rel, Relation relation)
 					  pub.all_columns ? NULL : pub.columns);
 		build_identity(rel, relation, shape);
 		cdc_s3_walk_build(rel, relation);
-		build_body(st, rel, relation, rel->as_root ? shape : root);
+		build_body(st, rel, relation, shape, rel->as_root ? shape : root);
 	}
 	if (shape && shape != relation && shape != root)
 		RelationClose(shape);
@@ -693,10 +721,29 @@ build(CdcS3State *st, CdcS3Rel *rel, Relation relation)
 
 	old = MemoryContextSwitchTo(st->scratch);
 	build_contents(st, rel, relation);
+	cdc_s3_ddl_look(st, rel, relation);
 	MemoryContextSwitchTo(old);
 	MemoryContextReset(st->scratch);
 	rel->ready = true;
 	Assert(cdc_s3_user_locks() == locks);
+}
+
+/* The entry of a relation, empty if there was none. */
+CdcS3Rel *
+cdc_s3_rel_remember(CdcS3State *st, Oid relid)
+{
+	bool found;
+	CdcS3Rel *rel = hash_search(st->rels, &relid, HASH_ENTER, &found);
+
+	if (!found)
+		memset((char *) rel + sizeof(Oid), 0, sizeof(CdcS3Rel) - sizeof(Oid));
+	return rel;
+}
+
+bool
+cdc_s3_rel_fresh(const CdcS3State *st, const CdcS3Rel *rel)
+{
+	return rel->ready && !rel->stale && rel->generation == st->generation;
 }
 
 /*
@@ -708,27 +755,36 @@ cdc_s3_rel_get(CdcS3State *st, Relation relation)
 {
 	Oid relid = RelationGetRelid(relation);
 	CdcS3Rel *rel = st->last_rel;
-	bool found;
 
 	if (!rel || rel->relid != relid)
 	{
-		rel = hash_search(st->rels, &relid, HASH_ENTER, &found);
-		if (!found)
-			memset((char *) rel + sizeof(Oid), 0,
-				   sizeof(CdcS3Rel) - sizeof(Oid));
+		rel = cdc_s3_rel_remember(st, relid);
 		st->last_rel = rel;
 	}
-	if (unlikely(!rel->ready || rel->stale ||
-				 rel->generation != st->generation ||
+	if (unlikely(!cdc_s3_rel_fresh(st, rel) ||
 				 (rel->actions != 0 &&
 				  rel->walk.natts != RelationGetDescr(relation)->natts)))
 		build(st, rel, relation);
 	return rel;
 }
 
+/* Not while one of its rows is written. */
+void
+cdc_s3_rel_forget(CdcS3State *st, CdcS3Rel *rel)
+{
+	if (rel->cxt)
+		MemoryContextDelete(rel->cxt);
+	if (rel->body)
+		pfree(rel->body);
+	bms_free(rel->missing);
+	if (st->last_rel == rel)
+		st->last_rel = NULL;
+	(void) hash_search(st->rels, &rel->relid, HASH_REMOVE, NULL);
+}
+
 /*
- * Forget stale entries, of tables dropped long since maybe.  To be called
- * between transactions.
+ * Forget stale entries of which nothing was said; of others it is known when
+ * they are dropped (tables.c).  To be called between transactions.
  */
 void
 cdc_s3_rels_sweep(CdcS3State *st)
@@ -738,17 +794,9 @@ cdc_s3_rels_sweep(CdcS3State *st)
 
 	if (st->nstale < SWEEP_AT)
 		return;
-	st->last_rel = NULL;
 	hash_seq_init(&seq, st->rels);
 	while ((rel = hash_seq_search(&seq)) != NULL)
-	{
-		if (!rel->stale)
-			continue;
-		if (rel->cxt)
-			MemoryContextDelete(rel->cxt);
-		if (rel->body)
-			pfree(rel->body);
-		(void) hash_search(st->rels, &rel->relid, HASH_REMOVE, NULL);
-	}
+		if (rel->stale && !rel->named)
+			cdc_s3_rel_forget(st, rel);
 	st->nstale = 0;
 }

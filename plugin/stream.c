@@ -19,6 +19,7 @@
 #include "postgres.h"
 
 #include "utils/memutils.h"
+#include "utils/snapmgr.h"
 
 #include "cdc_s3.h"
 
@@ -61,7 +62,12 @@ stream_start_cb(LogicalDecodingContext *ctx, ReorderBufferTXN *txn)
 static void
 stream_stop_cb(LogicalDecodingContext *ctx, ReorderBufferTXN *txn)
 {
-	cdc_s3_stream_leave(cdc_s3_state(ctx));
+	CdcS3State *st = cdc_s3_state(ctx);
+
+	/* The server may call it behind an error, too. */
+	if (st->in_stream && HistoricSnapshotActive())
+		cdc_s3_tables_look(st, ctx->write_location);
+	cdc_s3_stream_leave(st);
 }
 
 /* ---- ends ---- */
@@ -163,6 +169,7 @@ prepare_cb(LogicalDecodingContext *ctx, ReorderBufferTXN *txn, XLogRecPtr lsn)
 {
 	CdcS3State *st = cdc_s3_state(ctx);
 
+	cdc_s3_tables_look(st, lsn);
 	put_end(st, CDC_S3_PREPARE, txn, txn->xact_time.prepare_time);
 	st->prepared = false;
 	st->txn = NULL;

@@ -425,7 +425,7 @@ identity_name(char identity)
 	}
 }
 
-static void
+static const char *
 show_column(StringInfo out, Cursor *c)
 {
 	uint8 kind = get_u8(c);
@@ -456,6 +456,29 @@ show_column(StringInfo out, Cursor *c)
 		appendStringInfoString(out, " not null");
 	if (flags & CDC_S3_COL_GENERATED)
 		appendStringInfoString(out, " generated");
+	return name;
+}
+
+/* Missing values, of the columns whose names these are. */
+static void
+show_missing(StringInfo out, Cursor *c, const char **names)
+{
+	int n;
+
+	(void) get_u32(c); /* the row type */
+	n = get_u16(c);
+	for (int i = 0; i < n; i++)
+	{
+		const char *name = names[get_u16(c)];
+		uint32 len = get_u32(c);
+
+		appendStringInfo(out, "%s %s=", i > 0 ? "" : " missing",
+						 quote_identifier(name));
+		if (len == CDC_S3_NO_TEXT)
+			appendStringInfoString(out, "?");
+		else
+			show_quoted(out, get_bytes(c, len), len);
+	}
 }
 
 static void
@@ -463,6 +486,7 @@ show_relation(StringInfo out, Cursor *c, uint8 flags)
 {
 	char identity;
 	const char *schema;
+	const char **names;
 	int n;
 
 	(void) get_u32(c); /* OIDs and version */
@@ -479,11 +503,71 @@ show_relation(StringInfo out, Cursor *c, uint8 flags)
 		appendStringInfoString(out, " as root");
 	appendStringInfo(out, " identity %s:", identity_name(identity));
 	n = get_u16(c);
+	names = palloc(sizeof(char *) * Max(n, 1));
 	for (int i = 0; i < n; i++)
 	{
 		appendStringInfoString(out, i > 0 ? ", " : " ");
-		show_column(out, c);
+		names[i] = show_column(out, c);
 	}
+	show_missing(out, c, names);
+}
+
+/* The name of a table, which the stream may not want any more, or not know. */
+static void
+show_name(StringInfo out, const CdcS3Rel *rel)
+{
+	Cursor c;
+	const char *schema;
+
+	if (rel && rel->name)
+	{
+		appendStringInfo(out, "%s%s", rel->as_root ? "partition of " : "",
+						 quote_qualified_identifier(rel->schema, rel->name));
+		return;
+	}
+	if (!rel || !rel->body)
+	{
+		appendStringInfoString(out, "(no name)");
+		return;
+	}
+	c = (Cursor){ rel->body + 13, rel->body + rel->body_len };
+	schema = get_str(&c);
+	appendStringInfoString(out,
+						   quote_qualified_identifier(schema, get_str(&c)));
+}
+
+/* What became of a table. */
+static void
+show_table(CdcS3State *st, StringInfo out, Cursor *c, uint8 frame_flags)
+{
+	Details d = { .has_lsn = true, .has_ordinal = true };
+	CdcS3Rel *rel;
+	uint8 flags;
+
+	d.lsn = get_u64(c);
+	d.ordinal = get_u64(c);
+	if (frame_flags & CDC_S3_CHANGE_XID)
+	{
+		d.has_xid = true;
+		d.xid = get_u32(c);
+	}
+	rel = get_relation(st, c);
+	flags = get_u8(c);
+	appendStringInfoString(out, "table");
+	show_details(st, out, &d);
+	appendStringInfoChar(out, ' ');
+	show_name(out, rel);
+	appendStringInfoChar(out, ':');
+	if (flags & CDC_S3_TABLE_CREATED)
+		appendStringInfoString(out, " created");
+	if (flags & CDC_S3_TABLE_REWRITTEN)
+		appendStringInfoString(out, " rewritten");
+	if (flags & CDC_S3_TABLE_GONE)
+		appendStringInfoString(out, " gone");
+	if (flags & CDC_S3_TABLE_LEFT)
+		appendStringInfoString(out, " left");
+	if (flags == 0)
+		appendStringInfoString(out, " altered");
 }
 
 static void
@@ -553,6 +637,9 @@ show_frame(CdcS3State *st, StringInfo out, Cursor *c, uint8 type, uint8 flags)
 			break;
 		case CDC_S3_RELATION:
 			show_relation(out, c, flags);
+			break;
+		case CDC_S3_TABLE:
+			show_table(st, out, c, flags);
 			break;
 		case CDC_S3_STREAM_START:
 		case CDC_S3_STREAM_STOP:

@@ -250,7 +250,7 @@ cdc_s3_put_truncate(CdcS3State *st, int nrelations, Relation relations[],
 			look_condition(st, &list[i]);
 		cdc_s3_txn_open(st);
 		for (int i = at; i < at + count; i++)
-			cdc_s3_put_relation(st, list[i].rel);
+			cdc_s3_put_relation(st, list[i].rel, change->lsn);
 		put_frame(st, change, list + at, count);
 		MemoryContextSwitchTo(old);
 		MemoryContextReset(st->scratch);

@@ -36,6 +36,8 @@ BEGIN
 	END IF;
 END $$;
 CREATE TABLE bin (id int PRIMARY KEY, t text);
+-- That it was made is told in packets of their own.
+SELECT count(*) > 0 AS made FROM packets();
 SELECT 'x' FROM pg_logical_emit_message(false, 'p', 'm');
 BEGIN;
 INSERT INTO bin VALUES (1, 'one'), (2, NULL);

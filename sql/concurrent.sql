@@ -4,6 +4,8 @@
 -- before, and streams nothing.
 CREATE TYPE mood AS ENUM ('glad', 'sad');
 CREATE TABLE concurrent (id int PRIMARY KEY, m mood, t text);
+-- That it was made is told in packets of their own.
+SELECT count(*) > 0 AS made FROM packets();
 INSERT INTO concurrent VALUES (0, 'glad', 'warms the caches');
 BEGIN;
 INSERT INTO concurrent VALUES (1, 'glad', 'sent');

@@ -5,6 +5,8 @@ CREATE TABLE hidden.settings (id int PRIMARY KEY, f4 float4, f8 float8, d date,
 	ts timestamp, tz timestamptz, i interval, b bytea, m money, r regclass,
 	ty regtype, fs float8[], tzs timestamptz[], tr tstzrange, p hidden.pair,
 	bs bytea[], ds date[], iv interval[], pt point);
+-- That it was made is told in packets of their own.
+SELECT count(*) > 0 AS made FROM packets();
 INSERT INTO hidden.settings VALUES (1, 16777217, 0.1::float8 + 0.2::float8,
 	'2026-11-21', '2026-11-21 08:14', '2026-11-21 08:14+00',
 	'1 mon -2 days +03:04:05', '\x00ff', 1234.56, 'hidden.settings',

@@ -1,5 +1,7 @@
 -- Transactions in progress: blocks, aborted subtransactions, ends.
 CREATE TABLE str (id int PRIMARY KEY, t text);
+-- That it was made is told in packets of their own.
+SELECT count(*) > 0 AS made FROM packets();
 BEGIN;
 INSERT INTO str SELECT g, repeat('x', 200) FROM generate_series(1, 600) g;
 SAVEPOINT a;

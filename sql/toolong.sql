@@ -2,6 +2,8 @@
 CREATE TYPE too AS (n numeric[], t text);
 CREATE TABLE toolong (id int PRIMARY KEY, j jsonb, n numeric[], c too,
 	r numrange[], note text);
+-- That it was made is told in packets of their own.
+SELECT count(*) > 0 AS made FROM packets();
 INSERT INTO toolong VALUES (1,
 	('[' || repeat('1e131071,', 9000) || '1]')::jsonb,
 	array_fill(1e131071::numeric, array[9000]),

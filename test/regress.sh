@@ -12,7 +12,7 @@ plugin=${PLUGIN:-$PWD/cdc_s3.so}
 root=$PWD
 out=$root/build/regress
 tests="init options filters types runs jsonb arrays text toolong toast identity truncate
-partition publication allowed ddl virtual transactions stream aborted concurrent twophase messages origin
+partition publication allowed ddl ddl_seen virtual transactions stream aborted concurrent twophase messages origin
 settings notices errors contrib binary encoding"
 [ $# = 0 ] || tests="init ${*//init/}"
 want=$(set -- $tests && echo $#)

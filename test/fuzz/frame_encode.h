@@ -146,6 +146,28 @@ put_change(Buf *out, const FrameEvent *ev, Slice like)
 		put_row(out, ev->rel->schema, &ev->new_row, row_flags_at(like, out->n));
 }
 
+/* The end of a relation's body. */
+static inline void
+put_missing(Buf *out, const Schema *s)
+{
+	uint64_t n = 0;
+
+	for (int i = 0; i < s->ncols; i++)
+		n += s->cols[i].has_missing;
+	put_int(out, s->row_type, 4);
+	put_int(out, n, 2);
+	for (int i = 0; i < s->ncols; i++)
+	{
+		const SchemaColumn *c = &s->cols[i];
+
+		if (!c->has_missing)
+			continue;
+		put_int(out, (uint64_t) i, 2);
+		put_int(out, c->missing ? strlen(c->missing) : CDC_S3_NO_TEXT, 4);
+		buf_str(out, c->missing ? c->missing : "");
+	}
+}
+
 /* The body of a relation; a partition "leaf" of schema and table of s. */
 static inline void
 put_relation(Buf *out, uint32_t id, uint32_t version, const char *leaf,
@@ -178,6 +200,19 @@ put_relation(Buf *out, uint32_t id, uint32_t version, const char *leaf,
 		put_str(out, c->type_schema);
 		put_str(out, c->type_name);
 	}
+	put_missing(out, s);
+}
+
+/* The body of a table frame. */
+static inline void
+put_table(Buf *out, uint64_t ordinal, uint32_t id, uint32_t version,
+		  uint8_t flags)
+{
+	put_int(out, 0x1234, 8);
+	put_int(out, ordinal, 8);
+	put_int(out, id, 4);
+	put_int(out, version, 4);
+	buf_byte(out, flags);
 }
 
 #endif

@@ -44,6 +44,22 @@ sub relation
 		$at += 4;
 		str() for 1 .. 3;
 	}
+	mask(4);    # the row type
+	for (1 .. uint(2))
+	{
+		$at += 2;
+		my $len = uint(4);
+		$at += $len if $len != 0xFFFFFFFF;
+	}
+}
+
+sub table
+{
+	my ($flags) = @_;
+	mask(8);
+	$at += 8;
+	mask(4) if $flags & 0x80;
+	mask(4);
 }
 
 sub change { mask(4); $at += 4; mask(8); $at += 8; }
@@ -79,6 +95,7 @@ my %types = (
 	p => sub { mask(20); },
 	c => sub { mask(20); },
 	r => sub { mask(20); },
+	"\xD4" => \&table,
 	P => sub { $at += 2; change() if uint(4) == 0; },
 );
 

@@ -195,7 +195,8 @@ test_unknown_types(void **state)
 	lab_init(&l, MAX_FRAME);
 	for (int type = 0; type < 256; type++)
 	{
-		if (type < 0x80 && strchr("HRBCIUDTMP", type) && type > 0)
+		if ((type < 0x80 && strchr("HRBCIUDTMP", type) && type > 0) ||
+			type == CDC_S3_TABLE)
 			continue;
 		buf_str(&l.body, "anything");
 		lab_frame(&l, (uint8_t) type, 0xff);

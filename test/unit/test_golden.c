@@ -22,8 +22,9 @@
 #define GOLDEN CDC_S3_TOP "/test/golden/"
 #define MAX_PACKETS 64
 
-static const char *const goldens[] = { "changes", "kinds", "messages", "parts",
-									   "raw",     "toast", "withheld" };
+static const char *const goldens[] = { "changes", "kinds",   "messages",
+									   "parts",   "raw",     "tables",
+									   "toast",   "withheld" };
 
 typedef struct Golden
 {
@@ -240,6 +241,23 @@ show_change(Buf *out, const FrameEvent *ev)
 }
 
 static void
+show_missing(Buf *out, const Schema *s)
+{
+	const char *before = " missing";
+
+	for (int i = 0; i < s->ncols; i++)
+	{
+		const SchemaColumn *c = &s->cols[i];
+
+		if (!c->has_missing)
+			continue;
+		buf_printf(out, c->missing ? "%s %s='%s'" : "%s %s=?", before, c->name,
+				   c->missing);
+		before = "";
+	}
+}
+
+static void
 show_relation(Buf *out, const FrameEvent *ev)
 {
 	const Schema *s = ev->rel->schema;
@@ -265,7 +283,36 @@ show_relation(Buf *out, const FrameEvent *ev)
 				   c->generated ? " generated" : "");
 		assert_string_equal(c->json_name, c->name);
 	}
+	show_missing(out, s);
+	assert_true(s->row_type >= 16384 && s->row_type != s->relation_id);
 	assert_int_equal(strlen(s->hash), SCHEMA_HASH_LEN);
+}
+
+static void
+show_table(Buf *out, const FrameEvent *ev)
+{
+	static const struct
+	{
+		uint8_t flag;
+		const char *what;
+	} rows[] = {
+		{ CDC_S3_TABLE_CREATED, " created" },
+		{ CDC_S3_TABLE_REWRITTEN, " rewritten" },
+		{ CDC_S3_TABLE_GONE, " gone" },
+		{ CDC_S3_TABLE_LEFT, " left" },
+	};
+	const FrameRelation *rel = ev->rel;
+
+	if (!rel)
+		buf_str(out, "table (no name):");
+	else
+		buf_printf(out, "table %s%s.%s:",
+				   rel->id != rel->schema->relation_id ? "partition of " : "",
+				   rel->schema->schema, rel->schema->table);
+	for (size_t i = 0; i < COUNT(rows); i++)
+		buf_str(out, ev->table_flags & rows[i].flag ? rows[i].what : "");
+	if (ev->table_flags == 0)
+		buf_str(out, " altered");
 }
 
 static void
@@ -309,6 +356,9 @@ show_event(Buf *out, const FrameEvent *ev)
 		case CDC_S3_TRUNCATE:
 			show_truncate(out, ev);
 			break;
+		case CDC_S3_TABLE:
+			show_table(out, ev);
+			break;
 		case CDC_S3_MESSAGE:
 			buf_printf(out, "message %stransactional '",
 					   ev->flags & CDC_S3_MSG_TRANSACTIONAL ? "" : "non-");
@@ -337,7 +387,10 @@ matches(const char *got, const char *want)
 		   strcmp(any + 1, want + strlen(want) - tail) == 0;
 }
 
-/* Positions of one transaction: begin and commit agree, ordinals rise. */
+/*
+ * Positions of one transaction: begin and commit agree, ordinals rise.  A table
+ * frame has that of the change that follows, or its own behind all of them.
+ */
 static void
 check_order(const FrameEvent *ev, FrameEvent *begin, uint64_t *ordinal)
 {
@@ -353,7 +406,13 @@ check_order(const FrameEvent *ev, FrameEvent *begin, uint64_t *ordinal)
 	{
 		assert_true(ev->lsn == begin->lsn);
 		assert_true(ev->time == begin->time);
-		assert_true(ev->ordinal == *ordinal);
+		assert_true(ev->ordinal == *ordinal || begin->type == CDC_S3_TABLE);
+		assert_true(ev->ordinal >= *ordinal);
+	}
+	else if (ev->type == CDC_S3_TABLE)
+	{
+		assert_true(ev->ordinal > *ordinal);
+		begin->type = CDC_S3_TABLE; /* there was one */
 	}
 	else if (ev->type != CDC_S3_RELATION && ev->ordinal > 0)
 	{

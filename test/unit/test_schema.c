@@ -118,6 +118,7 @@ test_bytes(void **state)
 
 	(void) state;
 	s->relation_id = 4000000000u;
+	s->row_type = 4000000001u;
 	s->identity = 'i';
 	set_column(&s->cols[0], "id", CDC_S3_KIND_INT4);
 	s->cols[0].pk = 1;
@@ -133,7 +134,8 @@ test_bytes(void **state)
 		got,
 		"{\"version\":1,\"schema\":\"public\","
 		"\"table\":\"q\\\"u\\\\o\\u0001\\u000a\x7f\xc3\xa9\","
-		"\"relation_id\":4000000000,\"identity\":\"i\",\"columns\":[\n"
+		"\"relation_id\":4000000000,\"row_type\":4000000001,"
+		"\"identity\":\"i\",\"columns\":[\n"
 		"{\"name\":\"id\",\"json_name\":\"id\","
 		"\"type_schema\":\"pg_catalog\",\"type\":\"int4\",\"kind\":\"int4\","
 		"\"type_oid\":23,\"base_oid\":23,\"typmod\":-1,\"attnum\":1,"
@@ -214,6 +216,14 @@ test_hash_differs(void **state)
 	schema_finish(s);
 	assert_string_not_equal(s->hash, first);
 	s->relation_id--;
+	s->row_type = 3;
+	schema_finish(s);
+	assert_string_not_equal(s->hash, first);
+	s->row_type = 0;
+	s->cols[0].has_missing = true;
+	schema_finish(s);
+	assert_string_not_equal(s->hash, first);
+	s->cols[0].has_missing = false;
 	s->cols[0].not_null = true;
 	schema_finish(s);
 	assert_string_not_equal(s->hash, first);
@@ -221,6 +231,51 @@ test_hash_differs(void **state)
 	schema_finish(s);
 	assert_string_equal(s->hash, first);
 	schema_free(s);
+}
+
+/* A text, an empty one, none, and no missing value; and an older file. */
+static void
+test_missing(void **state)
+{
+	static const char file[] =
+		"{\"version\":1,\"schema\":\"a\",\"table\":\"b\","
+		"\"relation_id\":1,\"identity\":\"d\",\"columns\":[]}";
+	Schema *s = schema_new("public", "t", 4);
+	Schema *again = NULL;
+	Err err;
+	char *text;
+
+	(void) state;
+	for (int i = 0; i < 4; i++)
+	{
+		char name[2] = { (char) ('a' + i), '\0' };
+
+		set_column(&s->cols[i], name, CDC_S3_KIND_STRING);
+		s->cols[i].has_missing = i < 3;
+	}
+	s->row_type = 77;
+	s->cols[0].missing = xstrdup(ODD);
+	s->cols[1].missing = xstrdup("");
+	schema_finish(s);
+	text = encode(s);
+	assert_non_null(strstr(text, "\"generated\":false,\"missing\":\"q"));
+	assert_non_null(strstr(text, "\"generated\":false,\"missing\":\"\"}"));
+	assert_non_null(strstr(text, "\"generated\":false,\"missing\":null}"));
+	assert_non_null(strstr(text, "\"generated\":false}]}"));
+	assert_true(schema_parse(slice_cstr(text), &again, &err));
+	assert_string_equal(again->hash, s->hash);
+	assert_int_equal(again->row_type, 77);
+	assert_string_equal(again->cols[0].missing, ODD);
+	assert_string_equal(again->cols[1].missing, "");
+	assert_true(again->cols[2].has_missing && !again->cols[2].missing);
+	assert_false(again->cols[3].has_missing || again->cols[3].missing);
+	free(text);
+	schema_free(again);
+	schema_free(s);
+
+	assert_true(schema_parse(slice_cstr(file), &again, &err));
+	assert_int_equal(again->row_type, 0);
+	schema_free(again);
 }
 
 static void
@@ -247,20 +302,32 @@ spoil_fields(json_t *doc, json_t *obj)
 	json_object_foreach(fields, name, value)
 	{
 		json_object_del(obj, name);
-		refuse(doc, name);
+		if (strcmp(name, "row_type") != 0 && strcmp(name, "missing") != 0)
+			refuse(doc, name);
 		json_object_set_new(obj, name, json_real(1.5));
 		refuse(doc, name);
 		json_object_set_new(obj, name, json_null());
-		refuse(doc, name);
+		if (strcmp(name, "missing") != 0)
+			refuse(doc, name);
 		json_object_set(obj, name, value);
 	}
 	json_decref(fields);
 }
 
+static Schema *
+one_missing(const char *name)
+{
+	Schema *s = one_column(name);
+
+	s->cols[0].has_missing = true;
+	schema_finish(s);
+	return s;
+}
+
 static void
 test_damaged(void **state)
 {
-	Schema *s = one_column("id");
+	Schema *s = one_missing("id");
 	char *text = encode(s);
 	json_t *doc = json_loads(text, 0, NULL);
 	json_t *column = json_array_get(json_object_get(doc, "columns"), 0);
@@ -309,7 +376,8 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_json_names), cmocka_unit_test(test_bytes),
 		cmocka_unit_test(test_identity),   cmocka_unit_test(test_hash_differs),
-		cmocka_unit_test(test_damaged),    cmocka_unit_test(test_has_key),
+		cmocka_unit_test(test_missing),    cmocka_unit_test(test_damaged),
+		cmocka_unit_test(test_has_key),
 	};
 
 	return cmocka_run_group_tests_name("schema", tests, NULL, NULL);

@@ -165,6 +165,42 @@ entry_add_list(Entry *e)
 	return l;
 }
 
+static bool
+schema_before(const EntrySchema *a, const EntrySchema *b)
+{
+	return a->lsn < b->lsn || (a->lsn == b->lsn && a->seq < b->seq);
+}
+
+/* They come in two runs or so, each in order: merging takes few steps. */
+static void
+merge_schemas(EntrySchema *all, EntrySchema *room, int n)
+{
+	int half = n / 2;
+	int i = 0;
+	int k = half;
+
+	if (n < 2)
+		return;
+	merge_schemas(all, room, half);
+	merge_schemas(all + half, room, n - half);
+	memcpy(room, all, (size_t) n * sizeof(*all));
+	for (int at = 0; at < n; at++)
+	{
+		bool second = i == half || (k < n && schema_before(&room[k], &room[i]));
+
+		all[at] = room[second ? k++ : i++];
+	}
+}
+
+void
+entry_sort_schemas(Entry *e)
+{
+	EntrySchema *room = xmalloc((size_t) e->nschemas * sizeof(*room) + 1);
+
+	merge_schemas(e->schemas, room, e->nschemas);
+	free(room);
+}
+
 /*
  * Writing
  */
@@ -282,6 +318,24 @@ encode_head(const Entry *e, Buf *out)
 	add_time(out, "time", e->time, true);
 }
 
+static void
+encode_schema(const EntrySchema *s, Buf *out)
+{
+	buf_byte(out, '{');
+	add_string(out, "hash", s->hash);
+	add_table(out, s->schema, s->table);
+	add_lsn(out, "lsn", s->lsn);
+	buf_printf(out, ",\"seq\":%" PRId64 ",\"relation_id\":%u,\"row_type\":%u",
+			   s->seq, s->relation_id, s->row_type);
+	if (s->created)
+		buf_str(out, ",\"created\":true");
+	if (s->gone)
+		buf_str(out, ",\"gone\":true");
+	if (s->left)
+		buf_str(out, ",\"left\":true");
+	buf_byte(out, '}');
+}
+
 /* Those from the given ones on. */
 static void
 encode_loads(const Entry *e, int load, int schema, Buf *out)
@@ -297,18 +351,18 @@ encode_loads(const Entry *e, int load, int schema, Buf *out)
 		add_lsn(out, "lsn", l->lsn);
 		buf_byte(out, ',');
 		add_string(out, "state", load_states[l->state]);
+		if (l->hash[0])
+		{
+			buf_byte(out, ',');
+			add_string(out, "hash", l->hash);
+		}
 		buf_byte(out, '}');
 	}
 	buf_str(out, "],\n\"schemas\":[");
 	for (int i = schema; i < e->nschemas; i++)
 	{
-		const EntrySchema *s = &e->schemas[i];
-
-		buf_str(out, i > schema ? ",\n{" : "\n{");
-		add_string(out, "hash", s->hash);
-		add_table(out, s->schema, s->table);
-		add_lsn(out, "lsn", s->lsn);
-		buf_byte(out, '}');
+		buf_str(out, i > schema ? ",\n" : "\n");
+		encode_schema(&e->schemas[i], out);
 	}
 	buf_byte(out, ']');
 }
@@ -551,9 +605,9 @@ parse_load(json_t *obj, EntryLoad *l, bool *ok)
 	get_string(obj, "id", &l->id, ok);
 	get_string(obj, "schema", &l->schema, ok);
 	get_string(obj, "table", &l->table, ok);
-	l->lsn = get_lsn(obj, "lsn", ok);
 	if (json_object_get(obj, "hash"))
 		get_string(obj, "hash", &l->hash, ok);
+	l->lsn = get_lsn(obj, "lsn", ok);
 	for (int i = LOAD_OPEN; i <= LOAD_GIVEN_UP; i++)
 	{
 		if (state && strcmp(state, load_states[i]) == 0)
@@ -565,6 +619,46 @@ parse_load(json_t *obj, EntryLoad *l, bool *ok)
 	*ok = false;
 }
 
+/* Members that entries of earlier releases do not have. */
+static int64_t
+get_int_if(json_t *obj, const char *name, bool *ok)
+{
+	return json_object_get(obj, name) ? get_int(obj, name, ok) : 0;
+}
+
+static bool
+get_bool_if(json_t *obj, const char *name, bool *ok)
+{
+	return json_object_get(obj, name) ? get_bool(obj, name, ok) : false;
+}
+
+static uint32_t
+get_oid_if(json_t *obj, const char *name, bool *ok)
+{
+	int64_t oid = get_int_if(obj, name, ok);
+
+	if (oid < 0 || oid > UINT32_MAX)
+		*ok = false;
+	return (uint32_t) oid;
+}
+
+static void
+parse_schema(json_t *obj, EntrySchema *s, bool *ok)
+{
+	get_string(obj, "hash", &s->hash, ok);
+	get_string(obj, "schema", &s->schema, ok);
+	get_string(obj, "table", &s->table, ok);
+	s->lsn = get_lsn(obj, "lsn", ok);
+	s->seq = get_int_if(obj, "seq", ok);
+	s->relation_id = get_oid_if(obj, "relation_id", ok);
+	s->row_type = get_oid_if(obj, "row_type", ok);
+	s->created = get_bool_if(obj, "created", ok);
+	s->gone = get_bool_if(obj, "gone", ok);
+	s->left = get_bool_if(obj, "left", ok);
+	if ((s->gone || s->left) != (s->hash[0] == '\0'))
+		*ok = false;
+}
+
 static void
 parse_loads(json_t *doc, Entry *e, bool *ok)
 {
@@ -574,22 +668,7 @@ parse_loads(json_t *doc, Entry *e, bool *ok)
 	json_array_foreach(get_list(doc, "loads", ok), i, m)
 		parse_load(m, entry_add_load(e), ok);
 	json_array_foreach(get_list(doc, "schemas", ok), i, m)
-	{
-		EntrySchema *s = entry_add_schema(e);
-
-		get_string(m, "hash", &s->hash, ok);
-		get_string(m, "schema", &s->schema, ok);
-		get_string(m, "table", &s->table, ok);
-		s->lsn = get_lsn(m, "lsn", ok);
-		s->seq = json_integer_value(json_object_get(m, "seq"));
-		s->relation_id =
-			(uint32_t) json_integer_value(json_object_get(m, "relation_id"));
-		s->row_type =
-			(uint32_t) json_integer_value(json_object_get(m, "row_type"));
-		s->created = json_is_true(json_object_get(m, "created"));
-		s->gone = json_is_true(json_object_get(m, "gone"));
-		s->left = json_is_true(json_object_get(m, "left"));
-	}
+		parse_schema(m, entry_add_schema(e), ok);
 }
 
 static void

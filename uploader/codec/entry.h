@@ -73,24 +73,28 @@ typedef struct EntryLoad
 	char *id;
 	char *schema;
 	char *table;
-	Lsn lsn; /* S, its consistent point; 0 while open */
-	char *hash;
+	char *hash; /* of its rows' schema; "" unless done, or of an earlier release
+				 */
+	Lsn lsn;    /* S, its consistent point; 0 while open */
 	LoadState state;
 } EntryLoad;
 
-/* A table had this schema from the change at lsn on. */
+/*
+ * A table had this name and schema from the change at (lsn, seq) on.  Such of
+ * earlier releases have seq, relation_id and row_type 0.
+ */
 typedef struct EntrySchema
 {
-	char *schema;
+	char *schema; /* gone or left: its last name, where that is known */
 	char *table;
-	char *hash;
+	char *hash; /* gone or left: "" */
 	Lsn lsn;
 	int64_t seq;
 	uint32_t relation_id;
 	uint32_t row_type;
-	bool created;
-	bool gone;
-	bool left;
+	bool created; /* in this transaction */
+	bool gone;    /* dropped */
+	bool left;    /* there, and not wanted any more */
 } EntrySchema;
 
 /* A part of the entry that did not fit: objects, or all loads and schemas. */
@@ -147,6 +151,10 @@ EntryObject *entry_add_object(Entry *e);
 EntryLoad *entry_add_load(Entry *e);
 EntrySchema *entry_add_schema(Entry *e);
 EntryList *entry_add_list(Entry *e);
+
+/* Puts schemas in the order of (lsn, seq); those at one place stay as they are.
+ */
+void entry_sort_schemas(Entry *e);
 
 /*
  * JSON, one object a line, appended to out; objects in the order given.  With

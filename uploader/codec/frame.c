@@ -18,6 +18,9 @@
 #include "codec/key.h"
 
 #define MAX_COLUMNS 1664 /* the server's limit of a target list */
+#define TABLE_FLAGS                                                            \
+	(CDC_S3_TABLE_CREATED | CDC_S3_TABLE_REWRITTEN | CDC_S3_TABLE_GONE |       \
+	 CDC_S3_TABLE_LEFT)
 #define COLUMN_FLAGS                                                           \
 	(CDC_S3_COL_IDENTITY | CDC_S3_COL_KEY | CDC_S3_COL_NOT_NULL |              \
 	 CDC_S3_COL_GENERATED)
@@ -358,6 +361,46 @@ refuse_names(const Schema *s, Err *err)
 	return false;
 }
 
+/* A value that is not text in the lake has none. */
+static bool
+decode_missing(Cursor *c, Schema *s)
+{
+	uint16_t i = take_u16(c);
+	uint32_t n = take_u32(c);
+	Slice text = { NULL, 0 };
+	SchemaColumn *col;
+
+	if (n != CDC_S3_NO_TEXT)
+		text = take_bytes(c, n);
+	if (c->bad || i >= s->ncols || s->cols[i].has_missing)
+		return false;
+	col = &s->cols[i];
+	col->has_missing = true;
+	if (n == CDC_S3_NO_TEXT || !utf8_valid(text.p, text.n) ||
+		memchr(text.p, '\0', text.n))
+		return true;
+	col->missing = xstrndup((const char *) text.p, text.n);
+	return true;
+}
+
+/* What an earlier plugin does not send. */
+static bool
+decode_relation_end(Cursor *c, Schema *s)
+{
+	int n;
+
+	if (c->left == 0)
+		return true;
+	s->row_type = take_u32(c);
+	n = take_u16(c);
+	for (int i = 0; i < n; i++)
+	{
+		if (!decode_missing(c, s))
+			return false;
+	}
+	return !c->bad;
+}
+
 /* err is filled only where there is more to say than that it is refused. */
 static bool
 decode_relation(FrameReader *r, Cursor *c, FrameEvent *ev, Err *err)
@@ -389,6 +432,7 @@ decode_relation(FrameReader *r, Cursor *c, FrameEvent *ev, Err *err)
 		identity >= 'a' && identity <= 'z' ? (char) identity : 'd';
 	for (int i = 0; ok && i < ncols; i++)
 		ok = decode_column(c, &rel->schema->cols[i]);
+	ok = ok && decode_relation_end(c, rel->schema);
 	rel->leaf_schema = names[0];
 	rel->leaf_table = names[1];
 	free(names[2]);
@@ -572,6 +616,31 @@ decode_message(Cursor *c, FrameEvent *ev)
 	return !c->bad;
 }
 
+/* One that is there has come with this version; others may never have come. */
+static bool
+decode_table(FrameReader *r, Cursor *c, FrameEvent *ev)
+{
+	const uint8_t ends = CDC_S3_TABLE_GONE | CDC_S3_TABLE_LEFT;
+	uint32_t version;
+
+	ev->lsn = take_u64(c);
+	ev->ordinal = take_u64(c);
+	if (ev->flags & CDC_S3_CHANGE_XID)
+		ev->xid = take_u32(c);
+	ev->table_id = take_u32(c);
+	version = take_u32(c);
+	ev->table_flags = take_u8(c);
+	if (c->bad || ev->table_flags & ~TABLE_FLAGS)
+		return false;
+	if (ev->table_flags & ends)
+	{
+		ev->rel = frame_reader_relation(r, ev->table_id);
+		return version == 0;
+	}
+	ev->rel = find_relation(r, ev->table_id, version);
+	return ev->rel != NULL;
+}
+
 /* Flags that a frame of this type may have; more of them are an error. */
 static uint8_t
 known_flags(uint8_t type)
@@ -584,6 +653,7 @@ known_flags(uint8_t type)
 		case CDC_S3_STREAM_COMMIT:
 			return CDC_S3_BEGIN_ORIGIN;
 		case CDC_S3_INSERT:
+		case CDC_S3_TABLE:
 			return CDC_S3_CHANGE_XID;
 		case CDC_S3_UPDATE:
 			return CDC_S3_OLD_KEY | CDC_S3_OLD_FULL | CDC_S3_KEY_CHANGED |
@@ -627,6 +697,8 @@ decode_body(FrameReader *r, Cursor *c, FrameEvent *ev, Err *err)
 			return decode_truncate(r, c, ev);
 		case CDC_S3_MESSAGE:
 			return decode_message(c, ev);
+		case CDC_S3_TABLE:
+			return decode_table(r, c, ev);
 		default:
 			return false; /* streaming, two-phase: never asked for */
 	}
@@ -643,6 +715,13 @@ is_row(uint8_t type)
 {
 	return type == CDC_S3_INSERT || type == CDC_S3_UPDATE ||
 		   type == CDC_S3_DELETE;
+}
+
+/* Of a later plugin. */
+static bool
+is_skipped(uint8_t type)
+{
+	return type & 0x80 && type != CDC_S3_TABLE;
 }
 
 /* Adds a part; *out_whole once it was the last, body being the frame's. */
@@ -718,7 +797,7 @@ frame_next(FrameReader *r, FrameEvent *ev, bool *out_end, Err *err)
 		if (r->packet.bad)
 			return err_set(err, ERR_DATA, 0, "a packet ends inside a frame");
 		body = (Cursor){ bytes.p, bytes.n, false };
-		if (ev->type & 0x80)
+		if (is_skipped(ev->type))
 			continue;
 		if (ev->type == CDC_S3_PART)
 		{
@@ -730,7 +809,7 @@ frame_next(FrameReader *r, FrameEvent *ev, bool *out_end, Err *err)
 		else if (r->in_parts)
 			return err_set(err, ERR_DATA, 0,
 						   "a frame came between the parts of another");
-		if (!whole || ev->type & 0x80)
+		if (!whole || is_skipped(ev->type))
 			continue;
 		if (ev->part_type != 0)
 			return true;

@@ -55,7 +55,7 @@ typedef struct FrameEvent
 	Lsn lsn;       /* begin, commit: commit LSN; changes: their own */
 	int64_t time;  /* begin, commit: microseconds since 2000-01-01 UTC */
 	uint64_t ordinal;
-	FrameRelation *rel; /* relation, insert, update, delete */
+	FrameRelation *rel; /* relation, insert, update, delete, table */
 	RowView old_row;
 	RowView new_row;
 	/* truncate */
@@ -66,6 +66,9 @@ typedef struct FrameEvent
 	/* message */
 	Slice prefix;
 	Slice content;
+	/* table: rel is NULL where it is gone or left and never came */
+	uint32_t table_id; /* the relation's own, as in rel->id */
+	uint8_t table_flags;
 	/* part of a row: "flags" are those of the whole frame */
 	uint8_t part_type;
 	bool part_first;

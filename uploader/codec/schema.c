@@ -168,10 +168,19 @@ encode_column(const SchemaColumn *c, Buf *out)
 	buf_printf(out,
 			   "\"type_oid\":%u,\"base_oid\":%u,\"typmod\":%d,\"attnum\":%d,"
 			   "\"pk\":%d,\"identity\":%s,\"key\":%s,\"not_null\":%s,"
-			   "\"generated\":%s}",
+			   "\"generated\":%s",
 			   c->type_oid, c->base_oid, (int) c->typmod, c->attnum, c->pk,
 			   c->identity ? "true" : "false", c->key ? "true" : "false",
 			   c->not_null ? "true" : "false", c->generated ? "true" : "false");
+	if (c->has_missing)
+	{
+		buf_str(out, ",\"missing\":");
+		if (c->missing)
+			add_json_string(out, c->missing);
+		else
+			buf_str(out, "null");
+	}
+	buf_byte(out, '}');
 }
 
 void
@@ -180,8 +189,10 @@ schema_encode(const Schema *s, Buf *out)
 	buf_str(out, "{\"version\":1,");
 	add_pair(out, "schema", s->schema);
 	add_pair(out, "table", s->table);
-	buf_printf(out, "\"relation_id\":%u,\"identity\":\"%c\",\"columns\":[",
-			   s->relation_id, s->identity);
+	buf_printf(out,
+			   "\"relation_id\":%u,\"row_type\":%u,\"identity\":\"%c\","
+			   "\"columns\":[",
+			   s->relation_id, s->row_type, s->identity);
 	for (int i = 0; i < s->ncols; i++)
 	{
 		buf_str(out, i ? ",\n" : "\n");
@@ -226,6 +237,8 @@ pack_into(Schema *s, char *block)
 						 before ? before->type_schema : NULL);
 		n += pack_string(block, n, &c->type_name,
 						 before ? before->type_name : NULL);
+		if (c->missing)
+			n += pack_string(block, n, &c->missing, NULL);
 	}
 	return n;
 }
@@ -283,6 +296,18 @@ parse_kind(const char *name, uint8_t *out)
 	return false;
 }
 
+/* Files of earlier releases have none. */
+static bool
+parse_missing(json_t *obj, SchemaColumn *c)
+{
+	json_t *missing = json_object_get(obj, "missing");
+
+	c->has_missing = missing != NULL;
+	if (json_is_string(missing))
+		c->missing = xstrdup(json_string_value(missing));
+	return !missing || json_is_null(missing) || json_is_string(missing);
+}
+
 static bool
 parse_column(json_t *obj, SchemaColumn *c)
 {
@@ -318,11 +343,7 @@ parse_column(json_t *obj, SchemaColumn *c)
 	c->key = key;
 	c->not_null = not_null;
 	c->generated = generated;
-	c->has_missing = json_object_get(obj, "missing") != NULL;
-	if (json_is_string(json_object_get(obj, "missing")))
-		c->missing =
-			xstrdup(json_string_value(json_object_get(obj, "missing")));
-	return parse_kind(kind, &c->kind);
+	return parse_missing(obj, c) && parse_kind(kind, &c->kind);
 }
 
 /* The parsed document becomes a Schema; NULL where a field is missing. */
@@ -334,19 +355,19 @@ from_json(json_t *doc)
 	const char *table;
 	const char *identity;
 	json_int_t relation_id;
+	json_int_t row_type = 0; /* files of earlier releases have none */
 	json_t *columns;
 	int version;
 
-	if (json_unpack(doc, "{s:i,s:s,s:s,s:I,s:s,s:o}", "version", &version,
+	if (json_unpack(doc, "{s:i,s:s,s:s,s:I,s?I,s:s,s:o}", "version", &version,
 					"schema", &schema, "table", &table, "relation_id",
-					&relation_id, "identity", &identity, "columns",
-					&columns) != 0 ||
+					&relation_id, "row_type", &row_type, "identity", &identity,
+					"columns", &columns) != 0 ||
 		version != 1 || !json_is_array(columns))
 		return NULL;
 	s = schema_new(schema, table, (int) json_array_size(columns));
 	s->relation_id = (uint32_t) relation_id;
-	s->row_type =
-		(uint32_t) json_integer_value(json_object_get(doc, "row_type"));
+	s->row_type = (uint32_t) row_type;
 	s->identity = identity[0];
 	for (int i = 0; i < s->ncols; i++)
 	{

@@ -32,15 +32,16 @@ typedef struct SchemaColumn
 	uint32_t type_oid; /* the source's; below 16384 the same everywhere */
 	uint32_t base_oid; /* of the type below all domains */
 	int32_t typmod;
+	char *missing; /* what rows have that are older than the column, as text;
+					* NULL: none, or no text */
+	bool has_missing;
 	int attnum;
 	int pk;        /* position in the primary key, from 1; 0: none */
 	uint8_t kind;  /* CdcS3Kind of the wire */
 	bool identity; /* in the replica identity */
 	bool key;      /* in the key by which rows are found */
 	bool not_null;
-	bool generated;   /* stored generated: never to be written */
-	char *missing;    /* the value that rows from before it have, or NULL */
-	bool has_missing; /* there is one, with a text form or without */
+	bool generated; /* stored generated: never to be written */
 } SchemaColumn;
 
 typedef struct Schema

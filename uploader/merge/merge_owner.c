@@ -338,7 +338,8 @@ owner_adopt(MergeCx *cx, int64_t to, Err *err)
 		if (sql_stopped(cx, err) || !commitlog_read(cx->store, seq, &e, err))
 			return false;
 		for (int i = 0; ok && i < e->nschemas; i++)
-			ok = adopt(cx, e->schemas[i].schema, e->schemas[i].table, err);
+			ok = !e->schemas[i].hash[0] ||
+				 adopt(cx, e->schemas[i].schema, e->schemas[i].table, err);
 		for (int i = 0; ok && i < e->nobjects; i++)
 			ok =
 				(i > 0 &&

@@ -598,7 +598,8 @@ hash_in(const Entry *e, const char *schema, const char *table)
 	}
 	for (int i = e->nschemas - 1; i >= 0; i--)
 	{
-		if (strcmp(e->schemas[i].table, table) == 0 &&
+		if (e->schemas[i].hash[0] && /* else it ends there */
+			strcmp(e->schemas[i].table, table) == 0 &&
 			strcmp(e->schemas[i].schema, schema) == 0)
 			return e->schemas[i].hash;
 	}

@@ -45,31 +45,36 @@ checkpoint_drop(Pipe *p, Checkpoint *c)
 	pthread_mutex_unlock(&p->lock);
 }
 
-static void
-name_schema(Checkpoint *c, const Table *t, Lsn lsn)
+EntrySchema *
+checkpoint_add_schema(Checkpoint *c, const Table *t, Position at)
 {
 	EntrySchema *s = entry_add_schema(c->entry);
 
+	s->lsn = at.lsn;
+	s->seq = at.seq;
+	if (!t)
+		return s;
 	entry_set(&s->schema, t->schema);
 	entry_set(&s->table, t->name);
 	entry_set(&s->hash, t->hash);
-	s->lsn = lsn;
+	s->relation_id = t->relation_id;
+	s->row_type = t->row_type;
+	return s;
 }
 
 void
-checkpoint_add_table(Checkpoint *c, Table *t, Lsn lsn)
+checkpoint_add_file(Checkpoint *c, Table *t)
 {
-	name_schema(c, t, lsn);
-	t->file_known = t->file_due = true;
-}
-
-void
-checkpoint_add_loaded(Checkpoint *c, Table *t, Lsn lsn)
-{
-	name_schema(c, t, lsn);
 	c->tables =
 		xrealloc(c->tables, ((size_t) c->ntables + 1) * sizeof(Table *));
 	c->tables[c->ntables++] = t;
+}
+
+void
+checkpoint_add_loaded(Checkpoint *c, Table *t, Position at)
+{
+	(void) checkpoint_add_schema(c, t, at);
+	checkpoint_add_file(c, t);
 }
 
 /* Takes the object for b off the open ones; NULL where there is none. */

@@ -29,8 +29,8 @@ struct Checkpoint
 	int next_object; /* n in the object's name */
 	Object *open;    /* that may get more batches, the latest first */
 	bool closing;    /* each batch is the last of its object */
-	Table **tables;  /* loaded: their schema files go before the entry;
-					  * borrowed */
+	Table **tables;  /* their schema files go before the entry, and no
+					  * object brings them; borrowed */
 	int ntables;
 	int64_t no_key; /* updates and deletes in it that name no row */
 	Checkpoint *next_dropped;
@@ -46,13 +46,19 @@ void checkpoint_free(Checkpoint *c);
 void checkpoint_drop(Pipe *p, Checkpoint *c);
 
 /*
- * The entry will name this table's schema, from lsn on.  The table's next
- * object brings the schema file, so that they are not written one by one.
+ * The entry will name this schema of a table, from "at" on.  NULL: of a table
+ * of which nothing is known.  Returns what can be added to, until the next.
  */
-void checkpoint_add_table(Checkpoint *c, Table *t, Lsn lsn);
+EntrySchema *checkpoint_add_schema(Checkpoint *c, const Table *t, Position at);
 
-/* The same of a table that was loaded: the committer writes the file. */
-void checkpoint_add_loaded(Checkpoint *c, Table *t, Lsn lsn);
+/*
+ * The committer writes the schema file.  Where objects come with it the first
+ * of them brings it, so that files are not written one by one.
+ */
+void checkpoint_add_file(Checkpoint *c, Table *t);
+
+/* Both, of a table that was loaded. */
+void checkpoint_add_loaded(Checkpoint *c, Table *t, Position at);
 
 /*
  * Takes b: it goes into the object of its table and partition, which stays

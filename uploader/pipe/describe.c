@@ -18,6 +18,8 @@
 #include "cdc_s3_proto.h"
 
 #define SQL_MAX ((size_t) 1 << 20)
+#define MISSING_TEXT_MAX ((size_t) 1 << 20) /* of one value */
+#define MISSING_MAX ((size_t) 2 << 20)      /* of all of a table */
 
 static const struct
 {
@@ -104,14 +106,27 @@ describe_tables(PGconn *conn, const RunOptions *o, Entry *list, Err *err)
  * $1: OID of the table; $2: numbers of its columns, empty for all.  One row a
  * column.  "base" follows domains down to what is stored.  The key
  * is the replica identity's, or the primary key where the identity is full.
+ * "missing": values of rows that are older than their column; a partitioned
+ * table has those of the first table below it (plugin/missing.c).
  */
 static const char columns_sql[] =
-	"WITH RECURSIVE rel AS (SELECT c.oid, c.relreplident "
+	"WITH RECURSIVE rel AS (SELECT c.oid, c.relreplident, c.reltype "
 	"  FROM pg_catalog.pg_class c WHERE c.oid = $1::pg_catalog.oid), "
 	"att AS (SELECT a.* FROM pg_catalog.pg_attribute a JOIN rel "
 	"  ON a.attrelid = rel.oid WHERE a.attnum > 0 AND NOT a.attisdropped "
 	"  AND a.attgenerated <> 'v' AND ($2 = '' OR a.attnum = ANY "
 	"    (pg_catalog.string_to_array($2, ',')::pg_catalog.int2[]))), "
+	"tree AS (SELECT c.oid, c.relkind, '{}'::pg_catalog.oid[] AS path "
+	"  FROM pg_catalog.pg_class c JOIN rel ON rel.oid = c.oid UNION ALL "
+	"  SELECT c.oid, c.relkind, tree.path OPERATOR(pg_catalog.||) c.oid "
+	"  FROM tree JOIN pg_catalog.pg_inherits i ON i.inhparent = tree.oid "
+	"  JOIN pg_catalog.pg_class c ON c.oid = i.inhrelid "
+	"  WHERE tree.relkind = 'p'), "
+	"missing AS (SELECT m.attname, "
+	"    pg_catalog.array_to_string(m.attmissingval, '') AS value "
+	"  FROM pg_catalog.pg_attribute m WHERE m.atthasmissing "
+	"  AND NOT m.attisdropped AND m.attrelid = (SELECT oid FROM tree "
+	"    WHERE relkind = 'r' ORDER BY path LIMIT 1)), "
 	"base AS (SELECT attnum, atttypid AS typ, atttypmod AS typmod FROM att "
 	"  UNION ALL SELECT b.attnum, t.typbasetype, t.typtypmod FROM base b "
 	"  JOIN pg_catalog.pg_type t ON t.oid = b.typ WHERE t.typtype = 'd'), "
@@ -132,13 +147,15 @@ static const char columns_sql[] =
 	"    WHEN 'i' THEN a.attnum IN (SELECT att FROM ri) ELSE false END, "
 	"  CASE rel.relreplident WHEN 'f' THEN pk.n IS NOT NULL "
 	"    OR NOT EXISTS (SELECT FROM pk) WHEN 'd' THEN pk.n IS NOT NULL "
-	"    WHEN 'i' THEN a.attnum IN (SELECT att FROM ri) ELSE false END "
+	"    WHEN 'i' THEN a.attnum IN (SELECT att FROM ri) ELSE false END, "
+	"  rel.reltype, missing.attname IS NOT NULL, missing.value "
 	"FROM rel CROSS JOIN att a "
 	"JOIN pg_catalog.pg_type t ON t.oid = a.atttypid "
 	"JOIN pg_catalog.pg_namespace tn ON tn.oid = t.typnamespace "
 	"JOIN base b ON b.attnum = a.attnum "
 	"JOIN pg_catalog.pg_type bt ON bt.oid = b.typ AND bt.typtype <> 'd' "
 	"LEFT JOIN pk ON pk.att = a.attnum "
+	"LEFT JOIN missing ON missing.attname = a.attname "
 	"ORDER BY a.attnum";
 
 static bool
@@ -163,6 +180,27 @@ fill_column(const PGresult *res, int i, SchemaColumn *c)
 	c->pk = (int) strtol(PQgetvalue(res, i, 12), NULL, 10);
 	c->identity = is_true(res, i, 13);
 	c->key = is_true(res, i, 14);
+	c->has_missing = is_true(res, i, 16);
+}
+
+/* Texts that are too long have none, as in plugin/missing.c. */
+static void
+fill_missing(const PGresult *res, Schema *s)
+{
+	size_t left = MISSING_MAX;
+
+	for (int i = 0; i < s->ncols; i++)
+	{
+		const char *text = PQgetvalue(res, i, 17);
+		size_t n = strlen(text);
+
+		if (!s->cols[i].has_missing || PQgetisnull(res, i, 17) ||
+			n > MISSING_TEXT_MAX || n > left ||
+			!utf8_valid((const uint8_t *) text, n))
+			continue;
+		s->cols[i].missing = xstrdup(text);
+		left -= n;
+	}
 }
 
 /* A table without columns gives no row above. */
@@ -173,7 +211,7 @@ describe_empty(PGconn *conn, const WantedTable *t, const char *oid,
 	PGresult *res;
 
 	if (!pg_exec_params(conn, PG_SOURCE, "describe a table",
-						"SELECT relreplident FROM pg_catalog.pg_class "
+						"SELECT relreplident, reltype FROM pg_catalog.pg_class "
 						"WHERE oid = $1::pg_catalog.oid",
 						1, &oid, &res, err))
 		return false;
@@ -183,6 +221,7 @@ describe_empty(PGconn *conn, const WantedTable *t, const char *oid,
 		*out = schema_new(t->schema, t->table, 0);
 		(*out)->relation_id = t->oid;
 		(*out)->identity = PQgetvalue(res, 0, 0)[0];
+		(*out)->row_type = (uint32_t) strtoul(PQgetvalue(res, 0, 1), NULL, 10);
 		schema_finish(*out);
 	}
 	PQclear(res);
@@ -209,8 +248,10 @@ describe_table(PGconn *conn, const WantedTable *t, Schema **out, Err *err)
 	s = schema_new(t->schema, t->table, PQntuples(res));
 	s->relation_id = t->oid;
 	s->identity = PQgetvalue(res, 0, 1)[0];
+	s->row_type = (uint32_t) strtoul(PQgetvalue(res, 0, 15), NULL, 10);
 	for (int i = 0; i < s->ncols; i++)
 		fill_column(res, i, &s->cols[i]);
+	fill_missing(res, s);
 	PQclear(res);
 	if (!json_names_valid(s))
 	{

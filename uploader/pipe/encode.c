@@ -38,7 +38,10 @@
 #include "codec/json_part.h"
 #include "codec/notice.h"
 #include "pipe/event.h"
+#include "pipe/load.h"
+#include "pipe/nokey.h"
 #include "pipe/open.h"
+#include "pipe/told.h"
 
 #define MAX_FRAME_BYTES ((size_t) 64 << 20) /* of what is no row */
 #define EMPTY_ENTRY_BYTES (16 << 20) /* so far a position may run ahead */
@@ -64,6 +67,7 @@ typedef struct Encoder
 	JsonPart *part_line;
 
 	OpenBatches open;
+	Told *told;
 
 	bool in_txn;
 	bool skip;    /* the log covers this transaction */
@@ -124,7 +128,11 @@ add_done_loads(Encoder *e)
 		l->lsn = load->lsn;
 		l->state = load->gone ? LOAD_GIVEN_UP : LOAD_DONE;
 		if (!load->gone)
-			checkpoint_add_loaded(e->cp, load->table, load->lsn);
+		{
+			entry_set(&l->hash, load->table->hash);
+			checkpoint_add_loaded(e->cp, load->table,
+								  (Position){ load->lsn, LOAD_FIRST_SEQ });
+		}
 		pthread_mutex_lock(&e->p->lock);
 		for (int k = 0; k < load->list->nobjects; k++)
 		{
@@ -149,6 +157,8 @@ checkpoint(Encoder *e)
 	e->cp->closing = true;
 	open_seal_all_committed(&e->open, e->cp);
 	add_done_loads(e);
+	told_take(e->told, e->position, e->cp);
+	entry_sort_schemas(e->cp->entry);
 	if (e->close_hour && !e->in_txn && e->position >= e->close_lsn)
 	{
 		e->closed_until = e->close_hour;
@@ -159,7 +169,7 @@ checkpoint(Encoder *e)
 	checkpoint_close(e->p, e->cp, e->position, e->closed_until);
 	open_checkpoint(e, seq + 1);
 	e->asked = false;
-	if (e->in_txn && e->txn_rows > 0)
+	if (e->in_txn && (e->txn_rows > 0 || told_waits(e->told, UINT64_MAX)))
 		e->cp_since_ms = clock_mono_ms();
 }
 
@@ -203,7 +213,7 @@ is_due(Encoder *e, int64_t now_ms)
 		return false; /* it waits for its commit */
 	if (wants_empty_entry(e, now_ms))
 		return true;
-	if (e->cp_rows == 0)
+	if (e->cp_rows == 0 && !told_waits(e->told, e->position))
 		return false;
 	return e->asked || e->cp_bytes >= atomic_load(&c->flush_bytes) ||
 		   now_ms - e->cp_since_ms >= atomic_load(&c->flush_interval_ms);
@@ -326,57 +336,44 @@ on_begin(Encoder *e, const FrameEvent *ev)
 	json_txn_set(&e->head, ev->lsn, ev->xid, ev->time);
 }
 
+/* Something of the open transaction waits for an entry. */
+static void
+start_waiting(Encoder *e)
+{
+	if (e->cp_since_ms == 0)
+		e->cp_since_ms = clock_mono_ms();
+}
+
 static bool
 add_row(Encoder *e, FrameRelation *rel, const JsonChange *change)
 {
+	Table *t = table_of(e, rel);
 	Batch *b;
 	int64_t charged;
 	size_t n;
 
 	if (e->skip)
 		return true;
-	b = open_batch(&e->open, table_of(e, rel), e->txn_hour);
+	if (!told_last(t))
+		told_table(e->told, t, (Position){ e->txn_lsn, change->seq }, false);
+	b = open_batch(&e->open, t, e->txn_hour);
 	charged = b->charged;
 	n = b->buf.n;
 	batch_add(e->p, b, e->txn, &e->head, change, e->txn_lsn);
 	e->cp_bytes += (int64_t) (b->buf.n - n);
 	e->txn_rows++;
-	if (e->cp_since_ms == 0)
-		e->cp_since_ms = clock_mono_ms();
+	start_waiting(e);
 	return !open_grown(&e->open, b, charged) || make_room(e);
 }
 
-/* Has the session said so of an earlier version of this table? */
-static bool
-was_told(Encoder *e, const Table *t)
-{
-	for (int i = 0; i < PIPE_BUCKETS; i++)
-	{
-		for (const Table *o = e->p->tables[i]; o; o = o->next)
-		{
-			if (o->no_key > 0 && strcmp(o->name, t->name) == 0 &&
-				strcmp(o->schema, t->schema) == 0)
-				return true;
-		}
-	}
-	return false;
-}
-
-/* A change that nobody can apply: counted, and told once a table. */
+/* A change that nobody can apply. */
 static void
 count_no_key(Encoder *e, Table *t)
 {
 	if (e->skip)
 		return;
 	e->txn_no_key++;
-	if (t->no_key == 0 && !was_told(e, t))
-		log_warn("updates and deletes of a table do not say which row they "
-				 "change",
-				 "schema", t->schema, "table", t->name, "hint",
-				 "a merge cannot apply them: give the table a primary key, or "
-				 "ALTER TABLE ... REPLICA IDENTITY FULL or USING INDEX",
-				 NULL);
-	t->no_key++;
+	nokey_count(e->p, t);
 }
 
 static char
@@ -422,6 +419,8 @@ begin_line(Encoder *e, const FrameEvent *ev, const PartItem *item)
 	if (!e->early && e->cp_rows > 0)
 		checkpoint(e);
 	e->early = true;
+	if (!told_last(t))
+		told_table(e->told, t, (Position){ e->txn_lsn, change.seq }, false);
 	if (change.no_identity)
 		count_no_key(e, t);
 	e->open.in_line = open_batch(&e->open, t, e->txn_hour);
@@ -552,6 +551,50 @@ on_message(Encoder *e, const FrameEvent *ev)
 	return add_row(e, rel, &change);
 }
 
+/* The table's rows changed without changes; once in a transaction will do. */
+static bool
+on_rewritten(Encoder *e, const FrameEvent *ev)
+{
+	JsonChange change = { .op = 's',
+						  .seq = (int64_t) ev->ordinal,
+						  .reason = "rewrite" };
+	Table *t = table_of(e, ev->rel);
+
+	if (t->rewritten == e->txn)
+		return true;
+	t->rewritten = e->txn;
+	return add_row(e, ev->rel, &change);
+}
+
+/* What became of a table, without its rows. */
+static bool
+on_table(Encoder *e, const FrameEvent *ev)
+{
+	const uint8_t ends = CDC_S3_TABLE_GONE | CDC_S3_TABLE_LEFT;
+	Position at = { e->txn_lsn, (int64_t) ev->ordinal };
+	bool is_partition = ev->rel && ev->rel->schema->relation_id != ev->table_id;
+
+	if (!e->in_txn)
+		return err_set(&e->err, ERR_DATA, 0,
+					   "what became of a table came outside of a transaction");
+	if (e->skip)
+		return true;
+	start_waiting(e);
+	if (is_partition)
+		told_partition(e->told, ev->table_id, at);
+	if (ev->table_flags & ends)
+	{
+		/* The table of a partition is still there. */
+		if (!is_partition)
+			told_end(e->told, ev->table_id, ev->table_flags & CDC_S3_TABLE_GONE,
+					 at);
+		return true;
+	}
+	told_table(e->told, table_of(e, ev->rel), at,
+			   ev->table_flags & CDC_S3_TABLE_CREATED);
+	return !(ev->table_flags & CDC_S3_TABLE_REWRITTEN) || on_rewritten(e, ev);
+}
+
 static bool
 on_commit(Encoder *e, const FrameEvent *ev)
 {
@@ -599,6 +642,8 @@ on_frame(Encoder *e, const FrameEvent *ev)
 			return on_commit(e, ev);
 		case CDC_S3_MESSAGE:
 			return on_message(e, ev);
+		case CDC_S3_TABLE:
+			return on_table(e, ev);
 		default:
 			return true; /* hello, relation */
 	}
@@ -736,9 +781,9 @@ stop_now(Encoder *e)
 static bool
 waits_for_time(const Encoder *e)
 {
-	return e->cp_rows > 0 || e->in_txn || e->reply || e->asked || e->stopping ||
-		   e->close_hour || e->nloads > 0 ||
-		   atomic_load(&e->p->pending_checkpoints) > 0;
+	return e->cp_rows > 0 || told_waits(e->told, e->position) || e->in_txn ||
+		   e->reply || e->asked || e->stopping || e->close_hour ||
+		   e->nloads > 0 || atomic_load(&e->p->pending_checkpoints) > 0;
 }
 
 static bool
@@ -765,27 +810,11 @@ loop(Encoder *e)
 }
 
 static void
-tell_no_key(Encoder *e)
-{
-	for (int i = 0; i < PIPE_BUCKETS; i++)
-	{
-		for (const Table *t = e->p->tables[i]; t; t = t->next)
-		{
-			if (t->no_key > 0)
-				log_info("changes of this session that do not say which row",
-						 "schema", t->schema, "table", t->name, "changes",
-						 log_int(t->no_key), NULL);
-		}
-	}
-}
-
-static void
 encoder_done(Encoder *e)
 {
 	QueueItem *item;
 
-	tell_no_key(e);
-
+	nokey_tell(e->p);
 	open_done(&e->open);
 	while ((item = queue_pop(&e->p->events, 0)) != NULL)
 		event_free(e->p, (Event *) item);
@@ -793,6 +822,7 @@ encoder_done(Encoder *e)
 	framepart_free(e->part);
 	json_part_free(e->part_line);
 	frame_reader_free(e->reader);
+	told_free(e->told);
 	free(e->loads);
 }
 
@@ -807,6 +837,7 @@ encode_main(void *arg)
 	frame_reader_pass_rows(e->reader);
 	e->part = framepart_new(e->reader, JSON_WHOLE_MAX);
 	e->part_line = json_part_new();
+	e->told = told_new();
 	e->position = e->closed_end = p->start->end;
 	e->closed_until = p->start->closed_until;
 	open_checkpoint(e, p->start->seq + 1);

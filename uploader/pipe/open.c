@@ -162,8 +162,6 @@ ship_chain(OpenBatches *o, Checkpoint *c, Batch *b)
 			batch_free(o->p, b);
 			continue;
 		}
-		if (!b->table->file_known)
-			checkpoint_add_table(c, b->table, b->first.lsn);
 		checkpoint_ship(o->p, c, b);
 	}
 }

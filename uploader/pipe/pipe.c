@@ -55,6 +55,8 @@ table_new(const Pipe *p, Schema *schema)
 	t->schema = xstrdup(schema->schema);
 	t->name = xstrdup(schema->table);
 	memcpy(t->hash, schema->hash, sizeof(t->hash));
+	t->relation_id = schema->relation_id;
+	t->row_type = schema->row_type;
 	t->json = json_table_new(schema, &json);
 	t->unwritten = schema_ref(schema);
 	return t;

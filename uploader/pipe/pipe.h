@@ -89,8 +89,8 @@ typedef struct LoadTable LoadTable;
 /*
  * One version of one table, as one thread writes it: the encoder's live in
  * its registry, the loader has its own.  Immutable but for "unwritten", which
- * is used by who writes it, and "file_known", "file_due", "open" and "no_key",
- * which are the encoder's.
+ * is used by who writes it, and "file_known", "file_due", "said", "open",
+ * "rewritten" and "no_key", which are the encoder's.
  */
 typedef struct Table
 {
@@ -98,12 +98,16 @@ typedef struct Table
 	char *schema;
 	char *name;
 	char hash[SCHEMA_HASH_LEN + 1];
+	uint32_t relation_id;
+	uint32_t row_type;
 	Schema *unwritten; /* until the schema file is durable */
-	bool file_known;   /* a checkpoint of this session names it */
+	bool file_known;   /* an entry of this session names it */
 	bool file_due;     /* its next object brings the file */
+	struct Said *said; /* of the table; told.h */
 	JsonTable *json;
-	Batch *open;    /* batches that still grow, one a partition */
-	int64_t no_key; /* updates and deletes that name no row, this session */
+	Batch *open;        /* batches that still grow, one a partition */
+	uint64_t rewritten; /* transaction of its last record of that */
+	int64_t no_key;     /* updates and deletes that name no row, this session */
 } Table;
 
 #define PIPE_BUCKETS 1024

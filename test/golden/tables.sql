@@ -1,0 +1,21 @@
+-- What becomes of tables: in transactions of their own, and among rows.
+CREATE TABLE kept (id int PRIMARY KEY, note text);
+ALTER TABLE kept ADD COLUMN n int DEFAULT 5, ADD COLUMN a text[] DEFAULT '{x,"y z"}';
+BEGIN;
+INSERT INTO kept (id) VALUES (1);
+ALTER TABLE kept RENAME TO renamed;
+ALTER TABLE renamed ADD COLUMN d date DEFAULT '2026-11-30', ADD COLUMN e text DEFAULT '';
+INSERT INTO renamed (id) VALUES (2);
+ALTER TABLE renamed ALTER id TYPE bigint;
+COMMIT;
+BEGIN;
+CREATE TABLE made (id int);
+INSERT INTO made VALUES (1);
+COMMIT;
+ALTER TABLE made SET UNLOGGED;
+CREATE TABLE parted (id int, v int) PARTITION BY RANGE (id);
+CREATE TABLE parted_1 PARTITION OF parted FOR VALUES FROM (0) TO (10);
+ALTER TABLE parted ADD COLUMN w int DEFAULT 7;
+INSERT INTO parted VALUES (1, 1, 1);
+DROP TABLE renamed;
+DROP TABLE parted;
