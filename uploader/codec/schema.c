@@ -409,3 +409,12 @@ schema_has_key(const Schema *s)
 	}
 	return false;
 }
+
+bool
+schema_same_type(const SchemaColumn *a, const SchemaColumn *b)
+{
+	return a->typmod == b->typmod && a->base_oid == b->base_oid &&
+		   a->type_oid == b->type_oid &&
+		   strcmp(a->type_name, b->type_name) == 0 &&
+		   strcmp(a->type_schema, b->type_schema) == 0;
+}

@@ -82,6 +82,9 @@ void schema_finish(Schema *s);
 void schema_encode(const Schema *s, Buf *out);
 bool schema_parse(Slice json, Schema **out, Err *err) MUST_CHECK;
 
+/* Of two versions of a column. */
+bool schema_same_type(const SchemaColumn *a, const SchemaColumn *b);
+
 /* True where at least one column is in the key. */
 bool schema_has_key(const Schema *s);
 

@@ -393,15 +393,6 @@ rename_columns(Alter *a, Err *err)
 
 /* ---- types ---- */
 
-static bool
-same_type(const SchemaColumn *x, const SchemaColumn *y)
-{
-	return x->typmod == y->typmod && x->base_oid == y->base_oid &&
-		   x->type_oid == y->type_oid &&
-		   strcmp(x->type_name, y->type_name) == 0 &&
-		   strcmp(x->type_schema, y->type_schema) == 0;
-}
-
 /* The values that are there do not fit: they are kept beside. */
 static bool
 replace_column(Alter *a, Col *c, const char *type, Err *err)
@@ -464,7 +455,7 @@ change_type(Alter *a, Col *c, Err *err)
 	char *type = NULL;
 	bool ok = true;
 
-	if (!is || same_type(was, is))
+	if (!is || schema_same_type(was, is))
 		return true;
 	if (!target_column_type(a->d->cx, a->old, was, &old, err) ||
 		!target_column_type(a->d->cx, a->now, is, &type, err))
@@ -472,7 +463,6 @@ change_type(Alter *a, Col *c, Err *err)
 		free(old);
 		return false;
 	}
-	a->t->recast = true;
 	/* a type that somebody chose at the target stays */
 	if (strcmp(old, c->type) == 0 && strcmp(old, type) != 0)
 	{
@@ -717,8 +707,6 @@ alter_table(Ddl *d, PlanTable *t, Schema *const *versions, int n, Err *err)
 			ok = rename_lines(&a, err);
 		}
 	}
-	if (t->recast)
-		t->recast_pos = t->pos;
 	alter_done(&a);
 	return ok;
 }

@@ -18,7 +18,7 @@
 /*
  * From versions[0], which the target has, to versions[n - 1], over those
  * between; the table is at t->target_schema and t->target_table.  Fills in
- * t->view, t->rekey and t->recast; t->refused where the target refuses.
+ * t->view and t->rekey; t->refused where the target refuses.
  */
 bool alter_table(Ddl *d, PlanTable *t, Schema *const *versions, int n,
 				 Err *err) MUST_CHECK;

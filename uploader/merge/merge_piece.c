@@ -337,10 +337,22 @@ stage_marks(Stage *s, Slice marks, Err *err)
 	return sql_release(s->cx, "cdc_s3_mark", err);
 }
 
+/*
+ * A table that is to be loaded anew may lack rows, or have others: what is
+ * refused there is kept, and ends with the load.
+ */
 static RejectTo
 reject_to(const Stage *s)
 {
-	return (RejectTo){ s->cx, s->table, s->target, s->name, s->hash };
+	bool unsure = !s->barrier_set &&
+				  (s->table->unsure || s->table->strange || s->resync_set);
+
+	return (RejectTo){ .cx = s->cx,
+					   .table = s->table,
+					   .target = s->target,
+					   .stage = s->name,
+					   .hash = s->hash,
+					   .goes_on = s->cx->keep_going || unsure };
 }
 
 bool
@@ -371,7 +383,7 @@ piece_refuse(Stage *s, const PieceItem *item, Slice line, size_t rows,
 				  .reason = reason };
 	bool ok;
 
-	if (s->cx->keep_going)
+	if (to.goes_on)
 		add_marks(s, item, line);
 	if (nrows > 0)
 		r.rows = (Slice){ b->p + rows, nrows };

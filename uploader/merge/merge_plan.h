@@ -42,6 +42,7 @@ typedef struct PlanKnown
 	bool pinned;       /* it keeps its target though merge.map says otherwise */
 	bool gone;         /* dropped at the source; the target has it still */
 	bool left;         /* the stream does not have it any more */
+	bool unsure; /* it waits for a load: its rows may not be the source's */
 } PlanKnown;
 
 /* From pos on the table had this name and schema; gone and left have none. */
@@ -75,6 +76,7 @@ typedef struct PlanTable
 	bool left;      /* … or no longer wanted */
 	bool displaced; /* another table has its name, since … */
 	Lsn displaced_at;
+	bool unsure;             /* as in PlanKnown */
 	bool strange;            /* it has rows that the log does not tell */
 	const char *strange_why; /* a reason for cdc_s3.resync; static */
 	RecordPos strange_pos;

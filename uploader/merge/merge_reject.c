@@ -314,7 +314,7 @@ reject_record(const RejectTo *s, const Refused *r, Err *err)
 	bool ok;
 
 	note_reject(s, r->reason);
-	if (!s->cx->keep_going && !is_recast(s->table, r->pos))
+	if (!s->goes_on && !is_recast(s->table, r->pos))
 		return stop_here(s, r->pos, r->reason, err);
 	kept_init(&k);
 	buf_byte(&k.unchanged, '{');
@@ -482,7 +482,7 @@ reject_staged(const RejectTo *s, int64_t rn, bool again, const char *state,
 	bool ok;
 
 	note_reject(s, reason);
-	if (!s->cx->keep_going && !again)
+	if (!s->goes_on && !again)
 		return stop_at(s, rn, reason, err);
 	(void) snprintf(number, sizeof(number), "%lld", (long long) rn); /* fits */
 	buf_init(&sql, SQL_MAX);

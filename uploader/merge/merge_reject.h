@@ -35,6 +35,7 @@ typedef struct RejectTo
 	const Target *target;
 	const char *stage; /* the staging table */
 	const char *hash;  /* of the newest schema */
+	bool goes_on;      /* a row that is refused does not stop the merge */
 } RejectTo;
 
 /* A record that the staging table did not take. */

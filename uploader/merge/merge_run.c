@@ -265,6 +265,21 @@ keep_key(PlanTable *t, const Schema *s)
 	}
 }
 
+/* Values of a column that has another type by now may not fit any more. */
+static void
+note_recast(PlanTable *t, const Schema *s)
+{
+	for (int i = 0; i < s->ncols; i++)
+	{
+		const SchemaColumn *c = view_find(t->now, s->cols[i].attnum);
+
+		if (!c || schema_same_type(c, &s->cols[i]))
+			continue;
+		t->recast = true;
+		t->recast_pos = t->pos;
+	}
+}
+
 /* All schemas of the table's objects, with the columns' names of now. */
 static bool
 read_schemas(MergeCx *cx, TableRead *r, Err *err)
@@ -279,8 +294,10 @@ read_schemas(MergeCx *cx, TableRead *r, Err *err)
 	}
 	for (int i = 0; t->now && i < r->all.nschemas; i++)
 	{
-		if (r->all.schemas[i]->relation_id == t->now->relation_id)
-			keep_key(t, r->all.schemas[i]);
+		if (r->all.schemas[i]->relation_id != t->now->relation_id)
+			continue;
+		keep_key(t, r->all.schemas[i]);
+		note_recast(t, r->all.schemas[i]);
 	}
 	for (int i = 0; t->now && i < r->all.nschemas; i++)
 		view_through(&t->view, t->now, r->all.schemas[i]);

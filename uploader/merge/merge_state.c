@@ -286,7 +286,12 @@ read_known(MergeCx *cx, PlanFrom *out, Err *err)
 			"  (r.system_identifier, r.database, r.slot,"
 			"   r.source_schema, r.source_table) = (t.system_identifier,"
 			"   t.database, t.slot, t.source_schema, t.source_table)"
-			"  AND to_jsonb(r)->>'state' = 'left')"
+			"  AND to_jsonb(r)->>'state' = 'left'),"
+			" EXISTS (SELECT FROM cdc_s3.resync r WHERE"
+			"  (r.system_identifier, r.database, r.slot,"
+			"   r.source_schema, r.source_table) = (t.system_identifier,"
+			"   t.database, t.slot, t.source_schema, t.source_table)"
+			"  AND r.reason <> 'schema')"
 			" FROM cdc_s3.tables t, to_jsonb(t) j"
 			" WHERE (system_identifier, database, slot)"
 			" = ($1, $2, $3) ORDER BY t.since",
@@ -308,6 +313,7 @@ read_known(MergeCx *cx, PlanFrom *out, Err *err)
 			.pinned = PQgetvalue(res, i, 9)[0] == 't',
 			.gone = PQgetvalue(res, i, 10)[0] == 't',
 			.left = PQgetvalue(res, i, 11)[0] == 't',
+			.unsure = PQgetvalue(res, i, 12)[0] == 't',
 		};
 	PQclear(res);
 	return true;

@@ -181,6 +181,7 @@ take_known(Tables *b, PlanKnown *k)
 	t->pos = k->pos;
 	t->gone = k->gone;
 	t->left = k->left;
+	t->unsure = k->unsure;
 	t->hash = k->hash ? xstrdup(k->hash) : NULL;
 	take_name(b, t, k->schema, k->table, 0);
 	if (k->relation_id)
@@ -721,7 +722,8 @@ judge_strange(Tables *b, Err *err)
 	{
 		PlanTable *t = &b->p->tables[i];
 
-		t->strange = t->strange && !t->replace && !t->waiting && !t->gone;
+		t->strange = t->strange && !t->replace && !t->waiting && !t->gone &&
+					 (t->known || !t->created);
 		if (!t->strange)
 			continue;
 		if (!asked && !begins_loaded(b->r, &loads, err))

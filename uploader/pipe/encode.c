@@ -539,14 +539,19 @@ on_message(Encoder *e, const FrameEvent *ev)
 	if (!(ev->flags & CDC_S3_MSG_TRANSACTIONAL) ||
 		ev->prefix.n != sizeof(NOTICE_PREFIX) - 1 ||
 		memcmp(ev->prefix.p, NOTICE_PREFIX, ev->prefix.n) != 0 ||
-		!notice_parse(ev->content, &notice) || !notice.resync)
+		!notice_parse(ev->content, &notice))
 		return true;
 	if (!e->in_txn)
 		return err_set(&e->err, ERR_DATA, 0,
 					   "a message came outside of its transaction");
 	rel = frame_reader_relation(e->reader, notice.relation_id);
-	if (!rel)
-		return true; /* not wanted */
+	if (!rel || e->skip)
+		return true; /* not wanted, or in the log */
+	/* the plugin does not say again what it said for a notice */
+	told_table(e->told, table_of(e, rel), (Position){ e->txn_lsn, change.seq },
+			   false);
+	if (!notice.resync)
+		return true;
 	change.reason = notice.reason;
 	return add_row(e, rel, &change);
 }
