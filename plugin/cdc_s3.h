@@ -363,7 +363,8 @@ typedef struct CdcS3State
 	uint32 leaf_generation;
 
 	CdcS3Ddl ddl;
-	bool told_anew; /* in this transaction, of a relation that was named */
+	bool told_anew;   /* in this transaction, of a relation that was named */
+	bool bound_moved; /* allowed_tables is another than when tables were told */
 
 	char *database; /* the name, in its encoding */
 
@@ -392,6 +393,7 @@ cdc_s3_state(LogicalDecodingContext *ctx)
 /* ---- transactions (cdc_s3.c), those in progress or prepared (stream.c) ----
  */
 
+extern void cdc_s3_keep_alive(CdcS3State *st);
 extern void cdc_s3_txn_enter(CdcS3State *st, ReorderBufferTXN *txn,
 							 CdcS3Txn *t);
 extern void cdc_s3_stream_init(OutputPluginCallbacks *cb);

@@ -534,6 +534,7 @@ cdc_s3_rels_settings(CdcS3State *st)
 	if (!st->allowed_cxt)
 		st->allowed_cxt = AllocSetContextCreate(st->cxt, "cdc_s3 allowed",
 												ALLOCSET_SMALL_SIZES);
+	st->bound_moved = st->allowed_text != NULL;
 	MemoryContextReset(st->allowed_cxt);
 	old = MemoryContextSwitchTo(st->allowed_cxt);
 	st->allowed_text = pstrdup(text);

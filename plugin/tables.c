@@ -276,8 +276,11 @@ look_at_all(CdcS3State *st, Candidates *c, bool renamed, XLogRecPtr lsn)
 	Size due = 0;
 
 	for (Size i = 0; i < c->n; i++)
+	{
+		cdc_s3_keep_alive(st);
 		if (look_at(st, c->oids[i], renamed, lsn))
 			c->oids[due++] = c->oids[i];
+	}
 	for (Size i = 0; i < due; i++)
 	{
 		CdcS3Rel *rel = hash_search(st->rels, &c->oids[i], HASH_FIND, NULL);
@@ -296,21 +299,22 @@ cdc_s3_tables_look(CdcS3State *st, XLogRecPtr lsn)
 {
 	bool altered = cdc_s3_ddl_read(st);
 	Candidates c = { .st = st };
-	bool all = false;
+	bool all = st->bound_moved;
 	bool roots = false;
 	bool renamed = false;
 	int locks PG_USED_FOR_ASSERTS_ONLY;
 	MemoryContext old;
 
-	if (likely(!altered && !st->told_anew))
+	if (likely(!altered && !st->told_anew && !st->bound_moved))
 		return;
+	st->bound_moved = false;
 	locks = cdc_s3_user_locks();
 	old = MemoryContextSwitchTo(st->ddl.cxt);
 	if (altered)
 	{
 		renamed = schema_was_renamed(st);
-		all = add_named(&c, &roots) || renamed || publication_was_altered(st) ||
-			  type_was_altered(st);
+		all |= add_named(&c, &roots) || renamed ||
+			   publication_was_altered(st) || type_was_altered(st);
 		if (renamed)
 			add_of_schemas(&c);
 	}
