@@ -211,6 +211,22 @@ ROLLBACK TO t;
 RELEASE s;
 COMMIT;
 SELECT * FROM seen('include_relation', 'on');
+-- One that is in no catalog at the end: it may have been there before.
+BEGIN;
+SAVEPOINT s;
+CREATE TABLE undone (id int);
+ROLLBACK TO s;
+INSERT INTO copied (id) VALUES (2);
+COMMIT;
+SELECT * FROM seen();
+-- Unlogged before the stream began: that there are rows is not known.
+CREATE UNLOGGED TABLE late (id int);
+INSERT INTO late VALUES (1);
+SELECT * FROM seen();
+ALTER TABLE late SET LOGGED;
+SELECT * FROM seen();
+DROP TABLE late;
+SELECT * FROM seen();
 -- Types.
 CREATE TYPE mood AS ENUM ('sad', 'ok');
 CREATE TABLE moods (id int PRIMARY KEY, m mood);
