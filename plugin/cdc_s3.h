@@ -233,6 +233,7 @@ typedef struct CdcS3Rel
 
 	/* What the stream has said of it (ddl.c, tables.c). */
 	bool named;            /* by a relation frame, and nothing since */
+	bool is_root;          /* relation frames of its partitions name it */
 	bool tell;             /* a table frame is due, behind its relation frame */
 	bool created_due;      /* that has to say so; tell is set */
 	bool rewritten_due;    /* one has to say so behind all changes */

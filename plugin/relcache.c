@@ -797,7 +797,7 @@ cdc_s3_rels_sweep(CdcS3State *st)
 		return;
 	hash_seq_init(&seq, st->rels);
 	while ((rel = hash_seq_search(&seq)) != NULL)
-		if (rel->stale && !rel->named)
+		if (rel->stale && !rel->named && !rel->is_root)
 			cdc_s3_rel_forget(st, rel);
 	st->nstale = 0;
 }

@@ -182,8 +182,8 @@ sort_candidates(Candidates *c)
 static void
 put_gone(CdcS3State *st, CdcS3Rel *rel, Oid relid, XLogRecPtr lsn)
 {
-	bool tell =
-		rel ? rel->named || rel->actions != 0 : cdc_s3_ddl_dropped(st, relid);
+	bool tell = rel ? rel->named || rel->is_root || rel->actions != 0
+					: cdc_s3_ddl_dropped(st, relid);
 
 	if (tell)
 		cdc_s3_put_end(st, relid, CDC_S3_TABLE_GONE, lsn);
@@ -206,6 +206,7 @@ put_left(CdcS3State *st, CdcS3Rel *rel, XLogRecPtr lsn)
 {
 	cdc_s3_put_end(st, rel->relid, CDC_S3_TABLE_LEFT, lsn);
 	rel->named = false;
+	rel->is_root = false;
 	rel->sent = false;
 	rel->sent_block = 0;
 }
@@ -220,11 +221,13 @@ look_at_table(CdcS3State *st, CdcS3Rel *rel, Relation relation, bool renamed,
 {
 	bool known = rel != NULL && rel->looked;
 	bool was_wanted = known && rel->actions != 0;
+	bool is_root = rel != NULL && rel->is_root;
 
 	rel = cdc_s3_rel_get(st, relation);
 	if (rel->actions == 0)
 	{
-		if (rel->named || was_wanted || (!known && has_left(st, relation)))
+		if (rel->named || was_wanted || is_root ||
+			(!known && has_left(st, relation)))
 			put_left(st, rel, lsn);
 		return false;
 	}

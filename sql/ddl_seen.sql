@@ -278,7 +278,20 @@ ALTER PUBLICATION seen_pub ADD TABLES IN SCHEMA public;
 INSERT INTO listed VALUES (2, 2, 2);
 DROP TABLE listed;
 SELECT * FROM seen('publication_names', 'seen_pub', 'include_relation', 'on');
-DROP PUBLICATION seen_pub;
+-- A root that only its partitions' rows have named.
+CREATE TABLE via (id int, a int) PARTITION BY RANGE (id);
+CREATE TABLE via_1 PARTITION OF via FOR VALUES FROM (0) TO (10);
+CREATE TABLE via_2 PARTITION OF via FOR VALUES FROM (10) TO (20);
+CREATE PUBLICATION via_pub FOR TABLE via WITH (publish_via_partition_root);
+SELECT count(*) > 0 AS made FROM seen();
+INSERT INTO via VALUES (1, 1);
+ALTER PUBLICATION via_pub DROP TABLE via;
+INSERT INTO via VALUES (2, 1);
+ALTER PUBLICATION via_pub ADD TABLE via;
+INSERT INTO via VALUES (3, 1);
+DROP TABLE via;
+SELECT * FROM seen('publication_names', 'via_pub');
+DROP PUBLICATION seen_pub, via_pub;
 -- The bound of a superuser, as it is at each call.
 CREATE TABLE bound (id int PRIMARY KEY);
 SELECT count(*) > 0 AS made FROM seen();
