@@ -39,8 +39,8 @@ extern PGDLLEXPORT void _PG_output_plugin_init(OutputPluginCallbacks *cb);
 #define PROGRESS_EVERY 100
 
 /* A walsender that only reads must not look dead to the other side. */
-static void
-keep_alive(CdcS3State *st)
+void
+cdc_s3_keep_alive(CdcS3State *st)
 {
 	if (PLUGIN_REPORTS_PROGRESS && ++st->since_progress >= PROGRESS_EVERY)
 	{
@@ -227,7 +227,7 @@ change_cb(LogicalDecodingContext *ctx, ReorderBufferTXN *txn, Relation relation,
 	CdcS3Rel *rel;
 	MemoryContext old;
 
-	keep_alive(st);
+	cdc_s3_keep_alive(st);
 	rel = cdc_s3_rel_get(st, relation);
 	if (!(rel->actions & action_of(change)))
 		return;
@@ -250,7 +250,7 @@ truncate_cb(LogicalDecodingContext *ctx, ReorderBufferTXN *txn, int nrelations,
 {
 	CdcS3State *st = cdc_s3_state(ctx);
 
-	keep_alive(st);
+	cdc_s3_keep_alive(st);
 	cdc_s3_put_truncate(st, nrelations, relations, change);
 }
 
@@ -263,7 +263,7 @@ message_cb(LogicalDecodingContext *ctx, ReorderBufferTXN *txn,
 	CdcS3Rel *rel;
 	MemoryContext old;
 
-	keep_alive(st);
+	cdc_s3_keep_alive(st);
 	if (!cdc_s3_message_wanted(st, transactional, prefix, message_size, message,
 							   &rel))
 		return;

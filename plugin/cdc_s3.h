@@ -233,6 +233,7 @@ typedef struct CdcS3Rel
 
 	/* What the stream has said of it (ddl.c, tables.c). */
 	bool named;            /* by a relation frame, and nothing since */
+	bool is_root;          /* relation frames of its partitions name it */
 	bool tell;             /* a table frame is due, behind its relation frame */
 	bool created_due;      /* that has to say so; tell is set */
 	bool rewritten_due;    /* one has to say so behind all changes */
@@ -363,7 +364,8 @@ typedef struct CdcS3State
 	uint32 leaf_generation;
 
 	CdcS3Ddl ddl;
-	bool told_anew; /* in this transaction, of a relation that was named */
+	bool told_anew;   /* in this transaction, of a relation that was named */
+	bool bound_moved; /* allowed_tables is another than when tables were told */
 
 	char *database; /* the name, in its encoding */
 
@@ -392,6 +394,7 @@ cdc_s3_state(LogicalDecodingContext *ctx)
 /* ---- transactions (cdc_s3.c), those in progress or prepared (stream.c) ----
  */
 
+extern void cdc_s3_keep_alive(CdcS3State *st);
 extern void cdc_s3_txn_enter(CdcS3State *st, ReorderBufferTXN *txn,
 							 CdcS3Txn *t);
 extern void cdc_s3_stream_init(OutputPluginCallbacks *cb);

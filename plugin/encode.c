@@ -249,6 +249,8 @@ put_relation_frame(CdcS3State *st, CdcS3Rel *rel)
 	st->told_anew |= rel->named;
 	rel->named = true;
 	rel->told = st->xid;
+	if (rel->as_root)
+		cdc_s3_rel_remember(st, rel->rootid)->is_root = true;
 }
 
 /* And a table frame behind it, with the flags that are due. */

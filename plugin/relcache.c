@@ -534,6 +534,7 @@ cdc_s3_rels_settings(CdcS3State *st)
 	if (!st->allowed_cxt)
 		st->allowed_cxt = AllocSetContextCreate(st->cxt, "cdc_s3 allowed",
 												ALLOCSET_SMALL_SIZES);
+	st->bound_moved = st->allowed_text != NULL;
 	MemoryContextReset(st->allowed_cxt);
 	old = MemoryContextSwitchTo(st->allowed_cxt);
 	st->allowed_text = pstrdup(text);
@@ -796,7 +797,7 @@ cdc_s3_rels_sweep(CdcS3State *st)
 		return;
 	hash_seq_init(&seq, st->rels);
 	while ((rel = hash_seq_search(&seq)) != NULL)
-		if (rel->stale && !rel->named)
+		if (rel->stale && !rel->named && !rel->is_root)
 			cdc_s3_rel_forget(st, rel);
 	st->nstale = 0;
 }

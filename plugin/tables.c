@@ -182,8 +182,8 @@ sort_candidates(Candidates *c)
 static void
 put_gone(CdcS3State *st, CdcS3Rel *rel, Oid relid, XLogRecPtr lsn)
 {
-	bool tell =
-		rel ? rel->named || rel->actions != 0 : cdc_s3_ddl_dropped(st, relid);
+	bool tell = rel ? rel->named || rel->is_root || rel->actions != 0
+					: cdc_s3_ddl_dropped(st, relid);
 
 	if (tell)
 		cdc_s3_put_end(st, relid, CDC_S3_TABLE_GONE, lsn);
@@ -206,6 +206,7 @@ put_left(CdcS3State *st, CdcS3Rel *rel, XLogRecPtr lsn)
 {
 	cdc_s3_put_end(st, rel->relid, CDC_S3_TABLE_LEFT, lsn);
 	rel->named = false;
+	rel->is_root = false;
 	rel->sent = false;
 	rel->sent_block = 0;
 }
@@ -220,11 +221,13 @@ look_at_table(CdcS3State *st, CdcS3Rel *rel, Relation relation, bool renamed,
 {
 	bool known = rel != NULL && rel->looked;
 	bool was_wanted = known && rel->actions != 0;
+	bool is_root = rel != NULL && rel->is_root;
 
 	rel = cdc_s3_rel_get(st, relation);
 	if (rel->actions == 0)
 	{
-		if (rel->named || was_wanted || (!known && has_left(st, relation)))
+		if (rel->named || was_wanted || is_root ||
+			(!known && has_left(st, relation)))
 			put_left(st, rel, lsn);
 		return false;
 	}
@@ -276,8 +279,11 @@ look_at_all(CdcS3State *st, Candidates *c, bool renamed, XLogRecPtr lsn)
 	Size due = 0;
 
 	for (Size i = 0; i < c->n; i++)
+	{
+		cdc_s3_keep_alive(st);
 		if (look_at(st, c->oids[i], renamed, lsn))
 			c->oids[due++] = c->oids[i];
+	}
 	for (Size i = 0; i < due; i++)
 	{
 		CdcS3Rel *rel = hash_search(st->rels, &c->oids[i], HASH_FIND, NULL);
@@ -296,21 +302,22 @@ cdc_s3_tables_look(CdcS3State *st, XLogRecPtr lsn)
 {
 	bool altered = cdc_s3_ddl_read(st);
 	Candidates c = { .st = st };
-	bool all = false;
+	bool all = st->bound_moved;
 	bool roots = false;
 	bool renamed = false;
 	int locks PG_USED_FOR_ASSERTS_ONLY;
 	MemoryContext old;
 
-	if (likely(!altered && !st->told_anew))
+	if (likely(!altered && !st->told_anew && !st->bound_moved))
 		return;
+	st->bound_moved = false;
 	locks = cdc_s3_user_locks();
 	old = MemoryContextSwitchTo(st->ddl.cxt);
 	if (altered)
 	{
 		renamed = schema_was_renamed(st);
-		all = add_named(&c, &roots) || renamed || publication_was_altered(st) ||
-			  type_was_altered(st);
+		all |= add_named(&c, &roots) || renamed ||
+			   publication_was_altered(st) || type_was_altered(st);
 		if (renamed)
 			add_of_schemas(&c);
 	}

@@ -211,6 +211,22 @@ ROLLBACK TO t;
 RELEASE s;
 COMMIT;
 SELECT * FROM seen('include_relation', 'on');
+-- One that is in no catalog at the end: it may have been there before.
+BEGIN;
+SAVEPOINT s;
+CREATE TABLE undone (id int);
+ROLLBACK TO s;
+INSERT INTO copied (id) VALUES (2);
+COMMIT;
+SELECT * FROM seen();
+-- Unlogged before the stream began: that there are rows is not known.
+CREATE UNLOGGED TABLE late (id int);
+INSERT INTO late VALUES (1);
+SELECT * FROM seen();
+ALTER TABLE late SET LOGGED;
+SELECT * FROM seen();
+DROP TABLE late;
+SELECT * FROM seen();
 -- Types.
 CREATE TYPE mood AS ENUM ('sad', 'ok');
 CREATE TABLE moods (id int PRIMARY KEY, m mood);
@@ -248,7 +264,65 @@ CREATE TABLE parts_4 PARTITION OF whole FOR VALUES FROM (40) TO (50)
 CREATE TABLE parts_41 PARTITION OF parts_4 FOR VALUES FROM (40) TO (45);
 DROP TABLE whole;
 SELECT * FROM seen();
-DROP TABLE parts_3, copied, made, made_rows, made_sub, inner_one;
+-- What publications say: in, out, other columns; and a schema's tables.
+CREATE TABLE listed (id int PRIMARY KEY, a int, b int);
+CREATE PUBLICATION seen_pub FOR TABLE listed (id, a);
+SELECT count(*) > 0 AS made FROM seen();
+INSERT INTO listed VALUES (1, 1, 1);
+ALTER PUBLICATION seen_pub ADD TABLE copied;
+ALTER PUBLICATION seen_pub SET TABLE listed (id, b), copied;
+ALTER PUBLICATION seen_pub DROP TABLE listed;
+ALTER TABLE listed ADD COLUMN c int;
+ALTER PUBLICATION seen_pub SET (publish = 'insert');
+ALTER PUBLICATION seen_pub ADD TABLES IN SCHEMA public;
+INSERT INTO listed VALUES (2, 2, 2);
+DROP TABLE listed;
+SELECT * FROM seen('publication_names', 'seen_pub', 'include_relation', 'on');
+-- A root that only its partitions' rows have named.
+CREATE TABLE via (id int, a int) PARTITION BY RANGE (id);
+CREATE TABLE via_1 PARTITION OF via FOR VALUES FROM (0) TO (10);
+CREATE TABLE via_2 PARTITION OF via FOR VALUES FROM (10) TO (20);
+CREATE PUBLICATION via_pub FOR TABLE via WITH (publish_via_partition_root);
+SELECT count(*) > 0 AS made FROM seen();
+INSERT INTO via VALUES (1, 1);
+ALTER PUBLICATION via_pub DROP TABLE via;
+INSERT INTO via VALUES (2, 1);
+ALTER PUBLICATION via_pub ADD TABLE via;
+INSERT INTO via VALUES (3, 1);
+DROP TABLE via;
+SELECT * FROM seen('publication_names', 'via_pub');
+DROP PUBLICATION seen_pub, via_pub;
+-- The bound of a superuser, as it is at each call.
+CREATE TABLE bound (id int PRIMARY KEY);
+SELECT count(*) > 0 AS made FROM seen();
+SET cdc_s3.allowed_tables = 'public.other';
+ALTER TABLE bound RENAME TO bound_2;
+ALTER TABLE bound_2 ADD COLUMN a int;
+DROP TABLE bound_2;
+SELECT * FROM seen();
+RESET cdc_s3.allowed_tables;
+-- A transaction that is prepared, and one that is streamed.
+CREATE TABLE pair (id int PRIMARY KEY, t text);
+BEGIN;
+ALTER TABLE pair ADD COLUMN n int DEFAULT 1;
+CREATE TABLE pair_2 (id int);
+PREPARE TRANSACTION 'seen';
+COMMIT PREPARED 'seen';
+BEGIN;
+ALTER TABLE pair_2 ADD COLUMN a int;
+INSERT INTO pair SELECT g, repeat('x', 200) FROM generate_series(1, 600) g;
+ALTER TABLE pair RENAME TO pair_3;
+SAVEPOINT s;
+ALTER TABLE pair_3 ADD COLUMN m int;
+INSERT INTO pair_3 VALUES (1000);
+ROLLBACK TO s;
+DROP TABLE pair_2;
+COMMIT;
+SELECT regexp_replace(data, 'x{10,}', '...') AS line FROM
+	pg_logical_slot_get_changes('regress', NULL, NULL, 'format', 'text',
+	'two_phase', 'on', 'streaming', 'on')
+WHERE data ~ '^(table|prepare|commit|begin)' OR data ~ '=(1|600|1000) ';
+DROP TABLE parts_3, copied, made, made_rows, made_sub, inner_one, pair_3;
 SELECT count(*) FROM seen();
 DROP FUNCTION seen;
 DROP SCHEMA other;

@@ -77,6 +77,19 @@ sub event
 local $/ = undef;
 my $all = <STDIN>;
 my @lines = split /\n(?=BEGIN|COMMIT|table |begin|commit|insert |update |delete |truncate )/, $all;
+
+# What became of tables only we tell, and transactions that have nothing else.
+if ($from eq 'cdc_s3')
+{
+	@lines = grep { !/^table .*: (?:created|altered|gone|left|(?:created )?rewritten)$/ } @lines;
+	my @kept;
+	for my $l (@lines)
+	{
+		if ($l =~ /^commit/ && @kept && $kept[-1] eq 'begin') { pop @kept; }
+		else { push @kept, $l; }
+	}
+	@lines = @kept;
+}
 for my $l (@lines)
 {
 	chomp $l;

@@ -157,6 +157,20 @@ is($s[1]{relation_id}, $oid{filled}, 'the OID tells which');
 is(scalar @objects, 0, 'without any row');
 file_of($s[2]);
 
+# What was rolled back did not happen; what went through a subtransaction did.
+sql(<<'SQL');
+begin;
+savepoint s; alter table empty add column undone int; rollback to s;
+savepoint s; alter table empty add column done int; release s;
+insert into filled values (9);
+commit;
+begin; alter table empty add column undone int; rollback;
+create temp table t (id int); drop table t;
+SQL
+@s = new_schemas();
+is_deeply([ map { brief($_) } @s ], ['public.empty'], 'subtransactions') or diag explain \@s;
+is_deeply([ map { $_->{name} } @{ file_of($s[0])->{columns} } ], [qw(id done)], 'as it is at the end');
+
 # Partitions: the root is the table, whatever partition it is seen through.
 sql(<<'SQL');
 alter table parts add column e int default 5;
@@ -165,14 +179,21 @@ insert into parts (id) values (1), (21), (11), (22);
 alter table parts rename to whole;
 drop table parts_2;
 alter table whole detach partition parts_3;
+alter table parts_3 add column f int;
+alter table parts_3 drop column f;
+alter table whole attach partition parts_3 for values from (20) to (30);
 alter table whole alter v type varchar(5);
 drop table whole;
 SQL
 @s = new_schemas();
 is_deeply([ map { brief($_) } @s ],
-	[ 'public.parts', 'public.whole', 'public.parts_3', 'public.whole', 'public.whole gone' ], 'partitions')
+	[
+		'public.parts', 'public.whole', 'public.parts_3', 'public.parts_3', 'public.parts_3',
+		'public.parts_3 left', 'public.whole', 'public.whole gone'
+	],
+	'partitions')
   or diag explain \@s;
-is($_->{relation_id}, $oid{parts}, 'the OID is the root\'s') for @s[ 0, 1, 3, 4 ];
+is($_->{relation_id}, $oid{parts}, 'the OID is the root\'s') for @s[ 0, 1, 6, 7 ];
 is(file_of($s[0])->{columns}[3]{missing}, '5', 'with the value of a partition');
 @resync = map { /"_op":"s"/ ? $json->decode($_) : () } split /\n/, $cdc->replay;
 is_deeply([ map { "$_->{_table} $_->{_reason}" } @resync ], [ 'made rewrite', 'whole rewrite' ],

@@ -237,6 +237,23 @@ commit(Lab *l, Lsn lsn)
 	buf_done(&b);
 }
 
+/* What became of a table; version 0 with an end. */
+static void
+table_frame(Lab *l, uint32_t id, uint64_t ordinal, uint8_t flags)
+{
+	bool ends = flags & (CDC_S3_TABLE_GONE | CDC_S3_TABLE_LEFT);
+	Buf b;
+
+	buf_init(&b, 64);
+	put(&b, 1, 8);
+	put(&b, ordinal, 8);
+	put(&b, id, 4);
+	put(&b, ends ? 0 : 1, 4);
+	buf_byte(&b, flags);
+	frame(l, CDC_S3_TABLE, 0, &b);
+	buf_done(&b);
+}
+
 static Event *
 push(Lab *l, EventType type, Lsn lsn)
 {
@@ -424,6 +441,109 @@ test_notice(void **state)
 	flush(&l);
 	stop(&l);
 	assert_int_equal(l.err.kind, ERR_DATA);
+	lab_done(&l);
+}
+
+static void
+check_item(const Entry *e, int i, const char *name, Lsn lsn, int64_t seq)
+{
+	assert_true(i < e->nschemas);
+	assert_string_equal(e->schemas[i].table, name);
+	assert_int_equal(e->schemas[i].lsn, lsn);
+	assert_int_equal(e->schemas[i].seq, seq);
+}
+
+/* What became of tables makes an entry without any row. */
+static void
+test_tables(void **state)
+{
+	Lab l;
+	Checkpoint *c;
+	const Entry *e;
+
+	(void) state;
+	lab_init(&l);
+	relation(&l, 1, "t");
+	begin(&l, 900, HOUR); /* the log has it */
+	table_frame(&l, 1, 1, CDC_S3_TABLE_CREATED);
+	commit(&l, 900);
+	begin(&l, 2000, HOUR);
+	table_frame(&l, 1, 1, CDC_S3_TABLE_CREATED);
+	commit(&l, 2000);
+	begin(&l, 3000, HOUR);
+	table_frame(&l, 1, 1, 0); /* nothing new */
+	relation(&l, 1, "u");
+	table_frame(&l, 1, 2, 0);
+	table_frame(&l, 9, 3, CDC_S3_TABLE_GONE);
+	table_frame(&l, 1, 4, CDC_S3_TABLE_LEFT);
+	commit(&l, 3000);
+	flush(&l);
+	push(&l, EVENT_CHECKPOINT, 0);
+	begin(&l, 4000, HOUR);
+	table_frame(&l, 1, 1, CDC_S3_TABLE_GONE);
+	flush(&l);
+	stop(&l);
+	assert_int_equal(l.err.kind, ERR_NONE);
+	c = next_checkpoint(&l);
+	assert_non_null(c);
+	e = c->entry;
+	assert_int_equal(e->nobjects, 0);
+	assert_int_equal(e->nschemas, 4);
+	check_item(e, 0, "t", 2000, 1);
+	assert_true(e->schemas[0].created);
+	check_item(e, 1, "u", 3000, 2);
+	check_item(e, 2, "", 3000, 3);
+	assert_true(e->schemas[2].gone && e->schemas[2].relation_id == 9);
+	check_item(e, 3, "u", 3000, 4);
+	assert_true(e->schemas[3].left);
+	assert_int_equal(c->ntables, 2); /* the committer writes the files */
+	checkpoint_free(c);
+	assert_null(next_checkpoint(&l)); /* the last one was not committed */
+	lab_done(&l);
+
+	lab_init(&l);
+	relation(&l, 1, "t");
+	table_frame(&l, 1, 1, 0);
+	flush(&l);
+	stop(&l);
+	assert_int_equal(l.err.kind, ERR_DATA);
+	lab_done(&l);
+}
+
+/* Rows that changed without changes are a record, once in a transaction. */
+static void
+test_rewritten(void **state)
+{
+	Lab l;
+	Checkpoint *c;
+	const char *line;
+
+	(void) state;
+	lab_init(&l);
+	relation(&l, 1, "t");
+	begin(&l, 2000, HOUR);
+	insert(&l, 1, 1, "a", 1);
+	table_frame(&l, 1, 2, CDC_S3_TABLE_REWRITTEN);
+	table_frame(&l, 1, 3, CDC_S3_TABLE_REWRITTEN);
+	commit(&l, 2000);
+	begin(&l, 3000, HOUR);
+	table_frame(&l, 1, 1, CDC_S3_TABLE_CREATED | CDC_S3_TABLE_REWRITTEN);
+	commit(&l, 3000);
+	flush(&l);
+	stop(&l);
+	assert_int_equal(l.err.kind, ERR_NONE);
+	c = next_checkpoint(&l);
+	assert_non_null(c);
+	assert_int_equal(rows(c), 3);
+	assert_int_equal(c->entry->nschemas, 2);
+	check_item(c->entry, 0, "t", 2000, 1);
+	check_item(c->entry, 1, "t", 3000, 1);
+	line = strstr(buf_cstr(&l.pipe.alive->first->buf), "{\"_op\":\"s\"");
+	assert_non_null(line);
+	assert_non_null(strstr(line, "\"_seq\":2"));
+	assert_non_null(strstr(line, ",\"_reason\":\"rewrite\"}\n"));
+	assert_null(strstr(line, "\"_seq\":3"));
+	checkpoint_free(c);
 	lab_done(&l);
 }
 
@@ -915,6 +1035,8 @@ main(void)
 		cmocka_unit_test(test_commit_behind_keepalive),
 		cmocka_unit_test(test_covered),
 		cmocka_unit_test(test_notice),
+		cmocka_unit_test(test_tables),
+		cmocka_unit_test(test_rewritten),
 		cmocka_unit_test(test_no_key),
 		cmocka_unit_test(test_parts),
 		cmocka_unit_test(test_open_transaction),

@@ -684,6 +684,41 @@ test_many(void **state)
 	entry_free(NULL);
 }
 
+/* Two runs and a late one; what is at one place stays in its order. */
+static void
+test_sort(void **state)
+{
+	static const struct
+	{
+		Lsn lsn;
+		int64_t seq;
+	} rows[] = { { 5, 2 }, { 5, 3 }, { 9, 1 }, { 5, INT64_C(1) << 40 },
+				 { 7, 1 }, { 5, 2 }, { 9, 1 }, { 1, 1 } };
+	static const uint32_t want[] = { 8, 1, 6, 2, 4, 5, 3, 7 };
+
+	(void) state;
+	for (int n = 0; n <= 8; n++)
+	{
+		Entry *e = entry_new();
+
+		for (int i = 0; i < n; i++)
+		{
+			EntrySchema *s = entry_add_schema(e);
+
+			s->lsn = rows[i].lsn;
+			s->seq = rows[i].seq;
+			s->relation_id = (uint32_t) i + 1;
+		}
+		entry_sort_schemas(e);
+		for (int i = 0, k = 0; k < 8; k++)
+		{
+			if (want[k] <= (uint32_t) n)
+				assert_int_equal(e->schemas[i++].relation_id, want[k]);
+		}
+		entry_free(e);
+	}
+}
+
 int
 main(void)
 {
@@ -699,6 +734,7 @@ main(void)
 		cmocka_unit_test(test_bits),
 		cmocka_unit_test(test_keys),
 		cmocka_unit_test(test_keys_parse),
+		cmocka_unit_test(test_sort),
 	};
 
 	return cmocka_run_group_tests_name("entry", tests, NULL, NULL);

@@ -654,6 +654,212 @@ test_relation_names(void **state)
 	lab_done(&l);
 }
 
+/* A schema of three columns; with what rows have that are older than them. */
+static Schema *
+missing_schema(void)
+{
+	static const char *const names[] = { "a", "b", "c" };
+	Schema *s = schema_new("app", "t", 3);
+
+	s->relation_id = 100;
+	s->row_type = 4000000000u;
+	s->identity = 'd';
+	for (int i = 0; i < 3; i++)
+	{
+		s->cols[i].name = xstrdup(names[i]);
+		s->cols[i].type_schema = xstrdup("pg_catalog");
+		s->cols[i].type_name = xstrdup("text");
+		s->cols[i].kind = CDC_S3_KIND_STRING;
+		s->cols[i].has_missing = i != 1;
+	}
+	s->cols[0].missing = xstrdup("\xc3\xa4 \"quoted\"");
+	return s;
+}
+
+/* The relation frame grew: older ones end earlier, later ones go on. */
+static void
+test_relation_end(void **state)
+{
+	Schema *s = missing_schema();
+	FrameEvent ev;
+	size_t whole;
+	size_t bare;
+	Lab l;
+
+	(void) state;
+	lab_init(&l, MAX_FRAME);
+	put_relation(&l.body, 100, 1, "t", s);
+	whole = l.body.n;
+	buf_str(&l.body, "more");
+	lab_frame(&l, CDC_S3_RELATION, 0);
+	start(l.r, lab_packet(&l));
+	assert_true(next(l.r, &ev));
+	assert_true(ev.rel->schema->row_type == 4000000000u);
+	assert_string_equal(ev.rel->schema->cols[0].missing, s->cols[0].missing);
+	assert_false(ev.rel->schema->cols[1].has_missing);
+	assert_true(ev.rel->schema->cols[2].has_missing);
+	assert_null(ev.rel->schema->cols[2].missing);
+
+	bare = whole - (4 + 2 + 2 * (2 + 4) + strlen(s->cols[0].missing));
+	for (size_t n = bare; n < whole; n++)
+	{
+		put_relation(&l.body, 100, 2, "t", s);
+		l.body.n = n;
+		lab_frame(&l, CDC_S3_RELATION, 0);
+		if (n > bare)
+		{
+			lab_refused(&l, ERR_DATA, "breaks");
+			continue;
+		}
+		start(l.r, lab_packet(&l));
+		assert_true(next(l.r, &ev));
+		assert_int_equal(ev.rel->schema->row_type, 0);
+		assert_false(ev.rel->schema->cols[0].has_missing);
+	}
+	schema_free(s);
+	lab_done(&l);
+}
+
+/* What is no value of a column is refused, and what is no text is none. */
+static void
+test_missing(void **state)
+{
+	static const struct
+	{
+		uint16_t index[2];
+		const char *text;
+		uint32_t length;
+		bool taken;
+		bool has_text;
+	} rows[] = {
+		{ { 0, 1 }, "fine", 4, true, true },
+		{ { 1, 0 }, "fine", 4, true, true },
+		{ { 0, 1 }, "", 0, true, true },
+		{ { 0, 1 }, "", CDC_S3_NO_TEXT, true, false },
+		{ { 0, 1 }, "a\xff", 2, true, false },
+		{ { 0, 1 }, "a\0b", 3, true, false },
+		{ { 0, 0 }, "twice", 5, false, false },
+		{ { 2, 1 }, "no such column", 14, false, false },
+		{ { 0, UINT16_MAX }, "no such column", 14, false, false },
+		{ { 0, 1 }, "too long", CDC_S3_NO_TEXT - 1, false, false },
+	};
+	Lab l;
+
+	(void) state;
+	lab_init(&l, MAX_FRAME);
+	for (size_t i = 0; i < COUNT(rows); i++)
+	{
+		uint32_t n = rows[i].length > 100 ? 0 : rows[i].length;
+		FrameEvent ev;
+
+		put_int(&l.body, 1, 4);
+		put_int(&l.body, (uint64_t) i + 1, 4);
+		put_int(&l.body, 1, 4);
+		buf_byte(&l.body, 'd');
+		for (int k = 0; k < 4; k++)
+			put_str(&l.body, "t");
+		put_int(&l.body, 2, 2);
+		for (int k = 0; k < 2; k++)
+		{
+			buf_byte(&l.body, CDC_S3_KIND_STRING);
+			buf_byte(&l.body, 0);   /* flags */
+			put_int(&l.body, 0, 8); /* numbers and type */
+			put_int(&l.body, 0, 8); /* base type and typmod */
+			put_str(&l.body, k ? "b" : "a");
+			put_str(&l.body, "pg_catalog");
+			put_str(&l.body, "text");
+		}
+		put_int(&l.body, 77, 4);
+		put_int(&l.body, 2, 2);
+		for (int k = 0; k < 2; k++)
+		{
+			put_int(&l.body, rows[i].index[k], 2);
+			put_int(&l.body, rows[i].length, 4);
+			buf_add(&l.body, rows[i].text, n);
+		}
+		lab_frame(&l, CDC_S3_RELATION, 0);
+		if (!rows[i].taken)
+		{
+			lab_refused(&l, ERR_DATA, "breaks");
+			continue;
+		}
+		start(l.r, lab_packet(&l));
+		assert_true(next(l.r, &ev));
+		for (int k = 0; k < 2; k++)
+		{
+			const SchemaColumn *c = &ev.rel->schema->cols[k];
+
+			assert_true(c->has_missing);
+			assert_int_equal(c->missing != NULL, rows[i].has_text);
+			if (c->missing)
+				assert_string_equal(c->missing, rows[i].text);
+		}
+	}
+	lab_done(&l);
+}
+
+/* What became of a table: with its relation, or where it ends without. */
+static void
+test_table(void **state)
+{
+	static const struct
+	{
+		const char *what;
+		uint32_t id, version;
+		uint8_t flags;
+		bool taken;
+		bool known;
+	} rows[] = {
+		{ "altered", 1, 2, 0, true, true },
+		{ "created and rewritten", 1, 2, 3, true, true },
+		{ "gone", 1, 0, CDC_S3_TABLE_GONE, true, true },
+		{ "left", 1, 0, CDC_S3_TABLE_LEFT, true, true },
+		{ "gone, not known", 9, 0, CDC_S3_TABLE_GONE, true, false },
+		{ "an older version", 1, 1, 0, false, false },
+		{ "no version", 1, 0, 0, false, false },
+		{ "not known", 9, 2, CDC_S3_TABLE_CREATED, false, false },
+		{ "gone, with a version", 1, 2, CDC_S3_TABLE_GONE, false, false },
+		{ "an unknown flag", 1, 2, 0x10, false, false },
+		{ "another one", 1, 0, CDC_S3_TABLE_GONE | 0x80, false, false },
+	};
+	Lab l;
+
+	(void) state;
+	lab_init(&l, MAX_FRAME);
+	lab_relation(&l, 1, 2, "t");
+	lab_taken(&l);
+	for (size_t i = 0; i < COUNT(rows); i++)
+	{
+		FrameEvent ev;
+
+		put_table(&l.body, 7, rows[i].id, rows[i].version, rows[i].flags);
+		lab_frame(&l, CDC_S3_TABLE, 0);
+		if (!rows[i].taken)
+		{
+			lab_refused(&l, ERR_DATA, "breaks");
+			continue;
+		}
+		start(l.r, lab_packet(&l));
+		assert_true(next(l.r, &ev));
+		assert_int_equal(ev.type, CDC_S3_TABLE);
+		assert_int_equal(ev.ordinal, 7);
+		assert_int_equal(ev.table_id, rows[i].id);
+		assert_int_equal(ev.table_flags, rows[i].flags);
+		assert_int_equal(ev.rel != NULL, rows[i].known);
+	}
+	for (size_t n = 0; n < 25; n++)
+	{
+		put_table(&l.body, 7, 1, 2, 0);
+		l.body.n = n;
+		lab_frame(&l, CDC_S3_TABLE, 0);
+		lab_refused(&l, ERR_DATA, "breaks");
+	}
+	put_table(&l.body, 7, 1, 2, 0);
+	lab_frame(&l, CDC_S3_TABLE, 0x01);
+	lab_refused(&l, ERR_DATA, "breaks");
+	lab_done(&l);
+}
+
 /* Ids that collide in a small table, and many of them. */
 static void
 test_many_relations(void **state)
@@ -774,6 +980,9 @@ main(void)
 		cmocka_unit_test(test_parts_limit),
 		cmocka_unit_test(test_relation_versions),
 		cmocka_unit_test(test_relation_names),
+		cmocka_unit_test(test_relation_end),
+		cmocka_unit_test(test_missing),
+		cmocka_unit_test(test_table),
 		cmocka_unit_test(test_many_relations),
 		cmocka_unit_test(test_truncate),
 	};

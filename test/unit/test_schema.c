@@ -254,6 +254,7 @@ test_missing(void **state)
 		s->cols[i].has_missing = i < 3;
 	}
 	s->row_type = 77;
+	s->identity = 'd';
 	s->cols[0].missing = xstrdup(ODD);
 	s->cols[1].missing = xstrdup("");
 	schema_finish(s);

@@ -553,10 +553,15 @@ on_message(Encoder *e, const FrameEvent *ev)
 	if (!notice.resync)
 		return true;
 	change.reason = notice.reason;
+	if (strcmp(notice.reason, "rewrite") == 0)
+		table_of(e, rel)->rewritten = e->txn;
 	return add_row(e, rel, &change);
 }
 
-/* The table's rows changed without changes; once in a transaction will do. */
+/*
+ * The table's rows changed without changes; once in a transaction will do, and
+ * a notice may have said so.
+ */
 static bool
 on_rewritten(Encoder *e, const FrameEvent *ev)
 {
