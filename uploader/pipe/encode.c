@@ -554,7 +554,7 @@ on_message(Encoder *e, const FrameEvent *ev)
 		return true;
 	change.reason = notice.reason;
 	if (strcmp(notice.reason, "rewrite") == 0)
-		table_of(e, rel)->rewritten = e->txn;
+		table_of(e, rel)->said->rewritten = e->txn;
 	return add_row(e, rel, &change);
 }
 
@@ -570,9 +570,9 @@ on_rewritten(Encoder *e, const FrameEvent *ev)
 						  .reason = "rewrite" };
 	Table *t = table_of(e, ev->rel);
 
-	if (t->rewritten == e->txn)
+	if (t->said->rewritten == e->txn)
 		return true;
-	t->rewritten = e->txn;
+	t->said->rewritten = e->txn;
 	return add_row(e, ev->rel, &change);
 }
 

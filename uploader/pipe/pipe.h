@@ -89,8 +89,8 @@ typedef struct LoadTable LoadTable;
 /*
  * One version of one table, as one thread writes it: the encoder's live in
  * its registry, the loader has its own.  Immutable but for "unwritten", which
- * is used by who writes it, and "file_known", "file_due", "said", "open",
- * "rewritten" and "no_key", which are the encoder's.
+ * is used by who writes it, and "file_known", "file_due", "said", "open" and
+ * "no_key", which are the encoder's.
  */
 typedef struct Table
 {
@@ -105,9 +105,8 @@ typedef struct Table
 	bool file_due;     /* its next object brings the file */
 	struct Said *said; /* of the table; told.h */
 	JsonTable *json;
-	Batch *open;        /* batches that still grow, one a partition */
-	uint64_t rewritten; /* transaction of its last record of that */
-	int64_t no_key;     /* updates and deletes that name no row, this session */
+	Batch *open;    /* batches that still grow, one a partition */
+	int64_t no_key; /* updates and deletes that name no row, this session */
 } Table;
 
 #define PIPE_BUCKETS 1024

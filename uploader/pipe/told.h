@@ -17,8 +17,9 @@ typedef struct Said
 {
 	struct Said *next; /* in its bucket */
 	uint32_t relation_id;
-	Table *table; /* borrowed */
-	bool there;   /* neither gone nor left since */
+	Table *table;       /* borrowed */
+	bool there;         /* neither gone nor left since */
+	uint64_t rewritten; /* transaction of its last resync record for that */
 } Said;
 
 typedef struct Told Told;
