@@ -58,6 +58,7 @@ full_entry(void)
 	e->swept_until = INT64_C(1795244400000000);
 	e->loads_open = 1;
 	e->loads_since = 7;
+	e->loads_before = 7;
 	e->loaded = true;
 	e->time = INT64_C(1795248847123456);
 	entry_set(&e->system_identifier, "7574000000000000001");
@@ -72,6 +73,8 @@ full_entry(void)
 		entry_set(&l->table, "t");
 		l->state = (LoadState) i;
 		l->lsn = i == LOAD_OPEN ? 0 : 0x1000;
+		entry_set(&l->reason, i == LOAD_DONE ? "rewrite" : "");
+		l->resync = i == LOAD_DONE ? 0x16B36002 : 0;
 	}
 	s = entry_add_schema(e);
 	entry_set(&s->hash, "0123456789abcdef");
@@ -164,7 +167,9 @@ test_bytes(void **state)
 					"\"last_seq\":1099511627776,\"crc32c\":\"00c0ffee\"},\n"));
 	assert_non_null(strstr(got, "\"closed_until\":\"2026-11-21T08:00:00Z\""));
 	assert_non_null(strstr(got, "\"state\":\"open\"},\n"));
-	assert_non_null(strstr(got, "\"state\":\"done\"},\n"));
+	assert_non_null(strstr(got, "\"state\":\"done\",\"reason\":\"rewrite\","
+								"\"resync_lsn\":\"0000000016B36002\"},\n"));
+	assert_non_null(strstr(got, ",\"loads_before\":7,"));
 	assert_non_null(strstr(got, "\"state\":\"given_up\"}]"));
 	/* what stands in a list does not stand here */
 	assert_null(strstr(got, "{\"key\":\"a\""));
@@ -197,7 +202,13 @@ test_identity(void **state)
 	assert_string_equal(again->writer, "0a0b0c0d");
 	assert_int_equal(again->nloads, 3);
 	for (int i = 0; i < 3; i++)
+	{
 		assert_int_equal(again->loads[i].state, i);
+		assert_string_equal(again->loads[i].reason,
+							i == LOAD_DONE ? "rewrite" : "");
+		assert_true(again->loads[i].resync == e->loads[i].resync);
+	}
+	assert_int_equal(again->loads_before, 7);
 	assert_string_equal(again->schemas[0].schema, ODD);
 	assert_true(again->schemas[0].lsn == 0x16B36001);
 	assert_int_equal(again->lists[0].crc32c, 0xdeadbeef);
@@ -433,6 +444,15 @@ refuse(json_t *doc, const char *what)
 	free(text);
 }
 
+/* What a writer may leave out. */
+static bool
+is_optional(const char *name, const char *but)
+{
+	return (but && strcmp(name, but) == 0) ||
+		   strcmp(name, "loads_before") == 0 || strcmp(name, "reason") == 0 ||
+		   strcmp(name, "resync_lsn") == 0;
+}
+
 /* Each field of obj, taken away and then of a wrong type; "but" is optional. */
 static void
 spoil_fields(json_t *doc, json_t *obj, const char *but)
@@ -443,7 +463,7 @@ spoil_fields(json_t *doc, json_t *obj, const char *but)
 
 	json_object_foreach(fields, name, value)
 	{
-		if (!but || strcmp(name, but) != 0)
+		if (!is_optional(name, but))
 		{
 			json_object_del(obj, name);
 			if (!strstr(name, "_until") && strcmp(name, "time") != 0)

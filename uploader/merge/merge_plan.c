@@ -46,6 +46,7 @@ typedef struct Until
 typedef struct PlanRead
 {
 	Store *store;
+	const PlanTarget *target;
 	const atomic_bool *stop;
 	Progress *progress;
 	Plan *plan;
@@ -489,6 +490,34 @@ take_load(PlanTable *t, const EntryLoad *l, int64_t seq, bool initial)
 	}
 }
 
+/* What one target lacks by what was done there. */
+static bool
+is_of_a_target(const char *reason)
+{
+	return strcmp(reason, "dropped") == 0 || strcmp(reason, "excluded") == 0 ||
+		   strcmp(reason, "mapped") == 0;
+}
+
+/*
+ * Loads that no person asked for: not where the target has passed what they
+ * are to mend, and lacks nothing.
+ */
+static bool
+is_needed(const PlanRead *r, const PlanTable *t, const EntryLoad *l, bool *out,
+		  Err *err)
+{
+	bool whole;
+
+	*out = true;
+	if (!l->reason[0] || strcmp(l->reason, "new") == 0 || t->waiting ||
+		(l->resync > r->plan->start.lsn && !is_of_a_target(l->reason)))
+		return true;
+	if (!r->target->whole(r->target->arg, l->schema, l->table, &whole, err))
+		return false;
+	*out = !whole;
+	return true;
+}
+
 /* The first and last entry whose changes the table gets. */
 static bool
 set_range(PlanRead *r, PlanTable *t, Err *err)
@@ -511,11 +540,12 @@ set_range(PlanRead *r, PlanTable *t, Err *err)
 
 /* How loads in the range move each table's own range. */
 static bool
-plan_loads(PlanRead *r, const PlanWaiting *waiting, int nwaiting, Err *err)
+plan_loads(PlanRead *r, Err *err)
 {
+	const PlanWaiting *waiting = r->target->waiting;
 	Plan *p = r->plan;
 
-	for (int i = 0; i < nwaiting; i++)
+	for (int i = 0; i < r->target->nwaiting; i++)
 	{
 		PlanTable *t = plan_table(p, waiting[i].schema, waiting[i].table);
 
@@ -529,8 +559,16 @@ plan_loads(PlanRead *r, const PlanWaiting *waiting, int nwaiting, Err *err)
 		const Entry *e = log_entry(p->log, seq);
 
 		for (int i = 0; i < e->nloads; i++)
-			take_load(plan_table(p, e->loads[i].schema, e->loads[i].table),
-					  &e->loads[i], seq, is_initial(p->log, seq));
+		{
+			const EntryLoad *l = &e->loads[i];
+			PlanTable *t = plan_table(p, l->schema, l->table);
+			bool needed;
+
+			if (!is_needed(r, t, l, &needed, err))
+				return false;
+			if (needed)
+				take_load(t, l, seq, is_initial(p->log, seq));
+		}
 	}
 	for (int i = 0; i < p->ntables; i++)
 	{
@@ -661,18 +699,19 @@ find_schemas(const PlanRead *r, Err *err)
 }
 
 bool
-plan_make(Store *store, const char *until, PlanPosition start,
-		  const PlanWaiting *waiting, int nwaiting, const atomic_bool *stop,
-		  Progress *progress, Plan **out, Err *err)
+plan_make(Store *store, const char *until, const PlanTarget *target,
+		  const atomic_bool *stop, Progress *progress, Plan **out, Err *err)
 {
 	Plan *p = xcalloc(1, sizeof(*p));
-	PlanRead r = {
-		.store = store, .stop = stop, .progress = progress, .plan = p
-	};
+	PlanRead r = { .store = store,
+				   .target = target,
+				   .stop = stop,
+				   .progress = progress,
+				   .plan = p };
 	Entry *source = NULL;
 
 	p->log = xcalloc(1, sizeof(*p->log));
-	p->start = p->end = start;
+	p->start = p->end = target->start;
 	if (!parse_until(until, &r.until))
 	{
 		err_set(err, ERR_USAGE, 0, "cannot understand merge.until \"%s\"",
@@ -686,8 +725,8 @@ plan_make(Store *store, const char *until, PlanPosition start,
 	p->slot = xstrdup(source->slot);
 	if (!read_start(&r, err) || !read_forward(&r, err))
 		goto fail;
-	if (p->end.entry > start.entry &&
-		(!plan_loads(&r, waiting, nwaiting, err) || !plan_objects(&r, err) ||
+	if (p->end.entry > p->start.entry &&
+		(!plan_loads(&r, err) || !plan_objects(&r, err) ||
 		 !find_schemas(&r, err)))
 		goto fail;
 	entry_free(source);
@@ -697,6 +736,56 @@ plan_make(Store *store, const char *until, PlanPosition start,
 fail:
 	entry_free(source);
 	plan_free(p);
+	return false;
+}
+
+const Entry *
+plan_last(const Plan *p)
+{
+	return p->log->n > 0 ? p->log->entries[p->log->n - 1] : NULL;
+}
+
+/* The newest word on each load is what counts. */
+static bool
+is_over(const PlanLog *log, int64_t seq, const char *id)
+{
+	for (seq++; seq < log->base + log->n; seq++)
+	{
+		const Entry *e = log_entry(log, seq);
+
+		for (int i = 0; i < e->nloads; i++)
+		{
+			if (strcmp(e->loads[i].id, id) == 0)
+				return true;
+		}
+	}
+	return false;
+}
+
+bool
+plan_load_ahead(const Plan *p, const char *schema, const char *table, Lsn lsn)
+{
+	const PlanLog *log = p->log;
+	int64_t seq = p->end.entry + 1;
+
+	if (log->n == 0)
+		return false;
+	for (seq = seq < log->base ? log->base : seq; seq < log->base + log->n;
+		 seq++)
+	{
+		const Entry *e = log_entry(log, seq);
+
+		for (int i = 0; i < e->nloads; i++)
+		{
+			const EntryLoad *l = &e->loads[i];
+
+			if (strcmp(l->table, table) != 0 || strcmp(l->schema, schema) != 0)
+				continue;
+			if ((l->state == LOAD_DONE && l->lsn >= lsn) ||
+				(l->state == LOAD_OPEN && !is_over(log, seq, l->id)))
+				return true;
+		}
+	}
 	return false;
 }
 

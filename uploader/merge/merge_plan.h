@@ -15,6 +15,8 @@
  *		be read: what it had in the log until then is dropped too.  A load
  *		given up and opened again in one entry waits on.
  *	(4) Without any load its changes apply from the start.
+ *	(5) A load that no person asked for is of the targets that lack rows: for
+ *		one that has all of the table's it is not there.
  *
  * Ownership: plan_free() frees all; objects are borrowed from the plan's
  * entries.  Layer: merge.
@@ -83,6 +85,18 @@ typedef struct PlanWaiting
 	bool initial;
 } PlanWaiting;
 
+/* What the target has, and what it can be asked. */
+typedef struct PlanTarget
+{
+	PlanPosition start;
+	int nwaiting;
+	const PlanWaiting *waiting;
+	/* *out: it has all rows of the table, as of "start". */
+	bool (*whole)(void *arg, const char *schema, const char *table, bool *out,
+				  Err *err);
+	void *arg;
+} PlanTarget;
+
 /* Identity of the log: entry 0's source. ERR_USAGE: there is no log. */
 bool plan_source(Store *store, Entry **out, Err *err) MUST_CHECK;
 
@@ -90,8 +104,7 @@ bool plan_source(Store *store, Entry **out, Err *err) MUST_CHECK;
  * until as in MergeOptions.  ERR_GAP: the log does not go on where the
  * target stands.  ERR_BUSY: the hour of a time asked for is not complete.
  */
-bool plan_make(Store *store, const char *until, PlanPosition start,
-			   const PlanWaiting *waiting, int nwaiting,
+bool plan_make(Store *store, const char *until, const PlanTarget *target,
 			   const atomic_bool *stop, Progress *progress, Plan **out,
 			   Err *err) MUST_CHECK;
 /* Rejected rows of the table are retried; hash: its schema then. */
@@ -99,6 +112,16 @@ void plan_retry(Plan *p, const char *schema, const char *table,
 				const char *hash);
 
 void plan_free(Plan *p);
+
+/*
+ * Behind the range the log has a load of the table that is not over, or that
+ * has all up to lsn.
+ */
+bool plan_load_ahead(const Plan *p, const char *schema, const char *table,
+					 Lsn lsn);
+
+/* The last entry that was read; NULL where there is none. */
+const Entry *plan_last(const Plan *p);
 
 /* True where until can be understood. */
 bool plan_until_valid(const char *until);

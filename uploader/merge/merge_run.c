@@ -22,6 +22,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "codec/pattern.h"
+#include "merge/merge_ask.h"
 #include "merge/merge_choose.h"
 #include "merge/merge_group.h"
 #include "merge/merge_limit.h"
@@ -481,6 +482,14 @@ lock(Run *run, Err *err)
 			 : state_lock(&run->cx, err);
 }
 
+/* What waits for somebody, and for whom. */
+static bool
+outstanding(Run *run, Err *err)
+{
+	return state_outstanding(&run->cx, run->out, err) &&
+		   ask_judge(&run->cx, run->plan, run->out, err);
+}
+
 /* The position and what else is kept of the merge, and the end. */
 static bool
 store_run(Run *run, bool stays, Err *err)
@@ -489,12 +498,12 @@ store_run(Run *run, bool stays, Err *err)
 
 	progress_phase(cx->progress, PHASE_COMMIT);
 	if (cx->opt->preview)
-		return state_outstanding(cx, run->out, err) &&
+		return outstanding(run, err) &&
 			   sql_run(cx, "end a transaction", "ROLLBACK", NULL, err);
 	return (stays ||
 			(state_store(cx, run->plan, err) &&
 			 report_store(cx, &run->report, run->plan, run->out, err))) &&
-		   state_outstanding(cx, run->out, err) &&
+		   outstanding(run, err) &&
 		   sql_run(cx, "commit the merge", "COMMIT", NULL, err);
 }
 
@@ -504,6 +513,7 @@ run_transaction(Run *run, bool *more, Err *err)
 {
 	MergeCx *cx = &run->cx;
 	MergeState state = { .position = { -1, 0 } };
+	PlanTarget target;
 	bool older;
 	bool retry;
 	bool stays;
@@ -513,10 +523,12 @@ run_transaction(Run *run, bool *more, Err *err)
 	ok = session_begin(cx, err) && lock(run, err) &&
 		 state_create(cx, &older, err) && state_read(cx, &state, err) &&
 		 (!older || cx->opt->preview ||
-		  owner_adopt(cx, state.position.entry, err)) &&
-		 plan_make(cx->store, cx->opt->until, state.position, state.waiting,
-				   state.nwaiting, cx->opt->stop, cx->progress, &run->plan,
-				   err) &&
+		  owner_adopt(cx, state.position.entry, err));
+	target = (PlanTarget){ state.position, state.nwaiting, state.waiting,
+						   state_whole, cx };
+	ok = ok &&
+		 plan_make(cx->store, cx->opt->until, &target, cx->opt->stop,
+				   cx->progress, &run->plan, err) &&
 		 lines_plan(cx, run->plan, &retry, err);
 	state_done(&state);
 	if (!ok)
@@ -527,7 +539,7 @@ run_transaction(Run *run, bool *more, Err *err)
 	run->out->log_closed = run->plan->closed;
 	stays = run->plan->end.entry == run->plan->start.entry;
 	if (stays && !retry)
-		return state_outstanding(cx, run->out, err) &&
+		return outstanding(run, err) &&
 			   sql_run(cx, "end a transaction", "COMMIT", NULL, err);
 	if (cx->opt->preview)
 		preview_plan(cx->opt->preview, run->plan);
@@ -601,9 +613,12 @@ merge_run(Store *store, const MergeOptions *o, MergeResult *out, Err *err)
 	run.cx.slot = source->slot;
 	run.cx.retrying = o->retry_rejected && !o->preview;
 	run.cx.keep_going = strcmp(o->on_reject, "continue") == 0;
+	run.cx.ask_run = ask_may(o, source);
 	ok = pg_connect(o->conninfo, PG_TARGET, &run.cx.conn, err);
 	if (ok && !(ok = run_all(&run, err)))
 		session_judge(&run.cx, err);
+	if (ok && !o->preview)
+		ask_for_loads(store, source, &result);
 	progress_end(&progress);
 	report_done(&run.report);
 	drop_tables(&run);

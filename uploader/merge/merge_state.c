@@ -113,8 +113,8 @@ upgrade(MergeCx *cx, Err *err)
 		return false;
 	have = PQgetvalue(res, 0, 0)[0] == 't';
 	PQclear(res);
-	return have || sql_run(cx, "add columns to schema cdc_s3", upgrade_sql,
-						   NULL, err);
+	return have ||
+		   sql_run(cx, "add columns to schema cdc_s3", upgrade_sql, NULL, err);
 }
 
 bool
@@ -144,8 +144,7 @@ state_create(MergeCx *cx, bool *out_older, Err *err)
 	cx->older = cx->opt->preview && *out_older;
 	PQclear(res);
 	if (have_tables)
-		return cx->opt->preview ||
-			   (reject_create(cx, err) && upgrade(cx, err));
+		return cx->opt->preview || (reject_create(cx, err) && upgrade(cx, err));
 	if (!have_schema &&
 		!sql_run(cx, "create schema cdc_s3", "CREATE SCHEMA cdc_s3", NULL, err))
 	{
@@ -311,6 +310,33 @@ state_done(MergeState *s)
 	*s = (MergeState){ .position = { -1, 0 } };
 }
 
+bool
+state_whole(void *arg, const char *schema, const char *table, bool *out,
+			Err *err)
+{
+	MergeCx *cx = arg;
+	const char *values[] = { cx->system_identifier, cx->database, cx->slot,
+							 schema, table };
+	PGresult *res;
+
+	*out = false;
+	if (cx->bare || cx->older)
+		return true;
+	if (!sql_params(cx, "look whether a table has all its rows",
+					"SELECT EXISTS (SELECT FROM cdc_s3.tables"
+					"  WHERE (system_identifier, database, slot,"
+					"  source_schema, source_table) = ($1, $2, $3, $4, $5)"
+					"  AND target_table IS NOT NULL AND skipped IS NULL)"
+					" AND NOT EXISTS (SELECT FROM cdc_s3.resync"
+					"  WHERE (system_identifier, database, slot,"
+					"  source_schema, source_table) = ($1, $2, $3, $4, $5))",
+					5, values, &res, err))
+		return false;
+	*out = PQgetvalue(res, 0, 0)[0] == 't';
+	PQclear(res);
+	return true;
+}
+
 static bool
 store_position(MergeCx *cx, const Plan *plan, Err *err)
 {
@@ -424,6 +450,24 @@ state_resync(MergeCx *cx, const PlanTable *t, RecordPos pos, const char *reason,
 }
 
 bool
+state_resync_state(MergeCx *cx, const MergeResync *r, const char *set_to,
+				   Err *err)
+{
+	const char *values[] = { cx->system_identifier,
+							 cx->database,
+							 cx->slot,
+							 r->schema,
+							 r->table,
+							 set_to };
+
+	return sql_params(cx, "note what a table waits for",
+					  "UPDATE cdc_s3.resync SET state = $6"
+					  " WHERE (system_identifier, database, slot,"
+					  " source_schema, source_table) = ($1, $2, $3, $4, $5)",
+					  6, values, NULL, err);
+}
+
+bool
 state_resync_over(MergeCx *cx, const PlanTable *t, Err *err)
 {
 	const char *values[] = { cx->system_identifier, cx->database, cx->slot,
@@ -444,6 +488,7 @@ merge_resync_done(MergeResult *r)
 		free(r->resync[i].schema);
 		free(r->resync[i].table);
 		free(r->resync[i].reason);
+		free(r->resync[i].state);
 	}
 	free(r->resync);
 	r->resync = NULL;
@@ -458,7 +503,14 @@ list_resync(MergeCx *cx, MergeResult *out, Err *err)
 
 	if (!sql_params(cx, "read which tables are to be loaded anew",
 					"SELECT source_schema, source_table, reason,"
-					" lsn - '0/0'::pg_lsn FROM cdc_s3.resync"
+					" lsn - '0/0'::pg_lsn,"
+					" coalesce(to_jsonb(r) ->> 'state', 'resync'),"
+					" EXISTS (SELECT FROM cdc_s3.waiting w WHERE"
+					"  (w.system_identifier, w.database, w.slot,"
+					"  w.source_schema, w.source_table) ="
+					"  (r.system_identifier, r.database, r.slot,"
+					"  r.source_schema, r.source_table))"
+					" FROM cdc_s3.resync r"
 					" WHERE (system_identifier, database, slot)"
 					" = ($1, $2, $3) ORDER BY 1, 2",
 					3, values, &res, err))
@@ -472,6 +524,8 @@ list_resync(MergeCx *cx, MergeResult *out, Err *err)
 			.table = xstrdup(PQgetvalue(res, i, 1)),
 			.reason = xstrdup(PQgetvalue(res, i, 2)),
 			.lsn = strtoull(PQgetvalue(res, i, 3), NULL, 10),
+			.state = xstrdup(PQgetvalue(res, i, 4)),
+			.waiting = PQgetvalue(res, i, 5)[0] == 't',
 		};
 	PQclear(res);
 	return true;

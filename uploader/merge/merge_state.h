@@ -48,6 +48,10 @@ bool state_look_lock(MergeCx *cx, bool *out_taken, Err *err) MUST_CHECK;
 bool state_read(MergeCx *cx, MergeState *out, Err *err) MUST_CHECK;
 void state_done(MergeState *s);
 
+/* PlanTarget.whole; arg is the MergeCx. */
+bool state_whole(void *arg, const char *schema, const char *table, bool *out,
+				 Err *err) MUST_CHECK;
+
 /* Compare-and-set of the position, and the tables that wait now. */
 bool state_store(MergeCx *cx, const Plan *plan, Err *err) MUST_CHECK;
 
@@ -58,6 +62,10 @@ bool state_store(MergeCx *cx, const Plan *plan, Err *err) MUST_CHECK;
 bool state_resync(MergeCx *cx, const PlanTable *t, RecordPos pos,
 				  const char *reason, Err *err) MUST_CHECK;
 bool state_resync_over(MergeCx *cx, const PlanTable *t, Err *err) MUST_CHECK;
+
+/* Its column "state". */
+bool state_resync_state(MergeCx *cx, const MergeResync *r, const char *set_to,
+						Err *err) MUST_CHECK;
 
 /*
  * What waits for somebody: tables that are marked, and how many rows were

@@ -192,7 +192,7 @@ sub line
 }
 
 # entry(end => LSN, rows => [[table, op, lsn, seq, cols, meta], …],
-#	loads => [[id, table, state, lsn], …], load => { load id => rows },
+#	loads => [[id, table, state, lsn, reason, resync_lsn], …], load => { load id => rows },
 #	closed => 'iso time', parts => n objects a table, schemas => [tables])
 sub entry
 {
@@ -268,7 +268,9 @@ sub entry
 					schema => $_->[1]{schema},
 					table => $_->[1]{table},
 					state => $_->[2],
-					lsn => hex_lsn($_->[3] // 0)
+					lsn => hex_lsn($_->[3] // 0),
+					defined $_->[4] ? (reason => $_->[4]) : (),
+					defined $_->[5] ? (resync_lsn => hex_lsn($_->[5])) : ()
 				}
 			} @{ $o{loads} // [] }
 		],
