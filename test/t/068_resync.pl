@@ -88,6 +88,7 @@ my $r = merge($cdc);
 is($r->{code}, 8, 'a table lacks rows: exit code');
 like($r->{out}, qr/^public\.a: to be loaded anew, rows changed at LSN \S+ without change events \(rewrite\); run is asked for it$/m,
 	'and who heals it');
+like($r->{err}, qr/event="table is to be loaded anew" schema=public table=a .*hint="run is asked for it once this is committed"/, 'the log says it, too');
 like($r->{err}, qr/1 table to be loaded anew is outstanding; see cdc_s3\.resync in the target; run is asked to load the tables/,
 	'one line about it');
 ok(poll(sub { loads_of($cdc, 'a') == 2 }, 60), 'run loads it') or diag $run->errors;
@@ -174,6 +175,8 @@ $r = merge($cdc, '--load.resync=manual');
 is($r->{code}, 8, 'load.resync=manual: exit code');
 like($r->{out}, qr/^public\.a: .*\(rewrite\); by cdc-s3 snapshot public\.a$/m, 'the command is told');
 is_deeply([ requests($cdc) ], [], 'and nothing asked for');
+like(merge($cdc, '--plan')->{out}, qr/^public\.a: .*; merge asks run for it$/m, 'a preview');
+is_deeply([ requests($cdc) ], [], 'asks for nothing');
 is($run->stop('TERM', 60), 0, 'run ends with 0') or diag $run->errors;
 $run = $cdc->start('--load.resync=manual');
 is(merge($cdc)->{code}, 8, 'a merge that asks');

@@ -138,10 +138,10 @@ print_word(const char *schema, const char *table)
 
 /* What is to be done about it. */
 static void
-print_ask(const MergeResync *t)
+print_ask(const MergeResync *t, bool preview)
 {
 	if (t->ask == ASK_RUN)
-		printf("; run is asked for it");
+		printf(preview ? "; merge asks run for it" : "; run is asked for it");
 	else if (t->ask == ASK_LOADING)
 		printf("; the load is on its way");
 	else if (strcmp(t->state, "blocked") == 0)
@@ -159,7 +159,7 @@ print_ask(const MergeResync *t)
 }
 
 void
-cmd_merge_print_resync(const MergeResult *r)
+cmd_merge_print_resync(const MergeResult *r, bool preview)
 {
 	for (int i = 0; i < r->nresync; i++)
 	{
@@ -171,7 +171,7 @@ cmd_merge_print_resync(const MergeResult *r)
 		printf(" (");
 		cmd_merge_print_name(t->reason);
 		printf(")");
-		print_ask(t);
+		print_ask(t, preview);
 		printf("\n");
 	}
 }
@@ -195,7 +195,7 @@ print_result(const MergeResult *r)
 			   (long long) t->deleted, (long long) t->rejected,
 			   t->replaced ? ", loaded" : "");
 	}
-	cmd_merge_print_resync(r);
+	cmd_merge_print_resync(r, false);
 	if (r->retried > 0)
 		printf("retried %lld rejected row%s, %lld stay%s\n",
 			   (long long) r->retried, plural(r->retried), (long long) r->again,

@@ -21,18 +21,11 @@ ask_may(const MergeOptions *o, const Entry *source)
 	return strcmp(o->resync, "auto") == 0 && !source->loaded;
 }
 
-/* What the target itself stands in the way of comes again with each load. */
 static bool
 is_mended(const MergeResync *r)
 {
-	static const char *const lasting[] = { "columns", "key", "table" };
-
-	for (size_t i = 0; i < sizeof(lasting) / sizeof(lasting[0]); i++)
-	{
-		if (strcmp(r->reason, lasting[i]) == 0)
-			return false;
-	}
-	return strcmp(r->state, "resync") == 0 || strcmp(r->state, "often") == 0;
+	return !state_is_lasting(r->reason) &&
+		   (strcmp(r->state, "resync") == 0 || strcmp(r->state, "often") == 0);
 }
 
 static MergeAsk

@@ -414,6 +414,13 @@ state_store(MergeCx *cx, const Plan *plan, Err *err)
 }
 
 bool
+state_is_lasting(const char *reason)
+{
+	return strcmp(reason, "columns") == 0 || strcmp(reason, "key") == 0 ||
+		   strcmp(reason, "table") == 0;
+}
+
+bool
 state_resync(MergeCx *cx, const PlanTable *t, RecordPos pos, const char *reason,
 			 Err *err)
 {
@@ -437,7 +444,12 @@ state_resync(MergeCx *cx, const PlanTable *t, RecordPos pos, const char *reason,
 					 lsn);
 	else
 		log_warn("table is to be loaded anew", "schema", t->schema, "table",
-				 t->table, "lsn", lsn, "reason", reason, NULL);
+				 t->table, "lsn", lsn, "reason", reason, "hint",
+				 state_is_lasting(reason)
+					 ? "mend the target, then cdc-s3 snapshot loads it"
+				 : cx->ask_run ? "run is asked for it once this is committed"
+							   : "cdc-s3 snapshot loads it",
+				 NULL);
 	return sql_params(cx, "mark a table that is to be loaded anew",
 					  "INSERT INTO cdc_s3.resync (system_identifier, database,"
 					  " slot, source_schema, source_table, lsn, seq, reason)"

@@ -154,10 +154,11 @@ leave(Request *r, Verdict v)
 
 /* ---- the plan ---- */
 
+/* Is it one of the first n loads? */
 static bool
-is_planned(const Pipe *p, const WantedTable *t)
+is_planned(const Pipe *p, int n, const WantedTable *t)
 {
-	for (int i = 0; i < p->loads->nloads; i++)
+	for (int i = 0; i < n; i++)
 	{
 		const EntryLoad *l = &p->loads->loads[i];
 
@@ -198,7 +199,7 @@ plan_request(Pipe *p, const Request *r, const WantedList *wanted)
 		if (!pattern_list_matches(r->tables, t->schema, t->table))
 			continue;
 		matched++;
-		if (is_planned(p, t))
+		if (is_planned(p, p->loads->nloads, t))
 			continue;
 		add_load(p, r->id, t, NULL, 0);
 		added++;
@@ -243,7 +244,7 @@ plan_need(Pipe *p, PGconn *control, Request *r, const WantedList *wanted,
 		log_warn("a table is to be loaded, and the role may not read it", "id",
 				 r->id, "tables", r->tables, "reason", r->reason, "hint",
 				 WANTED_UNREADABLE, NULL);
-	else if (!is_planned(p, t))
+	else if (!is_planned(p, p->loads->nloads, t))
 	{
 		add_load(p, r->id, t, r->reason, r->lsn);
 		log_info("a table is loaded anew", "id", r->id, "table", r->tables,
@@ -303,6 +304,7 @@ static bool
 plan_later(Pipe *p, Store *store, PGconn *control, Err *err)
 {
 	WantedList later;
+	int planned = p->loads->nloads;
 	bool ok;
 
 	p->by_itself = may_by_itself(p, store);
@@ -310,11 +312,16 @@ plan_later(Pipe *p, Store *store, PGconn *control, Err *err)
 	if (!p->by_itself || !p->start->loaded)
 		return true;
 	ok = later_look(p, store, control, &later, err);
+	if (!ok && err->kind != ERR_SOURCE && err->kind != ERR_STOP)
+	{
+		warn("could not look for tables that are wanted later", err);
+		ok = true; /* as with requests: it holds no stream up */
+	}
 	for (int i = 0; ok && i < later.n; i++)
 	{
 		const WantedTable *t = &later.tables[i];
 
-		if (is_planned(p, t))
+		if (is_planned(p, planned, t)) /* they differ from each other */
 			continue;
 		add_load(p, NULL, t, "new", 0);
 		log_info("a table is wanted that was never loaded", "schema", t->schema,
