@@ -306,7 +306,7 @@ ok($run->alive, 'run is well');
 my $loads = loads_of($cdc, 'a');
 is($run->stop('TERM', 60), 0, 'run ends with 0') or diag $run->errors;
 $run = $cdc->start;
-ok($cdc->wait_durable, 'started again') or diag $run->errors;
+ok(poll(sub { $run->errors =~ /event=streaming/ }, 60), 'started again') or diag $run->errors;
 is($run->stop('TERM', 60), 0, 'run ends with 0') or diag $run->errors;
 is(loads_of($cdc, 'a'), $loads, 'nothing is loaded again');
 drop_slot();
