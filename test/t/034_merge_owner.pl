@@ -188,15 +188,15 @@ is(psql("select to_regclass('y') is null"), 't', 'it is not there');
 entry([ [ $x, 'i', { id => 2 } ] ]);
 unlike(merged('excluded still', '--merge.exclude=public.y'), qr/anew/, 'nobody asks for it');
 entry([ [ $y, 'i', { id => 2 } ] ]);
-like(merge()->{out}, qr/public\.y: load it anew.*\(excluded\)/, 'back again it lacks rows, and that is said');
+like(merge()->{out}, qr/public\.y: to be loaded anew.*\(excluded\)/, 'back again it lacks rows, and that is said');
 psql('drop table x');
 entry([ [ $x, 'i', { id => 3 } ] ]);
-like(merge()->{out}, qr/public\.x: load it anew.*\(dropped\)/, 'one that was dropped at the target');
+like(merge()->{out}, qr/public\.x: to be loaded anew.*\(dropped\)/, 'one that was dropped at the target');
 entry([], loads => [ [ 'a', $x, 'open' ] ]);
 entry([], loads => [ [ 'a', $x, 'done', $at ] ], load => { a => [ [ $x, 'r', $at, 2**40 + 1, { id => 9 } ] ] });
-unlike(merge()->{out}, qr/public\.x: load it anew/, 'a load ends that');
+unlike(merge()->{out}, qr/public\.x: to be loaded anew/, 'a load ends that');
 entry([ [ $x, 'i', { id => 4 } ] ]);
-like(merge('--merge.map=public.x=n.x')->{out}, qr/public\.x: load it anew.*\(mapped\)/, 'one that goes elsewhere from now on');
+like(merge('--merge.map=public.x=n.x')->{out}, qr/public\.x: to be loaded anew.*\(mapped\)/, 'one that goes elsewhere from now on');
 
 # ---- a target of an older release ----
 fresh();

@@ -62,8 +62,8 @@ is($target->psql('postgres', q(select p, c, t, d, at from q)), '1.50|x|{ab}|2.25
 is( $target->psql('postgres',
 		q(select string_agg(format_type(atttypid, atttypmod), ' ' order by attnum) from pg_attribute where attrelid = 'q'::regclass and attnum > 1)),
 	'price code tags cheap information_schema.time_stamp', 'domains: types');
-like($out, qr/^public\.wide: load it anew, the target cannot hold its changes up to LSN \S+ \(columns\)$/m, 'too many columns');
-like($out, qr/^public\.genkey: load it anew, the target cannot hold its changes up to LSN \S+ \(key\)$/m, 'a key that the target generates');
+like($out, qr/^public\.wide: to be loaded anew, the target cannot hold its changes up to LSN \S+ \(columns\); mend the target, then cdc-s3 snapshot public\.wide$/m, 'too many columns');
+like($out, qr/^public\.genkey: to be loaded anew, the target cannot hold its changes up to LSN \S+ \(key\); mend the target, then/m, 'a key that the target generates');
 is($target->psql('postgres', q(select string_agg(source_table || ' ' || reason, ', ' order by 1) from cdc_s3.resync)),
 	'genkey key, wide columns', 'both stand in cdc_s3.resync');
 $source->psql('postgres', 'insert into good values (2); insert into none default values; insert into none default values;'
@@ -104,7 +104,7 @@ my $other = $lake->table('d.other', key => ['id'], columns => [ [ id => 'int4', 
 entry([ [ $narrow, 'i', { id => 1, v => '"x"' } ], [ $other, 'i', { id => 1 } ] ]);
 my $r = merge_lake('postgres');
 is($r->{code}, 8, 'no room for one more column: exit 8') or diag $r->{err};
-like($r->{out}, qr/^d\.t: load it anew, .*\(columns\)$/m, 'no room for one more column: said');
+like($r->{out}, qr/^d\.t: to be loaded anew, .*\(columns\); mend/m, 'no room for one more column: said');
 is($target->psql('postgres', 'select count(*) from d.other'), 1, 'others go on');
 
 # ---- names of ours ----

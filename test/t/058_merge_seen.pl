@@ -275,7 +275,7 @@ like($plan, qr/^public\.c: 1 insert, 1 rejected row, exact way/m, 'a row that no
 like(planned(7, 'refused', @flags), qr/row of table "public\.c" at LSN 0\/7FF0.* was refused: .*merge\.on_reject=continue/, 'where that ends the merge');
 is(merge(@flags, '--merge.on_reject=continue')->{code}, 8, 'merged');
 $plan = planned(0, 'outstanding', @flags);
-like($plan, qr/^there is nothing to merge\npublic\.p: load it anew.*\nrejected rows that are outstanding: 1\n/, 'what is outstanding');
+like($plan, qr/^there is nothing to merge\npublic\.p: to be loaded anew.*\nrejected rows that are outstanding: 1\n/, 'what is outstanding');
 
 # The key changes; the target is older; another merge runs.
 my $pk2 = $lake->table('public.p', key => ['k'], columns => [ [ id => 'int4' ], [ k => 'int4', 'pk' ] ]);

@@ -39,7 +39,7 @@ sub merge
 sub said
 {
 	my ($r) = @_;
-	my %said = $r->{out} =~ /^public\.(\w+): load it anew, the target cannot hold its changes up to LSN \S+ \((\w+)\)$/mg;
+	my %said = $r->{out} =~ /^public\.(\w+): to be loaded anew, the target cannot hold its changes up to LSN \S+ \((\w+)\); mend/mg;
 	return join ', ', map { "$_ $said{$_}" } sort keys %said;
 }
 

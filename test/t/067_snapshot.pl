@@ -197,12 +197,13 @@ ok($cdc->wait_durable, 'streams on') or diag $run->errors;
 is($run->stop('TERM', 60), 0, 'run ends with 0') or diag $run->errors;
 unlike($run->errors, qr/table loaded/, 'and nothing is loaded again');
 
-# Whoever may not look for requests streams all the same.
-$fake->fault(match => qr{^GET .*_cdc(/|%2F)request}, status => 403, times => 0);
+# Whoever may not look for requests, or for tables' folders, streams all the same.
+$fake->fault(match => qr{^GET .*_cdc(/|%2F)(request|schema)}, status => 403, times => 0);
 $source->psql('faults', "update a set v = 'z' where id < 10");
 $run = $cdc->start;
 ok($cdc->wait_durable(60), 'a listing that is refused holds nothing up') or diag $run->errors;
 like($run->errors, qr/level=warn event="could not look for load requests"/, 'and is told');
+like($run->errors, qr/level=warn event="could not look for tables that are wanted later"/, 'both');
 is($run->stop('TERM', 60), 0, 'run ends with 0') or diag $run->errors;
 $fake->clear;
 $cdc->ok('merge', '--merge.until=now');

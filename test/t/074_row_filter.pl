@@ -55,7 +55,7 @@ is(join(' ', map { $_->{id} } grep { $_->{_table} eq 'plain' } @lines), '1 2 3',
 $r = $cdc->call('merge', '--merge.until=now');
 is($r->{code}, 8, 'the merge: something is outstanding');
 like($r->{out},
-	qr/^public\.filtered: load it anew, rows changed at LSN \S+ without change events \(filter\)$/m,
+	qr/^public\.filtered: to be loaded anew, rows changed at LSN \S+ without change events \(filter\); run is asked for it$/m,
 	'the merge tells');
 is($target->psql('shop', 'select string_agg(id::text, $$ $$ order by id) from filtered'), '1 3',
 	'nothing private is at the target');

@@ -139,10 +139,16 @@ test_load_id(void **state)
 	char second[LOAD_ID_LEN + 1];
 
 	(void) state;
-	load_id_new(first);
-	load_id_new(second);
+	load_id_new(NULL, first);
+	load_id_new(NULL, second);
 	assert_int_equal(strlen(first), LOAD_ID_LEN);
 	assert_int_equal(strspn(first, "0123456789abcdef"), LOAD_ID_LEN);
+	assert_string_not_equal(first, second);
+	/* of a request, and of a load of that request again */
+	load_id_new("0badf00d", first);
+	load_id_new(first, second);
+	assert_int_equal(strspn(second, "0123456789abcdef"), LOAD_ID_LEN);
+	assert_memory_equal(second, "0badf00d", 8);
 	assert_string_not_equal(first, second);
 }
 

@@ -73,4 +73,8 @@ void check_tables(Check *c);
 void check_columns(Check *c);
 void check_target(Check *c);
 
+/* Tables that the target lacks rows of; those that were loaded too often. */
+void check_resync(Check *c, PGconn *target);
+void check_loads(Check *c);
+
 #endif

@@ -508,7 +508,8 @@ check_publication(Check *c, const char *name, bool exists, bool filtered)
 			   "would stop the slot for good; what is changed while one holds "
 			   "is left out",
 		.mend = "remove the row filter: ALTER PUBLICATION … SET TABLE …; then "
-				"load its table anew, and filter behind the lake",
+				"its table is loaded anew by itself (or by cdc-s3 snapshot); "
+				"filter behind the lake",
 	};
 
 	if (!exists)

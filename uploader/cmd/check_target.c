@@ -298,6 +298,8 @@ check_target_rights(Check *c, PGconn *target)
 		return;
 	}
 	report_role(c, target, res);
+	if (yes(res, D_SCHEMA) && yes(res, D_SCHEMA_RIGHTS))
+		check_resync(c, target);
 	check_target_tables(c, target, yes(res, D_KNOWS_TABLES));
 	PQclear(res);
 }

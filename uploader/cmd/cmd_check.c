@@ -173,6 +173,7 @@ cmd_check(const Config *cfg, int argc, char **argv, Err *err)
 	check_source(&c);
 	check_store(&c);
 	check_slot(&c);
+	check_loads(&c);
 	check_publications(&c);
 	check_tables(&c);
 	check_columns(&c);

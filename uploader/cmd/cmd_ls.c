@@ -96,13 +96,41 @@ entry_json(Ls *ls, const Entry *e, const Sum *sum)
 		add_name(b, "schema", e->loads[i].schema);
 		buf_byte(b, ',');
 		add_name(b, "table", e->loads[i].table);
-		buf_printf(b, ",\"lsn\":\"" LSN_FMT "\",\"state\":\"%s\"}",
+		buf_printf(b, ",\"lsn\":\"" LSN_FMT "\",\"state\":\"%s\"",
 				   LSN_ARGS(e->loads[i].lsn),
 				   load_state_name(e->loads[i].state));
+		if (e->loads[i].reason[0])
+		{
+			buf_byte(b, ',');
+			add_name(b, "reason", e->loads[i].reason);
+		}
+		buf_byte(b, '}');
 	}
 	buf_str(b, "],");
 	add_name(b, "writer", e->writer);
 	buf_byte(b, '}');
+}
+
+/* Why tables were loaded that no person asked for, each reason once. */
+static void
+add_reasons(Buf *b, const Entry *e)
+{
+	const char *sep = "  (";
+
+	for (int i = 0; i < e->nloads; i++)
+	{
+		const char *reason = e->loads[i].reason;
+		bool told = reason[0] == '\0';
+
+		for (int k = 0; !told && k < i; k++)
+			told = strcmp(e->loads[k].reason, reason) == 0;
+		if (told)
+			continue;
+		buf_printf(b, "%s%s", sep, reason);
+		sep = ", ";
+	}
+	if (sep[0] == ',')
+		buf_byte(b, ')');
 }
 
 static void
@@ -124,6 +152,7 @@ entry_text(Ls *ls, const Entry *e, const Sum *sum)
 	for (int i = LOAD_OPEN; i <= LOAD_GIVEN_UP; i++)
 		if (states[i])
 			buf_printf(b, "  %d %s", states[i], load_state_name((LoadState) i));
+	add_reasons(b, e);
 }
 
 static void

@@ -29,6 +29,7 @@
 #include "cmd/cmd_merge.h"
 #include "merge/merge.h"
 #include "store/commitlog.h"
+#include "store/request.h"
 
 #define LOCK_WAIT_MS 60000
 #define SLEEP_MS 200
@@ -103,19 +104,75 @@ print_lack(const MergeResync *t)
 			   LSN_ARGS(t->lsn));
 }
 
+/* Names that the shell and our patterns take as they are. */
+static bool
+is_plain(const char *name)
+{
+	return name[0] && strspn(name, "abcdefghijklmnopqrstuvwxyz0123456789_") ==
+						  strlen(name);
+}
+
+/* As one word of a shell, which the patterns of "snapshot" take by itself. */
+static void
+print_word(const char *schema, const char *table)
+{
+	Buf b;
+
+	if (is_plain(schema) && is_plain(table))
+	{
+		cmd_merge_print_table(schema, table);
+		return;
+	}
+	buf_init(&b, 4096);
+	request_add_table(&b, schema, table);
+	(void) putchar('\'');
+	for (const char *p = buf_cstr(&b); *p; p++)
+	{
+		if (*p == '\'')
+			printf("'\\'");
+		(void) putchar((unsigned char) *p < 0x20 || *p == 0x7f ? '?' : *p);
+	}
+	(void) putchar('\'');
+	buf_done(&b);
+}
+
+/* What is to be done about it. */
+static void
+print_ask(const MergeResync *t, bool preview)
+{
+	if (t->ask == ASK_RUN)
+		printf(preview ? "; merge asks run for it" : "; run is asked for it");
+	else if (t->ask == ASK_LOADING)
+		printf("; the load is on its way");
+	else if (strcmp(t->state, "blocked") == 0)
+		printf("; its changes wait until the target is mended");
+	else if (strcmp(t->state, "left") == 0)
+		printf("; it is not wanted any more");
+	else
+	{
+		printf(t->ask == ASK_NOBODY  ? "; mend the target, then"
+			   : t->ask == ASK_OFTEN ? "; loaded too often today, at once by"
+									 : "; by");
+		printf(" cdc-s3 snapshot ");
+		print_word(t->schema, t->table);
+	}
+}
+
 void
-cmd_merge_print_resync(const MergeResult *r)
+cmd_merge_print_resync(const MergeResult *r, bool preview)
 {
 	for (int i = 0; i < r->nresync; i++)
 	{
 		const MergeResync *t = &r->resync[i];
 
 		cmd_merge_print_table(t->schema, t->table);
-		printf(": load it anew, ");
+		printf(": to be loaded anew, ");
 		print_lack(t);
 		printf(" (");
 		cmd_merge_print_name(t->reason);
-		printf(")\n");
+		printf(")");
+		print_ask(t, preview);
+		printf("\n");
 	}
 }
 
@@ -138,7 +195,7 @@ print_result(const MergeResult *r)
 			   (long long) t->deleted, (long long) t->rejected,
 			   t->replaced ? ", loaded" : "");
 	}
-	cmd_merge_print_resync(r);
+	cmd_merge_print_resync(r, false);
 	if (r->retried > 0)
 		printf("retried %lld rejected row%s, %lld stay%s\n",
 			   (long long) r->retried, plural(r->retried), (long long) r->again,
@@ -189,6 +246,18 @@ is_closed(const StoreOptions *so, Awaited *a)
 	return a->closed >= a->hour || err.kind == ERR_GAP;
 }
 
+/* Nobody has to do anything about the tables. */
+static bool
+by_run(const MergeResult *r)
+{
+	for (int i = 0; i < r->nresync; i++)
+	{
+		if (r->resync[i].ask != ASK_RUN && r->resync[i].ask != ASK_LOADING)
+			return false;
+	}
+	return true;
+}
+
 /* False, with ERR_OUTSTANDING, where somebody has to do something. */
 static bool
 nothing_outstanding(const MergeResult *r, Err *err)
@@ -213,7 +282,10 @@ nothing_outstanding(const MergeResult *r, Err *err)
 		rows[0] ? "cdc_s3.rejected (" : "", rows[0] ? r->rejected_of : "",
 		rows[0] ? ")" : "", rows[0] && tables[0] ? " and " : "",
 		tables[0] ? "cdc_s3.resync" : "",
-		tables[0] ? "; cdc-s3 snapshot TABLE loads a table anew" : "");
+		!tables[0] ? ""
+		: by_run(r)
+			? "; run is asked to load the tables, and a later merge ends that"
+			: "; cdc-s3 snapshot TABLE loads a table anew");
 }
 
 static MergeOptions
@@ -230,6 +302,8 @@ merge_options(const Config *cfg)
 		.on_existing = cfg->merge_on_existing,
 		.schema = cfg->merge_schema,
 		.lock_timeout_ms = cfg->merge_lock_timeout_ms,
+		.resync = cfg->load_resync,
+		.daily_max = (int) cfg->load_daily_max,
 		.reject_limit = cfg->merge_reject_limit,
 		.triggers = cfg->merge_triggers,
 		.lock_wait_ms = LOCK_WAIT_MS,

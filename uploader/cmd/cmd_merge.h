@@ -21,6 +21,6 @@ bool cmd_merge_sequences(const MergeOptions *o, Store *store,
 /* A name without what could end or forge a line. */
 void cmd_merge_print_name(const char *name);
 void cmd_merge_print_table(const char *schema, const char *table);
-void cmd_merge_print_resync(const MergeResult *r);
+void cmd_merge_print_resync(const MergeResult *r, bool preview);
 
 #endif

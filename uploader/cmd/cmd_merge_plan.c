@@ -105,7 +105,7 @@ cmd_merge_plan(MergeOptions *o, Store *store, Err *err)
 		if (p.running)
 			printf("a merge is running: when it is done there is less to do\n");
 		print_plan(&p, &r);
-		cmd_merge_print_resync(&r);
+		cmd_merge_print_resync(&r, true);
 		if (r.rejected > 0)
 			printf("rejected rows that are outstanding: %lld\n",
 				   (long long) r.rejected);

@@ -137,6 +137,8 @@ cmd_run(const Config *cfg, int argc, char **argv, Err *err)
 				  .before = strcmp(cfg->output_before, "on") == 0 },
 		.memory_limit = cfg->memory_limit,
 		.load_initial = strcmp(cfg->load_mode, "initial") == 0,
+		.resync_auto = strcmp(cfg->load_resync, "auto") == 0,
+		.daily_max = (int) cfg->load_daily_max,
 		.control = &control,
 	};
 

@@ -16,6 +16,7 @@
 #include "base/mem.h"
 #include "cmd/args.h"
 #include "cmd/cmd.h"
+#include "cmd/cmd_merge.h"
 #include "codec/pattern.h"
 #include "store/commitlog.h"
 #include "store/request.h"
@@ -241,8 +242,13 @@ list_requests(const Snapshot *s, Err *err)
 		char time[TIME_SIZE];
 
 		iso_from_unix_us(l.items[i].time, false, time, sizeof(time));
-		printf("%s %s %s\n", l.items[i].id, time,
-			   l.items[i].tables ? l.items[i].tables : "(malformed)");
+		printf("%s %s ", l.items[i].id, time);
+		cmd_merge_print_name(l.items[i].tables ? l.items[i].tables
+											   : "(malformed)");
+		if (l.items[i].reason)
+			printf(" (%s at LSN " LSN_FMT ")", l.items[i].reason,
+				   LSN_ARGS(l.items[i].lsn));
+		printf("\n");
 	}
 	request_list_done(&l);
 	return ok;

@@ -105,6 +105,10 @@ static const CfgDef cfg_defs[] = {
 
 	{ "load.mode", CFG_ENUM, 0, TEXT(load_mode), "initial",
 	  0, 0, "initial, never", "Whether rows that were there before are loaded first" },
+	{ "load.resync", CFG_ENUM, 0, TEXT(load_resync), "auto",
+	  0, 0, "auto, manual", "Whether merge asks for loads of tables in cdc_s3.resync, and run loads these and tables that are wanted later, without a person" },
+	{ "load.daily_max", CFG_COUNT, 0, NUMBER(load_daily_max), "3",
+	  1, 1000, NULL, "How often a table is loaded within 24 hours without a person" },
 
 	{ "target.conninfo", CFG_CONNINFO, CFG_SECRET, TEXT(target_conninfo), "",
 	  0, 0, NULL, "Target database of merge, as libpq takes it" },

@@ -56,7 +56,9 @@ typedef struct Config
 	int64_t flush_interval_ms;
 	int64_t flush_bytes;
 
-	char *load_mode; /* initial, never */
+	char *load_mode;   /* initial, never */
+	char *load_resync; /* auto, manual */
+	int64_t load_daily_max;
 
 	char *target_conninfo;
 	int64_t merge_every_ms; /* 0: once */

@@ -64,7 +64,8 @@ units_of(const CfgDef *def)
 bool
 setting_is_number(const CfgDef *def)
 {
-	return def->type == CFG_MS || def->type == CFG_BYTES;
+	return def->type == CFG_MS || def->type == CFG_BYTES ||
+		   def->type == CFG_COUNT;
 }
 
 /* "60s" to 60000; only zero and bytes need no unit. */
@@ -82,10 +83,11 @@ parse_number(const CfgDef *def, const char *s, int64_t *out)
 			return false;
 	while (*s == ' ')
 		s++;
-	for (const Unit *u = units_of(def); *s && u->name; u++)
+	for (const Unit *u = units_of(def); *s && u->name && def->type != CFG_COUNT;
+		 u++)
 		if (strcasecmp(u->name, s) == 0)
 			unit = u->size;
-	if (*s == '\0' && (n == 0 || def->type == CFG_BYTES))
+	if (*s == '\0' && (n == 0 || def->type != CFG_MS))
 		unit = 1;
 	return unit != 0 && !__builtin_mul_overflow(n, unit, out);
 }
@@ -94,7 +96,8 @@ parse_number(const CfgDef *def, const char *s, int64_t *out)
 static void
 print_number(const CfgDef *def, int64_t n, char *buf, size_t size)
 {
-	for (const Unit *u = units_of(def); n != 0 && u->name; u++)
+	for (const Unit *u = units_of(def);
+		 n != 0 && u->name && def->type != CFG_COUNT; u++)
 		if (u->shown && n % u->size == 0)
 		{
 			(void) snprintf(buf, size, "%" PRId64 "%s", n / u->size, u->name);
@@ -193,8 +196,9 @@ check_number(const CfgDef *def, const char *value, const char *where,
 
 	if (!parse_number(def, value, &n))
 		return bad_value(def, value, where,
-						 def->type == CFG_MS ? "a time with a unit, as 60s"
-											 : "a size, as 64MB",
+						 def->type == CFG_MS      ? "a time with a unit, as 60s"
+						 : def->type == CFG_COUNT ? "a number, as 3"
+												  : "a size, as 64MB",
 						 err);
 	if (n < def->min || n > def->max)
 		return bad_value(def, value, where, "in its range", err);
@@ -320,6 +324,7 @@ setting_check(const CfgDef *def, const char *value, bool from_argv,
 							 "hour, now, an LSN, or a time as "
 							 "2026-11-21T08:00:00Z",
 							 err);
+		case CFG_COUNT:
 		case CFG_MS:
 		case CFG_BYTES:
 			return check_number(def, value, where, out_number, err);

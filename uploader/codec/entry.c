@@ -68,6 +68,7 @@ entry_free(Entry *e)
 		free(e->loads[i].schema);
 		free(e->loads[i].table);
 		free(e->loads[i].hash);
+		free(e->loads[i].reason);
 	}
 	for (int i = 0; i < e->nschemas; i++)
 	{
@@ -137,7 +138,8 @@ entry_add_load(Entry *e)
 	*l = (EntryLoad){ .id = xstrdup(""),
 					  .schema = xstrdup(""),
 					  .table = xstrdup(""),
-					  .hash = xstrdup("") };
+					  .hash = xstrdup(""),
+					  .reason = xstrdup("") };
 	return l;
 }
 
@@ -314,6 +316,8 @@ encode_head(const Entry *e, Buf *out)
 			   ",\"loaded\":%s,\"loads_open\":%" PRId64
 			   ",\"loads_since\":%" PRId64 ",",
 			   e->loaded ? "true" : "false", e->loads_open, e->loads_since);
+	if (e->seq > 0 && e->loads_before >= 0)
+		buf_printf(out, "\"loads_before\":%" PRId64 ",", e->loads_before);
 	add_string(out, "writer", e->writer);
 	add_time(out, "time", e->time, true);
 }
@@ -336,6 +340,17 @@ encode_schema(const EntrySchema *s, Buf *out)
 	buf_byte(out, '}');
 }
 
+static void
+add_reason(Buf *out, const EntryLoad *l)
+{
+	if (!l->reason[0])
+		return;
+	buf_byte(out, ',');
+	add_string(out, "reason", l->reason);
+	if (l->resync)
+		add_lsn(out, "resync_lsn", l->resync);
+}
+
 /* Those from the given ones on. */
 static void
 encode_loads(const Entry *e, int load, int schema, Buf *out)
@@ -356,6 +371,7 @@ encode_loads(const Entry *e, int load, int schema, Buf *out)
 			buf_byte(out, ',');
 			add_string(out, "hash", l->hash);
 		}
+		add_reason(out, l);
 		buf_byte(out, '}');
 	}
 	buf_str(out, "],\n\"schemas\":[");
@@ -608,6 +624,10 @@ parse_load(json_t *obj, EntryLoad *l, bool *ok)
 	if (json_object_get(obj, "hash"))
 		get_string(obj, "hash", &l->hash, ok);
 	l->lsn = get_lsn(obj, "lsn", ok);
+	if (json_object_get(obj, "reason"))
+		get_string(obj, "reason", &l->reason, ok);
+	if (json_object_get(obj, "resync_lsn"))
+		l->resync = get_lsn(obj, "resync_lsn", ok);
 	for (int i = LOAD_OPEN; i <= LOAD_GIVEN_UP; i++)
 	{
 		if (state && strcmp(state, load_states[i]) == 0)
@@ -714,6 +734,11 @@ parse_head(json_t *doc, Entry *e, bool *ok)
 	e->loaded = get_bool(doc, "loaded", ok);
 	e->loads_open = get_int(doc, "loads_open", ok);
 	e->loads_since = get_int(doc, "loads_since", ok);
+	e->loads_before = e->seq == 0 ? 0 : -1;
+	if (json_object_get(doc, "loads_before"))
+		e->loads_before = get_int(doc, "loads_before", ok);
+	if (e->loads_before >= e->seq && e->seq > 0)
+		*ok = false;
 	get_string(doc, "writer", &e->writer, ok);
 	e->time = get_time(doc, "time", ok);
 	if (e->end < e->prev_end)

@@ -77,6 +77,8 @@ typedef struct EntryLoad
 				 */
 	Lsn lsn;    /* S, its consistent point; 0 while open */
 	LoadState state;
+	char *reason; /* of a load that no person asked for, else "" */
+	Lsn resync;   /* and where the rows changed that it is to mend; or 0 */
 } EntryLoad;
 
 /*
@@ -124,6 +126,8 @@ typedef struct Entry
 	int64_t swept_until;  /* unix us: up to here folder = log */
 	int64_t loads_since;  /* entry that announced the oldest open load */
 	int64_t loads_open;   /* how many loads are open after this entry */
+	int64_t loads_before; /* the last entry before it that has loads; 0:
+						   * none, -1: the writer did not say */
 	bool loaded;          /* the initial load was announced, or never will
 						   * be; open ones are counted above */
 	char *writer;         /* 8 hex digits */

@@ -17,6 +17,7 @@
  * merge_ddl	  ... statements that the target may refuse
  * merge_view	  columns of earlier schemas as the target has them now
  * merge_state	  schema cdc_s3 in the target: position, waiting, rejected
+ * merge_ask	  loads that a merge asks for
  * merge_report	  cdc_s3.merge_run: what each merge did
  * merge_progress  how far it is, seconds by phase
  * merge_preview  a merge that changes nothing
@@ -96,6 +97,8 @@ typedef struct MergeOptions
 	int64_t lock_timeout_ms;  /* for a table that such a change locks */
 	const char *on_existing;  /* first load into a table with rows: "stop",
 							   * "replace" or "keep" */
+	const char *resync;       /* "auto": loads are asked for; or "manual" */
+	int daily_max;            /* loads that nobody asks for, of a table */
 	bool retry_rejected;      /* rows in cdc_s3.rejected are tried again */
 	int64_t lock_wait_ms;     /* for another merge of the same target */
 	int64_t progress_ms;      /* between two lines on how far it is; 0: none */
@@ -136,13 +139,27 @@ typedef struct MergeTable
 	char *why;       /* and what decided so */
 } MergeTable;
 
+/* Who loads a table in cdc_s3.resync. */
+typedef enum MergeAsk
+{
+	ASK_NOBODY,  /* no load would mend it */
+	ASK_PERSON,  /* whoever calls "snapshot" */
+	ASK_OFTEN,   /* the same, since it was loaded too often today */
+	ASK_RUN,     /* run, which is (or was) asked for it */
+	ASK_LOADING, /* run does, and the merge has not come so far */
+	ASK_REFUSED  /* a person, since the store does not take the request */
+} MergeAsk;
+
 /* A table whose rows changed at the source and no record tells how. */
 typedef struct MergeResync
 {
 	char *schema; /* at the source */
 	char *table;
 	char *reason;
-	Lsn lsn; /* the last place where they did */
+	char *state;
+	Lsn lsn;      /* the last place where they did */
+	bool waiting; /* its changes wait for a load */
+	MergeAsk ask;
 } MergeResync;
 
 typedef struct MergeResult

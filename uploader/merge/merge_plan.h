@@ -42,6 +42,7 @@ typedef struct PlanKnown
 	bool pinned;       /* it keeps its target though merge.map says otherwise */
 	bool gone;         /* dropped at the source; the target has it still */
 	bool left;         /* the stream does not have it any more */
+	bool skipped;      /* changes of it were passed over (merge.exclude) */
 	bool unsure; /* it waits for a load: its rows may not be the source's */
 } PlanKnown;
 

@@ -120,3 +120,53 @@ log_free(PlanLog *log)
 	free(log->entries);
 	free(log);
 }
+
+const Entry *
+plan_last(const Plan *p)
+{
+	return p->log->n > 0 ? p->log->entries[p->log->n - 1] : NULL;
+}
+
+/* The newest word on each load is what counts. */
+static bool
+is_over(const PlanLog *log, int64_t seq, const char *id)
+{
+	for (seq++; seq < log->base + log->n; seq++)
+	{
+		const Entry *e = log_entry(log, seq);
+
+		for (int i = 0; i < e->nloads; i++)
+		{
+			if (strcmp(e->loads[i].id, id) == 0)
+				return true;
+		}
+	}
+	return false;
+}
+
+bool
+plan_load_ahead(const Plan *p, const char *schema, const char *table, Lsn lsn)
+{
+	const PlanLog *log = p->log;
+	int64_t seq = p->end.entry + 1;
+
+	if (log->n == 0)
+		return false;
+	for (seq = seq < log->base ? log->base : seq; seq < log->base + log->n;
+		 seq++)
+	{
+		const Entry *e = log_entry(log, seq);
+
+		for (int i = 0; i < e->nloads; i++)
+		{
+			const EntryLoad *l = &e->loads[i];
+
+			if (strcmp(l->table, table) != 0 || strcmp(l->schema, schema) != 0)
+				continue;
+			if ((l->state == LOAD_DONE && l->lsn >= lsn) ||
+				(l->state == LOAD_OPEN && !is_over(log, seq, l->id)))
+				return true;
+		}
+	}
+	return false;
+}

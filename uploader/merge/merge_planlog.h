@@ -45,6 +45,16 @@ bool log_check_chain(const PlanRead *r, const Entry *prev, const Entry *e,
 bool log_read_earlier(const PlanRead *r, int64_t seq, Entry **out,
 					  Err *err) MUST_CHECK;
 
+/* The last entry that was read; NULL where there is none. */
+const Entry *plan_last(const Plan *p);
+
+/*
+ * Behind the range the log has a load of the table that is not over, or that
+ * has all up to lsn.
+ */
+bool plan_load_ahead(const Plan *p, const char *schema, const char *table,
+					 Lsn lsn);
+
 /* Reads backwards until the entry is there. */
 bool log_read_back(PlanRead *r, int64_t seq, Err *err) MUST_CHECK;
 

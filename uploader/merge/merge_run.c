@@ -22,6 +22,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "codec/pattern.h"
+#include "merge/merge_ask.h"
 #include "merge/merge_choose.h"
 #include "merge/merge_follow.h"
 #include "merge/merge_group.h"
@@ -704,6 +705,14 @@ lock(Run *run, Err *err)
 			 : state_lock(&run->cx, err);
 }
 
+/* What waits for somebody, and for whom. */
+static bool
+outstanding(Run *run, Err *err)
+{
+	return state_outstanding(&run->cx, run->out, err) &&
+		   ask_judge(&run->cx, run->plan, run->out, err);
+}
+
 /* The position and what else is kept of the merge, and the end. */
 static bool
 store_run(Run *run, bool stays, Err *err)
@@ -712,12 +721,12 @@ store_run(Run *run, bool stays, Err *err)
 
 	progress_phase(cx->progress, PHASE_COMMIT);
 	if (cx->opt->preview)
-		return state_outstanding(cx, run->out, err) &&
+		return outstanding(run, err) &&
 			   sql_run(cx, "end a transaction", "ROLLBACK", NULL, err);
 	return (stays ||
 			(state_store(cx, run->plan, err) &&
 			 report_store(cx, &run->report, run->plan, run->out, err))) &&
-		   state_outstanding(cx, run->out, err) &&
+		   outstanding(run, err) &&
 		   sql_run(cx, "commit the merge", "COMMIT", NULL, err);
 }
 
@@ -748,7 +757,7 @@ run_transaction(Run *run, bool *more, Err *err)
 	run->out->log_closed = run->plan->closed;
 	stays = run->plan->end.entry == run->plan->start.entry;
 	if (stays && !retry && !plan_is_blocked(run->plan))
-		return state_outstanding(cx, run->out, err) &&
+		return outstanding(run, err) &&
 			   sql_run(cx, "end a transaction", "COMMIT", NULL, err);
 	if (cx->opt->preview)
 		preview_plan(cx->opt->preview, run->plan);
@@ -829,9 +838,12 @@ merge_run(Store *store, const MergeOptions *o, MergeResult *out, Err *err)
 	run.cx.retrying = o->retry_rejected && !o->preview;
 	run.cx.keep_going = strcmp(o->on_reject, "continue") == 0;
 	ddl_init(&run.ddl, &run.cx);
+	run.cx.ask_run = ask_may(o, source);
 	ok = pg_connect(o->conninfo, PG_TARGET, &run.cx.conn, err);
 	if (ok && !(ok = run_all(&run, err)))
 		session_judge(&run.cx, err);
+	if (ok && !o->preview)
+		ask_for_loads(store, source, &result);
 	progress_end(&progress);
 	report_done(&run.report);
 	drop_tables(&run);

@@ -291,7 +291,8 @@ read_known(MergeCx *cx, PlanFrom *out, Err *err)
 			"  (r.system_identifier, r.database, r.slot,"
 			"   r.source_schema, r.source_table) = (t.system_identifier,"
 			"   t.database, t.slot, t.source_schema, t.source_table)"
-			"  AND r.reason <> 'schema')"
+			"  AND r.reason <> 'schema'),"
+			" t.skipped IS NOT NULL"
 			" FROM cdc_s3.tables t, to_jsonb(t) j"
 			" WHERE (system_identifier, database, slot)"
 			" = ($1, $2, $3) ORDER BY t.since",
@@ -314,6 +315,7 @@ read_known(MergeCx *cx, PlanFrom *out, Err *err)
 			.gone = PQgetvalue(res, i, 10)[0] == 't',
 			.left = PQgetvalue(res, i, 11)[0] == 't',
 			.unsure = PQgetvalue(res, i, 12)[0] == 't',
+			.skipped = PQgetvalue(res, i, 13)[0] == 't',
 		};
 	PQclear(res);
 	return true;
@@ -466,6 +468,13 @@ state_store(MergeCx *cx, const Plan *plan, Err *err)
 }
 
 bool
+state_is_lasting(const char *reason)
+{
+	return strcmp(reason, "columns") == 0 || strcmp(reason, "key") == 0 ||
+		   strcmp(reason, "table") == 0;
+}
+
+bool
 state_resync(MergeCx *cx, const PlanTable *t, RecordPos pos, const char *reason,
 			 Err *err)
 {
@@ -489,7 +498,12 @@ state_resync(MergeCx *cx, const PlanTable *t, RecordPos pos, const char *reason,
 					 lsn);
 	else
 		log_warn("table is to be loaded anew", "schema", t->schema, "table",
-				 t->table, "lsn", lsn, "reason", reason, NULL);
+				 t->table, "lsn", lsn, "reason", reason, "hint",
+				 state_is_lasting(reason)
+					 ? "mend the target, then cdc-s3 snapshot loads it"
+				 : cx->ask_run ? "run is asked for it once this is committed"
+							   : "cdc-s3 snapshot loads it",
+				 NULL);
 	return sql_params(cx, "mark a table that is to be loaded anew",
 					  "INSERT INTO cdc_s3.resync (system_identifier, database,"
 					  " slot, source_schema, source_table, lsn, seq, reason)"
@@ -501,6 +515,24 @@ state_resync(MergeCx *cx, const PlanTable *t, RecordPos pos, const char *reason,
 					  " state = CASE resync.state WHEN 'blocked'"
 					  " THEN 'blocked' ELSE 'resync' END",
 					  8, values, NULL, err);
+}
+
+bool
+state_resync_state(MergeCx *cx, const MergeResync *r, const char *set_to,
+				   Err *err)
+{
+	const char *values[] = { cx->system_identifier,
+							 cx->database,
+							 cx->slot,
+							 r->schema,
+							 r->table,
+							 set_to };
+
+	return sql_params(cx, "note what a table waits for",
+					  "UPDATE cdc_s3.resync SET state = $6"
+					  " WHERE (system_identifier, database, slot,"
+					  " source_schema, source_table) = ($1, $2, $3, $4, $5)",
+					  6, values, NULL, err);
 }
 
 bool
@@ -609,6 +641,7 @@ merge_resync_done(MergeResult *r)
 		free(r->resync[i].schema);
 		free(r->resync[i].table);
 		free(r->resync[i].reason);
+		free(r->resync[i].state);
 	}
 	free(r->resync);
 	r->resync = NULL;
@@ -623,7 +656,14 @@ list_resync(MergeCx *cx, MergeResult *out, Err *err)
 
 	if (!sql_params(cx, "read which tables are to be loaded anew",
 					"SELECT source_schema, source_table, reason,"
-					" lsn - '0/0'::pg_lsn FROM cdc_s3.resync"
+					" lsn - '0/0'::pg_lsn,"
+					" coalesce(to_jsonb(r) ->> 'state', 'resync'),"
+					" EXISTS (SELECT FROM cdc_s3.waiting w WHERE"
+					"  (w.system_identifier, w.database, w.slot,"
+					"  w.source_schema, w.source_table) ="
+					"  (r.system_identifier, r.database, r.slot,"
+					"  r.source_schema, r.source_table))"
+					" FROM cdc_s3.resync r"
 					" WHERE (system_identifier, database, slot)"
 					" = ($1, $2, $3) ORDER BY 1, 2",
 					3, values, &res, err))
@@ -637,6 +677,8 @@ list_resync(MergeCx *cx, MergeResult *out, Err *err)
 			.table = xstrdup(PQgetvalue(res, i, 1)),
 			.reason = xstrdup(PQgetvalue(res, i, 2)),
 			.lsn = strtoull(PQgetvalue(res, i, 3), NULL, 10),
+			.state = xstrdup(PQgetvalue(res, i, 4)),
+			.waiting = PQgetvalue(res, i, 5)[0] == 't',
 		};
 	PQclear(res);
 	return true;

@@ -52,6 +52,13 @@ bool state_resync(MergeCx *cx, const PlanTable *t, RecordPos pos,
 				  const char *reason, Err *err) MUST_CHECK;
 bool state_resync_over(MergeCx *cx, const PlanTable *t, Err *err) MUST_CHECK;
 
+/* What the target itself stands in the way of comes again with each load. */
+bool state_is_lasting(const char *reason);
+
+/* Its column "state". */
+bool state_resync_state(MergeCx *cx, const MergeResync *r, const char *set_to,
+						Err *err) MUST_CHECK;
+
 /*
  * The target refuses what the table needs; detail: the statements, and why.
  * And the mark is taken back once they passed.

@@ -449,11 +449,36 @@ loaded_table(Tables *b, const EntryLoad *l)
 	return named(b, l->schema, l->table);
 }
 
+/* What one target lacks by what was done there. */
+static bool
+is_of_a_target(const char *reason)
+{
+	return strcmp(reason, "dropped") == 0 || strcmp(reason, "excluded") == 0 ||
+		   strcmp(reason, "mapped") == 0;
+}
+
+/*
+ * Loads that no person asked for: not where the target has passed what they
+ * are to mend, and lacks nothing.
+ */
+static bool
+is_needed(const Tables *b, const PlanTable *t, const EntryLoad *l)
+{
+	const PlanKnown *k = t->known;
+
+	if (!l->reason[0] || strcmp(l->reason, "new") == 0 || t->waiting ||
+		(l->resync > b->p->start.lsn && !is_of_a_target(l->reason)))
+		return true;
+	return !(k && k->target_table && !k->skipped && !k->unsure);
+}
+
 static void
 take_load(Tables *b, const EntryLoad *l, int64_t seq, bool initial)
 {
 	PlanTable *t = loaded_table(b, l);
 
+	if (!is_needed(b, t, l))
+		return;
 	switch (l->state)
 	{
 		case LOAD_OPEN:

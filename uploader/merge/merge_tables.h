@@ -19,7 +19,9 @@
  *		given up and opened again in one entry waits on.
  *	(4) Without any load its changes apply from the start.  Where the log has
  *		it neither from its creation nor from a load it is "strange".
- *	(5) Of two tables with one name the later one has it.
+ *	(5) A load that no person asked for is of the targets that lack rows: for
+ *		one that has all of the table's it is not there.
+ *	(6) Of two tables with one name the later one has it.
  *
  * Layer: merge.
  *-------------------------------------------------------------------------

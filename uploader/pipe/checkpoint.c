@@ -213,6 +213,7 @@ fill_entry(Pipe *p, Entry *e, const Entry *before)
 	e->swept_until = atomic_load(&p->swept_until);
 	e->time = clock_unix_us();
 	count_loads(e, before);
+	e->loads_before = before->nloads > 0 ? before->seq : before->loads_before;
 	if (p->options->load_initial)
 		e->loaded = true; /* the first entry of the session announced it */
 }

@@ -51,10 +51,12 @@ kind_of(uint32_t base_oid, bool is_enum)
 }
 
 void
-load_id_new(char *id)
+load_id_new(const char *request, char *id)
 {
 	(void) snprintf(id, LOAD_ID_LEN + 1, "%08x%08x", random_u32(),
 					random_u32()); /* fits */
+	if (request)
+		memcpy(id, request, REQUEST_ID_LEN);
 }
 
 /* See json_names_valid(). */
@@ -91,7 +93,7 @@ describe_tables(PGconn *conn, const RunOptions *o, Entry *list, Err *err)
 		ok = names_valid(t->schema, t->table, err);
 		if (!ok)
 			break;
-		load_id_new(id);
+		load_id_new(NULL, id);
 		l = entry_add_load(list);
 		entry_set(&l->id, id);
 		entry_set(&l->schema, t->schema);

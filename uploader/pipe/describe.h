@@ -24,8 +24,11 @@ bool describe_tables(PGconn *conn, const RunOptions *o, Entry *list,
 bool describe_table(PGconn *conn, const WantedTable *t, Schema **out,
 					Err *err) MUST_CHECK;
 
-/* A load id: 16 hex digits, random.  Size LOAD_ID_LEN + 1. */
-void load_id_new(char *id);
+/*
+ * A load id: 16 hex digits, random; the first ones those of the request (or of
+ * a load of it) where it is not NULL.  Size LOAD_ID_LEN + 1.
+ */
+void load_id_new(const char *request, char *id);
 
 /*
  * COPY (…) TO STDOUT (FORMAT binary) of the table: each value in the binary

@@ -125,6 +125,8 @@ add_done_loads(Encoder *e)
 		entry_set(&l->id, load->id);
 		entry_set(&l->schema, load->schema);
 		entry_set(&l->table, load->name);
+		entry_set(&l->reason, load->reason);
+		l->resync = load->resync;
 		l->lsn = load->lsn;
 		l->state = load->gone ? LOAD_GIVEN_UP : LOAD_DONE;
 		if (!load->gone)
@@ -760,6 +762,8 @@ announce_loads(Encoder *e)
 		entry_set(&l->id, loads->loads[i].id);
 		entry_set(&l->schema, loads->loads[i].schema);
 		entry_set(&l->table, loads->loads[i].table);
+		entry_set(&l->reason, loads->loads[i].reason);
+		l->resync = loads->loads[i].resync;
 		l->state = loads->loads[i].state;
 	}
 	checkpoint(e);

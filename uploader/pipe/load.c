@@ -86,6 +86,8 @@ copy_load(Entry *list, const EntryLoad *from, const char *id, LoadState state)
 	entry_set(&l->id, id);
 	entry_set(&l->schema, from->schema);
 	entry_set(&l->table, from->table);
+	entry_set(&l->reason, from->reason);
+	l->resync = from->resync;
 	l->state = state;
 }
 
@@ -129,7 +131,7 @@ load_plan(Pipe *p, Store *store, PGconn *control, Err *err)
 
 		if (open->loads[i].state != LOAD_OPEN)
 			continue;
-		load_id_new(id);
+		load_id_new(open->loads[i].id, id);
 		copy_load(p->loads, &open->loads[i], open->loads[i].id, LOAD_GIVEN_UP);
 		copy_load(p->loads, &open->loads[i], id, LOAD_OPEN);
 	}

@@ -71,6 +71,8 @@ typedef struct RunOptions
 	JsonOptions json;
 	int64_t memory_limit;
 	bool load_initial;
+	bool resync_auto; /* tables are loaded that no person asks for … */
+	int daily_max;    /* … so often within 24 h */
 	RunControl *control;
 } RunOptions;
 
@@ -117,6 +119,8 @@ struct LoadTable
 	char id[LOAD_ID_LEN + 1];
 	char *schema;
 	char *name;
+	const char *reason; /* as in EntryLoad */
+	Lsn resync;
 	Lsn lsn; /* S, the consistent point */
 	int64_t rows;
 	Entry *list;     /* only its objects are used; guarded by Pipe.lock */
@@ -126,6 +130,20 @@ struct LoadTable
 	bool over; /* the loader's: all of it is read */
 };
 
+/* A table of which the log will tell whether it has to be loaded (later.h). */
+typedef struct LaterTable
+{
+	char *schema;
+	char *table;
+} LaterTable;
+
+typedef struct Later
+{
+	int n;
+	LaterTable *tables;
+	Lsn lsn; /* once the log ends behind it */
+} Later;
+
 typedef struct Pipe
 {
 	const RunOptions *options;
@@ -134,9 +152,13 @@ typedef struct Pipe
 	char writer[9];    /* 8 hex digits */
 	Entry *start;      /* the last entry when the session started */
 	Entry *loads;      /* its loads member: to be announced by this session */
-	RequestList asked; /* load requests that were there (asked.h) */
-	bool raw_text;     /* the server is SQL_ASCII */
-	int putters;       /* 0: shippers put all objects themselves */
+	RequestList asked; /* load requests that were there (asked.h); later on
+						* the watcher's, as these: */
+	Later later;
+	unsigned reloads; /* of the configuration, that were looked at */
+	bool by_itself;   /* tables are loaded that no person asks for */
+	bool raw_text;    /* the server is SQL_ASCII */
+	int putters;      /* 0: shippers put all objects themselves */
 
 	Queue events;      /* to the encoder */
 	Queue objects;     /* to the shippers: those with something to do */

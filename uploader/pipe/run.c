@@ -23,6 +23,7 @@
 #include "pipe/checkpoint.h"
 #include "pipe/encode.h"
 #include "pipe/event.h"
+#include "pipe/later.h"
 #include "pipe/load.h"
 #include "pipe/recv.h"
 #include "pipe/ship.h"
@@ -114,6 +115,7 @@ pipe_done(Pipe *p)
 	entry_free(p->start);
 	entry_free(p->loads);
 	request_list_done(&p->asked);
+	later_done(&p->later);
 	queue_done(&p->events);
 	queue_done(&p->objects);
 	queue_done(&p->puts);
@@ -139,6 +141,8 @@ prepare_loads(Pipe *p)
 		memcpy(t->id, from->id, sizeof(t->id));
 		t->schema = from->schema; /* p->loads lives as long */
 		t->name = from->table;
+		t->reason = from->reason;
+		t->resync = from->resync;
 		t->list = entry_new();
 	}
 	atomic_store(&p->loads_active, p->nload_tables);

@@ -7,6 +7,7 @@
  */
 #include "pipe/wanted.h"
 
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -14,6 +15,7 @@
 #include "codec/pattern.h"
 
 #define NAMES_MAX ((size_t) 1 << 20)
+#define OIDS_MAX ((size_t) 1 << 28)
 
 /*
  * $1: names of publications; $2, $3: of one table, or empty.
@@ -302,8 +304,8 @@ add_leaf(WantedTable *t, const PGresult *res, int row)
 											oid_at(res, row, W_FILENODE) };
 }
 
-static void
-free_table(WantedTable *t)
+void
+wanted_table_done(WantedTable *t)
 {
 	free(t->schema);
 	free(t->table);
@@ -334,7 +336,7 @@ take_group(WantedList *l, const RunOptions *o, const PGresult *res, int *row)
 			add_leaf(t, res, *row);
 	}
 	if (!wanted)
-		free_table(&l->tables[--l->n]);
+		wanted_table_done(&l->tables[--l->n]);
 }
 
 bool
@@ -359,7 +361,7 @@ wanted_read(PGconn *conn, const RunOptions *o, const char *schema,
 		if (schema && out->n > 0 &&
 			(strcmp(out->tables[out->n - 1].schema, schema) != 0 ||
 			 strcmp(out->tables[out->n - 1].table, table) != 0))
-			free_table(&out->tables[--out->n]);
+			wanted_table_done(&out->tables[--out->n]);
 	}
 	if (ok)
 		PQclear(res);
@@ -371,9 +373,85 @@ void
 wanted_done(WantedList *l)
 {
 	for (int i = 0; i < l->n; i++)
-		free_table(&l->tables[i]);
+		wanted_table_done(&l->tables[i]);
 	free(l->tables);
 	*l = (WantedList){ 0 };
+}
+
+/*
+ * $1, $2: number and OID of each table, and of the stored ones below it; $3:
+ * the slot.  A table's row for a system column is never updated: its xmin is
+ * the transaction that made the table.
+ */
+static const char facts_sql[] =
+	"SELECT u.i,"
+	" pg_catalog.bool_and(pg_catalog.has_schema_privilege(c.relnamespace,"
+	"  'USAGE')"
+	"  AND pg_catalog.has_any_column_privilege(c.oid, 'SELECT')"
+	"  AND NOT pg_catalog.row_security_active(c.oid)),"
+	" (pg_catalog.array_agg(pg_catalog.age(a.xmin) > pg_catalog.age("
+	"   (SELECT s.catalog_xmin FROM pg_catalog.pg_replication_slots s"
+	"   WHERE s.slot_name = $3)) ORDER BY u.n))[1] "
+	"FROM ROWS FROM (pg_catalog.unnest($1::pg_catalog.int4[]),"
+	"  pg_catalog.unnest($2::pg_catalog.oid[])) WITH ORDINALITY u (i, rel, n)"
+	" JOIN pg_catalog.pg_class c ON c.oid = u.rel"
+	" JOIN pg_catalog.pg_attribute a ON a.attrelid = c.oid AND a.attnum = -1 "
+	"GROUP BY u.i";
+
+static void
+add_number(Buf *b, int64_t n)
+{
+	buf_printf(b, "%s%" PRId64, b->n > 1 ? "," : "", n);
+}
+
+/* The first two parameters. */
+static void
+add_oids(const WantedList *l, Buf *numbers, Buf *oids)
+{
+	buf_byte(numbers, '{');
+	buf_byte(oids, '{');
+	for (int i = 0; i < l->n; i++)
+	{
+		const WantedTable *t = &l->tables[i];
+
+		add_number(numbers, i);
+		add_number(oids, t->oid);
+		for (int k = 0; k < t->nleaves; k++)
+		{
+			add_number(numbers, i);
+			add_number(oids, t->leaves[k].oid);
+		}
+	}
+	buf_byte(numbers, '}');
+	buf_byte(oids, '}');
+}
+
+bool
+wanted_facts(PGconn *conn, const char *slot, const WantedList *l,
+			 WantedFact *out, Err *err)
+{
+	const char *values[3] = { NULL, NULL, slot };
+	PGresult *res;
+	Buf numbers;
+	Buf oids;
+	bool ok;
+
+	buf_init(&numbers, OIDS_MAX);
+	buf_init(&oids, OIDS_MAX);
+	add_oids(l, &numbers, &oids);
+	values[0] = buf_cstr(&numbers);
+	values[1] = buf_cstr(&oids);
+	ok = pg_exec_params(conn, PG_SOURCE, "look at tables that are wanted",
+						facts_sql, 3, values, &res, err);
+	buf_done(&numbers);
+	buf_done(&oids);
+	if (!ok)
+		return false;
+	for (int row = 0; row < PQntuples(res); row++)
+		out[strtol(PQgetvalue(res, row, 0), NULL, 10)] =
+			(WantedFact){ is_true(res, row, 1), is_true(res, row, 2) };
+	PQclear(res);
+	return true;
 }
 
 bool

@@ -50,6 +50,22 @@ typedef struct WantedList
 bool wanted_read(PGconn *conn, const RunOptions *o, const char *schema,
 				 const char *table, WantedList *out, Err *err) MUST_CHECK;
 void wanted_done(WantedList *l);
+void wanted_table_done(WantedTable *t); /* one of its tables */
+
+/* What a load that nobody asked for has to know of a table. */
+typedef struct WantedFact
+{
+	bool readable; /* the role may read it, and the stored ones below it */
+	bool old;      /* it was made before all that the slot will still bring */
+} WantedFact;
+
+#define WANTED_UNREADABLE                                                      \
+	"grant SELECT on it, or BYPASSRLS where row security hides rows, then "    \
+	"cdc-s3 snapshot; or leave it out with source.exclude"
+
+/* out has room for l->n; of a table that is gone both are false. */
+bool wanted_facts(PGconn *conn, const char *slot, const WantedList *l,
+				  WantedFact *out, Err *err) MUST_CHECK;
 
 /* The same table, of the same stored ones, with the same columns chosen. */
 bool wanted_equal(const WantedTable *a, const WantedTable *b);
