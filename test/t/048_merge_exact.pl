@@ -438,6 +438,7 @@ sub merged
 	for my $end (@ends)
 	{
 		my $r = run_cdc('merge', "--store.url=$cdc->{store}{url}", "--merge.way=$way", '--merge.on_reject=continue',
+			'--merge.exclude=twice.t1', # a partition that becomes a table of its own
 			'--target.conninfo=' . $target->conninfo($db, user => $role), "--until=$end->{lsn}");
 		is($r->{code}, 0, "merge to $end->{lsn}") or diag $r->{err};
 		for my $c (sort keys %cases)

@@ -333,6 +333,22 @@ subtest 'a table that the log has neither from its creation nor from a load' => 
 	is(rows_of('o'), '', 'one that was loaded without a row is there');
 };
 
+subtest 'one that appears, and the target has a table of that name' => sub {
+	fresh();
+	my $o = table('public.o', 20003, \@id);
+	my $t = table('public.t', 20001, \@id);
+	entry(loads => [ [ 'a', $o, 'open' ] ]);
+	entry(loads => [ [ 'a', $o, 'done', $at ] ], schemas => [ { of => $o, lsn => $at, seq => 2**40 } ]);
+	merge(0);
+	psql('create table t (id int primary key); insert into t values (7)');
+	said($t); change($o, 'i', { id => 1 }); entry(); merge(8);
+	is(resync(), 'public.t@20001 schema blocked', 'it waits');
+	is(rows_of('o') . rows_of('t'), '(1)(7)', 'the others go on, and nobody is written over');
+	psql('truncate t');
+	change($t, 'i', { id => 1 }); entry(); merge(8);
+	is(resync(), 'public.t new resync', 'once its place is free it is to be loaded');
+};
+
 # ---- what the target refuses ----
 subtest 'a view stands in the way' => sub {
 	fresh();

@@ -17,6 +17,7 @@
 #include "base/mem.h"
 #include "merge/merge_map.h"
 #include "merge/merge_name.h"
+#include "merge/merge_owner.h"
 #include "merge/merge_preview.h"
 
 /* A table that goes from one name to another. */
@@ -130,16 +131,26 @@ plan_known(Moves *m, PlanTable *t)
 			 name);
 }
 
-/* New ones only wait for their place, where somebody has it that goes. */
+/*
+ * New ones only wait for their place, where somebody has it that goes.  What
+ * appears as a detached partition does may be at the target all the while.
+ */
 static void
 plan_new(Moves *m, PlanTable *t)
 {
 	char *schema;
 	char *name;
 
-	if (t->gone || t->displaced || t->nevents == 0)
+	if (t->gone || t->displaced || t->nevents == 0 ||
+		owner_excludes(m->d->cx, t))
 		return;
 	map_target(m->d->cx->opt->map, t->schema, t->table, &schema, &name);
+	if (t->strange &&
+		!owner_is_named(m->d->cx, t->schema, t->table, schema, name))
+	{
+		add_move(m, t, NULL, NULL, schema, name);
+		return;
+	}
 	for (int i = 0; i < m->plan->ntables; i++)
 	{
 		const PlanKnown *k = m->plan->tables[i].known;
@@ -396,11 +407,47 @@ taken(const Moves *m, Move *v, Err *err)
 	return ok;
 }
 
+/* Of a table that merge did not make; what is no table counts as full. */
+static bool
+has_rows(const Moves *m, const Move *v, bool *out, Err *err)
+{
+	const char *values[] = { v->to_schema, v->to_name };
+	PGresult *res;
+	Buf sql;
+	bool ok;
+
+	*out = true;
+	if (!sql_params(m->d->cx, "look whether a name is a table's",
+					"SELECT FROM pg_class c JOIN pg_namespace n"
+					" ON n.oid = c.relnamespace WHERE n.nspname = $1"
+					" AND c.relname = $2 AND c.relkind IN ('r', 'p')"
+					" AND has_table_privilege(c.oid, 'SELECT')",
+					2, values, &res, err))
+		return false;
+	ok = PQntuples(res) > 0;
+	PQclear(res);
+	if (!ok)
+		return true;
+	buf_init(&sql, SQL_MAX);
+	buf_str(&sql, "SELECT EXISTS (SELECT FROM ");
+	sql_add_qualified(&sql, v->to_schema, v->to_name);
+	buf_byte(&sql, ')');
+	ok = sql_query(m->d->cx, "look whether a table is empty", buf_cstr(&sql),
+				   &res, err);
+	buf_done(&sql);
+	if (!ok)
+		return false;
+	*out = PQgetvalue(res, 0, 0)[0] == 't';
+	PQclear(res);
+	return true;
+}
+
 /* *moved: it is out of the way, or never will be. */
 static bool
 try(const Moves *m, Move *v, bool *moved, Err *err)
 {
 	char *oid = NULL;
+	bool full = true;
 
 	if (holder(m, v))
 		return true;
@@ -410,8 +457,13 @@ try(const Moves *m, Move *v, bool *moved, Err *err)
 		return false;
 	if (!oid)
 		return move(m, v, err);
+	if (!v->schema && !has_rows(m, v, &full, err))
+	{
+		free(oid);
+		return false;
+	}
 	free(oid);
-	return taken(m, v, err);
+	return full ? taken(m, v, err) : move(m, v, err);
 }
 
 /* All that are left wait for each other. */

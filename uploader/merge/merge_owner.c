@@ -189,12 +189,19 @@ not_ours(const OwnerTable *t, Err *err)
 }
 
 bool
+owner_is_named(const MergeCx *cx, const char *schema, const char *table,
+			   const char *target_schema, const char *target_table)
+{
+	return map_has(cx->opt->map, schema, table) ||
+		   pattern_list_matches(cx->opt->tables, target_schema, target_table);
+}
+
+bool
 owner_take(MergeCx *cx, const char *schema, const char *table, const char *oid,
 		   OwnerTable *t, Err *err)
 {
 	Known known;
-	bool named = map_has(cx->opt->map, schema, table) ||
-				 pattern_list_matches(cx->opt->tables, t->schema, t->table);
+	bool named = owner_is_named(cx, schema, table, t->schema, t->table);
 
 	t->had_rows = false;
 	t->incomplete = NULL;

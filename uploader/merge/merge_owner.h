@@ -38,6 +38,13 @@ bool owner_take(MergeCx *cx, const char *schema, const char *table,
 /* ERR_USAGE where two tables of the plan go to one table. */
 bool owner_check_plan(const MergeCx *cx, const Plan *plan, Err *err) MUST_CHECK;
 
+/*
+ * merge.map names the source table, or merge.tables that of the target: it
+ * may be written though no merge made it.
+ */
+bool owner_is_named(const MergeCx *cx, const char *schema, const char *table,
+					const char *target_schema, const char *target_table);
+
 /* merge.exclude names the table. */
 bool owner_excludes(const MergeCx *cx, const PlanTable *t);
 

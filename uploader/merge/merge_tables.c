@@ -276,6 +276,15 @@ take_event(Tables *b, PlanTable *t, const Said *said)
 	set_string(&t->hash, e->hash);
 }
 
+/* Nothing is known of it but its name, or that it was refused. */
+static bool
+is_fresh(const PlanTable *t)
+{
+	const PlanKnown *k = t->known;
+
+	return t->nevents == 0 && (!k || (k->relation_id && !k->hash));
+}
+
 /* The entry whose turn it is. */
 typedef struct Turn
 {
@@ -302,7 +311,7 @@ take_said(Tables *b, Said *said, const Turn *turn, Err *err)
 		t = add_table(b, e->schema, e->table);
 		put_identity(b, t, said->relation_id, said->row_type);
 	}
-	fresh = fresh || (!t->known && t->nevents == 0);
+	fresh = fresh || is_fresh(t);
 	t->created = t->created || said->created;
 	if (fresh && turn->loaded && said->row_type && !said->created &&
 		!said->load)
@@ -748,7 +757,7 @@ judge_strange(Tables *b, Err *err)
 		PlanTable *t = &b->p->tables[i];
 
 		t->strange = t->strange && !t->replace && !t->waiting && !t->gone &&
-					 (t->known || !t->created);
+					 !(t->created && strcmp(t->strange_why, "new") == 0);
 		if (!t->strange)
 			continue;
 		if (!asked && !begins_loaded(b->r, &loads, err))
