@@ -349,6 +349,34 @@ subtest 'one that appears, and the target has a table of that name' => sub {
 	is(resync(), 'public.t new resync', 'once its place is free it is to be loaded');
 };
 
+subtest 'the same source on another server' => sub {
+	fresh();
+	my $t = table('public.t', 20001, \@id, \@v);
+	my $u = table('public.u', 20003, \@id);
+	said($t, created => 1); change($t, 'i', { id => $_, v => '"old"' }) for 1, 2;
+	said($u, created => 1); change($u, 'i', { id => 1 }); entry(); merge(0);
+	like(merge(2, '--adopt'), qr/nothing to adopt/, 'one that goes on is not to be adopted');
+	like(merge(2, '--adopt', '--plan'), qr/"--plan" and "--adopt" exclude each other/, 'nor in a preview');
+	$folder = temp_folder() . "/upgraded_$db";
+	$lake = CdcS3::Lake->new(folder => $folder, system_identifier => '7000000000000000002');
+	($at, $seq) = (0x1000, 0);
+	my $t2 = table('public.t', 30001, [ 3, 'id', 'int4', 'pk' ], [ 4, 'v', 'text' ]);
+	entry(loads => [ [ 'l', $t2, 'open' ] ]);
+	entry();
+	like(merge(3), qr/another source: .*merge --adopt/, 'after pg_upgrade, say');
+	is(rows_of('t'), '(1,old) (2,old)', 'nothing is taken for dropped');
+	merge(8, '--adopt');
+	is(resync(), 'public.t adopted resync;public.u adopted resync', 'all tables are to be loaded anew');
+	is(rows_of('t'), '(1,old) (2,old)', 'and stay as they are until then');
+	my $lsn = $at;
+	change($t2, 'i', { id => 3, v => '"new"' });
+	entry(loads => [ [ 'l', $t2, 'done', $lsn ] ], load => { l => [ [ $t2, 'r', $lsn, 2**40 + 1, { id => 2, v => '"loaded"' } ] ] },
+		schemas => [ { of => $t2, lsn => $lsn, seq => 2**40 } ]);
+	merge(8);
+	is(rows_of('t'), '(2,loaded) (3,new)', 'then it is the new one\'s');
+	is(resync(), 'public.u adopted resync', 'and the other waits');
+};
+
 # ---- what the target refuses ----
 subtest 'a view stands in the way' => sub {
 	fresh();
@@ -405,6 +433,15 @@ subtest 'grants and dependents' => sub {
 	like(merge(0), qr/goes on with the one that had its name.*view public\.seen/, 'the view is named');
 	is(psql("select has_table_privilege('reader', 't', 'select')"), 't', 'who could read the table of that name still can');
 	is(rows_of('seen'), '(old)', 'the view is of the old one');
+};
+subtest 'grants, where the new one waits for its load' => sub {
+	fresh();
+	my @t = map { table('public.t', 20001 + 2 * $_, \@id, \@v) } 0 .. 1;
+	said($t[0], created => 1); change($t[0], 'i', { id => 1, v => '"old"' }); entry(); merge(0);
+	psql('grant select on t to reader');
+	said($t[0], gone => 1); entry(loads => [ [ 'l', $t[1], 'open' ] ]);
+	said($t[1]); change($t[1], 'i', { id => 1, v => '"new"' }); entry(); merge(0);
+	is(psql(q(select to_regclass('t') is null)), 't', 'it is not there yet');
 };
 subtest 'rejected rows go with their table and its columns' => sub {
 	fresh();

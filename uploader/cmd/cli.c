@@ -32,7 +32,7 @@ static const Command commands[] = {
 	  NULL },
 	{ "merge", cmd_merge,
 	  "merge [--every 1h] [--until hour] [--plan | --sequences |"
-	  " --retry-rejected]",
+	  " --retry-rejected | --adopt]",
 	  "apply new entries of the lake to the target",
 	  "  --every TIME     same as --merge.every: keep going\n"
 	  "  --until WHERE    same as --merge.until: hour, now, an LSN or a "
@@ -41,7 +41,11 @@ static const Command commands[] = {
 	  "nothing\n"
 	  "  --sequences      set the target's sequences past the source's, for a "
 	  "cut-over\n"
-	  "  --retry-rejected try the rows in cdc_s3.rejected again\n" },
+	  "  --retry-rejected try the rows in cdc_s3.rejected again\n"
+	  "  --adopt          the source is another server now, or database: its "
+	  "tables\n"
+	  "                   are those of the same names, and all are loaded "
+	  "anew\n" },
 	{ "check", cmd_check, "check [--json]",
 	  "test every prerequisite and name each mend",
 	  "  --json           one JSON object a finding\n"

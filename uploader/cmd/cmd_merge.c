@@ -315,8 +315,17 @@ merge_options(const Config *cfg)
 	};
 }
 
+/* What the command line asks for; at most one of them. */
+typedef struct Asked
+{
+	bool plan;
+	bool sequences;
+	bool retry;
+	bool adopt;
+} Asked;
+
 static bool
-merge_once(const Config *cfg, const StoreOptions *so, bool retry,
+merge_once(const Config *cfg, const StoreOptions *so, const Asked *asked,
 		   Awaited *awaited, Err *err)
 {
 	int64_t began_us = clock_unix_us();
@@ -325,7 +334,8 @@ merge_once(const Config *cfg, const StoreOptions *so, bool retry,
 	Store *store;
 	bool ok;
 
-	o.retry_rejected = retry;
+	o.retry_rejected = asked->retry;
+	o.adopt = asked->adopt;
 	if (!merge_check_options(&o, err) || !store_open(so, &store, err))
 		return false;
 	ok = merge_run(store, &o, &result, err);
@@ -376,13 +386,14 @@ may_pass(const Err *err)
 }
 
 static bool
-merge_on_and_on(const Config *cfg, const StoreOptions *so, bool retry, Err *err)
+merge_on_and_on(const Config *cfg, const StoreOptions *so, const Asked *asked,
+				Err *err)
 {
 	Awaited awaited = { 0 };
 
 	while (!atomic_load(&stop))
 	{
-		bool ok = merge_once(cfg, so, retry, &awaited, err);
+		bool ok = merge_once(cfg, so, asked, &awaited, err);
 
 		if (!ok && err->kind == ERR_STOP)
 			break;
@@ -417,38 +428,50 @@ look_once(const Config *cfg, const StoreOptions *so, bool plan, Err *err)
 	return ok;
 }
 
+/* Two options that are two things to do. */
+static bool
+check_asked(const ArgDef *defs, size_t n, Err *err)
+{
+	const char *first = NULL;
+
+	for (size_t i = 0; i < n; i++)
+	{
+		if (!*defs[i].flag)
+			continue;
+		if (first)
+			return err_set(err, ERR_USAGE, 0,
+						   "options \"%s\" and \"%s\" exclude each other",
+						   first, defs[i].name);
+		first = defs[i].name;
+	}
+	return true;
+}
+
 bool
 cmd_merge(const Config *cfg, int argc, char **argv, Err *err)
 {
 	StoreOptions so = config_store_options(cfg);
 	Awaited awaited;
-	bool plan = false;
-	bool sequences = false;
-	bool retry = false;
-	const ArgDef defs[] = { { "--plan", NULL, &plan },
-							{ "--sequences", NULL, &sequences },
-							{ "--retry-rejected", NULL, &retry } };
-	const ArgSpec spec = { "merge", defs, sizeof(defs) / sizeof(defs[0]), NULL,
-						   0 };
+	Asked asked = { 0 };
+	const ArgDef defs[] = { { "--plan", NULL, &asked.plan },
+							{ "--sequences", NULL, &asked.sequences },
+							{ "--retry-rejected", NULL, &asked.retry },
+							{ "--adopt", NULL, &asked.adopt } };
+	const size_t n = sizeof(defs) / sizeof(defs[0]);
+	const ArgSpec spec = { "merge", defs, n, NULL, 0 };
+	bool looks;
 	bool ok;
 
 	so.stop = &stop;
 	if (!args_parse(&spec, argc, argv, NULL, err) ||
-		!config_need(cfg, "store.url", err) || !catch_signals(err))
+		!config_need(cfg, "store.url", err) || !catch_signals(err) ||
+		!check_asked(defs, n, err))
 		return false;
-	if (plan && sequences)
-		return err_set(err, ERR_USAGE, 0,
-					   "options \"--plan\" and \"--sequences\" exclude each "
-					   "other");
-	if (retry && (plan || sequences))
-		return err_set(err, ERR_USAGE, 0,
-					   "options \"%s\" and \"--retry-rejected\" exclude each "
-					   "other",
-					   plan ? "--plan" : "--sequences");
-	if (!plan && !sequences && cfg->merge_every_ms > 0)
-		return merge_on_and_on(cfg, &so, retry, err);
-	ok = plan || sequences ? look_once(cfg, &so, plan, err)
-						   : merge_once(cfg, &so, retry, &awaited, err);
+	looks = asked.plan || asked.sequences;
+	if (!looks && cfg->merge_every_ms > 0)
+		return merge_on_and_on(cfg, &so, &asked, err);
+	ok = looks ? look_once(cfg, &so, asked.plan, err)
+			   : merge_once(cfg, &so, &asked, &awaited, err);
 	if (!ok && err->kind == ERR_STOP)
 		err->kind = ERR_BUSY; /* a scheduler must see that it is not done */
 	return ok;

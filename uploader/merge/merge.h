@@ -99,6 +99,7 @@ typedef struct MergeOptions
 							   * "replace" or "keep" */
 	const char *resync;       /* "auto": loads are asked for; or "manual" */
 	int daily_max;            /* loads that nobody asks for, of a table */
+	bool adopt;               /* the lake is of another source than before */
 	bool retry_rejected;      /* rows in cdc_s3.rejected are tried again */
 	int64_t lock_wait_ms;     /* for another merge of the same target */
 	int64_t progress_ms;      /* between two lines on how far it is; 0: none */

@@ -565,12 +565,13 @@ move_tables(Ddl *d, Plan *plan, Err *err)
 
 static const char grants_sql[] =
 	"SELECT format('GRANT %s ON %s TO %s%s', a.privilege_type,"
-	" $2::regclass, CASE WHEN a.grantee = 0 THEN 'PUBLIC'"
+	" to_regclass($2), CASE WHEN a.grantee = 0 THEN 'PUBLIC'"
 	"  ELSE quote_ident(g.rolname) END,"
 	" CASE WHEN a.is_grantable THEN ' WITH GRANT OPTION' ELSE '' END)"
 	" FROM pg_class c, aclexplode(c.relacl) a"
 	" LEFT JOIN pg_roles g ON g.oid = a.grantee"
-	" WHERE c.oid = $1::oid AND a.grantee <> c.relowner";
+	" WHERE c.oid = $1::oid AND a.grantee <> c.relowner"
+	" AND to_regclass($2) IS NOT NULL"; /* it may wait for its load */
 
 static bool
 copy_grants(Ddl *d, const PlanTable *t, Err *err)

@@ -30,6 +30,7 @@ typedef struct MergeCx
 	bool bare;         /* of a preview: the target has no schema cdc_s3 */
 	bool older;        /* or none of its table "tables" */
 	bool ask_run;      /* loads are asked for (merge_ask.h) */
+	bool adopted;      /* what another source left, in this run */
 	bool retrying;     /* rejected rows of earlier merges too */
 	int64_t copy_line; /* where the last COPY failed, from 1; 0: not known */
 	char why[256];     /* the first reason for a rejected row */

@@ -245,12 +245,63 @@ other_source(MergeCx *cx, Err *err)
 				"database \"%s\"",
 				cx->slot, PQgetvalue(res, 0, 0), PQgetvalue(res, 0, 1),
 				cx->system_identifier, cx->database);
-		err_hint(err, "correct store.url or target.conninfo; if this is meant, "
-					  "delete that row from cdc_s3.position, or give each "
-					  "source a slot name of its own");
+		err_hint(err, "correct store.url or target.conninfo; if it is the same "
+					  "source on another server (pg_upgrade, dump and "
+					  "restore), merge --adopt matches its tables by name and "
+					  "loads them anew; or give each source a slot name of its "
+					  "own");
 	}
 	PQclear(res);
 	return !found;
+}
+
+/*
+ * The source goes on elsewhere: what the target has is of tables of the same
+ * names, and none of it is known to be theirs.
+ */
+static const char adopt_sql[] =
+	"WITH other AS (DELETE FROM cdc_s3.position WHERE slot = $3"
+	"  AND (system_identifier, database) <> ($1, $2) RETURNING 1),"
+	" waits AS (DELETE FROM cdc_s3.waiting WHERE slot = $3"
+	"  AND (system_identifier, database) <> ($1, $2)),"
+	" lines AS (DELETE FROM cdc_s3.rejected WHERE slot = $3"
+	"  AND (system_identifier, database) <> ($1, $2)),"
+	" asks AS (DELETE FROM cdc_s3.resync WHERE slot = $3"
+	"  AND (system_identifier, database) <> ($1, $2)),"
+	" gone AS (DELETE FROM cdc_s3.tables WHERE slot = $3"
+	"  AND (system_identifier, database) <> ($1, $2) AND gone),"
+	" mine AS (UPDATE cdc_s3.tables SET system_identifier = $1, database = $2,"
+	"  relation_id = NULL, row_type = NULL, schema_hash = NULL,"
+	"  schema_lsn = NULL, schema_seq = NULL WHERE slot = $3"
+	"  AND (system_identifier, database) <> ($1, $2) AND NOT gone"
+	"  RETURNING source_schema, source_table, target_table),"
+	" marks AS (INSERT INTO cdc_s3.resync (system_identifier, database, slot,"
+	"  source_schema, source_table, lsn, seq, reason)"
+	"  SELECT $1, $2, $3, source_schema, source_table, '0/0', 0, 'adopted'"
+	"  FROM mine WHERE target_table IS NOT NULL)"
+	" SELECT count(*) FROM other";
+
+static bool
+adopt(MergeCx *cx, Err *err)
+{
+	const char *values[] = { cx->system_identifier, cx->database, cx->slot };
+	PGresult *res;
+	bool any;
+
+	if (!sql_params(cx, "adopt the tables of another source", adopt_sql, 3,
+					values, &res, err))
+		return false;
+	any = strcmp(PQgetvalue(res, 0, 0), "0") != 0;
+	PQclear(res);
+	if (any)
+		log_info("the target goes on with another source: its tables are to be "
+				 "loaded anew",
+				 "system_identifier", cx->system_identifier, "database",
+				 cx->database, "slot", cx->slot, NULL);
+	return any || err_set(err, ERR_USAGE, 0,
+						  "there is nothing to adopt: no other source was "
+						  "merged into this target with slot \"%s\"",
+						  cx->slot);
 }
 
 /* A value of a result, NULL where it is NULL; the caller frees. */
@@ -340,8 +391,10 @@ state_read(MergeCx *cx, PlanFrom *out, Err *err)
 	*out = (PlanFrom){ .position = { -1, 0 } };
 	if (cx->bare)
 		return true;
-	if (!other_source(cx, err))
+	if (!(cx->opt->adopt && !cx->adopted ? adopt(cx, err)
+										 : other_source(cx, err)))
 		return false;
+	cx->adopted = cx->opt->adopt;
 	if (!sql_params(cx, "read the target's position",
 					"SELECT entry, lsn - '0/0'::pg_lsn FROM cdc_s3.position"
 					" WHERE (system_identifier, database, slot)"

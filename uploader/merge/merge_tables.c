@@ -159,16 +159,18 @@ take_name(Tables *b, PlanTable *t, const char *schema, const char *table,
 	t->displaced = false;
 }
 
-/* The table of that name, made where nobody has it. */
+/* The table of that name, made where nobody has it (any more). */
 static PlanTable *
 named(Tables *b, const char *schema, const char *table)
 {
 	PlanTable *t = by_name(b, schema, table);
 
-	if (t)
+	Lsn lsn = t ? t->pos.lsn : 0;
+
+	if (t && !t->gone)
 		return t;
 	t = add_table(b, schema, table);
-	take_name(b, t, schema, table, 0);
+	take_name(b, t, schema, table, lsn);
 	return t;
 }
 
