@@ -355,6 +355,35 @@ for (
 	is($merge->(), $does eq 'takes' ? '1r 2r 3c' : '1a 2b 3c', "$name: $does, done");
 }
 
+# What no load mends is not asked for.
+{
+	my $db = 'states';
+	$target->psql('postgres', "create database $db");
+	my $path = temp_folder() . "/lake_$db";
+	my $lake = CdcS3::Lake->new(folder => $path);
+	my @flags = ("--store.url=file://$path", '--target.conninfo=' . $target->conninfo($db), '--until=now');
+	run_cdc('merge', @flags);
+	my @lines = (
+		[ 'b', 'schema', 'blocked', 'the target cannot hold its changes up to LSN 0/10 (schema); its changes wait until the target is mended' ],
+		[ 'l', 'left', 'left', 'it lacks what changed before LSN 0/10 (left); it is not wanted any more' ],
+		[ 'c', 'columns', 'resync', 'to be loaded anew, the target cannot hold its changes up to LSN 0/10 (columns); mend the target, then cdc-s3 snapshot public.c' ],
+		[ q(It''s), 'rewrite', 'resync', q(to be loaded anew, rows changed at LSN 0/10 without change events (rewrite); run is asked for it) ]);
+	$target->psql($db, "insert into cdc_s3.resync values ('7000000000000000001', 'shop', 'cdc_s3', 'public', '$_->[0]', '0/10', 1, '$_->[1]', now(), '$_->[2]')")
+	  for @lines;
+	my $got = run_cdc('merge', @flags);
+	is($got->{code}, 8, 'states: exit code') or diag $got->{err};
+	for my $l (@lines)
+	{
+		my $name = $l->[0] =~ s/''/'/r;
+		like($got->{out}, qr/^public\.\Q$name: $l->[3]\E$/m, "$name: $l->[2]");
+	}
+	my @asked = glob "$path/_cdc/request/*";
+	is(scalar @asked, 1, 'one is asked for');
+	like(slurp($asked[0]), qr/"table":"\\"public\\".\\"It's\\""/, 'and no other');
+	like(run_cdc('merge', @flags, '--load.resync=manual')->{out}, qr/\(rewrite\); by cdc-s3 snapshot '"public"\."It'\\''s"'$/m,
+		'a name that the shell would take apart');
+}
+
 # ---- a log whose first rows were not wanted is not loaded by itself ----
 
 $_->psql('postgres', 'create database never') for $source, $target;

@@ -93,11 +93,12 @@ print_lack(const MergeResync *t)
 	const char *r = t->reason;
 
 	if (strcmp(r, "columns") == 0 || strcmp(r, "key") == 0 ||
-		strcmp(r, "table") == 0)
+		strcmp(r, "table") == 0 || strcmp(r, "schema") == 0)
 		printf("the target cannot hold its changes up to LSN " LSN_FMT,
 			   LSN_ARGS(t->lsn));
 	else if (strcmp(r, "excluded") == 0 || strcmp(r, "mapped") == 0 ||
-			 strcmp(r, "dropped") == 0)
+			 strcmp(r, "dropped") == 0 || strcmp(r, "new") == 0 ||
+			 strcmp(r, "left") == 0)
 		printf("it lacks what changed before LSN " LSN_FMT, LSN_ARGS(t->lsn));
 	else
 		printf("rows changed at LSN " LSN_FMT " without change events",
@@ -165,8 +166,10 @@ cmd_merge_print_resync(const MergeResult *r, bool preview)
 	{
 		const MergeResync *t = &r->resync[i];
 
+		bool loads = strcmp(t->state, "blocked") && strcmp(t->state, "left");
+
 		cmd_merge_print_table(t->schema, t->table);
-		printf(": to be loaded anew, ");
+		printf(loads ? ": to be loaded anew, " : ": ");
 		print_lack(t);
 		printf(" (");
 		cmd_merge_print_name(t->reason);
