@@ -199,5 +199,20 @@ is(file_of($s[0])->{columns}[3]{missing}, '5', 'with the value of a partition');
 is_deeply([ map { "$_->{_table} $_->{_reason}" } @resync ], [ 'made rewrite', 'whole rewrite' ],
 	'partitions that were rewritten together are one record');
 
+# A superuser's bound that moves while it streams.
+sql("load 'cdc_s3'; alter system set cdc_s3.allowed_tables = 'public.filled'");
+sql('select pg_reload_conf()');
+my @left;
+ok( poll(
+		sub {
+			sql('insert into filled select max(id) + 1 from filled');
+			@left = grep { $_->{left} } map { @{ $_->{schemas} } } $cdc->entries if $cdc->wait_durable;
+			return grep { $_->{table} eq 'empty' } @left;
+		},
+		60),
+	'what a new bound leaves out has left') or diag $run->errors;
+ok(!(grep { $_->{table} eq 'filled' } @left), 'and nothing else');
+sql(q{load 'cdc_s3'; alter system reset cdc_s3.allowed_tables});
+
 is($run->stop('TERM', 60), 0, 'run ends') or diag $run->errors;
 done_testing();
