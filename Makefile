@@ -21,7 +21,7 @@ SIDECAR = uploader/cdc-s3
 
 MODULE_big = cdc_s3
 OBJS = plugin/cdc_s3.o plugin/options.o plugin/filter.o plugin/setting.o plugin/publication.o \
-	plugin/relcache.o plugin/missing.o plugin/ddl.o plugin/tables.o plugin/convert.o plugin/stream.o plugin/row.o plugin/walk.o plugin/value.o \
+	plugin/relcache.o plugin/body.o plugin/ddl.o plugin/tables.o plugin/convert.o plugin/stream.o plugin/row.o plugin/walk.o plugin/value.o \
 	plugin/jsonb.o plugin/bound.o plugin/truncate.o plugin/notice.o plugin/encode.o plugin/packet.o \
 	plugin/deliver.o plugin/ahead.o plugin/text.o plugin/crc.o
 EXTENSION = $(basename $(wildcard plugin/cdc_s3.control))

@@ -414,10 +414,10 @@ extern void cdc_s3_rels_sweep(CdcS3State *st);
 extern void cdc_s3_rels_settings(CdcS3State *st);
 extern int cdc_s3_user_locks(void);
 
-/* ---- missing values (missing.c) ---- */
+/* ---- the body of a relation frame (body.c) ---- */
 
-extern void cdc_s3_missing_add(CdcS3State *st, CdcS3Rel *rel, Relation relation,
-							   Relation shape, StringInfo out);
+extern void cdc_s3_body_build(CdcS3State *st, CdcS3Rel *rel, Relation relation,
+							  Relation shape, Relation root);
 
 /* ---- what a transaction did to the catalog (ddl.c) ---- */
 

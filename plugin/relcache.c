@@ -412,110 +412,6 @@ build_identity(CdcS3Rel *rel, Relation relation, Relation shape)
 	}
 }
 
-/* ---- the relation frame ---- */
-
-static void
-body_u8(StringInfo s, uint8 v)
-{
-	appendStringInfoCharMacro(s, (char) v);
-}
-
-static void
-body_u16(StringInfo s, uint16 v)
-{
-	appendBinaryStringInfo(s, (char *) &v, sizeof(v));
-}
-
-static void
-body_u32(StringInfo s, uint32 v)
-{
-	appendBinaryStringInfo(s, (char *) &v, sizeof(v));
-}
-
-static void
-body_name(CdcS3State *st, StringInfo s, const char *name)
-{
-	Size len;
-	const char *utf8 = cdc_s3_name_utf8(st, name, &len);
-
-	body_u16(s, (uint16) len);
-	appendBinaryStringInfo(s, utf8, (int) len);
-}
-
-static void
-body_type(CdcS3State *st, StringInfo s, Oid type)
-{
-	HeapTuple tup = SearchSysCache1(TYPEOID, ObjectIdGetDatum(type));
-	Form_pg_type form;
-	char *schema;
-
-	if (!HeapTupleIsValid(tup))
-	{
-		body_u32(s, 0); /* two empty names */
-		return;
-	}
-	form = (Form_pg_type) GETSTRUCT(tup);
-	schema = get_namespace_name(form->typnamespace);
-	body_name(st, s, schema ? schema : "");
-	body_name(st, s, NameStr(form->typname));
-	ReleaseSysCache(tup);
-}
-
-static void
-body_column(CdcS3State *st, StringInfo s, const CdcS3Column *col)
-{
-	body_u8(s, col->kind);
-	body_u8(s, col->flags);
-	body_u16(s, (uint16) col->attnum);
-	body_u16(s, col->pk_position);
-	body_u32(s, col->type);
-	body_u32(s, col->base_type);
-	body_u32(s, (uint32) col->typmod);
-	body_name(st, s, col->name);
-	body_type(st, s, col->type);
-}
-
-/*
- * Write the frame's body, less its version, in the current context.  Another
- * one than before gets another version.
- */
-static void
-build_body(CdcS3State *st, CdcS3Rel *rel, Relation relation, Relation shape,
-		   Relation root)
-{
-	StringInfoData s;
-
-	initStringInfo(&s);
-	body_u32(&s, rel->relid);
-	body_u32(&s, 0);
-	body_u32(&s, rel->rootid);
-	body_u8(&s, rel->identity);
-	body_name(st, &s, get_namespace_name(RelationGetNamespace(relation)));
-	body_name(st, &s, RelationGetRelationName(relation));
-	body_name(st, &s, get_namespace_name(RelationGetNamespace(root)));
-	body_name(st, &s, RelationGetRelationName(root));
-	body_u16(&s, (uint16) rel->ncols);
-	for (int c = 0; c < rel->ncols; c++)
-		body_column(st, &s, &rel->cols[c]);
-	body_u32(&s, shape->rd_rel->reltype);
-	cdc_s3_missing_add(st, rel, relation, shape, &s);
-
-	if (rel->body && rel->body_len == (Size) s.len &&
-		memcmp(rel->body, s.data, 4) == 0 &&
-		memcmp(rel->body + 8, s.data + 8, s.len - 8) == 0)
-		return;
-	if (rel->body)
-		pfree(rel->body);
-	rel->body = MemoryContextAlloc(st->cxt, s.len);
-	rel->body_len = s.len;
-	rel->version = ++st->last_version;
-	memcpy(rel->body, s.data, s.len);
-	put_u32(rel->body + 4, rel->version);
-	rel->sent = false;
-	rel->sent_block = 0;
-	rel->tell |= rel->named;
-}
-
 /* ---- entries ---- */
 
 /*
@@ -663,7 +559,8 @@ build_contents(CdcS3State *st, CdcS3Rel *rel, Relation relation)
 					  pub.all_columns ? NULL : pub.columns);
 		build_identity(rel, relation, shape);
 		cdc_s3_walk_build(rel, relation);
-		build_body(st, rel, relation, shape, rel->as_root ? shape : root);
+		cdc_s3_body_build(st, rel, relation, shape,
+						  rel->as_root ? shape : root);
 	}
 	if (shape && shape != relation && shape != root)
 		RelationClose(shape);

@@ -19,7 +19,6 @@
 #include "postgres.h"
 
 #include "utils/memutils.h"
-#include "utils/snapmgr.h"
 
 #include "cdc_s3.h"
 
@@ -64,8 +63,7 @@ stream_stop_cb(LogicalDecodingContext *ctx, ReorderBufferTXN *txn)
 {
 	CdcS3State *st = cdc_s3_state(ctx);
 
-	/* The server may call it behind an error, too. */
-	if (st->in_stream && HistoricSnapshotActive())
+	if (st->in_stream)
 		cdc_s3_tables_look(st, ctx->write_location);
 	cdc_s3_stream_leave(st);
 }

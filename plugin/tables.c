@@ -25,6 +25,7 @@
 #include "catalog/catalog.h"
 #include "catalog/pg_class.h"
 #include "utils/memutils.h"
+#include "utils/snapmgr.h"
 #include "utils/syscache.h"
 
 #include "cdc_s3.h"
@@ -295,12 +296,13 @@ look_at_all(CdcS3State *st, Candidates *c, bool renamed, XLogRecPtr lsn)
 
 /*
  * Before the end of a transaction or stream block: say what is other than what
- * was said last.
+ * was said last.  The server ends blocks, and calls prepare, also behind an
+ * abort that it met while decoding; then there is no catalog to look at.
  */
 void
 cdc_s3_tables_look(CdcS3State *st, XLogRecPtr lsn)
 {
-	bool altered = cdc_s3_ddl_read(st);
+	bool altered = HistoricSnapshotActive() && cdc_s3_ddl_read(st);
 	Candidates c = { .st = st };
 	bool all = st->bound_moved;
 	bool roots = false;
@@ -308,7 +310,8 @@ cdc_s3_tables_look(CdcS3State *st, XLogRecPtr lsn)
 	int locks PG_USED_FOR_ASSERTS_ONLY;
 	MemoryContext old;
 
-	if (likely(!altered && !st->told_anew && !st->bound_moved))
+	if (likely(!altered && !st->told_anew && !st->bound_moved) ||
+		!HistoricSnapshotActive())
 		return;
 	st->bound_moved = false;
 	locks = cdc_s3_user_locks();

@@ -65,11 +65,12 @@ is((until_type(qr/Z/))[0], 'Z', 'a connection');
 
 my @want = (
 	'begin', "insert public.t: id=1 v='before'", 'commit',
+	'begin', 'table public.t: altered', 'commit',
 	'begin', "insert public.t: id=2 v='behind' c=5", 'commit');
 for my $time (qw(first second))
 {
 	command(q{START_REPLICATION SLOT "s" LOGICAL 0/0 ("format" 'text')});
-	my (undef, @texts) = until_type(qr/[EZ]/, 2);
+	my (undef, @texts) = until_type(qr/[EZ]/, 3);
 	is_deeply([ map { s/\s+\z//r } @texts ], \@want, "the $time stream");
 	sql("select pg_cancel_backend(active_pid) from pg_replication_slots where slot_name = 's'");
 	is((until_type(qr/E/))[0], 'E', 'is cancelled');

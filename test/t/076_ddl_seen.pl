@@ -67,11 +67,18 @@ sub row_type { return sql("select reltype from pg_class where oid = $_[0]") }
 
 # What is there is loaded: also what has no rows, and what has missing values.
 sql(<<'SQL');
+create type mood as enum ('sad', 'ok');
+create type pair as (a int, b text);
+create domain cents as numeric(10,2);
 create table filled (id int primary key);
 insert into filled values (1);
 alter table filled add column n numeric default 1.50,
 	add column t timestamptz default '2026-11-30 12:00+02',
-	add column a text[] default '{a,"b c"}', add column b bytea default '\x00ff', add column x int;
+	add column a text[] default '{a,"b c"}', add column b bytea default '\x00ff', add column x int,
+	add column m mood default 'ok', add column p pair default (1, 'it''s "so"'), add column c cents default 1.5,
+	add column f float8 default 0.1, add column h char(5) default 'ab', add column j jsonb default '{"b":1,"a":[null]}',
+	add column i interval default '1 day 02:03', add column y text default '', add column q inet default '10.0.0.1',
+	add column o text default E'tab\t, line\n, ä';
 create table bare (id int primary key);
 create table parts (id int, v text) partition by range (id);
 create table parts_1 partition of parts for values from (0) to (10);
@@ -95,7 +102,11 @@ for my $l (grep { $_->{state} eq 'done' } @loads)
 }
 is_deeply(
 	[ map { exists $_->{missing} ? "$_->{name}=$_->{missing}" : $_->{name} } @{ file_of($loaded{filled})->{columns} } ],
-	[ 'id', 'n=1.50', 't=2026-11-30 10:00:00+00', 'a={a,"b c"}', 'b=\x00ff', 'x' ],
+	[
+		'id', 'n=1.50', 't=2026-11-30 10:00:00+00', 'a={a,"b c"}', 'b=\x00ff', 'x', 'm=ok', q{p=(1,"it's ""so""")},
+		'c=1.50', 'f=0.1', 'h=ab   ', 'j={"a": [null], "b": 1}', 'i=1 day 02:03:00', 'y=', 'q=10.0.0.1',
+		"o=tab\t, line\n, \x{e4}"
+	],
 	'missing values as the output functions print them');
 is(file_of($loaded{parts})->{columns}[2]{missing}, '(3,4),(1,2)', 'those of a partition');
 is(scalar @{ file_of($loaded{bare})->{columns} }, 1, 'a table without rows has a file');
@@ -198,6 +209,21 @@ is(file_of($s[0])->{columns}[3]{missing}, '5', 'with the value of a partition');
 @resync = map { /"_op":"s"/ ? $json->decode($_) : () } split /\n/, $cdc->replay;
 is_deeply([ map { "$_->{_table} $_->{_reason}" } @resync ], [ 'made rewrite', 'whole rewrite' ],
 	'partitions that were rewritten together are one record');
+
+# A superuser's bound that moves while it streams.
+sql("load 'cdc_s3'; alter system set cdc_s3.allowed_tables = 'public.filled'");
+sql('select pg_reload_conf()');
+my @left;
+ok( poll(
+		sub {
+			sql('insert into filled select max(id) + 1 from filled');
+			@left = grep { $_->{left} } map { @{ $_->{schemas} } } $cdc->entries if $cdc->wait_durable;
+			return grep { $_->{table} eq 'empty' } @left;
+		},
+		60),
+	'what a new bound leaves out has left') or diag $run->errors;
+ok(!(grep { $_->{table} eq 'filled' } @left), 'and nothing else');
+sql(q{load 'cdc_s3'; alter system reset cdc_s3.allowed_tables});
 
 is($run->stop('TERM', 60), 0, 'run ends') or diag $run->errors;
 done_testing();

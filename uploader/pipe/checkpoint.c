@@ -14,6 +14,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "pipe/load.h"
 #include "store/commitlog.h"
 
 Checkpoint *
@@ -71,10 +72,34 @@ checkpoint_add_file(Checkpoint *c, Table *t)
 }
 
 void
-checkpoint_add_loaded(Checkpoint *c, Table *t, Position at)
+checkpoint_add_load(Pipe *p, Checkpoint *c, LoadTable *load)
 {
-	(void) checkpoint_add_schema(c, t, at);
-	checkpoint_add_file(c, t);
+	EntryLoad *l = entry_add_load(c->entry);
+
+	entry_set(&l->id, load->id);
+	entry_set(&l->schema, load->schema);
+	entry_set(&l->table, load->name);
+	entry_set(&l->reason, load->reason);
+	l->resync = load->resync;
+	l->lsn = load->lsn;
+	l->state = load->gone ? LOAD_GIVEN_UP : LOAD_DONE;
+	if (!load->gone)
+	{
+		entry_set(&l->hash, load->table->hash);
+		(void) checkpoint_add_schema(c, load->table,
+									 (Position){ load->lsn, LOAD_FIRST_SEQ });
+		checkpoint_add_file(c, load->table);
+	}
+	pthread_mutex_lock(&p->lock);
+	for (int i = 0; i < load->list->nobjects; i++)
+	{
+		EntryObject *o = entry_add_object(c->entry);
+		EntryObject empty = *o;
+
+		*o = load->list->objects[i]; /* moves; the load is over */
+		load->list->objects[i] = empty;
+	}
+	pthread_mutex_unlock(&p->lock);
 }
 
 /* Takes the object for b off the open ones; NULL where there is none. */

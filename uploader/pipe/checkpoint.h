@@ -57,8 +57,12 @@ EntrySchema *checkpoint_add_schema(Checkpoint *c, const Table *t, Position at);
  */
 void checkpoint_add_file(Checkpoint *c, Table *t);
 
-/* Both, of a table that was loaded. */
-void checkpoint_add_loaded(Checkpoint *c, Table *t, Position at);
+/*
+ * The entry will say that this load is over, and list its objects, which are
+ * durable and move to it; and where it is done, name the table's schema, behind
+ * all changes at its LSN.
+ */
+void checkpoint_add_load(Pipe *p, Checkpoint *c, LoadTable *load);
 
 /*
  * Takes b: it goes into the object of its table and partition, which stays

@@ -109,7 +109,7 @@ describe_tables(PGconn *conn, const RunOptions *o, Entry *list, Err *err)
  * column.  "base" follows domains down to what is stored.  The key
  * is the replica identity's, or the primary key where the identity is full.
  * "missing": values of rows that are older than their column; a partitioned
- * table has those of the first table below it (plugin/missing.c).
+ * table has those of the first table below it (plugin/body.c).
  */
 static const char columns_sql[] =
 	"WITH RECURSIVE rel AS (SELECT c.oid, c.relreplident, c.reltype "
@@ -185,7 +185,7 @@ fill_column(const PGresult *res, int i, SchemaColumn *c)
 	c->has_missing = is_true(res, i, 16);
 }
 
-/* Texts that are too long have none, as in plugin/missing.c. */
+/* Texts that are too long have none, as in plugin/body.c. */
 static void
 fill_missing(const PGresult *res, Schema *s)
 {

@@ -38,7 +38,6 @@
 #include "codec/json_part.h"
 #include "codec/notice.h"
 #include "pipe/event.h"
-#include "pipe/load.h"
 #include "pipe/nokey.h"
 #include "pipe/open.h"
 #include "pipe/told.h"
@@ -114,37 +113,13 @@ add_done_loads(Encoder *e)
 	for (int i = 0; i < e->nloads; i++)
 	{
 		LoadTable *load = e->loads[i];
-		EntryLoad *l;
 
 		if (load->lsn > e->position)
 		{
 			e->loads[kept++] = load;
 			continue;
 		}
-		l = entry_add_load(e->cp->entry);
-		entry_set(&l->id, load->id);
-		entry_set(&l->schema, load->schema);
-		entry_set(&l->table, load->name);
-		entry_set(&l->reason, load->reason);
-		l->resync = load->resync;
-		l->lsn = load->lsn;
-		l->state = load->gone ? LOAD_GIVEN_UP : LOAD_DONE;
-		if (!load->gone)
-		{
-			entry_set(&l->hash, load->table->hash);
-			checkpoint_add_loaded(e->cp, load->table,
-								  (Position){ load->lsn, LOAD_FIRST_SEQ });
-		}
-		pthread_mutex_lock(&e->p->lock);
-		for (int k = 0; k < load->list->nobjects; k++)
-		{
-			EntryObject *o = entry_add_object(e->cp->entry);
-			EntryObject empty = *o;
-
-			*o = load->list->objects[k]; /* moves; the load is over */
-			load->list->objects[k] = empty;
-		}
-		pthread_mutex_unlock(&e->p->lock);
+		checkpoint_add_load(e->p, e->cp, load);
 		atomic_fetch_sub(&e->p->loads_active, 1);
 	}
 	e->nloads = kept;

@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
- * missing.c
- *	  The end of a relation frame: values that rows have which are older than
- *	  their column (pg_attribute.attmissingval).
+ * body.c
+ *	  The body of a relation frame.  It ends with the values that rows have
+ *	  which are older than their column (pg_attribute.attmissingval).
  *
  * Which partition stands for a partitioned table depends on the catalog alone,
  * so that all partitions of one root say the same of it, and a reader that
@@ -17,14 +17,82 @@
 #include "access/tupdesc_details.h"
 #include "catalog/pg_class.h"
 #include "catalog/pg_inherits.h"
+#include "catalog/pg_type.h"
 #include "miscadmin.h"
 #include "utils/lsyscache.h"
+#include "utils/memutils.h"
+#include "utils/syscache.h"
 
 #include "cdc_s3.h"
 
 /* Of one value, and of all of a frame, beyond which they have no text. */
 #define TEXT_MAX (1024 * 1024)
 #define TEXTS_MAX (2 * 1024 * 1024)
+
+/* ---- names and columns ---- */
+
+static void
+body_u8(StringInfo s, uint8 v)
+{
+	appendStringInfoCharMacro(s, (char) v);
+}
+
+static void
+body_u16(StringInfo s, uint16 v)
+{
+	appendBinaryStringInfo(s, (char *) &v, sizeof(v));
+}
+
+static void
+body_u32(StringInfo s, uint32 v)
+{
+	appendBinaryStringInfo(s, (char *) &v, sizeof(v));
+}
+
+static void
+body_name(CdcS3State *st, StringInfo s, const char *name)
+{
+	Size len;
+	const char *utf8 = cdc_s3_name_utf8(st, name, &len);
+
+	body_u16(s, (uint16) len);
+	appendBinaryStringInfo(s, utf8, (int) len);
+}
+
+static void
+body_type(CdcS3State *st, StringInfo s, Oid type)
+{
+	HeapTuple tup = SearchSysCache1(TYPEOID, ObjectIdGetDatum(type));
+	Form_pg_type form;
+	char *schema;
+
+	if (!HeapTupleIsValid(tup))
+	{
+		body_u32(s, 0); /* two empty names */
+		return;
+	}
+	form = (Form_pg_type) GETSTRUCT(tup);
+	schema = get_namespace_name(form->typnamespace);
+	body_name(st, s, schema ? schema : "");
+	body_name(st, s, NameStr(form->typname));
+	ReleaseSysCache(tup);
+}
+
+static void
+body_column(CdcS3State *st, StringInfo s, const CdcS3Column *col)
+{
+	body_u8(s, col->kind);
+	body_u8(s, col->flags);
+	body_u16(s, (uint16) col->attnum);
+	body_u16(s, col->pk_position);
+	body_u32(s, col->type);
+	body_u32(s, col->base_type);
+	body_u32(s, (uint32) col->typmod);
+	body_name(st, s, col->name);
+	body_type(st, s, col->type);
+}
+
+/* ---- missing values ---- */
 
 /*
  * The first of the tables below a partitioned one, without a lock.  Children
@@ -127,20 +195,16 @@ add_value(CdcS3State *st, StringInfo s, CdcS3Rel *rel, int column, Datum d,
 {
 	Size len = 0;
 	const char *text = wire_text(st, &rel->cols[column], d, &len);
-	uint16 index = (uint16) column;
-	uint32 length = CDC_S3_NO_TEXT;
 
-	if (text && len > *left)
-		text = NULL;
-	if (text)
+	body_u16(s, (uint16) column);
+	if (!text || len > *left)
 	{
-		length = (uint32) len;
-		*left -= len;
+		body_u32(s, CDC_S3_NO_TEXT);
+		return;
 	}
-	appendBinaryStringInfo(s, (char *) &index, sizeof(index));
-	appendBinaryStringInfo(s, (char *) &length, sizeof(length));
-	if (text)
-		appendBinaryStringInfo(s, text, (int) len);
+	body_u32(s, (uint32) len);
+	appendBinaryStringInfo(s, text, (int) len);
+	*left -= len;
 }
 
 /* Its missing value of a column, or NULL. */
@@ -159,9 +223,9 @@ find_missing(Relation holder, const CdcS3Column *col, AttrNumber attnum)
 	return &missing[attnum - 1];
 }
 
-void
-cdc_s3_missing_add(CdcS3State *st, CdcS3Rel *rel, Relation relation,
-				   Relation shape, StringInfo s)
+static void
+add_missing(CdcS3State *st, CdcS3Rel *rel, Relation relation, Relation shape,
+			StringInfo s)
 {
 	Relation holder = open_holder(st, relation, shape);
 	int at = s->len;
@@ -185,4 +249,47 @@ cdc_s3_missing_add(CdcS3State *st, CdcS3Rel *rel, Relation relation,
 	memcpy(s->data + at, &n, sizeof(n));
 	if (holder != relation && holder != shape)
 		RelationClose(holder);
+}
+
+/* ---- all of it ---- */
+
+/*
+ * Write the frame's body, less its version, in the current context.  Another
+ * one than before gets another version.
+ */
+void
+cdc_s3_body_build(CdcS3State *st, CdcS3Rel *rel, Relation relation,
+				  Relation shape, Relation root)
+{
+	StringInfoData s;
+
+	initStringInfo(&s);
+	body_u32(&s, rel->relid);
+	body_u32(&s, 0);
+	body_u32(&s, rel->rootid);
+	body_u8(&s, rel->identity);
+	body_name(st, &s, get_namespace_name(RelationGetNamespace(relation)));
+	body_name(st, &s, RelationGetRelationName(relation));
+	body_name(st, &s, get_namespace_name(RelationGetNamespace(root)));
+	body_name(st, &s, RelationGetRelationName(root));
+	body_u16(&s, (uint16) rel->ncols);
+	for (int c = 0; c < rel->ncols; c++)
+		body_column(st, &s, &rel->cols[c]);
+	body_u32(&s, shape->rd_rel->reltype);
+	add_missing(st, rel, relation, shape, &s);
+
+	if (rel->body && rel->body_len == (Size) s.len &&
+		memcmp(rel->body, s.data, 4) == 0 &&
+		memcmp(rel->body + 8, s.data + 8, s.len - 8) == 0)
+		return;
+	if (rel->body)
+		pfree(rel->body);
+	rel->body = MemoryContextAlloc(st->cxt, s.len);
+	rel->body_len = s.len;
+	rel->version = ++st->last_version;
+	memcpy(rel->body, s.data, s.len);
+	put_u32(rel->body + 4, rel->version);
+	rel->sent = false;
+	rel->sent_block = 0;
+	rel->tell |= rel->named;
 }
