@@ -211,6 +211,18 @@ for (1 .. 2)
 $source->psql('published', 'insert into b values (5000, null)');
 ok($cdc->wait_durable, 'that finds nothing') or diag $run->errors;
 is(sessions($run), $sessions, 'begins no session');
+
+# Nobody says a word: the first change tells merge.
+$source->psql('published', 'insert into hidden select generate_series(2, 50); alter publication pub add table hidden');
+$source->psql('published', 'update hidden set id = 1000 where id = 3');
+ok($cdc->wait_durable, 'published and changed') or diag $run->errors;
+my $r = $cdc->call('merge', '--merge.until=now');
+is($r->{code}, 8, 'a table that nobody announced');
+like($r->{out}, qr/^public\.hidden: to be loaded anew, .*\(new\); run is asked for it$/m, 'is asked for by merge');
+ok(poll(sub { loads_of($cdc, 'hidden') eq 'new' }, 60), 'and loaded') or diag $run->errors;
+$source->psql('published', 'delete from hidden where id = 7');
+ok($cdc->wait_durable, 'durable') or diag $run->errors;
+merged($cdc, 'published', qw(a b p hidden));
 is($run->stop('TERM', 60), 0, 'run ends with 0') or diag $run->errors;
 drop_slot();
 

@@ -715,7 +715,8 @@ list_resync(MergeCx *cx, MergeResult *out, Err *err)
 					"  (w.system_identifier, w.database, w.slot,"
 					"  w.source_schema, w.source_table) ="
 					"  (r.system_identifier, r.database, r.slot,"
-					"  r.source_schema, r.source_table))"
+					"  r.source_schema, r.source_table)"
+					"  AND w.load_id <> '')"
 					" FROM cdc_s3.resync r"
 					" WHERE (system_identifier, database, slot)"
 					" = ($1, $2, $3) ORDER BY 1, 2",

@@ -211,12 +211,13 @@ later_look(Pipe *p, Store *store, PGconn *conn, WantedList *out, Err *err)
 	return ok;
 }
 
+/* From its creation on: a table that is named so is not in the middle. */
 static bool
 brought(const Entry *e, const LaterTable *t, Lsn lsn)
 {
 	for (int i = 0; i < e->nschemas; i++)
 	{
-		if (e->schemas[i].lsn <= lsn &&
+		if (e->schemas[i].created && e->schemas[i].lsn <= lsn &&
 			strcmp(e->schemas[i].table, t->table) == 0 &&
 			strcmp(e->schemas[i].schema, t->schema) == 0)
 			return true;
