@@ -40,7 +40,7 @@ test_copy(void **state)
 	set_column(&s->cols[3], "a", CDC_S3_KIND_TEXT);
 	buf_init(&sql, SIZE_MAX);
 	buf_str(&sql, "BEGIN; ");
-	describe_copy(s, &t, &sql);
+	describe_copy(s, &t, (BlockRange){ 0 }, &sql);
 	assert_string_equal(
 		buf_cstr(&sql),
 		"BEGIN; COPY (SELECT \"id\", "
@@ -62,7 +62,7 @@ test_copy_no_columns(void **state)
 
 	(void) state;
 	buf_init(&sql, SIZE_MAX);
-	describe_copy(s, &t, &sql);
+	describe_copy(s, &t, (BlockRange){ 0 }, &sql);
 	assert_string_equal(buf_cstr(&sql),
 						"COPY (SELECT  FROM ONLY \"public\".\"empty\")"
 						" TO STDOUT (FORMAT binary)");
@@ -87,13 +87,13 @@ test_copy_partitions(void **state)
 	(void) state;
 	set_column(&s->cols[0], "id", CDC_S3_KIND_INT4);
 	buf_init(&sql, SIZE_MAX);
-	describe_copy(s, &t, &sql);
+	describe_copy(s, &t, (BlockRange){ 0 }, &sql);
 	assert_string_equal(buf_cstr(&sql),
 						"COPY (SELECT \"id\" FROM \"public\".\"root\")"
 						" TO STDOUT (FORMAT binary)");
 	buf_reset(&sql);
 	t.whole = false;
-	describe_copy(s, &t, &sql);
+	describe_copy(s, &t, (BlockRange){ 0 }, &sql);
 	assert_non_null(strstr(
 		buf_cstr(&sql), " FROM \"public\".\"root\" WHERE tableoid "
 						"OPERATOR(pg_catalog.=) ANY "

@@ -55,19 +55,26 @@ static const Unit byte_units[] = {
 	{ NULL, 0, false },
 };
 
+static const Unit no_units[] = {
+	{ NULL, 0, false },
+};
+
 static const Unit *
 units_of(const CfgDef *def)
 {
+	if (def->type == CFG_COUNT)
+		return no_units;
 	return def->type == CFG_MS ? time_units : byte_units;
 }
 
 bool
 setting_is_number(const CfgDef *def)
 {
-	return def->type == CFG_MS || def->type == CFG_BYTES;
+	return def->type == CFG_MS || def->type == CFG_BYTES ||
+		   def->type == CFG_COUNT;
 }
 
-/* "60s" to 60000; only zero and bytes need no unit. */
+/* "60s" to 60000; only a time needs a unit, but for zero. */
 static bool
 parse_number(const CfgDef *def, const char *s, int64_t *out)
 {
@@ -85,7 +92,7 @@ parse_number(const CfgDef *def, const char *s, int64_t *out)
 	for (const Unit *u = units_of(def); *s && u->name; u++)
 		if (strcasecmp(u->name, s) == 0)
 			unit = u->size;
-	if (*s == '\0' && (n == 0 || def->type == CFG_BYTES))
+	if (*s == '\0' && (n == 0 || def->type != CFG_MS))
 		unit = 1;
 	return unit != 0 && !__builtin_mul_overflow(n, unit, out);
 }
@@ -193,8 +200,9 @@ check_number(const CfgDef *def, const char *value, const char *where,
 
 	if (!parse_number(def, value, &n))
 		return bad_value(def, value, where,
-						 def->type == CFG_MS ? "a time with a unit, as 60s"
-											 : "a size, as 64MB",
+						 def->type == CFG_MS      ? "a time with a unit, as 60s"
+						 : def->type == CFG_COUNT ? "a whole number"
+												  : "a size, as 64MB",
 						 err);
 	if (n < def->min || n > def->max)
 		return bad_value(def, value, where, "in its range", err);
@@ -322,6 +330,7 @@ setting_check(const CfgDef *def, const char *value, bool from_argv,
 							 err);
 		case CFG_MS:
 		case CFG_BYTES:
+		case CFG_COUNT:
 			return check_number(def, value, where, out_number, err);
 	}
 	return false; /* not reached */
