@@ -16,6 +16,7 @@
 #include "base/clock.h"
 #include "base/mem.h"
 #include "cdc_s3_proto.h"
+#include "pipe/copyrow.h"
 
 #define SQL_MAX ((size_t) 1 << 20)
 
@@ -272,7 +273,7 @@ describe_copy(const Schema *s, const WantedTable *t, BlockRange range, Buf *sql)
 		const SchemaColumn *c = &s->cols[i];
 
 		buf_str(sql, i ? ", " : "");
-		if (c->kind != CDC_S3_KIND_TEXT)
+		if (c->kind != CDC_S3_KIND_TEXT || c->base_oid == JSONB_OID)
 		{
 			pg_add_ident(sql, c->name);
 			continue;

@@ -30,8 +30,8 @@ void load_id_new(char *id);
 
 /*
  * COPY (…) TO STDOUT (FORMAT binary) of the table: each value in the binary
- * form of its kind, and those of kind text as the output function prints.  Of
- * all blocks where the range is zero.
+ * form of its kind, and those of kind text as the output function prints, but
+ * for jsonb (copyrow.h).  Of all blocks where the range is zero.
  */
 void describe_copy(const Schema *s, const WantedTable *t, BlockRange range,
 				   Buf *sql);

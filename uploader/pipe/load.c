@@ -449,7 +449,7 @@ load_pass(Loader *l)
 	LoadPool pool;
 	bool ok = open_snapshot(l);
 
-	load_pool_init(&pool, l->p, l->p->options->load.jobs);
+	load_pool_init(&pool, l->p, l->lsn, l->p->options->load.jobs);
 	ok = ok && guess_sizes(l, &pool);
 	if (!ok)
 		l->err = l->slot.err.kind ? l->slot.err : l->anchor.err;

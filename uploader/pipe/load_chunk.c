@@ -76,7 +76,7 @@ load_cut(uint32_t *blocks, int n, uint64_t chunk, BlockRange **out)
 			(uint64_t) ((double) total * (double) i / (double) parts);
 		uint32_t from = block_at(blocks, n, want, &at, &before);
 
-		if (from <= (*out)[made - 1].from)
+		if (from <= (*out)[made - 1].from || from >= blocks[n - 1])
 			continue;
 		(*out)[made - 1].to = from;
 		(*out)[made++].from = from;

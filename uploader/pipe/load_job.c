@@ -88,7 +88,7 @@ ship_batch(Worker *w, bool end)
 		if (last)
 			w->object = NULL;
 	}
-	if (w->object && (end || object_too_many(w->p)))
+	if (w->object && (end || object_to_close(w->p, w->object)))
 	{
 		object_close(w->p, w->object);
 		w->object = NULL;
@@ -266,7 +266,8 @@ copy_all(Worker *w, Schema *schema)
 	bool ok;
 
 	for (int i = 0; i < schema->ncols; i++)
-		kinds[i] = schema->cols[i].kind;
+		kinds[i] = schema->cols[i].base_oid == JSONB_OID ? COPY_JSONB
+														 : schema->cols[i].kind;
 	copy_reader_init(&w->reader, kinds, schema->ncols);
 	w->job->part = load_part_new(w->p, w->job->table->load, schema);
 	w->hour = us / US_PER_HOUR;
@@ -473,7 +474,6 @@ do_job(Worker *w, JobEnd *end)
 	}
 	else if (ok)
 	{
-		w->job->table->load->lsn = w->shared->lsn;
 		ok = (w->job->table->cut || cut_table(w, &seen.wanted.tables[0])) &&
 			 begin_copy(w, &seen, &same) && (!same || copy_all(w, seen.schema));
 		if (ok && !same)

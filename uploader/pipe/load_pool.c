@@ -25,9 +25,9 @@ begin_as_one_chunk(PoolTable *t)
 }
 
 void
-load_pool_init(LoadPool *l, Pipe *p, int njobs)
+load_pool_init(LoadPool *l, Pipe *p, Lsn lsn, int njobs)
 {
-	*l = (LoadPool){ .p = p, .njobs = njobs };
+	*l = (LoadPool){ .p = p, .lsn = lsn, .njobs = njobs };
 	l->jobs = xcalloc((size_t) njobs, sizeof(LoadJob));
 	l->tables = xcalloc((size_t) p->nload_tables + 1, sizeof(PoolTable));
 	l->open = xcalloc((size_t) p->nload_tables + 1, sizeof(PoolTable *));
@@ -242,6 +242,7 @@ is_read(LoadPool *l, PoolTable *t)
 {
 	take_out(l->open, &l->nopen, t);
 	l->read[l->nread++] = t;
+	t->load->lsn = l->lsn;
 	t->load->over = true;
 }
 

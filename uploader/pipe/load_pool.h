@@ -81,6 +81,7 @@ typedef struct LoadJob
 struct LoadPool
 {
 	Pipe *p;
+	Lsn lsn; /* S */
 	int njobs;
 	LoadJob *jobs;
 	int ntables;
@@ -103,7 +104,7 @@ typedef enum JobEnd
 } JobEnd;
 
 /* The tables that are not loaded yet, for so many workers. */
-void load_pool_init(LoadPool *l, Pipe *p, int njobs);
+void load_pool_init(LoadPool *l, Pipe *p, Lsn lsn, int njobs);
 void load_pool_done(LoadPool *l);
 
 /*

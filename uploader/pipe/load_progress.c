@@ -128,7 +128,7 @@ load_progress_left(const LoadLine *l)
 {
 	if (l->share < 0.001 || l->ms <= 0)
 		return -1;
-	return (int64_t) ((double) l->ms / 1000 * (1 - l->share) / l->share);
+	return (int64_t) ((double) l->ms / 1000 * (1 - l->share) / l->share + 0.5);
 }
 
 /* What could end or forge a line is replaced. */
