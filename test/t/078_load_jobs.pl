@@ -133,7 +133,7 @@ like($run->errors,
 	'and of all tables');
 drop_slot();
 
-# ---- partitions of all sizes, one of them excluded; a role that may read the root ----
+# ---- partitions of all sizes, one of them excluded; long values; a role that may read the root ----
 
 $_->psql('postgres', 'create database parts') for $source, $target;
 $source->psql('parts', <<'SQL');
@@ -148,7 +148,10 @@ create table leaf_3 partition of root for values in (3);
 insert into root select g, 0, repeat(md5(g::text), 8) from generate_series(1, 10000) g;
 insert into root select g, 1, repeat(md5(g::text), 8) from generate_series(1, 6000) g;
 insert into root select g, 3, 'hidden' from generate_series(1, 5000) g;
-grant select on root to reader;
+create table docs (id int primary key, v text);
+alter table docs alter v set storage external;
+insert into docs select g, repeat(md5(g::text), 125) from generate_series(1, 2000) g;
+grant select on root, docs to reader;
 SQL
 $cdc = sidecar($source, 'parts', file_store(), target => $target,
 	flags => [
@@ -162,12 +165,17 @@ $source->psql('parts', 'insert into root values (20000, 2), (20000, 1)');
 ok($cdc->wait_durable, 'partitions: streamed') or diag $run->errors;
 is($run->stop('TERM', 60), 0, 'partitions: run ends with 0') or diag $run->errors;
 listed_once($cdc, 'partitions');
-my $objects = () = grep { $_->{load} } map { $cdc->entry_objects($_) } $cdc->entries;
-cmp_ok($objects, '>=', 5, 'partitions: in chunks');
+for my $table (qw(root docs))
+{
+	my $objects = () = grep { $_->{load} && $_->{table} eq $table }
+	  map { $cdc->entry_objects($_) } $cdc->entries;
+	cmp_ok($objects, '>=', 5, "$table: in chunks");
+}
 $cdc->ok('merge', '--merge.until=now');
 is( $target->psql('parts', 'select count(*), sum(id), count(distinct k) from root'),
 	$source->psql('parts', 'select count(*), sum(id), count(distinct k) from root where k <> 3'),
 	'partitions: equal');
+tables_equal($source, 'parts', $target, 'parts', 'docs');
 drop_slot();
 
 # ---- workers that are killed ----
@@ -365,15 +373,37 @@ $run = $cdc->start;
 ends_well($cdc, $run, 'load.mode=only');
 drop_slot();
 
+# ---- on a terminal ----
+
+$cdc = database('terminal', file_store(), '--load.mode=only', '--load.jobs=1', '--load.max_rate=6MB');
+my @cmd = map { s/'/'\\''/gr =~ s/(.*)/'$1'/sr } CdcS3::Sidecar::program(), 'run', $cdc->flags;
+my $shown = spawn(
+	cmd => [ 'script', '-qec', "@cmd", '/dev/null' ],
+	log => temp_folder() . '/terminal',
+	env => { TERM => 'vt100' });
+is($shown->wait(120), 0, 'on a terminal: run ends with 0');
+like($shown->errors,
+	qr/\r\e\[Jpublic\.big: \d+ %, \d+ rows, [^\n]+\nload, \d of 2 tables: \d+ %, [^\n]+\r\e\[1A/,
+	'a line a table and one for all, which are written over');
+like($shown->errors, qr/\e\[Jtime=\S+ level=info event="table loaded" schema=public table=big/,
+	'and taken away before others');
+unlike($shown->errors, qr/event=loading/, 'no events beside them');
+drop_slot();
+
 # ---- eight workers in 32 MB ----
 
 SKIP:
 {
 	skip 'missing: ' . s3_missing(), 1 unless have_s3();
-	$cdc = database('eight', s3_store(), '--load.jobs=8', '--memory.limit=32MB');
+	$cdc = database('eight', s3_store(), '--load.jobs=8', '--load.chunk=4MB', '--memory.limit=32MB');
+	# Some 50 MB that cannot be compressed much.
+	$source->psql('eight', <<'SQL');
+insert into big select g, 2, (select string_agg(md5(g || '/' || k), '') from generate_series(1, 8) k)
+	from generate_series(100000, 250000) g
+SQL
 	$run = $cdc->start;
 	ok($cdc->wait_loaded(120), 'eight workers: loaded') or diag $run->errors;
-	memory_below($run, 72);
+	memory_below($run, 64);
 	ends_well($cdc, $run, 'eight workers');
 	drop_slot();
 }

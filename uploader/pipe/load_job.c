@@ -379,8 +379,9 @@ begin_job(Worker *w)
 /* ---- chunks ---- */
 
 /*
- * The wanted stored tables: blocks, rows a block as last analyzed, and whether
- * all that a scan of the table meets are heaps, of which ctid says the block.
+ * The wanted stored tables: blocks, those of values that lie elsewhere, pages
+ * and rows as last analyzed, and whether all that a scan of the table meets are
+ * heaps, of which ctid says the block.
  */
 static void
 add_sizes_sql(const WantedTable *t, Buf *sql)
@@ -392,18 +393,55 @@ add_sizes_sql(const WantedTable *t, Buf *sql)
 			"JOIN pg_catalog.pg_inherits i ON i.inhparent = tree.oid "
 			"JOIN pg_catalog.pg_class c ON c.oid = i.inhrelid "
 			"AND c.relispartition) "
-			"SELECT coalesce(pg_catalog.pg_relation_size(c.oid), 0) "
-			"  / pg_catalog.current_setting('block_size')::pg_catalog.int8, "
+			"SELECT coalesce(pg_catalog.pg_relation_size(c.oid), 0) / b.size, "
+			"  coalesce(pg_catalog.pg_relation_size(c.reltoastrelid), 0) "
+			"    / b.size, "
 			"  c.relpages, c.reltuples, "
 			"  NOT EXISTS (SELECT FROM tree JOIN pg_catalog.pg_class o "
 			"    ON o.oid = tree.oid LEFT JOIN pg_catalog.pg_am m "
 			"    ON m.oid = o.relam WHERE o.relkind <> 'p' "
 			"    AND (o.relkind <> 'r' OR m.amname <> 'heap')), "
-			"  pg_catalog.current_setting('block_size') "
-			"FROM pg_catalog.pg_class c WHERE c.oid = ANY ('{");
+			"  b.size FROM (SELECT pg_catalog.current_setting('block_size')"
+			"    ::pg_catalog.int8) b (size), "
+			"  pg_catalog.pg_class c WHERE c.oid = ANY ('{");
 	for (int i = 0; i < t->nleaves; i++)
 		buf_printf(sql, "%s%" PRIu32, i ? "," : "", t->leaves[i].oid);
 	buf_str(sql, "}'::pg_catalog.oid[])");
+}
+
+enum
+{
+	SIZE_BLOCKS,
+	SIZE_ELSEWHERE,
+	SIZE_PAGES,
+	SIZE_ROWS,
+	SIZE_HEAPS,
+	SIZE_BLOCK_BYTES
+};
+
+static double
+sum_of(const PGresult *res, int col)
+{
+	double sum = 0;
+
+	for (int i = 0; i < PQntuples(res); i++)
+		sum += strtod(PQgetvalue(res, i, col), NULL);
+	return sum;
+}
+
+/* Blocks of a chunk: with what lies elsewhere it has load.chunk. */
+static uint64_t
+chunk_blocks(const Worker *w, const PGresult *res)
+{
+	double blocks = sum_of(res, SIZE_BLOCKS);
+	double all = blocks + sum_of(res, SIZE_ELSEWHERE);
+	double chunk;
+
+	if (blocks == 0 || PQgetvalue(res, 0, SIZE_HEAPS)[0] != 't')
+		return UINT64_MAX / 2;
+	chunk = (double) w->p->options->load.chunk_bytes /
+			strtod(PQgetvalue(res, 0, SIZE_BLOCK_BYTES), NULL) * blocks / all;
+	return chunk < 1 ? 1 : (uint64_t) chunk;
 }
 
 /* Cuts by what the server said of the sizes. */
@@ -412,23 +450,16 @@ cut(Worker *w, const PGresult *res)
 {
 	int n = PQntuples(res);
 	uint32_t *blocks = xcalloc((size_t) n + 1, sizeof(*blocks));
-	double pages = 0;
-	double rows = 0;
-	bool heaps = n > 0 && PQgetvalue(res, 0, 3)[0] == 't';
-	int64_t block_size = n > 0 ? strtoll(PQgetvalue(res, 0, 4), NULL, 10) : 1;
-	uint64_t chunk = (uint64_t) (w->p->options->load.chunk_bytes / block_size);
+	double pages = sum_of(res, SIZE_PAGES);
+	double rows = sum_of(res, SIZE_ROWS);
 	BlockRange *ranges;
 	int64_t *sizes;
 	int nranges;
 
 	for (int i = 0; i < n; i++)
-	{
-		blocks[i] = (uint32_t) strtoull(PQgetvalue(res, i, 0), NULL, 10);
-		pages += strtod(PQgetvalue(res, i, 1), NULL);
-		rows += strtod(PQgetvalue(res, i, 2), NULL);
-	}
-	nranges =
-		load_cut(blocks, n, heaps && chunk ? chunk : UINT64_MAX / 2, &ranges);
+		blocks[i] =
+			(uint32_t) strtoull(PQgetvalue(res, i, SIZE_BLOCKS), NULL, 10);
+	nranges = load_cut(blocks, n, chunk_blocks(w, res), &ranges);
 	sizes = xcalloc((size_t) nranges, sizeof(*sizes));
 	for (int i = 0; i < nranges; i++)
 		sizes[i] = (int64_t) load_blocks_in(blocks, n, ranges[i]);

@@ -10,9 +10,9 @@
  * A load leaves what it read in vain: chunks that were read again, tables that
  * changed meanwhile.  What the entry that ended it does not list is nobody's.
  *
- * A writer may leave uploads too, of the first two entries it had not written.
- *All objects of an entry are whole before it is written, so whatever upload has
- * the number of a written entry is nobody's any more.
+ * A writer may leave uploads too, of the first two entries it had not
+ * written.  All objects of an entry are whole before it is written, so whatever
+ * upload has the number of a written entry is nobody's any more.
  * Layer: pipe.
  *-------------------------------------------------------------------------
  */
