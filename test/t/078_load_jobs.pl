@@ -178,6 +178,18 @@ is( $target->psql('parts', 'select count(*), sum(id), count(distinct k) from roo
 tables_equal($source, 'parts', $target, 'parts', 'docs');
 drop_slot();
 
+# ---- more workers than there is room for ----
+
+$cdc = database('few', file_store(), '--load.jobs=8');
+$source->psql('few', 'create role few login replication connection limit 9; grant select on a_small, big to few');
+push @{ $cdc->{flags} }, '--source.conninfo=' . $source->conninfo('few', user => 'few');
+$run = $cdc->start;
+ends_well($cdc, $run, 'no room for all workers');
+like($run->errors, qr/a table's load is tried again.*too many connections for role/,
+	'no room for all workers: that is told');
+is(sessions($run), 1, 'no room for all workers: the session goes on');
+drop_slot();
+
 # ---- workers that are killed ----
 
 $cdc = database('kills', file_store(), '--load.jobs=3', '--load.max_rate=4MB', '--log.level=debug');

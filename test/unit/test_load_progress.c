@@ -210,14 +210,16 @@ test_again(void **state)
 	a = take(&l, 0, "big", 0);
 	cut_in_two(&l, a);
 	b = take(&l, 1, "big", 100);
-	a->part = NULL;
+	load_pool_yield(&l.pool, 0);
 	assert_false(load_pool_give(&l.pool, a, JOB_AGAIN));
+	assert_int_equal(a->not_before_ms, 0); /* it is not its fault */
 	a = take(&l, 0, "c", 0);
 	finish(&l, b, "big1", 2);
 	now += 1000;
 	b = take(&l, 1, "big", 0);
 	assert_int_equal(b->chunk->tries, 1);
 	assert_false(load_pool_give(&l.pool, b, JOB_AGAIN));
+	assert_in_range(b->not_before_ms, now + 1000, now + 1999);
 	now += 1999;
 	finish(&l, a, "c0", 1);
 	now++;

@@ -373,6 +373,10 @@ begin_job(Worker *w)
 	ok = load_conn_run(&w->data, "take the load's snapshot over",
 					   buf_cstr(&sql));
 	buf_done(&sql);
+	/* It is gone with its connection, which the loader's thread finds. */
+	if (strcmp(w->data.state, "22023") == 0 ||
+		strcmp(w->data.state, "42704") == 0) /* from 16 on */
+		w->data.err.code = PG_TRANSIENT;
 	return ok;
 }
 
@@ -519,8 +523,7 @@ static bool
 may_pass(const Worker *w)
 {
 	return w->data.err.code == PG_TRANSIENT || w->data.err.kind == ERR_BUSY ||
-		   strcmp(w->data.state, "57014") == 0 || /* somebody cancelled it */
-		   strcmp(w->data.state, "22023") == 0;   /* the snapshot is gone */
+		   strcmp(w->data.state, "57014") == 0; /* somebody cancelled it */
 }
 
 static void

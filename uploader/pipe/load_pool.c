@@ -148,8 +148,11 @@ try_take(LoadPool *l, LoadJob *j)
 {
 	int64_t now_ms = clock_mono_ms();
 	PoolTable *t = NULL;
-	LoadChunk *c = find_chunk(l, &t, now_ms);
+	LoadChunk *c;
 
+	if (j->not_before_ms > now_ms)
+		return false;
+	c = find_chunk(l, &t, now_ms);
 	if (!c)
 		c = begin_table(l, &t, now_ms);
 	if (!c)
@@ -227,14 +230,27 @@ leave(LoadPool *l, PoolTable *t)
 	return true;
 }
 
-static void
-to_be_tried_again(LoadChunk *c)
+/* When it may be tried again what failed so often before. */
+static int64_t
+again_at(int times)
 {
-	int64_t ms = c->tries > 6 ? AGAIN_MAX_MS : AGAIN_MS << c->tries;
+	int64_t ms = times > 6 ? AGAIN_MAX_MS : AGAIN_MS << times;
 
-	c->tries++;
-	c->not_before_ms =
-		clock_mono_ms() + (ms < AGAIN_MAX_MS ? ms : AGAIN_MAX_MS);
+	return clock_mono_ms() + (ms < AGAIN_MAX_MS ? ms : AGAIN_MAX_MS);
+}
+
+/*
+ * The worker waits too, where it is not somebody else who ended the job: it may
+ * be its connection that cannot be made.  Not all of them so long, or they
+ * would take the room from each other again.
+ */
+static void
+to_be_tried_again(LoadJob *j)
+{
+	j->chunk->not_before_ms = again_at(j->chunk->tries++);
+	if (atomic_load(&j->end) == LOAD_GOES_ON)
+		j->not_before_ms =
+			again_at(j->fails++) + (int64_t) random_below(AGAIN_MS);
 }
 
 static void
@@ -252,6 +268,7 @@ chunk_done(LoadPool *l, LoadJob *j)
 	PoolTable *t = j->table;
 	LoadChunk *c = j->chunk;
 
+	j->fails = 0;
 	c->done = true;
 	c->part = j->part;
 	t->rows += j->part->rows;
@@ -273,7 +290,7 @@ load_pool_give(LoadPool *l, LoadJob *j, JobEnd end)
 	else if (end == JOB_CHANGED)
 		left = leave(l, j->table);
 	else if (end == JOB_AGAIN)
-		to_be_tried_again(j->chunk);
+		to_be_tried_again(j);
 	else
 	{
 		j->table->load->gone = true;

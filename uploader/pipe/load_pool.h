@@ -72,6 +72,8 @@ typedef struct LoadJob
 	PoolTable *table; /* NULL: nothing */
 	LoadChunk *chunk;
 	LoadPart *part;
+	int fails;             /* jobs of its own that failed, since one was done */
+	int64_t not_before_ms; /* it takes no other */
 	atomic_int end;
 	atomic_int pid;       /* of the process that reads for it; 0: none */
 	_Atomic int64_t rows; /* so far */
