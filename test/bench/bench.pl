@@ -653,6 +653,12 @@ if (!%only || $only{merge})
 	require "$top/test/bench/merge.pl";
 	merge_bench();
 }
+if (!%only || $only{load})
+{
+	print "\n== load\n\n";
+	require "$top/test/bench/load.pl";
+	load_bench();
+}
 if (!%only || $only{stages})
 {
 	my $source = new_source();

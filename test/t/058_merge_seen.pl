@@ -186,9 +186,9 @@ for my $case ([ 'a line that is written over', 1, '--merge.progress=100ms' ], [ 
 	ok(poll(sub { $run->output =~ /\rmerge of 1 entry, 7 rows: 50 %, (?:\d+:\d\d left, )?apply public\.t\e/ }), $name) if $want;
 	psql('commit prepared $$held$$');
 	is($run->wait, 0, "$name: it ends") or diag $run->output;
-	is(scalar($run->output =~ /\r\e\[K(?!\r)/), $want ? 1 : '', "$name: nothing of it is left");
+	is(scalar($run->output =~ /\r\e\[J(?!\r)/), $want ? 1 : '', "$name: nothing of it is left");
 	unlike($run->output, qr/event=merging/, "$name: no events on a terminal");
-	like($run->output, qr/^(?:.*\e\[K)?time=.*merge done.*\n(?:.*\n)*merged 1 entries/m, "$name: the rest is as ever");
+	like($run->output, qr/^(?:.*\e\[J)?time=.*merge done.*\n(?:.*\n)*merged 1 entries/m, "$name: the rest is as ever");
 }
 
 # ---- what it would do ----

@@ -84,6 +84,8 @@ static const struct
 	{ CDC_S3_KIND_JSON, "000000087b2261223a20317d", "7b2261223a20317d" },
 	{ CDC_S3_KIND_TEXT, "ffffffff", NULL },
 	{ CDC_S3_KIND_TEXT, "00000000", "" },
+	{ COPY_JSONB, "00000009017b2261223a20317d", "7b2261223a20317d" },
+	{ COPY_JSONB, "ffffffff", NULL },
 };
 
 static void
@@ -268,6 +270,8 @@ test_damaged(void **state)
 		{ "bool of nothing", CDC_S3_KIND_BOOL, "000100000000" },
 		{ "uuid of 15", CDC_S3_KIND_UUID,
 		  "00010000000fa0eebc999c0b4ef8bb6d6bb9bd380a" },
+		{ "jsonb of nothing", COPY_JSONB, "000100000000" },
+		{ "jsonb of another version", COPY_JSONB, "00010000000402222222" },
 		{ "numeric of nothing", CDC_S3_KIND_NUMERIC, "000100000000" },
 		{ "numeric without scale", CDC_S3_KIND_NUMERIC,
 		  "000100000006000000000000" },
@@ -329,13 +333,50 @@ test_truncated(void **state)
 	buf_done(&hex);
 }
 
+/* Room is made for what is turned around, not for all of a long row. */
+static void
+test_long_row(void **state)
+{
+	static const uint8_t kinds[] = { CDC_S3_KIND_STRING, CDC_S3_KIND_INT4,
+									 CDC_S3_KIND_NUMERIC };
+	const size_t size = 3000000;
+	CopyReader r;
+	RowView row;
+	Slice keep;
+	bool has;
+	Buf hex;
+
+	(void) state;
+	buf_init(&hex, SIZE_MAX);
+	buf_printf(&hex, "0003%08zx", size);
+	for (size_t i = 0; i < size; i++)
+		buf_str(&hex, "61");
+	buf_str(&hex, "0000000400000007"
+				  "0000000a00010000400000000001");
+	copy_reader_init(&r, kinds, 3);
+	r.begun = true;
+	assert_true(feed(&r, buf_cstr(&hex), &row, &has, &keep));
+	assert_true(has);
+	assert_int_equal(row.cols[0].n, size);
+	assert_memory_equal(row.cols[1].p, "\7\0\0\0", 4);
+	assert_memory_equal(row.cols[2].p, "\0\x40\0\0\1\0", 6);
+	assert_true(r.scratch.cap < 4096);
+	free((void *) keep.p);
+	hex.n -= 2;
+	hex.p[hex.n] = 0;
+	assert_false(feed(&r, buf_cstr(&hex), &row, &has, &keep));
+	free((void *) keep.p);
+	copy_reader_done(&r);
+	buf_done(&hex);
+}
+
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_kinds),     cmocka_unit_test(test_numerics),
 		cmocka_unit_test(test_header),    cmocka_unit_test(test_damaged),
-		cmocka_unit_test(test_truncated),
+		cmocka_unit_test(test_truncated), cmocka_unit_test(test_long_row),
 	};
 
 	return cmocka_run_group_tests_name("copyrow", tests, NULL, NULL);

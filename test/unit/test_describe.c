@@ -29,7 +29,7 @@ set_column(SchemaColumn *c, const char *name, uint8_t kind)
 static void
 test_copy(void **state)
 {
-	Schema *s = schema_new("pub\"lic", "a.b;--", 4);
+	Schema *s = schema_new("pub\"lic", "a.b;--", 5);
 	Buf sql;
 	WantedTable t = { .schema = s->schema, .table = s->table, .whole = true };
 
@@ -38,16 +38,18 @@ test_copy(void **state)
 	set_column(&s->cols[1], "Or\"der", CDC_S3_KIND_TEXT);
 	set_column(&s->cols[2], "n", CDC_S3_KIND_NUMERIC);
 	set_column(&s->cols[3], "a", CDC_S3_KIND_TEXT);
+	set_column(&s->cols[4], "j", CDC_S3_KIND_TEXT);
+	s->cols[4].base_oid = 3802; /* jsonb */
 	buf_init(&sql, SIZE_MAX);
 	buf_str(&sql, "BEGIN; ");
-	describe_copy(s, &t, &sql);
+	describe_copy(s, &t, (BlockRange){ 0 }, &sql);
 	assert_string_equal(
 		buf_cstr(&sql),
 		"BEGIN; COPY (SELECT \"id\", "
 		"CASE WHEN pg_catalog.num_nulls(\"Or\"\"der\") = 0 "
 		"THEN pg_catalog.format('%s', \"Or\"\"der\") END, \"n\", "
 		"CASE WHEN pg_catalog.num_nulls(\"a\") = 0 "
-		"THEN pg_catalog.format('%s', \"a\") END"
+		"THEN pg_catalog.format('%s', \"a\") END, \"j\""
 		" FROM ONLY \"pub\"\"lic\".\"a.b;--\") TO STDOUT (FORMAT binary)");
 	buf_done(&sql);
 	schema_free(s);
@@ -62,7 +64,7 @@ test_copy_no_columns(void **state)
 
 	(void) state;
 	buf_init(&sql, SIZE_MAX);
-	describe_copy(s, &t, &sql);
+	describe_copy(s, &t, (BlockRange){ 0 }, &sql);
 	assert_string_equal(buf_cstr(&sql),
 						"COPY (SELECT  FROM ONLY \"public\".\"empty\")"
 						" TO STDOUT (FORMAT binary)");
@@ -87,17 +89,35 @@ test_copy_partitions(void **state)
 	(void) state;
 	set_column(&s->cols[0], "id", CDC_S3_KIND_INT4);
 	buf_init(&sql, SIZE_MAX);
-	describe_copy(s, &t, &sql);
+	describe_copy(s, &t, (BlockRange){ 0 }, &sql);
 	assert_string_equal(buf_cstr(&sql),
 						"COPY (SELECT \"id\" FROM \"public\".\"root\")"
 						" TO STDOUT (FORMAT binary)");
 	buf_reset(&sql);
 	t.whole = false;
-	describe_copy(s, &t, &sql);
+	describe_copy(s, &t, (BlockRange){ 0 }, &sql);
 	assert_non_null(strstr(
 		buf_cstr(&sql), " FROM \"public\".\"root\" WHERE tableoid "
 						"OPERATOR(pg_catalog.=) ANY "
 						"('{16400,4294967295}'::pg_catalog.oid[])) TO STDOUT"));
+	buf_reset(&sql);
+	describe_copy(s, &t, (BlockRange){ 7, UINT32_MAX }, &sql);
+	assert_non_null(
+		strstr(buf_cstr(&sql),
+			   " FROM \"public\".\"root\" WHERE ctid OPERATOR(pg_catalog.>=)"
+			   " '(7,0)'::pg_catalog.tid AND ctid OPERATOR(pg_catalog.<)"
+			   " '(4294967295,0)'::pg_catalog.tid AND tableoid OPERATOR"));
+	buf_reset(&sql);
+	t.whole = true;
+	describe_copy(s, &t, (BlockRange){ 0, 5 }, &sql);
+	assert_non_null(strstr(buf_cstr(&sql),
+						   " WHERE ctid OPERATOR(pg_catalog.<) "
+						   "'(5,0)'::pg_catalog.tid) TO STDOUT"));
+	buf_reset(&sql);
+	describe_copy(s, &t, (BlockRange){ 5, 0 }, &sql);
+	assert_non_null(strstr(buf_cstr(&sql),
+						   " WHERE ctid OPERATOR(pg_catalog.>=) "
+						   "'(5,0)'::pg_catalog.tid) TO STDOUT"));
 	buf_done(&sql);
 	schema_free(s);
 }

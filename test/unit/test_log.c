@@ -94,7 +94,7 @@ test_over_line(void **state)
 	log_info("e", NULL);
 	log_over_line(false);
 	log_info("e", NULL);
-	assert_string_equal(captured(), "\r\033[Ktime=" AT " level=info event=e\n"
+	assert_string_equal(captured(), "\r\033[Jtime=" AT " level=info event=e\n"
 									"time=" AT " level=info event=e\n");
 }
 

@@ -41,10 +41,10 @@ void log_event(LogLevel level, const char *event, ...)
 #define log_error(...) log_event(LOG_ERROR, __VA_ARGS__)
 
 /*
- * On a terminal a line stands that is written over and over: it is taken away
- * before the next event is written there.
+ * On a terminal lines stand that are written over and over, the cursor where
+ * the first begins: they are taken away before the next event is written there.
  */
-#define LOG_CLEAR_LINE "\r\033[K"
+#define LOG_CLEAR_LINE "\r\033[J"
 void log_over_line(bool there);
 
 /* The error of a failed call: message, kind, hint. */

@@ -136,9 +136,18 @@ cmd_run(const Config *cfg, int argc, char **argv, Err *err)
 		.json = { .numeric = numeric_of(cfg->output_numeric),
 				  .before = strcmp(cfg->output_before, "on") == 0 },
 		.memory_limit = cfg->memory_limit,
-		.load_initial = strcmp(cfg->load_mode, "initial") == 0,
+		.load_initial = strcmp(cfg->load_mode, "never") != 0,
 		.resync_auto = strcmp(cfg->load_resync, "auto") == 0,
 		.daily_max = (int) cfg->load_daily_max,
+		.load = { .only = strcmp(cfg->load_mode, "only") == 0,
+				  .jobs = (int) cfg->load_jobs,
+				  .chunk_bytes = cfg->load_chunk,
+				  .max_rate = cfg->load_max_rate,
+				  .yield_ms = cfg->load_yield_ms,
+				  .max_age_ms = cfg->load_max_age_ms,
+				  .progress_ms = cfg->load_progress_ms,
+				  .terminal = isatty(STDERR_FILENO) &&
+							  strcmp(cfg->log_format, "json") != 0 },
 		.control = &control,
 	};
 

@@ -56,9 +56,15 @@ typedef struct Config
 	int64_t flush_interval_ms;
 	int64_t flush_bytes;
 
-	char *load_mode;   /* initial, never */
+	char *load_mode;   /* initial, never, only */
 	char *load_resync; /* auto, manual */
 	int64_t load_daily_max;
+	int64_t load_jobs;
+	int64_t load_chunk;
+	int64_t load_max_rate;   /* bytes a second; 0: no limit */
+	int64_t load_yield_ms;   /* 0: never */
+	int64_t load_max_age_ms; /* 0: no limit */
+	int64_t load_progress_ms;
 
 	char *target_conninfo;
 	int64_t merge_every_ms; /* 0: once */

@@ -55,9 +55,15 @@ static const Unit byte_units[] = {
 	{ NULL, 0, false },
 };
 
+static const Unit no_units[] = {
+	{ NULL, 0, false },
+};
+
 static const Unit *
 units_of(const CfgDef *def)
 {
+	if (def->type == CFG_COUNT)
+		return no_units;
 	return def->type == CFG_MS ? time_units : byte_units;
 }
 
@@ -68,7 +74,7 @@ setting_is_number(const CfgDef *def)
 		   def->type == CFG_COUNT;
 }
 
-/* "60s" to 60000; only zero and bytes need no unit. */
+/* "60s" to 60000; only a time needs a unit, but for zero. */
 static bool
 parse_number(const CfgDef *def, const char *s, int64_t *out)
 {
@@ -197,7 +203,7 @@ check_number(const CfgDef *def, const char *value, const char *where,
 	if (!parse_number(def, value, &n))
 		return bad_value(def, value, where,
 						 def->type == CFG_MS      ? "a time with a unit, as 60s"
-						 : def->type == CFG_COUNT ? "a number, as 3"
+						 : def->type == CFG_COUNT ? "a whole number"
 												  : "a size, as 64MB",
 						 err);
 	if (n < def->min || n > def->max)
@@ -324,9 +330,9 @@ setting_check(const CfgDef *def, const char *value, bool from_argv,
 							 "hour, now, an LSN, or a time as "
 							 "2026-11-21T08:00:00Z",
 							 err);
-		case CFG_COUNT:
 		case CFG_MS:
 		case CFG_BYTES:
+		case CFG_COUNT:
 			return check_number(def, value, where, out_number, err);
 	}
 	return false; /* not reached */

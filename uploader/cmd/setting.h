@@ -24,9 +24,9 @@ typedef enum CfgType
 	CFG_ENUM,     /* one of def->values */
 	CFG_SLOT,     /* name of a replication slot */
 	CFG_UNTIL,    /* hour, now, an LSN, or a time */
-	CFG_COUNT,    /* "3", in an int64_t */
 	CFG_MS,       /* "60s", in an int64_t of milliseconds */
-	CFG_BYTES     /* "64MB", in an int64_t */
+	CFG_BYTES,    /* "64MB", in an int64_t */
+	CFG_COUNT     /* "4", in an int64_t */
 } CfgType;
 
 #define CFG_REQUIRED 1u /* no command works without it */

@@ -180,16 +180,19 @@ connect_error(PGconn *conn, PgRole role, Err *err)
 {
 	char msg[512];
 	const char *side = role == PG_TARGET ? "target" : "source";
+	bool busy;
 
 	one_line(PQerrorMessage(conn), msg, sizeof(msg));
-	if (role == PG_TARGET && is_busy(msg))
+	busy = is_busy(msg);
+	if (role == PG_TARGET && busy)
 	{
 		err_set(err, ERR_BUSY, 0, "could not connect to the %s server: %s",
 				side, msg);
 		return err_hint(err, "try again later");
 	}
-	if (contains(msg, "password") || contains(msg, "authentication") ||
-		contains(msg, "no pg_hba.conf entry") || contains(msg, "role \""))
+	if (!busy &&
+		(contains(msg, "password") || contains(msg, "authentication") ||
+		 contains(msg, "no pg_hba.conf entry") || contains(msg, "role \"")))
 	{
 		err_set(err, ERR_AUTH, 0, "could not connect to the %s server: %s",
 				side, msg);
@@ -200,7 +203,7 @@ connect_error(PGconn *conn, PgRole role, Err *err)
 	}
 	err_set(err, role_kind(role), PG_TRANSIENT,
 			"could not connect to the %s server: %s", side, msg);
-	if (contains(msg, "database \""))
+	if (!busy && contains(msg, "database \""))
 	{
 		err->code = 0;
 		return err_hint(err, "correct dbname in %s.conninfo", side);

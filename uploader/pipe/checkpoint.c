@@ -286,6 +286,8 @@ publish(Pipe *p, const Checkpoint *c)
 	atomic_store(&p->log_seq, e->seq);
 	atomic_store(&p->log_end, e->end);
 	log_entry(e, c->no_key);
+	if (p->options->load.only && e->loaded && e->loads_open == 0)
+		atomic_store(&p->loaded, true);
 	pipe_wake(p);
 }
 

@@ -16,27 +16,80 @@
 #include "cdc_s3_proto.h"
 
 #define COPY_HEADER 19 /* signature, flags, length of the extension */
+#define ROW_USUAL ((size_t) 64 << 10)
 #define SCRATCH_MAX ((size_t) 1 << 24)
 #define NUMERIC_HEAD 8 /* ndigits, weight, sign, scale */
 #define NUMERIC_SPECIAL 0xC000
+#define JSONB_VERSION 1
 
-static uint32_t
+/* What is turned around in a value. */
+enum
+{
+	TURN_NOTHING,
+	TURN_2,
+	TURN_4,
+	TURN_8,
+	TURN_TIMETZ,   /* 8, 4 */
+	TURN_INTERVAL, /* 8, 4, 4 */
+	TURN_NUMERIC,
+	TURN_JSONB /* its version is taken off */
+};
+
+static inline uint32_t
 be16(const uint8_t *p)
 {
 	return (uint32_t) (p[0] << 8 | p[1]);
 }
 
-static uint32_t
+static inline uint32_t
 be32(const uint8_t *p)
 {
-	return be16(p) << 16 | be16(p + 2);
+	uint32_t v;
+
+	memcpy(&v, p, sizeof(v));
+	return __builtin_bswap32(v);
+}
+
+static uint8_t
+turn_of(uint8_t kind)
+{
+	switch (kind)
+	{
+		case CDC_S3_KIND_INT2:
+			return TURN_2;
+		case CDC_S3_KIND_INT4:
+		case CDC_S3_KIND_OID:
+		case CDC_S3_KIND_FLOAT4:
+		case CDC_S3_KIND_DATE:
+			return TURN_4;
+		case CDC_S3_KIND_INT8:
+		case CDC_S3_KIND_FLOAT8:
+		case CDC_S3_KIND_TIME:
+		case CDC_S3_KIND_TIMESTAMP:
+		case CDC_S3_KIND_TIMESTAMPTZ:
+			return TURN_8;
+		case CDC_S3_KIND_TIMETZ:
+			return TURN_TIMETZ;
+		case CDC_S3_KIND_INTERVAL:
+			return TURN_INTERVAL;
+		case CDC_S3_KIND_NUMERIC:
+			return TURN_NUMERIC;
+		case COPY_JSONB:
+			return TURN_JSONB;
+		default:
+			return TURN_NOTHING;
+	}
 }
 
 void
 copy_reader_init(CopyReader *r, const uint8_t *kinds, int ncols)
 {
-	*r = (CopyReader){ .kinds = kinds, .ncols = ncols };
-	r->cols = xcalloc((size_t) ncols, sizeof(*r->cols));
+	*r = (CopyReader){ .ncols = ncols };
+	r->cols = xcalloc((size_t) ncols + 1, sizeof(*r->cols));
+	r->how = xcalloc((size_t) ncols + 1, sizeof(*r->how));
+	for (int i = 0; i < ncols; i++)
+		r->how[i] =
+			(CopyColumn){ turn_of(kinds[i]), (uint32_t) kind_width(kinds[i]) };
 	buf_init(&r->scratch, SCRATCH_MAX);
 }
 
@@ -44,104 +97,108 @@ void
 copy_reader_done(CopyReader *r)
 {
 	free(r->cols);
+	free(r->how);
 	buf_done(&r->scratch);
 }
 
-/* Words a fixed-width value consists of, high bits first: 0 = bytes. */
-static const char *
-words_of(uint8_t kind)
+static inline uint8_t *
+put16(uint8_t *out, uint32_t v)
 {
-	switch (kind)
-	{
-		case CDC_S3_KIND_INT2:
-			return "\2";
-		case CDC_S3_KIND_INT4:
-		case CDC_S3_KIND_OID:
-		case CDC_S3_KIND_FLOAT4:
-		case CDC_S3_KIND_DATE:
-			return "\4";
-		case CDC_S3_KIND_INT8:
-		case CDC_S3_KIND_FLOAT8:
-		case CDC_S3_KIND_TIME:
-		case CDC_S3_KIND_TIMESTAMP:
-		case CDC_S3_KIND_TIMESTAMPTZ:
-			return "\10";
-		case CDC_S3_KIND_TIMETZ:
-			return "\10\4";
-		case CDC_S3_KIND_INTERVAL:
-			return "\10\4\4";
-		default:
-			return "";
-	}
+	uint16_t le = (uint16_t) v;
+
+	memcpy(out, &le, sizeof(le));
+	return out + sizeof(le);
 }
 
-/* Appends the value in the wire's order; its room was made before. */
-static void
-turn_words(Buf *out, const uint8_t *p, const char *words)
+static inline uint8_t *
+turn32(uint8_t *out, const uint8_t *p)
 {
-	for (; *words; words++)
-	{
-		int n = *words;
+	uint32_t v = be32(p);
 
-		for (int i = n - 1; i >= 0; i--)
-			buf_byte(out, p[i]);
-		p += n;
-	}
+	memcpy(out, &v, sizeof(v));
+	return out + sizeof(v);
 }
 
-static void
-add_le16(Buf *out, uint32_t v)
+static inline uint8_t *
+turn64(uint8_t *out, const uint8_t *p)
 {
-	buf_byte(out, (uint8_t) v);
-	buf_byte(out, (uint8_t) (v >> 8));
+	uint64_t v;
+
+	memcpy(&v, p, sizeof(v));
+	v = __builtin_bswap64(v);
+	memcpy(out, &v, sizeof(v));
+	return out + sizeof(v);
 }
 
-static bool
-turn_numeric(Buf *out, const uint8_t *p, size_t n)
+/* NULL where it is none. */
+static uint8_t *
+turn_numeric(uint8_t *out, const uint8_t *p, size_t n)
 {
 	uint32_t ndigits;
 	uint32_t sign;
 
 	if (n < NUMERIC_HEAD)
-		return false;
+		return NULL;
 	ndigits = be16(p);
 	sign = be16(p + 4);
 	if (n != NUMERIC_HEAD + 2 * (size_t) ndigits)
-		return false;
+		return NULL;
 	if ((sign & NUMERIC_SPECIAL) == NUMERIC_SPECIAL)
-	{
-		add_le16(out, sign);
-		return true;
-	}
-	add_le16(out, (sign & 0x4000) | (be16(p + 6) & 0x3FFF));
-	add_le16(out, be16(p + 2));
+		return put16(out, sign);
+	out = put16(out, (sign & 0x4000) | (be16(p + 6) & 0x3FFF));
+	out = put16(out, be16(p + 2));
 	for (uint32_t i = 0; i < ndigits; i++)
-		add_le16(out, be16(p + NUMERIC_HEAD + 2 * i));
-	return true;
+		out = put16(out, be16(p + NUMERIC_HEAD + 2 * i));
+	return out;
 }
 
-/* v holds the value as it came; makes it what the wire would have sent. */
-static bool
-turn_value(CopyReader *r, uint8_t kind, ColView *v)
+/*
+ * The value at p in the wire's form, which is never longer; what follows it,
+ * or NULL where it is damaged.
+ */
+static inline uint8_t *
+turn_value(uint8_t *out, uint8_t turn, const uint8_t *p, size_t n)
 {
-	const char *words = words_of(kind);
-	int width = kind_width(kind);
-	size_t start = r->scratch.n;
-
-	if (width > 0 && v->n != (uint32_t) width)
-		return false;
-	if (kind == CDC_S3_KIND_NUMERIC)
+	switch (turn)
 	{
-		if (!turn_numeric(&r->scratch, v->p, v->n))
-			return false;
+		case TURN_2:
+			return put16(out, be16(p));
+		case TURN_4:
+			return turn32(out, p);
+		case TURN_8:
+			return turn64(out, p);
+		case TURN_TIMETZ:
+			return turn32(turn64(out, p), p + 8);
+		case TURN_INTERVAL:
+			return turn32(turn32(turn64(out, p), p + 8), p + 12);
+		default:
+			return turn_numeric(out, p, n);
 	}
-	else if (*words)
-		turn_words(&r->scratch, v->p, words);
-	else
-		return true; /* bytes: as they are */
-	v->p = r->scratch.p + start;
-	v->n = (uint32_t) (r->scratch.n - start);
-	return true;
+}
+
+/* Bytes that the values which are turned take: of a long row they are few. */
+static size_t
+scratch_needed(const CopyReader *r, Slice msg)
+{
+	size_t at = 2;
+	size_t sum = 0;
+
+	if (msg.n <= ROW_USUAL)
+		return msg.n;
+	for (int i = 0; i < r->ncols && msg.n - at >= 4; i++)
+	{
+		uint32_t n = be32(msg.p + at);
+
+		at += 4;
+		if (n == UINT32_MAX)
+			continue;
+		if (n > msg.n - at)
+			break; /* damaged, as read_row() finds */
+		at += n;
+		if (r->how[i].turn != TURN_NOTHING && r->how[i].turn != TURN_JSONB)
+			sum += n;
+	}
+	return sum + 1;
 }
 
 static bool
@@ -149,11 +206,15 @@ read_row(CopyReader *r, Slice msg)
 {
 	const uint8_t *p = msg.p + 2;
 	size_t left = msg.n - 2;
+	uint8_t *out;
 
-	buf_reset(&r->scratch);
+	if (!buf_room(&r->scratch, scratch_needed(r, msg)))
+		return false;
+	out = r->scratch.p;
 	for (int i = 0; i < r->ncols; i++)
 	{
 		ColView *v = &r->cols[i];
+		CopyColumn how = r->how[i];
 		uint32_t n;
 
 		if (left < 4)
@@ -164,43 +225,28 @@ read_row(CopyReader *r, Slice msg)
 		*v = (ColView){ .state = COL_NULL };
 		if (n == UINT32_MAX)
 			continue;
-		if (n > left)
+		if (n > left || (how.width > 0 && n != how.width))
 			return false;
-		v->state = COL_VALUE;
-		v->p = p;
-		v->n = n;
+		*v = (ColView){ .state = COL_VALUE, .p = p, .n = n };
+		if (how.turn == TURN_JSONB)
+		{
+			if (n == 0 || *p != JSONB_VERSION)
+				return false;
+			v->p++;
+			v->n--;
+		}
+		else if (how.turn != TURN_NOTHING)
+		{
+			v->p = out;
+			out = turn_value(out, how.turn, p, n);
+			if (!out)
+				return false;
+			v->n = (uint32_t) (out - v->p);
+		}
 		p += n;
 		left -= n;
 	}
 	return left == 0;
-}
-
-/* Bytes that turn_value() will need in scratch for this row. */
-static size_t
-scratch_needed(const CopyReader *r)
-{
-	size_t n = 0;
-
-	for (int i = 0; i < r->ncols; i++)
-	{
-		if (r->cols[i].state == COL_VALUE && r->kinds[i] <= CDC_S3_KIND_NUMERIC)
-			n += r->cols[i].n;
-	}
-	return n;
-}
-
-static bool
-turn_row(CopyReader *r)
-{
-	if (!buf_room(&r->scratch, scratch_needed(r) + 1))
-		return false;
-	for (int i = 0; i < r->ncols; i++)
-	{
-		if (r->cols[i].state == COL_VALUE &&
-			!turn_value(r, r->kinds[i], &r->cols[i]))
-			return false;
-	}
-	return true;
 }
 
 bool
@@ -219,8 +265,7 @@ copy_reader_row(CopyReader *r, Slice msg, RowView *row, bool *out_row, Err *err)
 	}
 	if (msg.n == 2 && be16(msg.p) == 0xFFFF)
 		return true; /* the trailer */
-	if (msg.n < 2 || be16(msg.p) != (uint32_t) r->ncols || !read_row(r, msg) ||
-		!turn_row(r))
+	if (msg.n < 2 || be16(msg.p) != (uint32_t) r->ncols || !read_row(r, msg))
 		return err_set(err, ERR_DATA, 0, "COPY sent a row that is damaged");
 	*row = (RowView){ r->ncols, r->cols };
 	*out_row = true;

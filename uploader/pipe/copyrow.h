@@ -12,15 +12,30 @@
 #include "codec/row.h"
 #include "pipe/pipe.h"
 
+/* How a column's values become the wire's. */
+typedef struct CopyColumn
+{
+	uint8_t turn;
+	uint32_t width; /* 0: any */
+} CopyColumn;
+
 typedef struct CopyReader
 {
-	const uint8_t *kinds; /* one a column, borrowed */
 	int ncols;
-	ColView *cols; /* owned */
-	Buf scratch;   /* values turned to the wire's byte order */
-	bool begun;    /* the header was seen */
+	CopyColumn *how;
+	ColView *cols;
+	Buf scratch; /* values turned to the wire's byte order */
+	bool begun;  /* the header was seen */
 } CopyReader;
 
+/*
+ * jsonb is of kind text, and its binary form is its text behind a version: so
+ * that the server need not print it by a function.
+ */
+#define COPY_JSONB 255
+#define JSONB_OID 3802
+
+/* kinds: one a column; COPY_JSONB where it is that. */
 void copy_reader_init(CopyReader *r, const uint8_t *kinds, int ncols);
 void copy_reader_done(CopyReader *r);
 

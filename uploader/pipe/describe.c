@@ -16,6 +16,7 @@
 #include "base/clock.h"
 #include "base/mem.h"
 #include "cdc_s3_proto.h"
+#include "pipe/copyrow.h"
 
 #define SQL_MAX ((size_t) 1 << 20)
 #define MISSING_TEXT_MAX ((size_t) 1 << 20) /* of one value */
@@ -268,24 +269,46 @@ describe_table(PGconn *conn, const WantedTable *t, Schema **out, Err *err)
 	return true;
 }
 
+static void
+add_block(const char *sign, uint32_t block, Buf *sql)
+{
+	buf_printf(sql,
+			   "ctid OPERATOR(pg_catalog.%s) '(%" PRIu32 ",0)'::pg_catalog.tid",
+			   sign, block);
+}
+
 /* Rows of the table itself, or of those of its partitions that count. */
 static void
-add_from(const WantedTable *t, Buf *sql)
+add_from(const WantedTable *t, BlockRange range, Buf *sql)
 {
+	const char *and = " WHERE ";
+
 	buf_str(sql, t->partitioned ? " FROM " : " FROM ONLY ");
 	pg_add_ident(sql, t->schema);
 	buf_byte(sql, '.');
 	pg_add_ident(sql, t->table);
+	if (range.from > 0)
+	{
+		buf_str(sql, and);
+		add_block(">=", range.from, sql);
+		and = " AND ";
+	}
+	if (range.to > 0)
+	{
+		buf_str(sql, and);
+		add_block("<", range.to, sql);
+		and = " AND ";
+	}
 	if (t->whole)
 		return;
-	buf_str(sql, " WHERE tableoid OPERATOR(pg_catalog.=) ANY ('{");
+	buf_printf(sql, "%stableoid OPERATOR(pg_catalog.=) ANY ('{", and);
 	for (int i = 0; i < t->nleaves; i++)
 		buf_printf(sql, "%s%" PRIu32, i ? "," : "", t->leaves[i].oid);
 	buf_str(sql, "}'::pg_catalog.oid[])");
 }
 
 void
-describe_copy(const Schema *s, const WantedTable *t, Buf *sql)
+describe_copy(const Schema *s, const WantedTable *t, BlockRange range, Buf *sql)
 {
 	buf_str(sql, "COPY (SELECT ");
 	for (int i = 0; i < s->ncols; i++)
@@ -293,7 +316,7 @@ describe_copy(const Schema *s, const WantedTable *t, Buf *sql)
 		const SchemaColumn *c = &s->cols[i];
 
 		buf_str(sql, i ? ", " : "");
-		if (c->kind != CDC_S3_KIND_TEXT)
+		if (c->kind != CDC_S3_KIND_TEXT || c->base_oid == JSONB_OID)
 		{
 			pg_add_ident(sql, c->name);
 			continue;
@@ -308,6 +331,6 @@ describe_copy(const Schema *s, const WantedTable *t, Buf *sql)
 		pg_add_ident(sql, c->name);
 		buf_str(sql, ") END");
 	}
-	add_from(t, sql);
+	add_from(t, range, sql);
 	buf_str(sql, ") TO STDOUT (FORMAT binary)");
 }

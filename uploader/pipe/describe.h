@@ -10,6 +10,7 @@
 #define DESCRIBE_H
 
 #include "io/pgconn.h"
+#include "pipe/load_chunk.h"
 #include "pipe/pipe.h"
 #include "pipe/wanted.h"
 
@@ -32,8 +33,10 @@ void load_id_new(const char *request, char *id);
 
 /*
  * COPY (…) TO STDOUT (FORMAT binary) of the table: each value in the binary
- * form of its kind, and those of kind text as the output function prints.
+ * form of its kind, and those of kind text as the output function prints, but
+ * for jsonb (copyrow.h).  Of all blocks where the range is zero.
  */
-void describe_copy(const Schema *s, const WantedTable *t, Buf *sql);
+void describe_copy(const Schema *s, const WantedTable *t, BlockRange range,
+				   Buf *sql);
 
 #endif

@@ -5,17 +5,15 @@
  *	  plan (before the session streams): which loads are open in the log, or
  *		all tables when none was ever announced
  *	  loader thread: temporary slot -> consistent point S and snapshot ->
- *		COPY each table -> batches -> shippers; when a table's objects are all
- *		durable the encoder is told, and lists them in an entry that ends at S
- *		or behind it
+ *		workers, which read tables and chunks of tables under it (load_job.c)
+ *		-> batches -> shippers; when a table's objects are all durable the
+ *		encoder is told, and lists them in an entry that ends at S or behind it
  *
- * (1) A snapshot does not hold for what rewrites a table, and COPY reads it by
- *	   the columns that it has now.  So once COPY has its locks, the table as
- *	   the snapshot has it is compared with the one that is there; where they
- *	   differ, nothing of that COPY counts, and the table is loaded under a new
- *	   S, with those that differed like it.
- * (2) Each table is a transaction of its own, which takes the snapshot over
- *	   from "anchor": no lock outlives the COPY that needed it.
+ * While the workers read, this thread looks who waits for their locks, how old
+ * the snapshot is, and whether it is there: "anchor" holds it, and no locks.
+ * Tables that differ from what the snapshot has, and all that are not read when
+ * it ends, are loaded under a new one: rows move between chunks, so those of
+ * two snapshots never make one table.
  *
  * A session that ends in between gives the loads up that are not listed: the
  * next one announces them anew.  Layer: pipe.
@@ -23,43 +21,43 @@
  */
 #include "pipe/load.h"
 
-#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
-#include "io/pgconn.h"
-#include "pipe/copyrow.h"
 #include "pipe/describe.h"
 #include "pipe/event.h"
-#include "pipe/object.h"
+#include "pipe/load_conn.h"
+#include "pipe/load_job.h"
+#include "pipe/load_progress.h"
 #include "store/commitlog.h"
 
-#define SQL_MAX ((size_t) 1 << 20)
+#define SQL_MAX ((size_t) 64 << 20)
 #define STOP_POLL_MS 200
-#define PROGRESS_MS 10000
+#define WATCH_MS 1000
+#define WATCH_MIN_MS 100
 #define AGAIN_MS 1000 /* before the second S; doubled each time */
 #define AGAIN_MAX_MS 60000
 #define SNAPSHOT_MAX 64
-#define ON_THEIR_WAY 16 /* tables that are copied and not durable */
 
 typedef struct Loader
 {
 	Pipe *p;
-	PGconn *slot;   /* holds the temporary slot until its snapshot is taken */
-	PGconn *anchor; /* holds the snapshot, and no locks */
-	PGconn *data;   /* reads under it */
-	PGconn *now;    /* sees what is there */
+	LoadConn slot;   /* holds the temporary slot until its snapshot is taken */
+	LoadConn anchor; /* holds the snapshot, and no locks */
 	char snapshot[SNAPSHOT_MAX];
-	char state[6]; /* SQLSTATE of the last statement that failed, or "" */
-	Lsn lsn;       /* S */
-	int64_t time;  /* of the snapshot, microseconds since 2000 */
-	int64_t rows;  /* of all tables: they share S, so they share the numbers */
-	int done;      /* tables */
-	int nwaiting;
-	LoadTable *waiting[ON_THEIR_WAY + 1]; /* for the store */
+	Lsn lsn;      /* S */
+	int64_t time; /* of the snapshot, microseconds since 2000 */
+	int64_t opened_ms;
+	int64_t watch_ms; /* when it is looked next */
+	bool lost;        /* the snapshot ended before all was read */
+	bool aged;        /* by load.max_age */
+	_Atomic int64_t next_seq;
+	LoadRate rate;
+	LoadProgress progress;
+	int done; /* tables */
 	int total;
 	Err err;
 } Loader;
@@ -140,100 +138,6 @@ load_plan(Pipe *p, Store *store, PGconn *control, Err *err)
 }
 
 /*
- * Statements that can take long: the stop is looked at while they run.
- */
-static bool
-stopped(Loader *l)
-{
-	return atomic_load(&l->p->stop) || atomic_load(&l->p->ending) ||
-		   atomic_load(&l->p->options->control->stop);
-}
-
-static void
-cancel(PGconn *conn)
-{
-	char why[256];
-	PGcancel *c = PQgetCancel(conn);
-
-	/* The connection is closed next: nothing depends on the answer. */
-	if (c && !PQcancel(c, why, sizeof(why)))
-		log_debug("could not cancel", "error", why, NULL);
-	PQfreeCancel(c);
-}
-
-/* Waits until the connection has something to read. */
-static bool
-wait_readable(Loader *l, PGconn *conn)
-{
-	struct pollfd fd = { .fd = PQsocket(conn), .events = POLLIN };
-
-	while (poll(&fd, 1, STOP_POLL_MS) <= 0)
-	{
-		if (stopped(l))
-		{
-			cancel(conn);
-			return err_set(&l->err, ERR_STOP, 0, "stopped");
-		}
-	}
-	return true;
-}
-
-/* The last result of sql; NULL with l->err set. */
-static PGresult *
-query(Loader *l, PGconn *conn, PgRole role, const char *doing, const char *sql)
-{
-	PGresult *res = NULL;
-	ExecStatusType status;
-	const char *state;
-
-	l->state[0] = '\0';
-	if (!PQsendQuery(conn, sql))
-	{
-		pg_error(conn, NULL, role, doing, &l->err);
-		return NULL;
-	}
-	while (PQisBusy(conn))
-	{
-		if (!wait_readable(l, conn))
-			return NULL;
-		if (!PQconsumeInput(conn))
-			break;
-	}
-	res = PQgetResult(conn);
-	status = PQresultStatus(res);
-	if (status == PGRES_COPY_OUT)
-		return res;
-	for (PGresult *more; (more = PQgetResult(conn)) != NULL;)
-	{
-		if (status == PGRES_TUPLES_OK || status == PGRES_COMMAND_OK)
-		{
-			PQclear(res);
-			res = more;
-			status = PQresultStatus(res);
-		}
-		else
-			PQclear(more);
-	}
-	if (status == PGRES_TUPLES_OK || status == PGRES_COMMAND_OK)
-		return res;
-	state = PQresultErrorField(res, PG_DIAG_SQLSTATE);
-	(void) snprintf(l->state, sizeof(l->state), "%s", state ? state : "");
-	pg_error(conn, res, role, doing, &l->err);
-	PQclear(res);
-	return NULL;
-}
-
-/* The same where only success counts. */
-static bool
-run(Loader *l, PGconn *conn, const char *doing, const char *sql)
-{
-	PGresult *res = query(l, conn, PG_SOURCE, doing, sql);
-
-	PQclear(res);
-	return res != NULL;
-}
-
-/*
  * Snapshot
  */
 
@@ -245,16 +149,15 @@ take_snapshot(Loader *l, char *name, size_t size)
 	PGresult *res;
 	bool ok;
 
-	if (!pg_connect(l->p->options->conninfo, PG_SOURCE_REPLICATION, &l->slot,
-					&l->err))
+	if (!load_conn_open(&l->slot))
 		return false;
 	buf_init(&sql, SQL_MAX);
 	buf_printf(&sql,
 			   "CREATE_REPLICATION_SLOT \"cdc_s3_load_%s\" TEMPORARY LOGICAL "
 			   "cdc_s3 (SNAPSHOT 'export')",
 			   l->p->writer);
-	res = query(l, l->slot, PG_SOURCE_REPLICATION,
-				"create a temporary slot for the load", buf_cstr(&sql));
+	res = load_conn_query(&l->slot, "create a temporary slot for the load",
+						  buf_cstr(&sql));
 	buf_done(&sql);
 	if (!res)
 		return false;
@@ -262,16 +165,9 @@ take_snapshot(Loader *l, char *name, size_t size)
 	(void) snprintf(name, size, "%s", ok ? PQgetvalue(res, 0, 2) : "");
 	PQclear(res);
 	if (!ok)
-		return err_set(&l->err, ERR_SOURCE, 0,
+		return err_set(&l->slot.err, ERR_SOURCE, 0,
 					   "the server gave no consistent point for the load");
 	return true;
-}
-
-static void
-close_connection(PGconn **conn)
-{
-	PQfinish(*conn);
-	*conn = NULL;
 }
 
 /* The anchor takes the slot's snapshot over, and gives it to others. */
@@ -282,9 +178,8 @@ open_snapshot(Loader *l)
 	Buf sql;
 	PGresult *res;
 
-	if (!take_snapshot(l, name, sizeof(name)) ||
-		!pg_connect(l->p->options->conninfo, PG_SOURCE, &l->anchor, &l->err) ||
-		!run(l, l->anchor, "set up the load", pg_pin_source))
+	l->slot.err = l->anchor.err = (Err){ 0 };
+	if (!take_snapshot(l, name, sizeof(name)) || !load_conn_open(&l->anchor))
 		return false;
 	buf_init(&sql, SQL_MAX);
 	buf_str(&sql, "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; "
@@ -292,319 +187,161 @@ open_snapshot(Loader *l)
 	pg_add_literal(&sql, name);
 	buf_str(&sql, "; SELECT (extract(epoch FROM pg_catalog.now()) * 1000000)"
 				  "::pg_catalog.int8, pg_catalog.pg_export_snapshot()");
-	res = query(l, l->anchor, PG_SOURCE, "open the load's snapshot",
-				buf_cstr(&sql));
+	res =
+		load_conn_query(&l->anchor, "open the load's snapshot", buf_cstr(&sql));
 	buf_done(&sql);
 	/* The snapshot is ours now; the temporary slot goes with its connection. */
-	close_connection(&l->slot);
+	load_conn_close(&l->slot);
 	if (!res)
 		return false;
 	l->time = strtoll(PQgetvalue(res, 0, 0), NULL, 10) - PG_EPOCH_UNIX_US;
 	(void) snprintf(l->snapshot, sizeof(l->snapshot), "%s",
 					PQgetvalue(res, 0, 1));
 	PQclear(res);
+	l->opened_ms = clock_mono_ms();
+	l->lost = l->aged = false;
 	return true;
 }
 
-/* The connections that read: one under the snapshot, one without. */
-static bool
-open_readers(Loader *l)
-{
-	PGconn **conns[] = { &l->data, &l->now };
-
-	for (int i = 0; i < 2; i++)
-	{
-		if (*conns[i])
-			continue;
-		if (!pg_connect(l->p->options->conninfo, PG_SOURCE, conns[i],
-						&l->err) ||
-			!run(l, *conns[i], "set up the load", pg_pin_source))
-			return false;
-	}
-	return true;
-}
-
-/* The next table's transaction. */
-static bool
-begin_table(Loader *l)
-{
-	Buf sql;
-	bool ok;
-
-	if (!open_readers(l))
-		return false;
-	if (!PQconsumeInput(l->anchor))
-		return pg_error(l->anchor, NULL, PG_SOURCE, "hold the load's snapshot",
-						&l->err);
-	buf_init(&sql, SQL_MAX);
-	buf_str(&sql, "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; "
-				  "SET TRANSACTION SNAPSHOT ");
-	pg_add_literal(&sql, l->snapshot);
-	ok = run(l, l->data, "take the load's snapshot over", buf_cstr(&sql));
-	buf_done(&sql);
-	return ok;
-}
-
+/* What the catalog says of each table's size, for progress alone. */
 static void
-close_connections(Loader *l)
+add_guess_sql(const LoadPool *pool, Buf *sql)
 {
-	close_connection(&l->slot);
-	close_connection(&l->anchor);
-	close_connection(&l->data);
-	close_connection(&l->now);
+	buf_str(sql, "WITH RECURSIVE w (n, s, t) AS (VALUES ");
+	for (int i = 0; i < pool->ntables; i++)
+	{
+		buf_printf(sql, "%s(%d, ", i ? "," : "", i);
+		pg_add_literal(sql, pool->tables[i].load->schema);
+		buf_str(sql, "::pg_catalog.name, ");
+		pg_add_literal(sql, pool->tables[i].load->name);
+		buf_str(sql, "::pg_catalog.name)");
+	}
+	buf_str(sql, "), tree AS (SELECT w.n, c.oid, c.relpages FROM w "
+				 "JOIN pg_catalog.pg_namespace ns ON ns.nspname = w.s "
+				 "JOIN pg_catalog.pg_class c ON c.relnamespace = ns.oid "
+				 "AND c.relname = w.t UNION ALL "
+				 "SELECT tree.n, c.oid, c.relpages FROM tree "
+				 "JOIN pg_catalog.pg_inherits i ON i.inhparent = tree.oid "
+				 "JOIN pg_catalog.pg_class c ON c.oid = i.inhrelid "
+				 "AND c.relispartition) "
+				 "SELECT n, pg_catalog.sum(GREATEST(relpages, 0)) FROM tree "
+				 "GROUP BY n");
+}
+
+static bool
+guess_sizes(Loader *l, LoadPool *pool)
+{
+	PGresult *res;
+	Buf sql;
+
+	if (pool->ntables == 0 || l->progress.interval_ms == 0)
+		return true;
+	buf_init(&sql, SQL_MAX);
+	add_guess_sql(pool, &sql);
+	res = load_conn_query(&l->anchor, "ask for the size of the tables",
+						  buf_cstr(&sql));
+	buf_done(&sql);
+	for (int i = 0; i < PQntuples(res); i++)
+	{
+		PoolTable *t = &pool->tables[strtol(PQgetvalue(res, i, 0), NULL, 10)];
+
+		t->blocks = 1 + strtoll(PQgetvalue(res, i, 1), NULL, 10);
+		t->chunks[0].blocks = t->blocks;
+	}
+	PQclear(res);
+	return res != NULL;
 }
 
 /*
- * One table
+ * While the workers read
  */
-typedef struct TableLoad
-{
-	LoadTable *load;
-	CopyReader reader;
-	JsonTxn head;
-	Batch *batch;
-	Object *object; /* that may get more batches */
-	int64_t hour;
-	int next_object;
-	int64_t next_progress_ms;
-} TableLoad;
-
-static Object *
-new_object(Loader *l, TableLoad *t)
-{
-	char name[80];
-	ObjectPlace place = { t->load->list, &t->load->outstanding, name,
-						  t->load->id };
-
-	(void) snprintf(name, sizeof(name), "load-%s-%06d-%s", t->load->id,
-					t->next_object++, l->p->writer);
-	return object_new(l->p, &place, t->load->table, t->hour);
-}
-
-/* Hands the batch at hand on; with "end" no other will come. */
 static void
-ship_batch(Loader *l, TableLoad *t, bool end)
+lose_snapshot(Loader *l, LoadPool *pool, const char *why, const char *error)
 {
-	Batch *b = t->batch;
-	bool last;
-
-	t->batch = NULL;
-	if (b)
-	{
-		if (!t->object)
-			t->object = new_object(l, t);
-		last = !b->more && (end || object_is_full(t->object, b));
-		object_add(l->p, t->object, b, last);
-		if (last)
-			t->object = NULL;
-	}
-	if (t->object && !t->object->in_line && (end || object_too_many(l->p)))
-	{
-		object_close(l->p, t->object);
-		t->object = NULL;
-	}
+	log_warn(why, "lsn", log_lsn(l->lsn), "error", error, NULL);
+	l->lost = true;
+	load_pool_stop(pool);
 }
 
-static bool
-make_room(Loader *l)
+/*
+ * Workers whose locks somebody has waited for so long.  They have ACCESS SHARE
+ * on tables, partitions and indexes.
+ */
+static void
+add_watch_sql(const LoadPool *pool, int64_t yield_ms, Buf *sql)
 {
-	/*
-	 * While a load runs the encoder's open batches take a quarter of the
-	 * budget, and the events another: there is always some left for it.
-	 */
-	while (!budget_wait_below(&l->p->budget, l->p->budget.limit / 8 * 5,
-							  STOP_POLL_MS))
-	{
-		if (stopped(l))
-			return err_set(&l->err, ERR_STOP, 0, "stopped");
-	}
-	return true;
+	buf_str(sql, "SELECT DISTINCT h.pid FROM pg_catalog.pg_locks w "
+				 "JOIN pg_catalog.pg_locks h ON h.locktype = w.locktype "
+				 "AND h.database = w.database AND h.relation = w.relation "
+				 "WHERE w.locktype = 'relation' AND NOT w.granted "
+				 "AND w.mode = 'AccessExclusiveLock' AND h.granted "
+				 "AND w.waitstart <= pg_catalog.clock_timestamp() - ");
+	buf_printf(sql, "%lld * interval '1 millisecond' AND h.pid IN (0",
+			   (long long) yield_ms);
+	for (int i = 0; i < pool->njobs; i++)
+		buf_printf(sql, ",%d", atomic_load(&pool->jobs[i].pid));
+	buf_byte(sql, ')');
 }
 
+/* False where the snapshot is lost. */
 static bool
-add_row(Loader *l, TableLoad *t, const RowView *row)
+watch_locks(Loader *l, LoadPool *pool)
 {
-	JsonChange change = { .op = 'r',
-						  .seq = LOAD_FIRST_SEQ + l->rows++,
-						  .row = row };
+	int64_t yield_ms = l->p->options->load.yield_ms;
+	PGresult *res;
+	Buf sql;
 
-	if (!t->batch)
-	{
-		if (!make_room(l))
-			return false;
-		t->batch = batch_new(t->load->table, t->hour);
-	}
-	batch_add(l->p, t->batch, 1, &t->head, &change, l->lsn);
-	t->load->rows++;
-	if (batch_is_full(t->batch))
-		ship_batch(l, t, false);
-	return true;
+	if (yield_ms == 0)
+		return true;
+	buf_init(&sql, SQL_MAX);
+	add_watch_sql(pool, yield_ms, &sql);
+	res = load_conn_query(&l->anchor, "look who waits for the load",
+						  buf_cstr(&sql));
+	buf_done(&sql);
+	for (int i = 0; i < PQntuples(res); i++)
+		load_pool_yield(pool, (int) strtol(PQgetvalue(res, i, 0), NULL, 10));
+	PQclear(res);
+	return res != NULL;
+}
+
+static int64_t
+watch_every_ms(const Loader *l)
+{
+	int64_t ms = l->p->options->load.yield_ms / 4;
+
+	if (ms == 0 || ms > WATCH_MS)
+		return WATCH_MS;
+	return ms < WATCH_MIN_MS ? WATCH_MIN_MS : ms;
 }
 
 static void
-progress(Loader *l, TableLoad *t)
+watch(Loader *l, LoadPool *pool)
 {
 	int64_t now_ms = clock_mono_ms();
+	int64_t max_age_ms = l->p->options->load.max_age_ms;
+	LoadConn *a = &l->anchor;
 
-	if (now_ms < t->next_progress_ms)
+	load_progress_tick(&l->progress, pool);
+	if (l->lost || !a->pg || now_ms < l->watch_ms)
 		return;
-	t->next_progress_ms = now_ms + PROGRESS_MS;
-	log_info("loading", "schema", t->load->schema, "table", t->load->name,
-			 "rows", log_int(t->load->rows), "tables_done", log_int(l->done),
-			 "tables", log_int(l->total), NULL);
-}
-
-/* Reads the COPY to its end. */
-static bool
-copy_rows(Loader *l, TableLoad *t)
-{
-	for (;;)
+	l->watch_ms = now_ms + watch_every_ms(l);
+	if (!PQconsumeInput(a->pg) || PQstatus(a->pg) != CONNECTION_OK)
+		pg_error(a->pg, NULL, PG_SOURCE, "hold the load's snapshot", &a->err);
+	else if (watch_locks(l, pool))
 	{
-		char *data = NULL;
-		int n = PQgetCopyData(l->data, &data, 1);
-		RowView row;
-		bool has_row = false;
-		bool ok;
-
-		if (n == -1)
-			return true;
-		if (n < -1)
-			return pg_error(l->data, NULL, PG_SOURCE, "copy a table", &l->err);
-		if (n == 0)
-		{
-			if (!wait_readable(l, l->data))
-				return false;
-			if (!PQconsumeInput(l->data))
-				return pg_error(l->data, NULL, PG_SOURCE, "copy a table",
-								&l->err);
-			continue;
-		}
-		ok = copy_reader_row(&t->reader,
-							 (Slice){ (const uint8_t *) data, (size_t) n },
-							 &row, &has_row, &l->err);
-		ok = ok && (!has_row || add_row(l, t, &row));
-		PQfreemem(data);
-		if (!ok)
-			return false;
-		progress(l, t);
-		if (stopped(l))
-		{
-			cancel(l->data);
-			return err_set(&l->err, ERR_STOP, 0, "stopped");
-		}
+		l->aged = max_age_ms > 0 && now_ms - l->opened_ms >= max_age_ms;
+		if (l->aged)
+			lose_snapshot(l, pool,
+						  "the load's snapshot is as old as load.max_age lets "
+						  "it be: tables that are not loaded begin anew",
+						  NULL);
+		return;
 	}
-}
-
-static bool
-end_copy(Loader *l)
-{
-	PGresult *res;
-	bool ok = true;
-
-	while ((res = PQgetResult(l->data)) != NULL)
-	{
-		if (ok && PQresultStatus(res) != PGRES_COMMAND_OK)
-			ok = pg_error(l->data, res, PG_SOURCE, "copy a table", &l->err);
-		PQclear(res);
-	}
-	return ok;
-}
-
-/* What a connection sees of a table. */
-typedef struct Seen
-{
-	WantedList wanted; /* it, or nothing */
-	Schema *schema;    /* NULL: it is not there, or not wanted */
-} Seen;
-
-static bool
-look(Loader *l, PGconn *conn, const LoadTable *load, Seen *out)
-{
-	*out = (Seen){ 0 };
-	return wanted_read(conn, l->p->options, load->schema, load->name,
-					   &out->wanted, &l->err) &&
-		   (out->wanted.n == 0 || describe_table(conn, &out->wanted.tables[0],
-												 &out->schema, &l->err));
-}
-
-static void
-seen_done(Seen *s)
-{
-	wanted_done(&s->wanted);
-	schema_free(s->schema);
-}
-
-/* *same: the table is there as the snapshot has it. */
-static bool
-compare_with_now(Loader *l, const LoadTable *load, const Seen *then, bool *same)
-{
-	Seen now;
-	bool ok = look(l, l->now, load, &now);
-
-	*same = ok && now.schema &&
-			wanted_equal(&then->wanted.tables[0], &now.wanted.tables[0]) &&
-			strcmp(then->schema->hash, now.schema->hash) == 0;
-	seen_done(&now);
-	return ok;
-}
-
-/*
- * Begins the COPY: from then on its locks keep the table as it is.  *same
- * false: it has changed since S, and the connection is given up.
- */
-static bool
-begin_copy(Loader *l, const LoadTable *load, const Seen *seen, bool *same)
-{
-	Buf sql;
-	PGresult *res;
-	Err why;
-	bool ok;
-
-	buf_init(&sql, SQL_MAX);
-	describe_copy(seen->schema, &seen->wanted.tables[0], &sql);
-	res = query(l, l->data, PG_SOURCE, "copy a table", buf_cstr(&sql));
-	buf_done(&sql);
-	PQclear(res);
-	why = l->err;
-	if (!res && (l->state[0] == '\0' || why.kind == ERR_STOP))
-		return false;
-	ok = compare_with_now(l, load, seen, same);
-	if (ok && !*same)
-	{
-		cancel(l->data);
-		close_connection(&l->data);
-		return true;
-	}
-	if (!ok || res)
-		return ok;
-	l->err = why;
-	return strcmp(l->state, "42501") != 0
-			   ? false
-			   : err_hint(&l->err,
-						  "grant SELECT on it to the role; where row security "
-						  "hides rows from the role, ALTER ROLE ... "
-						  "BYPASSRLS; or leave the table out with "
-						  "source.exclude");
-}
-
-/* The COPY that has begun, to its end. */
-static bool
-copy_table(Loader *l, TableLoad *t, const Schema *schema)
-{
-	uint8_t *kinds = xmalloc((size_t) schema->ncols);
-	bool ok;
-
-	for (int i = 0; i < schema->ncols; i++)
-		kinds[i] = schema->cols[i].kind;
-	copy_reader_init(&t->reader, kinds, schema->ncols);
-	ok = copy_rows(l, t) && end_copy(l) &&
-		 run(l, l->data, "end a table's load", "COMMIT");
-	if (ok)
-		ship_batch(l, t, true);
-	batch_free(l->p, t->batch);
-	copy_reader_done(&t->reader);
-	free(kinds);
-	return ok;
+	if (a->err.kind != ERR_STOP)
+		lose_snapshot(l, pool,
+					  "the load's snapshot was lost: tables that are not "
+					  "loaded begin anew",
+					  a->err.msg);
 }
 
 static void
@@ -616,125 +353,115 @@ tell_encoder(Loader *l, LoadTable *load)
 	event_push(l->p, ev);
 	pipe_wake(l->p);
 	log_info("table loaded", "schema", load->schema, "table", load->name,
-			 "rows", log_int(load->rows), "lsn", log_lsn(l->lsn), "tables_done",
-			 log_int(l->done), "tables", log_int(l->total), NULL);
+			 "rows", log_int(load->rows), "lsn", log_lsn(load->lsn),
+			 "tables_done", log_int(l->done), "tables", log_int(l->total),
+			 NULL);
 }
 
-/* Takes those out that are durable; under Pipe.lock. */
-static int
-take_durable(Loader *l, LoadTable **out)
+static bool
+is_stopped(const Loader *l)
 {
-	int kept = 0;
-	int n = 0;
+	return atomic_load(&l->p->stop) || atomic_load(&l->p->ending) ||
+		   atomic_load(&l->p->options->control->stop);
+}
 
-	for (int i = 0; i < l->nwaiting; i++)
+/* Until all that the pool reads is durable; false when stopped before. */
+static bool
+see_it_through(Loader *l, LoadPool *pool)
+{
+	bool reads = true;
+	bool waits = true;
+
+	while (reads || waits)
 	{
-		if (l->waiting[i]->outstanding > 0)
-			l->waiting[kept++] = l->waiting[i];
-		else
-			out[n++] = l->waiting[i];
+		LoadTable *t = load_pool_durable(pool, STOP_POLL_MS, &reads, &waits);
+
+		if (t)
+		{
+			l->progress.done = ++l->done;
+			tell_encoder(l, t);
+		}
+		if (is_stopped(l))
+			return err_set(&l->err, ERR_STOP, 0, "stopped");
+		if (!reads) /* what is on its way needs no snapshot */
+			load_conn_close(&l->anchor);
+		watch(l, pool);
 	}
-	l->nwaiting = kept;
-	return n;
+	return true;
 }
 
 /*
- * Tells the encoder of loads whose objects are all durable, and waits until
- * no more than max are not; false when stopped before.
+ * Passes
  */
-static bool
-wait_durable(Loader *l, int max)
+static int
+start_workers(const LoadShared *shared, pthread_t *threads, LoadWorker *workers)
 {
-	LoadTable *durable[ON_THEIR_WAY + 1];
-	int n;
+	int n = 0;
 
-	do
+	for (; n < shared->pool->njobs; n++)
 	{
-		pthread_mutex_lock(&l->p->lock);
-		while ((n = take_durable(l, durable)) == 0 && l->nwaiting > max &&
-			   !stopped(l))
-			(void) cond_wait_ms(&l->p->changed, &l->p->lock, STOP_POLL_MS);
-		pthread_mutex_unlock(&l->p->lock);
-		for (int i = 0; i < n; i++)
-		{
-			l->done++;
-			tell_encoder(l, durable[i]);
-		}
-		if (stopped(l))
-			return err_set(&l->err, ERR_STOP, 0, "stopped");
-	} while (l->nwaiting > max);
-	return true;
-}
-
-static bool
-load_rows(Loader *l, LoadTable *load, Schema *schema)
-{
-	TableLoad t = { .load = load };
-	int64_t us = l->time + PG_EPOCH_UNIX_US;
-
-	load->table = table_new(l->p, schema);
-	t.hour = us / US_PER_HOUR;
-	if (t.hour < atomic_load(&l->p->closed_until) / US_PER_HOUR)
-		t.hour = atomic_load(&l->p->closed_until) / US_PER_HOUR;
-	json_txn_set(&t.head, l->lsn, 0, l->time);
-	t.next_progress_ms = clock_mono_ms() + PROGRESS_MS;
-	return copy_table(l, &t, schema);
-}
-
-/* *left: it has to be loaded under another snapshot. */
-static bool
-load_table(Loader *l, LoadTable *load, bool *left)
-{
-	Seen seen = { 0 };
-	bool same = true;
-	bool ok;
-
-	if (stopped(l))
-		return err_set(&l->err, ERR_STOP, 0, "stopped");
-	load->lsn = l->lsn;
-	ok = begin_table(l) && look(l, l->data, load, &seen);
-	load->gone = ok && !seen.schema; /* dropped since it was announced */
-	if (load->gone)
-		ok = run(l, l->data, "end a table's load", "COMMIT");
-	else if (ok)
-		ok = begin_copy(l, load, &seen, &same) &&
-			 (!same || load_rows(l, load, seen.schema));
-	seen_done(&seen);
-	if (!ok)
-		return err_prefix(&l->err, "load of \"%s\".\"%s\"", load->schema,
-						  load->name);
-	*left = !same;
-	if (same)
-	{
-		load->over = true;
-		l->waiting[l->nwaiting++] = load;
-		return wait_durable(l, ON_THEIR_WAY);
+		workers[n] = (LoadWorker){ shared, &shared->pool->jobs[n] };
+		if (pthread_create(&threads[n], NULL, load_worker_main, &workers[n]) !=
+			0)
+			break;
 	}
-	log_warn("a table was changed before its load came to it; it is loaded "
-			 "under a new snapshot",
-			 "schema", load->schema, "table", load->name, "lsn",
-			 log_lsn(l->lsn), NULL);
-	return true;
+	return n;
 }
 
-/* All that are not loaded, under one snapshot; *left: some were not. */
+/* All that are not loaded, under the snapshot that is open. */
 static bool
-load_pass(Loader *l, bool *left)
+run_pool(Loader *l, LoadPool *pool)
 {
+	LoadShared shared = { .p = l->p,
+						  .pool = pool,
+						  .rate = &l->rate,
+						  .snapshot = l->snapshot,
+						  .lsn = l->lsn,
+						  .time = l->time,
+						  .next_seq = &l->next_seq };
+	pthread_t *threads = xcalloc((size_t) pool->njobs, sizeof(*threads));
+	LoadWorker *workers = xcalloc((size_t) pool->njobs, sizeof(*workers));
+	int n = start_workers(&shared, threads, workers);
+	bool ok =
+		n > 0 || err_set(&l->err, ERR_INTERNAL, 0, "could not start a thread");
+
+	ok = ok && see_it_through(l, pool);
+	load_pool_stop(pool);
+	for (int i = 0; i < n; i++)
+		pthread_join(threads[i], NULL);
+	free(threads);
+	free(workers);
+	return ok;
+}
+
+static bool
+any_left(const Pipe *p)
+{
+	for (int i = 0; i < p->nload_tables; i++)
+	{
+		if (!p->load_tables[i].over)
+			return true;
+	}
+	return false;
+}
+
+static bool
+load_pass(Loader *l)
+{
+	LoadPool pool;
 	bool ok = open_snapshot(l);
 
-	*left = false;
-	for (int i = 0; ok && i < l->total; i++)
-	{
-		bool again = false;
-
-		if (l->p->load_tables[i].over)
-			continue;
-		ok = load_table(l, &l->p->load_tables[i], &again);
-		*left |= again;
-	}
-	close_connections(l);
-	return ok && wait_durable(l, 0);
+	load_pool_init(&pool, l->p, l->lsn, l->p->options->load.jobs);
+	ok = ok && guess_sizes(l, &pool);
+	if (!ok)
+		l->err = l->slot.err.kind ? l->slot.err : l->anchor.err;
+	ok = ok && run_pool(l, &pool);
+	load_progress_keep(&l->progress, &pool);
+	load_progress_end(&l->progress);
+	load_conn_close(&l->slot);
+	load_conn_close(&l->anchor);
+	load_pool_done(&pool);
+	return ok;
 }
 
 static bool
@@ -745,7 +472,7 @@ pause_before(Loader *l, int pass)
 
 	while (clock_mono_ms() < until)
 	{
-		if (stopped(l))
+		if (is_stopped(l))
 			return err_set(&l->err, ERR_STOP, 0, "stopped");
 		clock_sleep_ms(STOP_POLL_MS);
 	}
@@ -756,13 +483,19 @@ void *
 load_main(void *arg)
 {
 	Pipe *p = arg;
-	Loader l = { .p = p, .total = p->nload_tables };
-	bool left = true;
+	Loader l = { .p = p,
+				 .slot = { .p = p, .role = PG_SOURCE_REPLICATION },
+				 .anchor = { .p = p, .role = PG_SOURCE },
+				 .total = p->nload_tables };
 	bool ok = true;
 
-	for (int pass = 0; ok && left; pass++)
-		ok = (pass == 0 || pause_before(&l, pass)) && load_pass(&l, &left);
+	atomic_store(&l.next_seq, LOAD_FIRST_SEQ);
+	load_rate_init(&l.rate, p->options->load.max_rate);
+	load_progress_init(&l.progress, &p->options->load, l.total);
+	for (int pass = 0; ok && any_left(p); pass = l.aged ? 0 : pass + 1)
+		ok = (pass == 0 || pause_before(&l, pass)) && load_pass(&l);
 	if (!ok && l.err.kind != ERR_STOP)
 		pipe_fail(p, &l.err);
+	load_rate_done(&l.rate);
 	return NULL;
 }

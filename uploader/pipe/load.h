@@ -12,8 +12,6 @@
 
 #include "pipe/pipe.h"
 
-#define LOAD_FIRST_SEQ (INT64_C(1) << 40)
-
 /*
  * Decides what this session loads: fills p->loads with what its first entry
  * announces (loads given up, loads opened), which may be nothing.

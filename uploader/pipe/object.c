@@ -129,6 +129,14 @@ object_too_many(const Pipe *p)
 	return atomic_load(&p->open_bytes) > p->options->memory_limit / 4;
 }
 
+bool
+object_to_close(const Pipe *p, const Object *o)
+{
+	return object_too_many(p) &&
+		   (o->line_bytes >= OBJECT_WORTH_BYTES ||
+			atomic_load(&p->open_bytes) > p->options->memory_limit / 8 * 3);
+}
+
 Batch *
 object_take(Pipe *p, Object *o, bool *out_last)
 {

@@ -33,6 +33,9 @@
  */
 #define OBJECT_FULL_BYTES ((int64_t) 128 << 20)
 
+/* One of that size is not small any more. */
+#define OBJECT_WORTH_BYTES ((int64_t) 4 << 20)
+
 /* What the log says of its stored bytes. */
 typedef struct ObjectSum
 {
@@ -99,6 +102,12 @@ object_is_full(const Object *o, const Batch *b)
 
 /* True where objects that wait for more hold too much memory. */
 bool object_too_many(const Pipe *p);
+
+/*
+ * The same for one of many makers, that has o alone: it is closed where it is
+ * worth that, or where memory runs out.
+ */
+bool object_to_close(const Pipe *p, const Object *o);
 
 /*
  * For the shipper that took o from the ready queue: its next batch, NULL

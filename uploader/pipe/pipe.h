@@ -6,7 +6,8 @@
  *	  (recv.c)			   (encode.c)					 (ship.c)
  *		 ^						└──checkpoints──> committer ──entry──> store
  *		 └──────────── confirmed LSN ──────────── (checkpoint.c)
- *	  loader (load.c) ──objects' batches──> shippers; ──load done──> encoder
+ *	  loader (load.c) and its workers (load_job.c)
+ *		──objects' batches──> shippers; ──load done──> encoder
  *	  sweeper (sweep.c): removes what can never count
  *
  * A session is one replication connection.  When it breaks, what is under
@@ -57,6 +58,19 @@ typedef struct RunControl
 	void (*reload)(struct RunControl *c); /* in the receiver's thread */
 } RunControl;
 
+/* How tables are loaded; 0 says none or never where nothing else is said. */
+typedef struct LoadOptions
+{
+	bool only; /* run ends when all loads are done */
+	int jobs;  /* tables or chunks read at the same time, at least one */
+	int64_t chunk_bytes;
+	int64_t max_rate; /* bytes a second */
+	int64_t yield_ms;
+	int64_t max_age_ms;
+	int64_t progress_ms;
+	bool terminal; /* progress is shown in lines that are written over */
+} LoadOptions;
+
 /* What run needs to know; strings are borrowed for the whole run. */
 typedef struct RunOptions
 {
@@ -73,6 +87,7 @@ typedef struct RunOptions
 	bool load_initial;
 	bool resync_auto; /* tables are loaded that no person asks for … */
 	int daily_max;    /* … so often within 24 h */
+	LoadOptions load;
 	RunControl *control;
 } RunOptions;
 
@@ -87,6 +102,9 @@ typedef struct Batch Batch;
 typedef struct Object Object;
 typedef struct Checkpoint Checkpoint;
 typedef struct LoadTable LoadTable;
+
+/* Rows of a load are behind all changes that its snapshot has. */
+#define LOAD_FIRST_SEQ (INT64_C(1) << 40)
 
 /*
  * One version of one table, as one thread writes it: the encoder's live in
@@ -113,6 +131,19 @@ typedef struct Table
 
 #define PIPE_BUCKETS 1024
 
+/*
+ * One reading of a table or of a chunk of it.  It lives until the session ends,
+ * whether it counts or not: shippers report to it.
+ */
+typedef struct LoadPart
+{
+	struct LoadPart *next; /* of its table, the newest first */
+	Entry *list;           /* only its objects are used */
+	int outstanding;       /* of these, on their way */
+	Table *table;
+	int64_t rows;
+} LoadPart;
+
 /* A load of one table, owned by the loader until the session ends. */
 struct LoadTable
 {
@@ -123,11 +154,12 @@ struct LoadTable
 	Lsn resync;
 	Lsn lsn; /* S, the consistent point */
 	int64_t rows;
-	Entry *list;     /* only its objects are used; guarded by Pipe.lock */
-	int outstanding; /* objects on their way; guarded by Pipe.lock */
-	Table *table;
-	bool gone; /* the table does not exist any more */
-	bool over; /* the loader's: all of it is read */
+	Entry *list;     /* its objects, once all of them are durable */
+	LoadPart *parts; /* guarded by Pipe.lock, and so is what is in them */
+	Table *table;    /* of one of its parts */
+	int next_object; /* guarded by Pipe.lock */
+	bool gone;       /* the table does not exist any more */
+	bool over;       /* the loader's: all of it is read */
 };
 
 /* A table of which the log will tell whether it has to be loaded (later.h). */
@@ -172,6 +204,7 @@ typedef struct Pipe
 	atomic_bool stop;   /* everybody ends as soon as possible */
 	atomic_bool ending; /* what is closed is settled, nothing new begins */
 	atomic_bool renew;  /* ends as for a stop; then another session begins */
+	atomic_bool loaded; /* ends as for a stop: nothing is left to load */
 
 	/* What is durable; written by the committer alone (checkpoint.c). */
 	_Atomic Lsn log_end;

@@ -339,7 +339,9 @@ read_control_flags(Receiver *r, int64_t now_ms)
 		r->checkpoints = checkpoints;
 		event_push(r->p, event_new(EVENT_CHECKPOINT));
 	}
-	if ((atomic_load(&c->stop) || atomic_load(&r->p->renew)) && !r->stopping)
+	if ((atomic_load(&c->stop) || atomic_load(&r->p->renew) ||
+		 atomic_load(&r->p->loaded)) &&
+		!r->stopping)
 	{
 		r->stopping = true;
 		r->stop_ms = now_ms + shutdown_ms;

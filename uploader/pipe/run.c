@@ -81,8 +81,18 @@ free_loads(Pipe *p)
 {
 	for (int i = 0; i < p->nload_tables; i++)
 	{
-		entry_free(p->load_tables[i].list);
-		table_free(p->load_tables[i].table);
+		LoadTable *t = &p->load_tables[i];
+
+		entry_free(t->list);
+		while (t->parts)
+		{
+			LoadPart *part = t->parts;
+
+			t->parts = part->next;
+			entry_free(part->list);
+			table_free(part->table);
+			free(part);
+		}
 	}
 	free(p->load_tables);
 }
@@ -221,6 +231,7 @@ stream(Pipe *p, Connections *c, Err *err)
 	atomic_store(&p->closed_until, p->start->closed_until);
 	atomic_store(&p->swept_until, p->start->swept_until);
 	prepare_loads(p);
+	atomic_store(&p->loaded, p->options->load.only && p->nload_tables == 0);
 	start_threads(p, &threads);
 	*c = (Connections){ 0 }; /* the stream's now */
 	ok = recv_run(&r, err);

@@ -7,9 +7,12 @@
  * Those partitions are looked through once after the first entry of a
  * session, and each hour again after its closing; then swept_until moves up.
  *
- * It may leave uploads too, of the first two entries it had not written.  All
- * objects of an entry are whole before it is written, so whatever upload has
- * the number of a written entry is nobody's any more.
+ * A load leaves what it read in vain: chunks that were read again, tables that
+ * changed meanwhile.  What the entry that ended it does not list is nobody's.
+ *
+ * A writer may leave uploads too, of the first two entries it had not
+ * written.  All objects of an entry are whole before it is written, so whatever
+ * upload has the number of a written entry is nobody's any more.
  * Layer: pipe.
  *-------------------------------------------------------------------------
  */
@@ -41,6 +44,14 @@ typedef struct Listed
 	int n;
 } Listed;
 
+/* A load that ended, and the entry that says so. */
+typedef struct EndedLoad
+{
+	char id[LOAD_ID_LEN + 1];
+	int64_t seq;
+	bool done; /* else given up */
+} EndedLoad;
+
 typedef struct Sweeper
 {
 	Pipe *p;
@@ -50,7 +61,11 @@ typedef struct Sweeper
 	Names ids;      /* of those uploads */
 	Listed *listed; /* of entries that were read */
 	int nlisted;
-	int64_t nhashes; /* in all of them */
+	int64_t nhashes;  /* in all of them */
+	EndedLoad *ended; /* in entries since "from"; read when it is needed */
+	int nended;
+	bool ended_read;
+	int64_t from; /* unix hour: the sweep begins there */
 	int64_t removed;
 	int64_t abandoned;
 	bool warned;  /* that uploads cannot be listed */
@@ -205,6 +220,84 @@ load_is_over(const Sweeper *s, const char *id)
 	return false;
 }
 
+static void
+add_ended(Sweeper *s, const Entry *e)
+{
+	for (int i = 0; i < e->nloads; i++)
+	{
+		EndedLoad *l;
+
+		if (e->loads[i].state == LOAD_OPEN)
+			continue;
+		s->ended =
+			xrealloc(s->ended, ((size_t) s->nended + 1) * sizeof(*s->ended));
+		l = &s->ended[s->nended++];
+		*l = (EndedLoad){ .seq = e->seq,
+						  .done = e->loads[i].state == LOAD_DONE };
+		memcpy(l->id, e->loads[i].id,
+			   strnlen(e->loads[i].id, sizeof(l->id) - 1));
+	}
+}
+
+/*
+ * A load's objects lie in the hour of its snapshot, or later: the entry that
+ * ended it was not written before, but for two clocks that differ.
+ */
+static bool
+read_ended(Sweeper *s)
+{
+	int64_t since = (s->from - 1) * US_PER_HOUR;
+
+	for (int64_t seq = atomic_load(&s->p->log_seq); seq > 0; seq--)
+	{
+		Entry *e;
+		bool older;
+
+		if (!commitlog_read(s->store, seq, &e, &s->err))
+			return false;
+		add_ended(s, e);
+		older = e->time < since;
+		entry_free(e);
+		if (older || atomic_load(&s->p->stop))
+			break;
+	}
+	s->ended_read = true;
+	return true;
+}
+
+static void
+ended_done(Sweeper *s)
+{
+	free(s->ended);
+	s->ended = NULL;
+	s->nended = 0;
+	s->ended_read = false;
+}
+
+/* The same for an object of a load. */
+static bool
+is_left_by_load(Sweeper *s, const char *key, const char *id, bool *out_leftover)
+{
+	const Listed *listed;
+
+	*out_leftover = load_is_over(s, id);
+	if (*out_leftover || s->from == 0)
+		return true;
+	if (!s->ended_read && !read_ended(s))
+		return false;
+	for (int i = 0; i < s->nended; i++)
+	{
+		if (strcmp(s->ended[i].id, id) != 0)
+			continue;
+		*out_leftover = !s->ended[i].done;
+		if (*out_leftover || !listed_of(s, s->ended[i].seq, &listed))
+			return *out_leftover;
+		*out_leftover = !lists(listed, key);
+		return true;
+	}
+	return true;
+}
+
 /* False on an error; *out_leftover: it can never count. */
 static bool
 is_leftover(Sweeper *s, const char *key, bool *out_leftover)
@@ -215,10 +308,7 @@ is_leftover(Sweeper *s, const char *key, bool *out_leftover)
 
 	*out_leftover = false;
 	if (key_parse_load(key, id, sizeof(id)))
-	{
-		*out_leftover = load_is_over(s, id);
-		return true;
-	}
+		return is_left_by_load(s, key, id, out_leftover);
 	/* What this session wrote for an entry, that entry lists. */
 	if (!key_parse_part(key, &seq) || seq > atomic_load(&s->p->log_seq) ||
 		key_is_by(key, s->p->writer))
@@ -370,8 +460,11 @@ sweep(Sweeper *s, int64_t until)
 	if (!store_list(s->store, "_cdc/schema/", on_schema_file, s, &s->err))
 		return false;
 	names_unique(&s->tables);
+	s->from = from;
 	for (int i = 0; ok && i < s->tables.n; i++)
 		ok = sweep_table(s, s->tables.names[i], from, to);
+	s->from = 0;
+	ended_done(s);
 	if (ok && !atomic_load(&s->p->stop))
 	{
 		atomic_store(&s->p->swept_until, until);
@@ -439,6 +532,7 @@ sweep_main(void *arg)
 		warn(&s, "the sweeper could not start");
 	names_done(&s.tables);
 	listed_done(&s);
+	ended_done(&s);
 	store_close(s.store);
 	return NULL;
 }
