@@ -92,7 +92,8 @@ is( $pg->psql('postgres',
 lines();
 $pg->psql('postgres', 'create table u (id int primary key)');
 $pg->psql('postgres', 'insert into u values (2)');
-is(lines(), "begin\ninsert public.u: id=2\ncommit", 'the slot goes on without it');
+is(lines(), "begin\ntable public.u: created\ncommit\nbegin\ninsert public.u: id=2\ncommit",
+	'the slot goes on without it');
 $pg->psql('postgres', 'create extension cdc_s3');
 $pg->psql('postgres', 'alter table u add c text');
 like(lines(), qr/"tag" *: *"ALTER TABLE"/, 'and with it again');
