@@ -46,7 +46,7 @@ sub said
 sub resync { return sql(q(select string_agg(source_table || ' ' || reason, ', ' order by 1) from cdc_s3.resync)) }
 
 my %columns = (columns => [ [ id => 'int4', 'pk' ], [ v => 'text' ] ], key => ['id']);
-my $oid = 16500;
+my $oid = 17500;
 my %t = map { $_ => $lake->table("public.$_", relation_id => ++$oid, %columns) } qw(good a_view a_type an_index part typed);
 
 sql(<<'SQL');
