@@ -349,6 +349,34 @@ subtest 'one that appears, and the target has a table of that name' => sub {
 	is(resync(), 'public.t new resync', 'once its place is free it is to be loaded');
 };
 
+# As an older release left it: tables known by their names.
+sub forget_identities
+{
+	psql('alter table cdc_s3.tables drop column relation_id, drop column row_type, drop column schema_hash,'
+		  . ' drop column schema_lsn, drop column schema_seq, drop column pinned, drop column gone;'
+		  . ' alter table cdc_s3.resync drop column state, drop column detail');
+	return;
+}
+subtest 'a target that an older release merged' => sub {
+	fresh();
+	my $t = table('public.t', 20001, \@id, \@v);
+	my $t2 = table('public.t', 20001, \@id, [ 2, 'w', 'text' ], [ 3, 'd', 'int4', 'missing=5' ]);
+	my $u = table('public.u', 20003, \@id);
+	my $u2 = table('public.u', 20005, \@id);
+	my $n = table('public.n', 20007, \@id);
+	for my $x ($t, $u, $n) { said($x, created => 1); change($x, 'i', { id => 1, $x == $t ? (v => '"v"') : () }) }
+	entry(); merge(0);
+	forget_identities();
+	like(merge(0, '--plan'), qr/nothing/, 'a preview reads it');
+	said($t2); change($t2, 'i', { id => 2, w => '"w"', d => 1 });
+	said($u2, created => 1); change($u2, 'i', { id => 7 });
+	entry(); merge(8);
+	is(rows_of('t'), '(1,v,5) (2,w,1)', 'learns from the log which columns it has');
+	is(resync(), 'public.u recreated resync', 'a name that is another table\'s by now is to be loaded anew');
+	is(psql(q(select string_agg(concat_ws(' ', source_table, relation_id), ', ' order by 1) from cdc_s3.tables where relation_id is not null)), 't 20001, u 20005', 'and then knows who they are');
+	change($n, 'i', { id => 2 }); entry(); merge(8);
+	is(rows_of('n'), '(1) (2)', 'one that only has changes goes on');
+};
 subtest 'the same source on another server' => sub {
 	fresh();
 	my $t = table('public.t', 20001, \@id, \@v);
