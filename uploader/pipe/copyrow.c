@@ -88,8 +88,11 @@ copy_reader_init(CopyReader *r, const uint8_t *kinds, int ncols)
 	r->cols = xcalloc((size_t) ncols + 1, sizeof(*r->cols));
 	r->how = xcalloc((size_t) ncols + 1, sizeof(*r->how));
 	for (int i = 0; i < ncols; i++)
-		r->how[i] =
-			(CopyColumn){ turn_of(kinds[i]), (uint32_t) kind_width(kinds[i]) };
+	{
+		int width = kinds[i] == COPY_JSONB ? 0 : kind_width(kinds[i]);
+
+		r->how[i] = (CopyColumn){ turn_of(kinds[i]), (uint32_t) width };
+	}
 	buf_init(&r->scratch, SCRATCH_MAX);
 }
 
