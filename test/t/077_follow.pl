@@ -192,6 +192,15 @@ each_way 'a column with a default, of a table whose key is all columns' => sub {
 	change($t2, 'd', { a => 2, d => 5 }); change($t2, 'u', { a => 1, d => 6 }, { _before => '{"a":1,"d":5}' }); finish();
 	is(rows_of('t'), '(1,6)', 'old rows are found');
 };
+each_way 'a column dropped and added, of a table whose key is all columns' => sub {
+	my %full = (identity => 'f', relation_id => 20001, row_type => 20002);
+	my $t1 = $lake->table('public.t', %full, columns => [ [ a => 'int4', 'attnum=1' ], [ b => 'int4', 'attnum=2' ] ]);
+	my $t2 = $lake->table('public.t', %full, columns => [ [ a => 'int4', 'attnum=1' ], [ b => 'text', 'attnum=3' ] ]);
+	said($t1, created => 1); change($t1, 'i', { a => $_, b => 7 }) for 1 .. 3; $step->();
+	change($t1, 'i', { a => 4, b => 8 }); change($t1, 'd', { a => 1, b => 7 }); commit();
+	said($t2); change($t2, 'u', { a => 2, b => '"B"' }, { _before => '{"a":2,"b":null}' }); change($t2, 'd', { a => 4, b => 'null' }); finish();
+	is(psql(q(select string_agg(a || ':' || coalesce(b, '-'), ' ' order by a) from t)), '2:B 3:-', 'rows are found without what was dropped');
+};
 each_way 'NOT NULL that goes' => sub {
 	my $t1 = table('public.t', 20001, \@id, [ 2, 'a', 'text', 'not_null' ], [ 3, 'b', 'text', 'not_null' ]);
 	my $t2 = table('public.t', 20001, \@id, [ 2, 'a', 'text' ]);

@@ -49,13 +49,15 @@ test_names(void **state)
 
 	(void) state;
 	view_keep(&v, 4, "c_dropped");
-	view_through(&v, now, old);
+	view_through(&v, now, true, old);
 	assert_string_equal(old->cols[0].name, "id");
 	assert_string_equal(old->cols[1].name, "b");
 	assert_string_equal(old->cols[2].name, "a");
 	assert_string_equal(old->cols[3].name, "c_dropped");
 	assert_string_equal(old->cols[4].name, ""); /* nowhere */
 	assert_string_equal(old->cols[1].json_name, "a");
+	view_through(&v, now, false, old);
+	assert_string_equal(old->cols[3].name, "");
 	view_done(&v);
 	schema_free(old);
 	schema_free(now);
@@ -72,7 +74,7 @@ test_another_table(void **state)
 	View v = { 0 };
 
 	(void) state;
-	view_through(&v, now, old);
+	view_through(&v, now, true, old);
 	assert_string_equal(old->cols[0].name, "a");
 	schema_free(old);
 	schema_free(now);

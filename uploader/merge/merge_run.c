@@ -301,7 +301,8 @@ read_schemas(MergeCx *cx, TableRead *r, Err *err)
 		note_recast(t, r->all.schemas[i]);
 	}
 	for (int i = 0; t->now && i < r->all.nschemas; i++)
-		view_through(&t->view, t->now, r->all.schemas[i]);
+		view_through(&t->view, t->now, target_is_keyed(r->all.schemas[i]),
+					 r->all.schemas[i]);
 	return true;
 }
 

@@ -81,24 +81,24 @@ view_find(const Schema *s, int attnum)
 }
 
 static const char *
-name_now(const View *v, const Schema *now, int attnum)
+name_now(const View *v, const Schema *now, bool keeps, int attnum)
 {
 	const SchemaColumn *c = view_find(now, attnum);
 
-	const char *kept = find(v->kept, v->nkept, attnum);
+	const char *kept = keeps ? find(v->kept, v->nkept, attnum) : NULL;
 
 	return c ? c->name : kept ? kept : "";
 }
 
 void
-view_through(const View *v, const Schema *now, Schema *s)
+view_through(const View *v, const Schema *now, bool kept, Schema *s)
 {
 	assert(!s->strings); /* of a file: each name is a piece of memory */
 	if (s->relation_id != now->relation_id)
 		return; /* bound by name: nothing else is known */
 	for (int i = 0; i < s->ncols; i++)
 	{
-		const char *name = name_now(v, now, s->cols[i].attnum);
+		const char *name = name_now(v, now, kept, s->cols[i].attnum);
 		char *old = s->cols[i].name;
 
 		if (strcmp(old, name) == 0)

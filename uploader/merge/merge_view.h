@@ -45,8 +45,9 @@ const SchemaColumn *view_find(const Schema *s, int attnum);
 /*
  * Gives s, a version of the same table as now, the names of now; json_name
  * stays what its records say.  A column that is nowhere at the target has the
- * name "", which no column has.
+ * name "", which no column has; without "kept" so has one that the source
+ * dropped: where rows are found by all that they hold, it would hide them.
  */
-void view_through(const View *v, const Schema *now, Schema *s);
+void view_through(const View *v, const Schema *now, bool kept, Schema *s);
 
 #endif
