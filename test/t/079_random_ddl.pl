@@ -151,7 +151,11 @@ sub step
 	my @t = tables();
 	return try_sql(create_sql()) if !@t;
 	my $t = pick(@t);
-	return try_sql((rnd(3) ? pick(@rows) : pick(@ddl))->($t));
+	try_sql((rnd(3) ? pick(@rows) : pick(@ddl))->($t));
+	# one whose key column went would have rows that nobody can find
+	try_sql("alter table $_ replica identity full")
+	  for split /\n/, ask("select format('%I.%I', n.nspname, c.relname) from pg_class c join pg_namespace n on n.oid = c.relnamespace where $wanted and c.relreplident = 'd' and not exists (select from pg_index i where i.indrelid = c.oid and i.indisprimary) order by c.oid");
+	return;
 }
 
 # ---- both sides ----

@@ -454,7 +454,7 @@ loaded_table(Tables *b, const EntryLoad *l)
 	{
 		PlanTable *t = &b->p->tables[i];
 
-		if (t->waiting_load && strcmp(t->waiting_load, l->id) == 0)
+		if (t->waiting && strcmp(t->waiting_load, l->id) == 0)
 			return t;
 	}
 	return named(b, l->schema, l->table);

@@ -293,6 +293,8 @@ table_of(Encoder *e, FrameRelation *rel)
 		*bucket = t;
 	}
 	rel->user = t;
+	if (rel->id != s->relation_id)
+		told_leaf(e->told, rel->id, t);
 	return t;
 }
 
@@ -322,9 +324,8 @@ start_waiting(Encoder *e)
 }
 
 static bool
-add_row(Encoder *e, FrameRelation *rel, const JsonChange *change)
+add_table_row(Encoder *e, Table *t, const JsonChange *change)
 {
-	Table *t = table_of(e, rel);
 	Batch *b;
 	int64_t charged;
 	size_t n;
@@ -341,6 +342,12 @@ add_row(Encoder *e, FrameRelation *rel, const JsonChange *change)
 	e->txn_rows++;
 	start_waiting(e);
 	return !open_grown(&e->open, b, charged) || make_room(e);
+}
+
+static bool
+add_row(Encoder *e, FrameRelation *rel, const JsonChange *change)
+{
+	return add_table_row(e, table_of(e, rel), change);
 }
 
 /* A change that nobody can apply. */
@@ -540,17 +547,18 @@ on_message(Encoder *e, const FrameEvent *ev)
  * a notice may have said so.
  */
 static bool
-on_rewritten(Encoder *e, const FrameEvent *ev)
+on_unknown(Encoder *e, Table *t, uint64_t ordinal, const char *reason)
 {
 	JsonChange change = { .op = 's',
-						  .seq = (int64_t) ev->ordinal,
-						  .reason = "rewrite" };
-	Table *t = table_of(e, ev->rel);
+						  .seq = (int64_t) ordinal,
+						  .reason = reason };
 
+	if (!told_last(t))
+		told_table(e->told, t, (Position){ e->txn_lsn, change.seq }, false);
 	if (t->said->rewritten == e->txn)
 		return true;
 	t->said->rewritten = e->txn;
-	return add_row(e, ev->rel, &change);
+	return add_table_row(e, t, &change);
 }
 
 /* What became of a table, without its rows. */
@@ -560,6 +568,9 @@ on_table(Encoder *e, const FrameEvent *ev)
 	const uint8_t ends = CDC_S3_TABLE_GONE | CDC_S3_TABLE_LEFT;
 	Position at = { e->txn_lsn, (int64_t) ev->ordinal };
 	bool is_partition = ev->rel && ev->rel->schema->relation_id != ev->table_id;
+	bool ended = ev->table_flags & ends;
+	bool joined = false;
+	Table *root;
 
 	if (!e->in_txn)
 		return err_set(&e->err, ERR_DATA, 0,
@@ -568,8 +579,11 @@ on_table(Encoder *e, const FrameEvent *ev)
 		return true;
 	start_waiting(e);
 	if (is_partition)
-		told_partition(e->told, ev->table_id, at);
-	if (ev->table_flags & ends)
+		joined = told_partition(e->told, ev->table_id, at);
+	root = ended || !is_partition ? told_detached(e->told, ev->table_id) : NULL;
+	if (root && !on_unknown(e, root, ev->ordinal, "partition"))
+		return false; /* its rows went */
+	if (ended)
 	{
 		/* The table of a partition is still there. */
 		if (!is_partition)
@@ -579,7 +593,11 @@ on_table(Encoder *e, const FrameEvent *ev)
 	}
 	told_table(e->told, table_of(e, ev->rel), at,
 			   ev->table_flags & CDC_S3_TABLE_CREATED);
-	return !(ev->table_flags & CDC_S3_TABLE_REWRITTEN) || on_rewritten(e, ev);
+	if (joined &&
+		!on_unknown(e, table_of(e, ev->rel), ev->ordinal, "partition"))
+		return false;
+	return !(ev->table_flags & CDC_S3_TABLE_REWRITTEN) ||
+		   on_unknown(e, table_of(e, ev->rel), ev->ordinal, "rewrite");
 }
 
 static bool

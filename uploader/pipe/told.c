@@ -147,13 +147,34 @@ told_end(Told *t, uint32_t relation_id, bool gone, Position at)
 		s->there = false;
 }
 
-void
+bool
 told_partition(Told *t, uint32_t relation_id, Position at)
 {
 	Said *s = find(t, relation_id);
 
-	if (s && s->there)
-		told_end(t, relation_id, false, at);
+	if (!s || !s->there)
+		return false;
+	told_end(t, relation_id, false, at);
+	return true;
+}
+
+void
+told_leaf(Told *t, uint32_t relation_id, Table *root)
+{
+	find_or_add(t, relation_id)->root = root;
+}
+
+Table *
+told_detached(Told *t, uint32_t relation_id)
+{
+	Said *s = find(t, relation_id);
+	Table *root = s ? s->root : NULL;
+
+	if (!root)
+		return NULL;
+	s->root = NULL;
+	s = find(t, root->relation_id);
+	return s && s->there ? s->table : NULL;
 }
 
 bool

@@ -19,6 +19,7 @@ typedef struct Said
 	uint32_t relation_id;
 	Table *table;       /* borrowed */
 	bool there;         /* neither gone nor left since */
+	Table *root;        /* of a partition: whose rows it has; borrowed */
 	uint64_t rewritten; /* transaction of its last resync record for that */
 } Said;
 
@@ -47,9 +48,20 @@ void told_table(Told *t, Table *table, Position at, bool created);
  */
 void told_end(Told *t, uint32_t relation_id, bool gone, Position at);
 
-/* A relation is a partition by now: if it was a table of its own, it has left.
+/*
+ * A relation is a partition by now: if it was a table of its own, it has left,
+ * and its rows came to the root: true.
  */
-void told_partition(Told *t, uint32_t relation_id, Position at);
+bool told_partition(Told *t, uint32_t relation_id, Position at);
+
+/* Rows of this partition are of that table. */
+void told_leaf(Told *t, uint32_t relation_id, Table *root);
+
+/*
+ * A relation is gone, or a table of its own: the table that had its rows as a
+ * partition's, as it is now, or NULL.
+ */
+Table *told_detached(Told *t, uint32_t relation_id);
 
 /* Does anything at or before this position wait for an entry? */
 bool told_waits(const Told *t, Lsn until);
