@@ -174,11 +174,37 @@ test_partition(void **state)
 	(void) state;
 	lab_init(&l);
 	say(&l, table(&l, 1, "a"), 10, 1);
-	told_partition(l.told, 2, (Position){ 10, 2 });
-	told_partition(l.told, 1, (Position){ 10, 3 });
-	told_partition(l.told, 1, (Position){ 10, 4 });
+	assert_false(told_partition(l.told, 2, (Position){ 10, 2 }));
+	assert_true(told_partition(l.told, 1, (Position){ 10, 3 }));
+	assert_false(told_partition(l.told, 1, (Position){ 10, 4 }));
 	told_take(l.told, 10, l.c);
 	check_items(&l, "a 1 10/1, a 1 10/3 left");
+	lab_done(&l);
+}
+
+/* Whose rows went with a partition; not once that table has ended. */
+static void
+test_detached(void **state)
+{
+	Lab l;
+	Table *root;
+	Table *later;
+
+	(void) state;
+	lab_init(&l);
+	root = table(&l, 1, "a");
+	later = table(&l, 1, "b");
+	say(&l, root, 10, 1);
+	told_leaf(l.told, 5, root);
+	told_leaf(l.told, 6, root);
+	told_leaf(l.told, 7, root);
+	assert_null(told_detached(l.told, 4));
+	assert_ptr_equal(told_detached(l.told, 5), root);
+	assert_null(told_detached(l.told, 5)); /* once */
+	say(&l, later, 10, 2);
+	assert_ptr_equal(told_detached(l.told, 6), later);
+	told_end(l.told, 1, true, (Position){ 20, 1 });
+	assert_null(told_detached(l.told, 7));
 	lab_done(&l);
 }
 
@@ -263,10 +289,10 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_changes),   cmocka_unit_test(test_created),
-		cmocka_unit_test(test_ends),      cmocka_unit_test(test_partition),
-		cmocka_unit_test(test_until),     cmocka_unit_test(test_files),
-		cmocka_unit_test(test_strangers),
+		cmocka_unit_test(test_changes),  cmocka_unit_test(test_created),
+		cmocka_unit_test(test_ends),     cmocka_unit_test(test_partition),
+		cmocka_unit_test(test_detached), cmocka_unit_test(test_until),
+		cmocka_unit_test(test_files),    cmocka_unit_test(test_strangers),
 	};
 
 	return cmocka_run_group_tests_name("told", tests, NULL, NULL);

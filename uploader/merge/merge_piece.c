@@ -344,8 +344,8 @@ stage_marks(Stage *s, Slice marks, Err *err)
 static RejectTo
 reject_to(const Stage *s)
 {
-	bool unsure = !s->barrier_set &&
-				  (s->table->unsure || s->table->strange || s->resync_set);
+	bool unsure = s->resync_set ||
+				  (!s->barrier_set && (s->table->unsure || s->table->strange));
 
 	return (RejectTo){ .cx = s->cx,
 					   .table = s->table,
