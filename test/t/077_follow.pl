@@ -266,7 +266,7 @@ subtest 'mirror drops' => sub {
 	my $t2 = table('public.t', 20001, \@id);
 	my $u = table('public.u', 20003, \@id);
 	said($t1, created => 1); change($t1, 'i', { id => 1, v => '"v"' }); said($u, created => 1); change($u, 'i', { id => 1 }); entry(); merge(0, '--merge.schema=mirror');
-	said($t2); said($u, gone => 1); change($t2, 'i', { id => 2 }); entry(); merge(0, '--merge.schema=mirror');
+	said($t2); change($u, 'i', { id => 2 }); commit(); said($u, gone => 1); change($t2, 'i', { id => 2 }); entry(); merge(0, '--merge.schema=mirror');
 	is(rows_of('t'), '(1) (2)', 'the column is gone');
 	is(psql(q(select to_regclass('u') is null)), 't', 'and so is the table');
 	my $u2 = table('public.u', 20005, \@id, \@v);
@@ -291,6 +291,20 @@ subtest 'strict stops and says what it needs' => sub {
 	my $u = table('public.u', 20003, \@id);
 	said($u, created => 1); change($u, 'i', { id => 1 }); entry();
 	like(merge(7, @strict), qr/CREATE TABLE "public"\."u" \("id" integer NOT NULL, PRIMARY KEY \("id"\)\)/, 'a table, too');
+};
+subtest 'what locks readers out has a transaction of its own' => sub {
+	fresh();
+	my $t1 = table('public.t', 20001, \@id, \@v);
+	my $t2 = table('public.t', 20001, \@id, [ 2, 'w', 'text' ]);
+	my $o = table('public.o', 20003, \@id);
+	said($t1, created => 1); change($t1, 'i', { id => 1, v => '"v"' }); entry(); merge(0);
+	for my $n (2, 3) { change($t1, 'i', { id => $n, v => '"v"' }); entry() }
+	said($t2); change($t2, 'i', { id => 4, w => '"w"' }); entry();
+	said($o, created => 1); change($o, 'i', { id => 1 }); entry();    # locks nobody out
+	for my $n (5, 6) { change($t2, 'i', { id => $n, w => '"w"' }); entry() }
+	merge(0);
+	is(psql(q(select string_agg(from_entry || '-' || to_entry, ' ' order by to_entry) from cdc_s3.merge_run)), '0-1 2-3 4-4 5-7', 'before, it, and behind');
+	is(rows_of('t'), '(1,v) (2,v) (3,v) (4,w) (5,w) (6,w)', 'all of it is there');
 };
 subtest 'what is planned is told, and nothing is changed' => sub {
 	fresh();

@@ -120,10 +120,12 @@ typedef struct Plan
 	char *database;
 	char *slot;
 	PlanPosition start;
-	PlanPosition end; /* equal to start: nothing to do */
-	int64_t behind;   /* entries read that lie behind the end */
-	int64_t closed;   /* closed_until of the last entry read */
-	bool more;        /* the range was cut for its size: plan again */
+	PlanPosition end;  /* equal to start: nothing to do */
+	int64_t behind;    /* entries read that lie behind the end */
+	int64_t closed;    /* closed_until of the last entry read */
+	bool more;         /* the range was cut: plan again */
+	int64_t ddl_entry; /* the first one that changes a table of the target
+						* itself; -1: none */
 	int ntables;
 	PlanTable *tables;
 	struct PlanLog *log;
@@ -143,6 +145,7 @@ typedef struct PlanWaiting
 typedef struct PlanFrom
 {
 	PlanPosition position;
+	bool whole; /* a range is not cut for what it locks */
 	int nwaiting;
 	PlanWaiting *waiting;
 	int nknown;

@@ -226,6 +226,31 @@ read_forward(PlanRead *r, const Until *u, Err *err)
 	return true;
 }
 
+/*
+ * What changes a table of the target itself locks its readers out until the
+ * transaction's end: that has the one entry, what lies before and behind it
+ * has transactions of its own.
+ */
+static bool
+cut_range(PlanRead *r, const PlanFrom *from, Err *err)
+{
+	Plan *p = r->plan;
+	int64_t cut =
+		p->ddl_entry > p->start.entry + 1 ? p->ddl_entry - 1 : p->ddl_entry;
+
+	if (p->ddl_entry < 0 || from->whole || cut >= p->end.entry)
+		return true;
+	for (int i = 0; i < p->ntables; i++)
+		plan_table_done(&p->tables[i]);
+	free(p->tables);
+	p->tables = NULL;
+	p->ntables = 0;
+	p->behind += p->end.entry - cut;
+	p->end = (PlanPosition){ cut, log_entry(p->log, cut)->end };
+	p->more = true;
+	return tables_plan(r, from, err);
+}
+
 bool
 plan_make(Store *store, const char *until, const PlanFrom *from,
 		  const atomic_bool *stop, Progress *progress, Plan **out, Err *err)
@@ -252,7 +277,7 @@ plan_make(Store *store, const char *until, const PlanFrom *from,
 	p->slot = xstrdup(source->slot);
 	if (!read_start(&r, err) || !read_forward(&r, &u, err))
 		goto fail;
-	if (!tables_plan(&r, from, err))
+	if (!tables_plan(&r, from, err) || !cut_range(&r, from, err))
 		goto fail;
 	entry_free(source);
 	*out = p;

@@ -632,8 +632,8 @@ is_to_be_made(const PlanTable *t)
 static bool
 has_work(const Run *run, const PlanTable *t)
 {
-	if (t->gone && !(t->known && t->known->target_table))
-		return false; /* it came and went */
+	if (t->gone && (run->ddl.mirror || !(t->known && t->known->target_table)))
+		return false; /* it came and went, or has just been dropped */
 	return t->nobjects > 0 || t->replace || t->strange || is_to_be_made(t) ||
 		   (t->retry && !owner_excludes(&run->cx, t));
 }

@@ -388,7 +388,8 @@ state_read(MergeCx *cx, PlanFrom *out, Err *err)
 	const char *values[] = { cx->system_identifier, cx->database, cx->slot };
 	PGresult *res;
 
-	*out = (PlanFrom){ .position = { -1, 0 } };
+	*out =
+		(PlanFrom){ .position = { -1, 0 }, .whole = cx->opt->preview != NULL };
 	if (cx->bare)
 		return true;
 	if (!(cx->opt->adopt && !cx->adopted ? adopt(cx, err)

@@ -24,6 +24,7 @@ typedef struct Tables
 	PlanRead *r;
 	Plan *p;
 	int cap;
+	int64_t seq;    /* the entry whose turn it is */
 	StrMap by_id;   /* "oid/row type" */
 	StrMap by_name; /* who has it now */
 	StrMap by_hash; /* of a schema */
@@ -120,6 +121,15 @@ add_table(Tables *b, const char *schema, const char *table)
 	return t;
 }
 
+/* From this entry on a table of the target is not what it is. */
+static void
+note_ddl(Tables *b, const PlanTable *t)
+{
+	if (t->known && t->known->target_table && b->p->ddl_entry < 0 &&
+		b->seq > b->p->start.entry)
+		b->p->ddl_entry = b->seq;
+}
+
 /* A table that loses its name gets one that nobody has. */
 static void
 displace(PlanTable *t, Lsn lsn)
@@ -147,7 +157,10 @@ take_name(Tables *b, PlanTable *t, const char *schema, const char *table,
 		PlanTable *o = &b->p->tables[i];
 
 		if (strcmp(o->table, table) == 0 && strcmp(o->schema, schema) == 0)
+		{
+			note_ddl(b, o);
 			displace(o, lsn);
+		}
 	}
 	strmap_put(&b->by_name, key, number);
 	free(key);
@@ -269,6 +282,9 @@ take_event(Tables *b, PlanTable *t, const Said *said)
 		t->strange_why = "left";
 		t->strange_pos = e->pos;
 	}
+	if (!e->gone && !e->left && t->known && t->known->hash &&
+		strcmp(t->known->hash, e->hash) != 0)
+		note_ddl(b, t);
 	t->gone = e->gone;
 	t->left = e->left;
 	add_event(t, e);
@@ -784,6 +800,7 @@ walk(Tables *b, Err *err)
 		const Entry *e = log_entry(p->log, seq);
 		Turn turn = { e, seq <= p->start.entry, !is_initial(p->log, seq) };
 
+		b->seq = seq;
 		if (!take_schemas(b, &turn, err) || !take_objects(b, &turn, err))
 			return false;
 		for (int i = 0; !turn.old && i < e->nloads; i++)
@@ -800,8 +817,10 @@ walk(Tables *b, Err *err)
 bool
 tables_plan(PlanRead *r, const PlanFrom *from, Err *err)
 {
-	Tables b = { .r = r, .p = r->plan };
+	Tables b = { .r = r, .p = r->plan, .seq = -1 };
 	bool ok = true;
+
+	r->plan->ddl_entry = -1;
 
 	for (int i = 0; i < from->nknown; i++)
 		take_known(&b, &from->known[i]);
