@@ -440,7 +440,10 @@ sub merged
 		my $r = run_cdc('merge', "--store.url=$cdc->{store}{url}", "--merge.way=$way", '--merge.on_reject=continue',
 			'--merge.exclude=twice.t1', # a partition that becomes a table of its own
 			'--target.conninfo=' . $target->conninfo($db, user => $role), "--until=$end->{lsn}");
-		is($r->{code}, 0, "merge to $end->{lsn}") or diag $r->{err};
+		# a partition that is detached is a load to ask for, whatever comes again
+		my $waits = $target->psql($db, "select string_agg(concat_ws(' ', source_schema, source_table, reason), ', ') from cdc_s3.resync");
+		is($r->{code}, $waits ? 8 : 0, "merge to $end->{lsn}") or diag $r->{err};
+		ok($waits eq '' || $waits eq 'twice t partition', 'and nothing else waits') or diag $waits;
 		for my $c (sort keys %cases)
 		{
 			is(rows($target, $db, $c), $end->{rows}{$c}, "$c to $end->{lsn}");
