@@ -249,13 +249,31 @@ is_closed(const StoreOptions *so, Awaited *a)
 	return a->closed >= a->hour || err.kind == ERR_GAP;
 }
 
+/* A table that is not wanted any more: it waits for nobody. */
+static bool
+has_left(const MergeResync *t)
+{
+	return strcmp(t->state, "left") == 0;
+}
+
+static int
+count_waiting(const MergeResult *r)
+{
+	int n = 0;
+
+	for (int i = 0; i < r->nresync; i++)
+		n += !has_left(&r->resync[i]);
+	return n;
+}
+
 /* Nobody has to do anything about the tables. */
 static bool
 by_run(const MergeResult *r)
 {
 	for (int i = 0; i < r->nresync; i++)
 	{
-		if (r->resync[i].ask != ASK_RUN && r->resync[i].ask != ASK_LOADING)
+		if (!has_left(&r->resync[i]) && r->resync[i].ask != ASK_RUN &&
+			r->resync[i].ask != ASK_LOADING)
 			return false;
 	}
 	return true;
@@ -267,19 +285,20 @@ nothing_outstanding(const MergeResult *r, Err *err)
 {
 	char rows[64] = "";
 	char tables[64] = "";
+	int n = count_waiting(r);
 
-	if (r->rejected == 0 && r->nresync == 0)
+	if (r->rejected == 0 && n == 0)
 		return true;
 	if (r->rejected > 0)
 		(void) snprintf(rows, sizeof(rows), "%lld rejected row%s",
 						(long long) r->rejected,
 						plural(r->rejected)); /* fits */
-	if (r->nresync > 0)
+	if (n > 0)
 		(void) snprintf(tables, sizeof(tables), "%d table%s to be loaded anew",
-						r->nresync, plural(r->nresync)); /* fits */
+						n, plural(n)); /* fits */
 	err_set(err, ERR_OUTSTANDING, 0, "merged, but %s%s%s %s outstanding", rows,
 			rows[0] && tables[0] ? " and " : "", tables,
-			r->rejected + r->nresync == 1 ? "is" : "are");
+			r->rejected + n == 1 ? "is" : "are");
 	return err_hint(
 		err, "see %s%s%s%s%s in the target%s",
 		rows[0] ? "cdc_s3.rejected (" : "", rows[0] ? r->rejected_of : "",

@@ -720,9 +720,7 @@ list_resync(MergeCx *cx, MergeResult *out, Err *err)
 					"  AND w.load_id <> '')"
 					" FROM cdc_s3.resync r"
 					" WHERE (system_identifier, database, slot)"
-					" = ($1, $2, $3)"
-					" AND coalesce(to_jsonb(r) ->> 'state', '')"
-					" <> 'left' ORDER BY 1, 2",
+					" = ($1, $2, $3) ORDER BY 1, 2",
 					3, values, &res, err))
 		return false;
 	merge_resync_done(out); /* of a transaction before */
