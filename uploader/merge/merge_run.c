@@ -731,6 +731,20 @@ store_run(Run *run, bool stays, Err *err)
 		   sql_run(cx, "commit the merge", "COMMIT", NULL, err);
 }
 
+/* The target's tables become the source's: as tables, then row by row. */
+static bool
+apply_plan(Run *run, Err *err)
+{
+	MergeCx *cx = &run->cx;
+	Plan *plan = run->plan;
+
+	return session_replica(cx, err) && follow_plan(&run->ddl, plan, err) &&
+		   follow_names(&run->ddl, plan, err) &&
+		   owner_check_plan(cx, plan, err) && run_tables(run, err) &&
+		   follow_store(&run->ddl, plan, err) &&
+		   limit_keep(cx, run->out, true, err);
+}
+
 /* One transaction: from the target's position to the plan's end. */
 static bool
 run_transaction(Run *run, bool *more, Err *err)
@@ -765,11 +779,7 @@ run_transaction(Run *run, bool *more, Err *err)
 	report_begin(&run->report, run->out);
 	progress_planned(cx->progress, run->plan->start.entry + 1,
 					 run->plan->end.entry, plan_rows(run->plan));
-	if (!session_replica(cx, err) || !follow_plan(&run->ddl, run->plan, err) ||
-		!follow_names(&run->ddl, run->plan, err) ||
-		!owner_check_plan(cx, run->plan, err) || !run_tables(run, err) ||
-		!follow_store(&run->ddl, run->plan, err) ||
-		!limit_keep(cx, run->out, true, err) ||
+	if (!apply_plan(run, err) ||
 		!store_run(run, stays && !plan_is_blocked(run->plan), err))
 		return false;
 	if (run->out->entries == 0)

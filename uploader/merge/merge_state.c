@@ -521,6 +521,16 @@ state_store(MergeCx *cx, const Plan *plan, Err *err)
 	return true;
 }
 
+/* As parameters of a statement. */
+static void
+print_pos(RecordPos pos, char lsn[static NUMBER_MAX],
+		  char seq[static NUMBER_MAX])
+{
+	/* both fit */
+	(void) snprintf(lsn, NUMBER_MAX, LSN_FMT, LSN_ARGS(pos.lsn));
+	(void) snprintf(seq, NUMBER_MAX, "%lld", (long long) pos.seq);
+}
+
 bool
 state_is_lasting(const char *reason)
 {
@@ -543,9 +553,7 @@ state_resync(MergeCx *cx, const PlanTable *t, RecordPos pos, const char *reason,
 							 seq,
 							 reason };
 
-	/* both fit */
-	(void) snprintf(lsn, sizeof(lsn), LSN_FMT, LSN_ARGS(pos.lsn));
-	(void) snprintf(seq, sizeof(seq), "%lld", (long long) pos.seq);
+	print_pos(pos, lsn, seq);
 	if (cx->opt->preview)
 		preview_note(cx->opt->preview, t->schema, t->table,
 					 "to be loaded anew from then on (%s at LSN %s)", reason,
@@ -620,9 +628,7 @@ state_blocked(MergeCx *cx, const PlanTable *t, const char *statements,
 							 detail };
 	bool ok;
 
-	/* both fit */
-	(void) snprintf(lsn, sizeof(lsn), LSN_FMT, LSN_ARGS(t->pos.lsn));
-	(void) snprintf(seq, sizeof(seq), "%lld", (long long) t->pos.seq);
+	print_pos(t->pos, lsn, seq);
 	ok = sql_params(cx, "mark a table whose changes wait",
 					"INSERT INTO cdc_s3.resync (system_identifier, database,"
 					" slot, source_schema, source_table, lsn, seq, reason,"
@@ -670,9 +676,7 @@ state_left(MergeCx *cx, const PlanTable *t, Err *err)
 							 lsn,
 							 seq };
 
-	/* both fit */
-	(void) snprintf(lsn, sizeof(lsn), LSN_FMT, LSN_ARGS(t->pos.lsn));
-	(void) snprintf(seq, sizeof(seq), "%lld", (long long) t->pos.seq);
+	print_pos(t->pos, lsn, seq);
 	log_warn("the source no longer sends a table: the target's stays as it is",
 			 "schema", t->schema, "table", t->table, "lsn", lsn, NULL);
 	return sql_params(cx, "mark a table that is no longer sent",
