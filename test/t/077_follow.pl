@@ -292,6 +292,15 @@ subtest 'strict stops and says what it needs' => sub {
 	said($u, created => 1); change($u, 'i', { id => 1 }); entry();
 	like(merge(7, @strict), qr/CREATE TABLE "public"\."u" \("id" integer NOT NULL, PRIMARY KEY \("id"\)\)/, 'a table, too');
 };
+subtest 'a column that comes into the column list of a publication' => sub {
+	fresh();
+	my $t1 = table('public.t', 20001, \@id, [ 3, 'w', 'text' ]);
+	my $t2 = table('public.t', 20001, \@id, \@v, [ 3, 'w', 'text' ]);
+	said($t1, created => 1); change($t1, 'i', { id => 1, w => '"w"' }); entry(); merge(0);
+	said($t2); change($t2, 'i', { id => 2, v => '"v"', w => '"w"' }); entry(); merge(8);
+	is(resync(), 'public.t published resync', 'was there all the while: the table is to be loaded anew');
+	is(psql(q(select string_agg(concat_ws(' ', id, coalesce(v, '-'), w), ', ' order by id) from t)), '1 - w, 2 v w', 'new rows have it');
+};
 subtest 'what locks readers out has a transaction of its own' => sub {
 	fresh();
 	my $t1 = table('public.t', 20001, \@id, \@v);

@@ -71,6 +71,15 @@ tell(const Alter *a, const char *what, const char *column)
 				 a->t->target_table, "column", column, NULL);
 }
 
+/* The table is to be loaded anew, for that reason. */
+static void
+rows_unknown(Alter *a, const char *why)
+{
+	a->t->strange = true;
+	a->t->strange_why = why;
+	a->t->strange_pos = a->t->pos;
+}
+
 /* The row of a column of the target; -1: there is none. */
 static int
 have_row(const Alter *a, const char *name)
@@ -404,9 +413,7 @@ replace_column(Alter *a, Col *c, const char *type, Err *err)
 
 	buf_init(&rest, SQL_MAX);
 	buf_printf(&rest, " %s", type);
-	a->t->strange = true;
-	a->t->strange_why = "type";
-	a->t->strange_pos = a->t->pos;
+	rows_unknown(a, "type");
 	ok = rename_column(a, c, kept, err) &&
 		 (!c->not_null ||
 		  run(a, err, "ALTER COLUMN", c->name, " DROP NOT NULL")) &&
@@ -503,6 +510,20 @@ missing_value(const Alter *a, int attnum)
 	return NULL;
 }
 
+/*
+ * It is older than a column that was there: attnums only grow.  So it was not
+ * added, but came into the publication's column list.
+ */
+static bool
+was_hidden(const Alter *a, const SchemaColumn *c)
+{
+	bool found = false;
+
+	for (int i = 0; !found && i < a->old->ncols; i++)
+		found = a->old->cols[i].attnum > c->attnum;
+	return found;
+}
+
 /* Somebody added it at the target beforehand. */
 static bool
 fill_column(Alter *a, const SchemaColumn *c, const char *missing, Err *err)
@@ -529,12 +550,10 @@ add_column(Alter *a, const SchemaColumn *c, Err *err)
 	Buf rest;
 	bool ok;
 
-	if (c->has_missing && !missing) /* it has no text form */
-	{
-		a->t->strange = true;
-		a->t->strange_why = "default";
-		a->t->strange_pos = a->t->pos;
-	}
+	if (was_hidden(a, c))
+		rows_unknown(a, "published");
+	else if (c->has_missing && !missing) /* it has no text form */
+		rows_unknown(a, "default");
 	if (have_row(a, c->name) >= 0)
 		return !missing || fill_column(a, c, missing, err);
 	if (!target_column_type(a->d->cx, a->now, c, &type, err))
