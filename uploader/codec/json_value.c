@@ -10,6 +10,7 @@
 #include "cdc_s3_proto.h"
 #include "codec/json_impl.h"
 #include "codec/pgfmt.h"
+#include "codec/value_text.h"
 
 #define ESCAPE_CHUNK 4096
 #define SCRATCH_MAX ((size_t) 1 << 31)
@@ -331,62 +332,6 @@ add_array(JsonTable *t, Buf *out, JsonForm form, const ColView *v)
 		buf_done(&t->scratch);
 }
 
-/* Numbers and times: at most PGFMT_MAX bytes and two quotes. */
-static size_t
-format_fixed(char *o, uint8_t kind, const uint8_t *p, bool *quote)
-{
-	uint32_t u32;
-	uint64_t u64;
-	float f4;
-	double f8;
-	size_t n;
-
-	*quote = kind >= CDC_S3_KIND_DATE;
-	switch (kind)
-	{
-		case CDC_S3_KIND_BOOL:
-			memcpy(o, p[0] ? "true" : "false", 5);
-			return p[0] ? 4 : 5;
-		case CDC_S3_KIND_INT2:
-			return fmt_i64(o, (int16_t) get_u16(p));
-		case CDC_S3_KIND_INT4:
-			return fmt_i64(o, (int32_t) get_u32(p));
-		case CDC_S3_KIND_INT8:
-			return fmt_i64(o, (int64_t) get_u64(p));
-		case CDC_S3_KIND_OID:
-			return fmt_u64(o, get_u32(p));
-		case CDC_S3_KIND_FLOAT4:
-			u32 = get_u32(p);
-			memcpy(&f4, &u32, 4);
-			n = fmt_float4(o, f4);
-			*quote = o[n - 1] == 'N' || o[n - 1] == 'y';
-			return n;
-		case CDC_S3_KIND_FLOAT8:
-			u64 = get_u64(p);
-			memcpy(&f8, &u64, 8);
-			n = fmt_float8(o, f8);
-			*quote = o[n - 1] == 'N' || o[n - 1] == 'y';
-			return n;
-		case CDC_S3_KIND_DATE:
-			return fmt_date(o, (int32_t) get_u32(p));
-		case CDC_S3_KIND_TIME:
-			return fmt_time(o, (int64_t) get_u64(p));
-		case CDC_S3_KIND_TIMETZ:
-			return fmt_timetz(o, (int64_t) get_u64(p),
-							  (int32_t) get_u32(p + 8));
-		case CDC_S3_KIND_TIMESTAMP:
-			return fmt_timestamp(o, (int64_t) get_u64(p), false);
-		case CDC_S3_KIND_TIMESTAMPTZ:
-			return fmt_timestamp(o, (int64_t) get_u64(p), true);
-		case CDC_S3_KIND_INTERVAL:
-			return fmt_interval(o, (int64_t) get_u64(p),
-								(int32_t) get_u32(p + 8),
-								(int32_t) get_u32(p + 12));
-		default:
-			return fmt_uuid(o, p);
-	}
-}
-
 static void
 add_fixed(Buf *out, uint8_t kind, const uint8_t *p)
 {
@@ -399,14 +344,14 @@ add_fixed(Buf *out, uint8_t kind, const uint8_t *p)
 	o = (char *) out->p + out->n;
 	if (kind >= CDC_S3_KIND_DATE)
 	{
-		n = format_fixed(o + 1, kind, p, &quote);
+		n = value_text_fixed(o + 1, kind, p, &quote);
 		o[0] = '"';
 		o[n + 1] = '"';
 		n += 2;
 	}
 	else
 	{
-		n = format_fixed(o, kind, p, &quote);
+		n = value_text_fixed(o, kind, p, &quote);
 		if (quote)
 		{
 			memmove(o + 1, o, n);
