@@ -3,7 +3,8 @@
  *	  codec/csv: what is written can be read back as the json format's lines,
  *	  and files that are none are refused.
  *
- * With CSV_TEST_OUT=FOLDER the random rows stay there, for test/engines/csv_readers.py.
+ * With CSV_TEST_OUT=FOLDER the random rows stay there, for
+ * test/engines/csv_readers.py.
  *-------------------------------------------------------------------------
  */
 #include <setjmp.h>
