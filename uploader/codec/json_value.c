@@ -261,6 +261,19 @@ json_put_embedded(Buf *out, const uint8_t *p, size_t n)
 	}
 }
 
+/* As the server prints one; NaN and the infinities are none. */
+static bool
+is_number(const uint8_t *p, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+	{
+		if ((p[i] < '0' || p[i] > '9') && p[i] != '-' && p[i] != '+' &&
+			p[i] != '.' && p[i] != 'e')
+			return false;
+	}
+	return n > 0 && p[n - 1] >= '0' && p[n - 1] <= '9';
+}
+
 static void
 add_element(Buf *out, JsonForm form, const uint8_t *p, size_t n, bool quoted)
 {
@@ -268,10 +281,9 @@ add_element(Buf *out, JsonForm form, const uint8_t *p, size_t n, bool quoted)
 		buf_str(out, "null");
 	else if (form == FORM_BOOLS)
 		buf_str(out, p[0] == 't' ? "true" : "false");
-	else if (form == FORM_NUMBERS && n > 0 && p[n - 1] >= '0' &&
-			 p[n - 1] <= '9')
+	else if (form == FORM_NUMBERS && is_number(p, n))
 		buf_add(out, p, n);
-	else /* also NaN and the infinities */
+	else
 		json_put_string(out, p, n);
 }
 
