@@ -21,11 +21,17 @@ is_plain(uint8_t c)
 void
 key_add_segment(Buf *out, const char *name)
 {
+	key_add_part(out, name, 0);
+}
+
+void
+key_add_part(Buf *out, const char *name, char also)
+{
 	for (const uint8_t *p = (const uint8_t *) name; *p; p++)
 	{
 		bool leading = p == (const uint8_t *) name && (*p == '_' || *p == '.');
 
-		if (is_plain(*p) && !leading)
+		if (is_plain(*p) && !leading && *p != (uint8_t) also)
 			buf_byte(out, *p);
 		else
 			buf_printf(out, "%%%02X", *p);

@@ -27,6 +27,12 @@ typedef enum KeyPartition
 
 void key_add_segment(Buf *out, const char *name);
 
+/*
+ * A name in a segment that goes on behind it: this byte is encoded, too, so
+ * that it ends the name; 0: none.
+ */
+void key_add_part(Buf *out, const char *name, char also);
+
 /* "<schema>/<table>/" */
 void key_add_table(Buf *out, const char *schema, const char *table);
 
