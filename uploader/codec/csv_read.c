@@ -363,6 +363,14 @@ json_text(FormatReader *r, CsvMeta meta, JsonKind kind, JsonValue *out,
 	return true;
 }
 
+static void
+add_name(FormatReader *r, CsvMeta meta)
+{
+	buf_str(&r->line, meta == CSV_OP ? "{\"" : ",\"");
+	buf_str(&r->line, csv_meta_names[meta]);
+	buf_add(&r->line, "\":", 2);
+}
+
 static bool
 put_number(FormatReader *r, CsvMeta meta, Err *err)
 {
@@ -375,7 +383,7 @@ put_number(FormatReader *r, CsvMeta meta, Err *err)
 		if (s.p[i] < '0' || s.p[i] > '9')
 			return bad_record(r, "bad number", err);
 	}
-	buf_printf(&r->line, ",\"%s\":", csv_meta_names[meta]);
+	add_name(r, meta);
 	buf_add(&r->line, s.p, s.n);
 	return true;
 }
@@ -387,8 +395,7 @@ put_string(FormatReader *r, CsvMeta meta, Err *err)
 
 	if (!field_text(r, &r->fields[meta], &s, err))
 		return false;
-	buf_printf(&r->line, "%s\"%s\":", meta == CSV_OP ? "{" : ",",
-			   csv_meta_names[meta]);
+	add_name(r, meta);
 	json_put_string(&r->line, s.p, s.n);
 	return true;
 }
@@ -402,7 +409,7 @@ put_json(FormatReader *r, CsvMeta meta, JsonKind kind, Err *err)
 		return true;
 	if (!json_text(r, meta, kind, &v, err))
 		return false;
-	buf_printf(&r->line, ",\"%s\":", csv_meta_names[meta]);
+	add_name(r, meta);
 	buf_add(&r->line, v.text.p, v.text.n);
 	return true;
 }
