@@ -38,6 +38,38 @@ key_add_part(Buf *out, const char *name, char also)
 	}
 }
 
+/* As it is written: no lower case; -1: none. */
+static int
+hex_digit(uint8_t c)
+{
+	if (c >= '0' && c <= '9')
+		return c - '0';
+	return c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
+}
+
+bool
+key_parse_segment(Slice s, Buf *out)
+{
+	for (size_t i = 0; i < s.n; i++)
+	{
+		int high;
+		int low;
+
+		if (s.p[i] != '%')
+		{
+			buf_byte(out, s.p[i]);
+			continue;
+		}
+		high = s.n - i > 2 ? hex_digit(s.p[i + 1]) : -1;
+		low = high >= 0 ? hex_digit(s.p[i + 2]) : -1;
+		if (low < 0 || high * 16 + low == 0)
+			return false;
+		buf_byte(out, (uint8_t) (high * 16 + low));
+		i += 2;
+	}
+	return s.n > 0 && !out->overflow;
+}
+
 void
 key_add_table(Buf *out, const char *schema, const char *table)
 {

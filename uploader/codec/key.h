@@ -33,6 +33,9 @@ void key_add_segment(Buf *out, const char *name);
  */
 void key_add_part(Buf *out, const char *name, char also);
 
+/* Appends the name that a segment stands for; false where it is none. */
+bool key_parse_segment(Slice segment, Buf *out);
+
 /* "<schema>/<table>/" */
 void key_add_table(Buf *out, const char *schema, const char *table);
 
