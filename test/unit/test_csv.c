@@ -90,6 +90,7 @@ typedef struct Lab
 	FormatTable *table;
 	FormatWriter *csv;
 	JsonTable *json;
+	JsonWriter *writer;
 	JsonPart *part;
 	Buf object;
 	Buf lines;
@@ -98,13 +99,11 @@ typedef struct Lab
 static void
 lab_init(Lab *l, Schema *schema, const FormatOptions *o)
 {
-	JsonOptions json = { (JsonNumeric) o->numeric, o->before, o->raw_text,
-						 o->whole_max };
-
 	*l = (Lab){ .schema = schema };
 	l->table = csv_format.table_new(schema, o);
 	l->csv = csv_format.begin(l->table);
-	l->json = json_table_new(schema, &json);
+	l->json = json_table_new(schema, o);
+	l->writer = json_writer_new(l->json);
 	l->part = json_part_new();
 	buf_init(&l->object, SIZE_MAX);
 	buf_init(&l->lines, SIZE_MAX);
@@ -115,6 +114,7 @@ lab_done(Lab *l)
 {
 	csv_format.close(l->csv);
 	csv_format.table_free(l->table);
+	json_writer_free(l->writer);
 	json_table_free(l->json);
 	json_part_free(l->part);
 	buf_done(&l->object);
@@ -122,28 +122,10 @@ lab_done(Lab *l)
 	schema_free(l->schema);
 }
 
-static JsonChange
-json_change(const Change *c)
-{
-	return (JsonChange){ c->op,
-						 c->seq,
-						 c->key_changed,
-						 c->no_identity,
-						 (const JsonPartial *) (const void *) c->partial,
-						 c->npartial,
-						 c->reason,
-						 c->row,
-						 c->old };
-}
-
 static void
 add_json_line(Lab *l, const Change *change)
 {
-	JsonChange c = json_change(change);
-	JsonTxn txn;
-
-	json_txn_set(&txn, change->lsn, change->xid, change->time);
-	json_write(l->json, &txn, &c, &l->lines);
+	json_write(l->writer, change, &l->lines);
 }
 
 static void
@@ -250,16 +232,12 @@ static void
 add_change_in_parts(Lab *l, const Change *change, size_t whole_max, size_t cut)
 {
 	Change bare = *change;
-	JsonChange c;
-	JsonTxn txn;
 	Err err;
 
 	bare.row = bare.old = NULL;
-	c = json_change(&bare);
 	assert_true(csv_format.add_head(l->csv, &bare, &l->object, &err));
 	send_change(l, change, whole_max, cut, csv_takes);
-	json_txn_set(&txn, change->lsn, change->xid, change->time);
-	json_part_begin(l->part, l->json, &txn, &c, &l->lines);
+	json_part_begin(l->part, l->writer, &bare, &l->lines);
 	send_change(l, change, whole_max, cut, json_takes);
 }
 
@@ -1165,7 +1143,7 @@ test_parts_raw(void **state)
 								{ "short", CDC_S3_KIND_STRING, 25, false, -1 },
 								{ "long", CDC_S3_KIND_STRING, 25, false, -1 } };
 	FormatOptions o = { .raw_text = true };
-	size_t n = JSON_WHOLE_MAX + 3;
+	size_t n = ROW_WHOLE_MAX + 3;
 	uint8_t *text = xmalloc(n);
 	ColView values[] = { ID("\1"),
 						 VALUE("\xff\"\n"),
@@ -1186,9 +1164,9 @@ test_parts_raw(void **state)
 		o.csv_escape = i > 0;
 		buf_reset(&got);
 		lab_init(&l, make_schema(cols, 3, 'd', false), &o);
-		add_change_in_parts(&l, &change, JSON_WHOLE_MAX, 65536);
+		add_change_in_parts(&l, &change, ROW_WHOLE_MAX, 65536);
 		assert_int_equal(read_object(l.schema, buf_slice(&l.object),
-									 COMPRESS_NONE, 4 * JSON_WHOLE_MAX, &got,
+									 COMPRESS_NONE, 4 * ROW_WHOLE_MAX, &got,
 									 &err),
 						 ERR_NONE);
 		check_same("raw", buf_slice(&l.lines), buf_slice(&got));

@@ -37,7 +37,6 @@ extern const char *const csv_meta_names[CSV_METAS];
 struct FormatTable
 {
 	JsonTable *json; /* its columns are ours */
-	Schema *schema;
 	FormatOptions options;
 	Buf header; /* its line */
 };
@@ -47,10 +46,10 @@ typedef struct CsvPart CsvPart;
 struct FormatWriter
 {
 	const FormatTable *table;
-	bool headed;     /* the header stands in the object */
-	JsonTable *json; /* makes the JSON text of old rows */
-	Buf text;        /* JSON on its way to a field */
-	Buf unchanged;   /* the row's lists, open ones; empty: no list */
+	bool headed;      /* the header stands in the object */
+	JsonWriter *json; /* makes the JSON text of old rows */
+	Buf text;         /* JSON on its way to a field */
+	Buf unchanged;    /* the row's lists, open ones; empty: no list */
 	Buf withheld;
 	Buf jsonnull;
 	CsvPart *part; /* NULL before the first row in parts */
@@ -81,9 +80,6 @@ void csv_list_name(Buf *list, const JsonColumn *c);
 
 /* "_unchanged" and what follows up to the table's columns. */
 void csv_put_lists(FormatWriter *w, Buf *out);
-
-/* As the json format has them. */
-JsonChange csv_json_change(const Change *c);
 
 /*
  * A row in parts (csv_part.c).

@@ -75,17 +75,15 @@ csv_part_free(CsvPart *p)
 size_t
 csv_part_memory(const CsvPart *p)
 {
-	return p ? p->text.cap + p->columns.cap : 0;
+	return p ? p->text.cap + p->columns.cap + json_part_memory(p->json) : 0;
 }
 
 void
 csv_part_begin(CsvPart *p, const Change *change, Buf *out)
 {
-	JsonChange c = csv_json_change(change);
-
 	p->change = *change;
-	p->before = json_has_before(p->w->json, &c);
-	p->key = json_has_key(p->w->json, &c);
+	p->before = json_has_before(p->w->json, change);
+	p->key = json_has_key(p->w->json, change);
 	p->split = (Split){ .next = CSV_BEFORE };
 	p->old = p->ahead = p->lists = false;
 	p->next = 0;
@@ -205,11 +203,7 @@ put_object_item(CsvPart *p, const PartItem *item, Buf *out, Err *err)
 static void
 begin_objects(CsvPart *p)
 {
-	JsonChange c = csv_json_change(&p->change);
-	JsonTxn txn;
-
-	json_txn_set(&txn, 0, 0, 0);
-	json_part_begin(p->json, p->w->json, &txn, &c, &p->text);
+	json_part_begin(p->json, p->w->json, &p->change, &p->text);
 	buf_reset(&p->text); /* its metadata is ours already */
 }
 
@@ -380,7 +374,7 @@ csv_part_item(CsvPart *p, const PartItem *item, Buf *out, Err *err)
 		case PART_DONE:
 			if (!p->lists)
 				put_lists(p, out); /* there was no row */
-			put_missing(p, p->w->table->schema->ncols, out);
+			put_missing(p, p->w->table->json->ncols, out);
 			buf_byte(out, '\n');
 			buf_done(&p->text);
 			return true;

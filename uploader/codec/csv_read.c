@@ -44,6 +44,7 @@ struct FormatReader
 {
 	const Schema *schema;
 	JsonTable *json;
+	JsonWriter *values;
 	LineReader *lines;
 	size_t max_line;
 	int64_t record; /* its number, from 1 */
@@ -63,12 +64,13 @@ struct FormatReader
 FormatReader *
 csv_reader_open(const FormatSource *source)
 {
-	static const JsonOptions options = { .numeric = JSON_NUMERIC_NUMBER };
+	static const FormatOptions options = { .numeric = NUMERIC_NUMBER };
 	FormatReader *r = xcalloc(1, sizeof(*r));
 	int ncols = source->schema->ncols;
 
 	r->schema = source->schema;
 	r->json = json_table_new(source->schema, &options);
+	r->values = json_writer_new(r->json);
 	r->max_line = source->max_line;
 	r->lines = lines_open_quoted(source->compression, source->object,
 								 RECORD_MAX(source->max_line, ncols));
@@ -88,6 +90,7 @@ csv_reader_done(FormatReader *r)
 	if (!r)
 		return;
 	lines_close(r->lines);
+	json_writer_free(r->values);
 	json_table_free(r->json);
 	free(r->fields);
 	free(r->marks);
@@ -630,7 +633,7 @@ put_text_column(FormatReader *r, int i, const Field *f, Err *err)
 	v.p = s.p;
 	v.n = (uint32_t) s.n;
 	if (c->form != FORM_KIND && s.n <= r->json->whole_max)
-		json_put_value(r->json, &r->line, c, &v);
+		json_put_value(r->values, &r->line, c, &v);
 	else
 		json_put_string(&r->line, s.p, s.n);
 	return true;
@@ -702,7 +705,7 @@ put_names(FormatReader *r)
 		buf_byte(&r->line, '}');
 	}
 	if (r->njsonnull > 0)
-		json_put_names(r->json, &r->line, "_jsonnull", r->jsonnull,
+		json_put_names(r->values, &r->line, "_jsonnull", r->jsonnull,
 					   r->njsonnull);
 	buf_byte(&r->line, '}');
 }

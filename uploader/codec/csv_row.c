@@ -194,15 +194,15 @@ add_name(const FormatTable *t, Buf *out, const char *name)
 }
 
 static void
-make_header(FormatTable *t)
+make_header(FormatTable *t, const Schema *schema)
 {
 	int metas = t->options.csv_escape ? CSV_METAS : CSV_ESCAPED;
 
 	buf_str(&t->header, csv_meta_names[0]);
 	for (int i = 1; i < metas; i++)
 		add_name(t, &t->header, csv_meta_names[i]);
-	for (int i = 0; i < t->schema->ncols; i++)
-		add_name(t, &t->header, t->schema->cols[i].json_name);
+	for (int i = 0; i < schema->ncols; i++)
+		add_name(t, &t->header, schema->cols[i].json_name);
 	buf_byte(&t->header, '\n');
 }
 
@@ -211,13 +211,10 @@ table_new(const Schema *schema, const FormatOptions *options)
 {
 	FormatTable *t = xcalloc(1, sizeof(*t));
 
-	t->schema = schema_ref((Schema *) schema);
 	t->options = *options;
-	t->json = json_table_new(
-		schema, &(JsonOptions){ (JsonNumeric) options->numeric, options->before,
-								options->raw_text, options->whole_max });
+	t->json = json_table_new(schema, options);
 	buf_init(&t->header, TEXT_MAX);
-	make_header(t);
+	make_header(t, schema);
 	return t;
 }
 
@@ -227,7 +224,6 @@ table_free(FormatTable *t)
 	if (!t)
 		return;
 	json_table_free(t->json);
-	schema_free(t->schema);
 	buf_done(&t->header);
 	free(t);
 }
@@ -241,10 +237,7 @@ begin(const FormatTable *t)
 	FormatWriter *w = xcalloc(1, sizeof(*w));
 
 	w->table = t;
-	w->json = json_table_new(
-		t->schema,
-		&(JsonOptions){ (JsonNumeric) t->options.numeric, t->options.before,
-						t->options.raw_text, t->options.whole_max });
+	w->json = json_writer_new(t->json);
 	buf_init(&w->text, TEXT_MAX);
 	buf_init(&w->unchanged, TEXT_MAX);
 	buf_init(&w->withheld, TEXT_MAX);
@@ -258,7 +251,7 @@ close_writer(FormatWriter *w)
 	if (!w)
 		return;
 	csv_part_free(w->part);
-	json_table_free(w->json);
+	json_writer_free(w->json);
 	buf_done(&w->text);
 	buf_done(&w->unchanged);
 	buf_done(&w->withheld);
@@ -316,20 +309,6 @@ csv_put_meta(FormatWriter *w, const Change *change, Slice partial, Buf *out)
 										: (Slice){ NULL, 0 });
 }
 
-JsonChange
-csv_json_change(const Change *c)
-{
-	return (JsonChange){ c->op,
-						 c->seq,
-						 c->key_changed,
-						 c->no_identity,
-						 (const JsonPartial *) (const void *) c->partial,
-						 c->npartial,
-						 c->reason,
-						 c->row,
-						 c->old };
-}
-
 /* Members of the change's line that stand in a field as they are. */
 typedef struct Members
 {
@@ -343,16 +322,14 @@ static bool
 find_members(FormatWriter *w, const Change *change, Members *out, Err *err)
 {
 	static const RowView no_row = { 0, NULL };
-	JsonChange bare = csv_json_change(change);
-	JsonTxn txn;
+	Change bare = *change;
 	JsonCursor c;
 	JsonMember m;
 
 	if (change->op == 'u')
 		bare.row = &no_row; /* its columns are not asked for */
 	buf_reset(&w->text);
-	json_txn_set(&txn, 0, 0, 0);
-	json_write(w->json, &txn, &bare, &w->text);
+	json_write(w->json, &bare, &w->text);
 	if (w->text.overflow)
 		return err_set(err, ERR_LIMIT, 0, "an old row is longer than %zu bytes",
 					   TEXT_MAX);
@@ -375,12 +352,11 @@ find_members(FormatWriter *w, const Change *change, Members *out, Err *err)
 static bool
 has_members(const FormatWriter *w, const Change *change)
 {
-	JsonChange c = csv_json_change(change);
 	bool old = change->op == 'd' ? change->row && change->row->ncols > 0
 								 : change->old != NULL;
 
-	return change->npartial > 0 ||
-		   (old && (json_has_before(w->json, &c) || json_has_key(w->json, &c)));
+	return change->npartial > 0 || (old && (json_has_before(w->json, change) ||
+											json_has_key(w->json, change)));
 }
 
 void
@@ -501,7 +477,7 @@ add(FormatWriter *w, const Change *change, Buf *out, Err *err)
 		buf_done(&w->text);
 	collect_lists(w, change);
 	csv_put_lists(w, out);
-	for (int i = 0; i < t->schema->ncols; i++)
+	for (int i = 0; i < t->json->ncols; i++)
 	{
 		if (row && i < row->ncols &&
 			(change->op != 'd' || t->json->cols[i].key))
