@@ -110,7 +110,7 @@ take_open(Checkpoint *c, const Batch *b)
 	{
 		Object *o = *link;
 
-		if (o->table == b->table && o->hour == b->hour)
+		if (o->table == b->table && o->folder == b->folder)
 		{
 			*link = o->next_open;
 			return o;
@@ -149,7 +149,7 @@ new_object(Pipe *p, Checkpoint *c, const Batch *b)
 
 	(void) snprintf(place.stem, sizeof(place.stem), "part-%012" PRId64,
 					c->entry->seq);
-	o = object_new(p, &place, b->table, b->hour);
+	o = object_new(p, &place, b->table, b->folder);
 	o->brings_file = b->table->file_due;
 	b->table->file_due = false;
 	return o;
