@@ -31,6 +31,7 @@ typedef struct Lab
 {
 	Pipe pipe;
 	RunOptions options;
+	Path *path;
 	RunControl control;
 	Entry start;
 	Buf packet; /* being built: frames only */
@@ -41,6 +42,8 @@ typedef struct Lab
 static void
 lab_init(Lab *l)
 {
+	Err err;
+
 	*l = (Lab){ .start = { .end = START, .seq = 4 } };
 	log_init(LOG_ERROR, false);
 	l->control.wake_fd = eventfd(0, EFD_NONBLOCK);
@@ -51,6 +54,8 @@ lab_init(Lab *l)
 	l->options.format = &json_format;
 	l->pipe.options = &l->options;
 	l->pipe.start = &l->start;
+	assert_true(path_parse(PATH_DEFAULT, zone_fixed("UTC"), &l->path, &err));
+	l->options.path = l->path;
 	l->pipe.loads = entry_new();
 	memcpy(l->pipe.writer, "0a0b0c0d", 9);
 	queue_init(&l->pipe.events);
@@ -93,6 +98,7 @@ lab_done(Lab *l)
 		}
 	}
 	assert_int_equal(budget_used(&l->pipe.budget), 0);
+	path_free(l->path);
 	entry_free(l->pipe.loads);
 	queue_done(&l->pipe.events);
 	queue_done(&l->pipe.objects);

@@ -13,6 +13,7 @@
 #include "base/log.h"
 #include "cmd/args.h"
 #include "cmd/cmd.h"
+#include "io/zonefile.h"
 
 #define STORE_RETRY_MS 10000
 #define LINE_MAX_BYTES 4096
@@ -86,6 +87,40 @@ static const char exit_codes[] =
 	"\nExit codes: 0 done, 1 internal, 2 usage or configuration, 3 gap (a "
 	"person must\ndecide), 4 source, 5 store, 6 credentials, 7 target, 8 "
 	"merged, but\nrejected rows or tables are outstanding, 75 temporary.\n";
+
+/* A word of output.partition is a template of its own. */
+static const char *
+template_of(const char *partition)
+{
+	if (strcmp(partition, "none") == 0)
+		return "{schema}/{table}";
+	if (strcmp(partition, "day") == 0)
+		return "{schema}/{table}/year={yyyy}/month={mm}/day={dd}";
+	return PATH_DEFAULT;
+}
+
+bool
+config_path(const Config *cfg, Path **out, Err *err)
+{
+	const char *text = cfg->output_path;
+	Zone *zone;
+
+	if (strcmp(text, PATH_DEFAULT) == 0)
+		text = template_of(cfg->output_partition);
+	else if (strcmp(cfg->output_partition, "hour") != 0)
+	{
+		(void) err_set(err, ERR_USAGE, 0,
+					   "settings \"output.path\" and \"output.partition\" "
+					   "are both given");
+		return err_hint(err, "A path of its own says by what times its folders "
+							 "are: leave output.partition out.");
+	}
+	if (!zone_open(cfg->output_timezone, &zone, err))
+		return err_prefix(err, "setting \"output.timezone\"");
+	if (!path_parse(text, zone, out, err))
+		return err_prefix(err, "setting \"output.path\"");
+	return true;
+}
 
 StoreOptions
 config_store_options(const Config *cfg)

@@ -107,14 +107,6 @@ tame_malloc(void)
 	(void) mallopt(M_ARENA_MAX, 2);
 }
 
-static KeyPartition
-partition_of(const char *name)
-{
-	if (strcmp(name, "day") == 0)
-		return KEY_BY_DAY;
-	return strcmp(name, "none") == 0 ? KEY_BY_NONE : KEY_BY_HOUR;
-}
-
 static FormatNumeric
 numeric_of(const char *name)
 {
@@ -153,7 +145,6 @@ cmd_run(const Config *cfg, int argc, char **argv, Err *err)
 		.exclude = cfg->source_exclude,
 		.publication = cfg->source_publication,
 		.store = config_store_options(cfg),
-		.partition = partition_of(cfg->output_partition),
 		.format = format_find(cfg->output_format),
 		.max_bytes = cfg->output_max_bytes,
 		.max_rows = cfg->output_max_rows,
@@ -177,7 +168,7 @@ cmd_run(const Config *cfg, int argc, char **argv, Err *err)
 							  strcmp(cfg->log_format, "json") != 0 },
 		.control = &control,
 	};
-
+	Path *path = NULL;
 	bool ok;
 
 	if (argc > 0)
@@ -187,13 +178,15 @@ cmd_run(const Config *cfg, int argc, char **argv, Err *err)
 		return err_set(err, ERR_INTERNAL, 0, "unknown compression");
 	if (!o.format)
 		return err_set(err, ERR_INTERNAL, 0, "unknown format");
+	if (!config_path(cfg, &path, err))
+		return false;
+	o.path = path;
 	tame_malloc();
 	set_control(cfg);
 	current = cfg;
 	control.reload = reload;
-	if (!catch_signals(err))
-		return false;
-	ok = run_stream(&o, err);
+	ok = catch_signals(err) && run_stream(&o, err);
 	config_free(reloaded);
+	path_free(path);
 	return ok;
 }

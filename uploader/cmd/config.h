@@ -48,7 +48,8 @@ typedef struct Config
 	char *output_shape;        /* flat */
 	char *output_compression;  /* zstd, gzip, none */
 	char *output_partition;    /* hour, day, none */
-	char *output_timezone;     /* UTC */
+	char *output_path;         /* template, see path.h */
+	char *output_timezone;     /* see zonefile.h */
 	char *output_csv_newlines; /* keep, escape */
 	char *output_before;       /* off, on */
 	char *output_numeric;      /* number, string, auto */
