@@ -53,6 +53,8 @@ typedef struct FormatOptions
 	bool raw_text;    /* the server is SQL_ASCII: text may not be UTF-8 */
 	size_t whole_max; /* 0: ROW_WHOLE_MAX; a test may take less */
 	Compression compression; /* for a format that compresses by itself */
+	int level;               /* of that; 0: the default */
+	bool parquet_ms;         /* Parquet's timestamps in milliseconds */
 } FormatOptions;
 
 typedef struct FormatTable FormatTable;
@@ -97,7 +99,11 @@ typedef struct Format
 	/* The object's last bytes. */
 	bool (*end)(FormatWriter *w, Buf *out, Err *err) MUST_CHECK;
 	size_t (*memory)(const FormatWriter *w); /* held now */
-	void (*close)(FormatWriter *w);          /* NULL is fine */
+
+	/* Writes out what is held only to be written together (a row group), for
+	 * memory's sake; NULL: there is no such thing.  Not in a row in parts. */
+	bool (*shrink)(FormatWriter *w, Buf *out, Err *err) MUST_CHECK;
+	void (*close)(FormatWriter *w); /* NULL is fine */
 
 	FormatReader *(*open)(const FormatSource *source);
 	/* The next record without line feed, valid until the next call; *out_end:
