@@ -58,6 +58,12 @@ use_server()
 	export PLUGIN
 }
 
+# What reads the lake.
+engines()
+{
+	sh test/deps-engines.sh && echo "ok 1 - DuckDB and pyarrow are there"
+}
+
 build_plugin()
 {
 	if [ -z "${PG_CONFIG:-}" ]; then
@@ -102,6 +108,7 @@ done
 [ ${#servers[@]} != 0 ] || servers=(default)
 
 stage servers s3_servers
+stage engines engines
 stage build build
 stage lint bash test/lint/lint.sh
 stage unit bash test/unit/run.sh
