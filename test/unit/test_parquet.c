@@ -311,6 +311,7 @@ static const Case cases[] = {
 	{ "auto", 'd', { .numeric = NUMERIC_AUTO }, 500, 0, 2 },
 	{ "ms", 'd', { .parquet_ms = true }, 500, 0, 2 },
 	{ "small_whole", 'd', { .whole_max = 8 }, 500, 0, 2 },
+	{ "pages", 'd', { .compression = COMPRESS_SNAPPY }, 25000, 0, 9 },
 	{ "one", 'd', { .compression = COMPRESS_SNAPPY }, 1, 0, 2 },
 	{ "empty", 'd', { .compression = COMPRESS_SNAPPY }, 0, 0, 2 },
 };
