@@ -16,12 +16,13 @@
 
 #include <stdio.h>
 
-#include "codec/json.h"
+#include "codec/json_part.h"
 #include "codec/parquet.h"
 #include "parquet_rows.h"
 
 #define COUNT(a) (sizeof(a) / sizeof((a)[0]))
-#define LINE_MAX_BYTES ((size_t) 1 << 20)
+#define PIECE_BYTES ((size_t) 64 << 10)
+#define LINE_MAX_BYTES ((size_t) 64 << 20)
 
 typedef struct Case
 {
@@ -31,6 +32,7 @@ typedef struct Case
 	int rows;
 	int group;      /* records of a row group; 0: all in one */
 	uint32_t nulls; /* of ten values */
+	uint32_t parts; /* of ten rows come in parts */
 } Case;
 
 /* One case under way. */
@@ -40,6 +42,8 @@ typedef struct Lab
 	FormatTable *table;
 	FormatWriter *writer;
 	JsonTable *json;
+	JsonPart *json_part;
+	size_t held; /* most that the writer held */
 	Buf object;
 	Buf lines;
 	uint64_t random;
@@ -75,6 +79,7 @@ lab_open(Lab *l, const Case *c)
 	l->table = parquet_format.table_new(l->schema, &c->options);
 	l->writer = parquet_format.begin(l->table);
 	l->json = json_table_new(l->schema, &json);
+	l->json_part = json_part_new();
 	buf_init(&l->object, SIZE_MAX);
 	buf_init(&l->lines, SIZE_MAX);
 	buf_init(&l->row_bytes, SIZE_MAX);
@@ -87,6 +92,7 @@ lab_close(Lab *l)
 {
 	parquet_format.close(l->writer);
 	parquet_format.table_free(l->table);
+	json_part_free(l->json_part);
 	json_table_free(l->json);
 	schema_free(l->schema);
 	buf_done(&l->object);
@@ -133,6 +139,88 @@ lab_add(Lab *l, const Change *change)
 	must(parquet_format.add(l->writer, change, &l->object, &err), &err);
 }
 
+/* One item of a row in parts, to both. */
+static void
+send_item(Lab *l, PartItem item)
+{
+	ColView view;
+	Err err;
+
+	if (item.view)
+	{
+		view = *item.view;
+		item.view = &view;
+	}
+	must(json_part_item(l->json_part, &item, &l->lines, &err), &err);
+	if (item.view)
+		view = *item.view;
+	must(parquet_format.add_item(l->writer, &item, &l->object, &err), &err);
+	if (parquet_format.memory(l->writer) > l->held)
+		l->held = parquet_format.memory(l->writer);
+}
+
+static void
+send_row(Lab *l, PartItemType type, ColView *cols, size_t whole_max)
+{
+	send_item(l, (PartItem){ .type = type, .row = { ROWS_COLUMNS, cols } });
+	for (int i = 0; i < ROWS_COLUMNS; i++)
+	{
+		ColView v = cols[i];
+		size_t at = 0;
+
+		if (v.state != COL_VALUE && v.state != COL_WITHHELD)
+			continue;
+		if (v.n <= whole_max || v.state == COL_WITHHELD ||
+			rows_columns[i].kind <= CDC_S3_KIND_NUMERIC)
+		{
+			send_item(l,
+					  (PartItem){ .type = PART_VALUE, .col = i, .view = &v });
+			continue;
+		}
+		send_item(l, (PartItem){ .type = PART_BEGIN, .col = i, .view = &v });
+		while (at < v.n)
+		{
+			size_t n = 1 + rows_random(&l->random, v.n - (uint32_t) at);
+
+			if (n > PIECE_BYTES)
+				n = PIECE_BYTES;
+
+			send_item(l, (PartItem){ .type = PART_PIECE,
+									 .col = i,
+									 .piece = { v.p + at, n } });
+			at += n;
+		}
+		send_item(l, (PartItem){ .type = PART_END, .col = i });
+	}
+	send_item(l, (PartItem){ .type = PART_ROW_END });
+}
+
+static void
+lab_add_parts(Lab *l, const Change *change, size_t whole_max)
+{
+	Change bare = *change;
+	JsonChange json = { .op = change->op,
+						.seq = change->seq,
+						.key_changed = change->key_changed,
+						.no_identity = change->no_identity };
+	JsonTxn txn;
+	Err err;
+
+	bare.row = bare.old = NULL;
+	json_txn_set(&txn, change->lsn, change->xid, change->time);
+	json_part_begin(l->json_part, l->json, &txn, &json, &l->lines);
+	must(parquet_format.add_head(l->writer, &bare, &l->object, &err), &err);
+	if (change->op == 'd')
+		send_row(l, PART_ROW_OLD, l->row, whole_max);
+	else
+	{
+		if (change->old)
+			send_row(l, PART_ROW_OLD, l->old, whole_max);
+		send_row(l, PART_ROW_NEW, l->row, whole_max);
+	}
+	send_item(l, (PartItem){ .type = PART_DONE });
+}
+
 /* Some columns that did not change, or cannot be sent. */
 static void
 spoil(Lab *l, bool unchanged)
@@ -151,6 +239,27 @@ spoil(Lab *l, bool unchanged)
 						   .size = 4096,
 						   .p = (const uint8_t *) "\x80\xff",
 						   .n = rows_random(&l->random, 2) * 2 };
+	}
+}
+
+/* Text of no encoding. */
+static void
+spoil_text(Lab *l, ColView *cols)
+{
+	static const char *const bad[] = { "\xff", "good, then \xe2\x82",
+									   "\xe2\x82\xac and \x80 \xc3\xa9",
+									   "\xf0\x9f\x98 cut, and long enough",
+									   "\xc3\xa9\xc3\xa9\xc3\xa9\xc3\xa9" };
+
+	for (int i = 1; i < ROWS_COLUMNS; i++)
+	{
+		const char *s = bad[rows_random(&l->random, COUNT(bad))];
+
+		if (rows_columns[i].kind == CDC_S3_KIND_STRING &&
+			cols[i].state == COL_VALUE)
+			cols[i] = (ColView){ .state = COL_VALUE,
+								 .p = (const uint8_t *) s,
+								 .n = (uint32_t) strlen(s) };
 	}
 }
 
@@ -184,6 +293,11 @@ one_change(Lab *l, const Case *c, int n)
 
 	rows_pick(&l->random, c->nulls, &l->row_bytes, l->row);
 	rows_pick(&l->random, c->nulls, &l->old_bytes, l->old);
+	if (c->options.raw_text)
+	{
+		spoil_text(l, l->row);
+		spoil_text(l, l->old);
+	}
 	if (pick < 10)
 	{
 		change.op = 'r';
@@ -214,7 +328,10 @@ one_change(Lab *l, const Case *c, int n)
 		change.npartial = pick < 61 ? 2 : 0;
 		change.row = NULL;
 	}
-	lab_add(l, &change);
+	if (change.row && rows_random(&l->random, 10) < c->parts)
+		lab_add_parts(l, &change, c->options.whole_max);
+	else
+		lab_add(l, &change);
 }
 
 /* The object's records are the lines. */
@@ -287,33 +404,118 @@ run_case(const Case *c)
 	lab_close(&l);
 }
 
+#define OPTIONS(...) .options = { __VA_ARGS__ }
+#define SNAPPY .compression = COMPRESS_SNAPPY
+
 static const Case cases[] = {
-	{ "snappy", 'd', { .compression = COMPRESS_SNAPPY }, 3000, 0, 2 },
-	{ "zstd", 'd', { .compression = COMPRESS_ZSTD, .level = 1 }, 3000, 0, 2 },
-	{ "gzip", 'd', { .compression = COMPRESS_GZIP }, 300, 0, 2 },
-	{ "none", 'd', { .compression = COMPRESS_NONE }, 3000, 700, 5 },
-	{ "groups", 'd', { .compression = COMPRESS_SNAPPY }, 100, 7, 2 },
-	{ "no_nulls", 'd', { .compression = COMPRESS_SNAPPY }, 500, 0, 0 },
-	{ "all_nulls", 'd', { .compression = COMPRESS_SNAPPY }, 500, 0, 10 },
-	{ "full", 'f', { .compression = COMPRESS_SNAPPY }, 500, 0, 2 },
-	{ "full_key",
-	  'k',
-	  { .before = true, .compression = COMPRESS_SNAPPY },
-	  500,
-	  0,
-	  2 },
-	{ "string",
-	  'd',
-	  { .numeric = NUMERIC_STRING, .compression = COMPRESS_SNAPPY },
-	  500,
-	  0,
-	  2 },
-	{ "auto", 'd', { .numeric = NUMERIC_AUTO }, 500, 0, 2 },
-	{ "ms", 'd', { .parquet_ms = true }, 500, 0, 2 },
-	{ "small_whole", 'd', { .whole_max = 8 }, 500, 0, 2 },
-	{ "pages", 'd', { .compression = COMPRESS_SNAPPY }, 25000, 0, 9 },
-	{ "one", 'd', { .compression = COMPRESS_SNAPPY }, 1, 0, 2 },
-	{ "empty", 'd', { .compression = COMPRESS_SNAPPY }, 0, 0, 2 },
+	{ .name = "snappy",
+	  .identity = 'd',
+	  OPTIONS(SNAPPY),
+	  .rows = 3000,
+	  .nulls = 2 },
+	{ .name = "zstd",
+	  .identity = 'd',
+	  OPTIONS(.compression = COMPRESS_ZSTD, .level = 1),
+	  .rows = 3000,
+	  .nulls = 2 },
+	{ .name = "gzip",
+	  .identity = 'd',
+	  OPTIONS(.compression = COMPRESS_GZIP),
+	  .rows = 300,
+	  .nulls = 2 },
+	{ .name = "none",
+	  .identity = 'd',
+	  OPTIONS(.compression = COMPRESS_NONE),
+	  .rows = 3000,
+	  .group = 700,
+	  .nulls = 5 },
+	{ .name = "groups",
+	  .identity = 'd',
+	  OPTIONS(SNAPPY),
+	  .rows = 100,
+	  .group = 7,
+	  .nulls = 2 },
+	{ .name = "no_nulls",
+	  .identity = 'd',
+	  OPTIONS(SNAPPY),
+	  .rows = 500,
+	  .nulls = 0 },
+	{ .name = "all_nulls",
+	  .identity = 'd',
+	  OPTIONS(SNAPPY),
+	  .rows = 500,
+	  .nulls = 10 },
+	{ .name = "full",
+	  .identity = 'f',
+	  OPTIONS(SNAPPY),
+	  .rows = 500,
+	  .nulls = 2 },
+	{ .name = "full_key",
+	  .identity = 'k',
+	  OPTIONS(SNAPPY, .before = true),
+	  .rows = 500,
+	  .nulls = 2 },
+	{ .name = "string",
+	  .identity = 'd',
+	  OPTIONS(SNAPPY, .numeric = NUMERIC_STRING),
+	  .rows = 500,
+	  .nulls = 2 },
+	{ .name = "auto",
+	  .identity = 'd',
+	  OPTIONS(.numeric = NUMERIC_AUTO),
+	  .rows = 500,
+	  .nulls = 2 },
+	{ .name = "ms",
+	  .identity = 'd',
+	  OPTIONS(.parquet_ms = true),
+	  .rows = 500,
+	  .nulls = 2 },
+	{ .name = "small_whole",
+	  .identity = 'd',
+	  OPTIONS(.whole_max = 8),
+	  .rows = 500,
+	  .nulls = 2 },
+	{ .name = "pages",
+	  .identity = 'd',
+	  OPTIONS(SNAPPY),
+	  .rows = 25000,
+	  .nulls = 9 },
+	{ .name = "parts",
+	  .identity = 'd',
+	  OPTIONS(SNAPPY, .whole_max = 8),
+	  .rows = 400,
+	  .nulls = 2,
+	  .parts = 5 },
+	{ .name = "parts_zstd",
+	  .identity = 'd',
+	  OPTIONS(.compression = COMPRESS_ZSTD, .whole_max = 8),
+	  .rows = 300,
+	  .nulls = 2,
+	  .parts = 10 },
+	{ .name = "parts_full",
+	  .identity = 'f',
+	  OPTIONS(.whole_max = 8),
+	  .rows = 400,
+	  .nulls = 2,
+	  .parts = 5 },
+	{ .name = "parts_full_key",
+	  .identity = 'k',
+	  OPTIONS(SNAPPY, .whole_max = 8, .before = true),
+	  .rows = 400,
+	  .nulls = 2,
+	  .parts = 5 },
+	{ .name = "parts_raw",
+	  .identity = 'k',
+	  OPTIONS(SNAPPY, .whole_max = 8, .before = true, .raw_text = true),
+	  .rows = 400,
+	  .nulls = 2,
+	  .parts = 5 },
+	{ .name = "one", .identity = 'd', OPTIONS(SNAPPY), .rows = 1, .nulls = 2 },
+	{ .name = "empty",
+	  .identity = 'd',
+	  OPTIONS(SNAPPY),
+	  .rows = 0,
+	  .nulls = 2 },
 };
 
 static void
@@ -324,11 +526,96 @@ test_lines(void **state)
 		run_case(&cases[i]);
 }
 
+static int
+column_named(const char *name)
+{
+	for (int i = 0; i < ROWS_COLUMNS; i++)
+	{
+		if (strcmp(rows_columns[i].name, name) == 0)
+			return i;
+	}
+	return -1;
+}
+
+/* n times the text. */
+static void
+repeat(Buf *b, const char *s, int n, ColView *v)
+{
+	buf_init(b, SIZE_MAX);
+	for (int i = 0; i < n; i++)
+		buf_str(b, s);
+	if (s[0] == 'a' || s[0] == 'j') /* an array, a string of JSON */
+	{
+		b->p[0] = s[0] == 'a' ? '{' : '"';
+		b->p[b->n - 1] = s[0] == 'a' ? '}' : '"';
+	}
+	*v = (ColView){ .state = COL_VALUE, .p = b->p, .n = (uint32_t) b->n };
+}
+
+/*
+ * Values of some megabytes, to their columns and, behind the array, to
+ * "_exact": the writer holds a piece of each.
+ */
+static void
+test_long(void **state)
+{
+	static const struct
+	{
+		const char *column;
+		const char *text;
+	} texts[] = {
+		{ "s", "\xe2\x82\xac\"uro\n" },
+		{ "bin", "by\xff\x80tes" },
+		{ "jb", "json\xc3\xa9 " },
+		{ "ai4", "a12,-3," },
+		{ "q\"\xc3\xa9", "\xf0\x9f\x98\x80" },
+	};
+	static const Case c = { .name = "parts_long",
+							.identity = 'f',
+							OPTIONS(SNAPPY) };
+	RowView row = { 0, NULL };
+	Change change = { .op = 'i', .lsn = 1, .xid = 2, .time = 3, .row = &row };
+	Buf bytes[COUNT(texts)];
+	Lab l;
+	Err err;
+
+	(void) state;
+	lab_open(&l, &c);
+	rows_pick(&l.random, 2, &l.row_bytes, l.row);
+	rows_pick(&l.random, 2, &l.old_bytes, l.old);
+	for (size_t i = 0; i < COUNT(texts); i++)
+	{
+		int at = column_named(texts[i].column);
+
+		repeat(&bytes[i], texts[i].text, 300000 + (int) i, &l.row[at]);
+		if (i == 0 || i == 3)
+			l.old[at] = l.row[at];
+	}
+	for (int i = 0; i < 4; i++)
+	{
+		change.seq = i + 1;
+		change.op = "iudu"[i];
+		change.old = change.op == 'u' ? &row : NULL;
+		lab_add_parts(&l, &change, (size_t) 1 << 20);
+		if (i == 1)
+			lab_add(&l, &(Change){ .op = 't', .lsn = 9, .xid = 1 });
+	}
+	assert_in_range(l.held, 1, 6 << 20);
+	must(parquet_format.end(l.writer, &l.object, &err), &err);
+	leave(c.name, ".parquet", &l.object);
+	leave(c.name, ".jsonl", &l.lines);
+	check_read(&l, c.name);
+	lab_close(&l);
+	for (size_t i = 0; i < COUNT(texts); i++)
+		buf_done(&bytes[i]);
+}
+
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_lines),
+		cmocka_unit_test(test_long),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -59,6 +59,7 @@ typedef struct ParquetColumn
 	uint32_t dict_pages;
 	uint32_t plain_pages;
 	uint64_t plain_bytes; /* before compression, with headers */
+	size_t flushed;       /* bytes of pages that went out before its end */
 	bool no_index;        /* a page of values without bounds */
 } ParquetColumn;
 
@@ -103,6 +104,16 @@ bool column_end(ParquetColumn *c, uint64_t records, int64_t offset,
 				ParquetScratch *s, Buf *out, ParquetChunk *chunk,
 				Err *err) MUST_CHECK;
 void column_reset(ParquetColumn *c);
+
+/*
+ * For a record that is a row group of its own.  column_flush() appends what
+ * there is so far, so that a chunk's pages follow one another in out; then
+ * column_end() is told where the first one was.  column_single() makes the
+ * column describe a chunk of one value in one page, which the caller writes.
+ */
+bool column_flush(ParquetColumn *c, ParquetScratch *s, Buf *out,
+				  Err *err) MUST_CHECK;
+void column_single(ParquetColumn *c);
 
 /* ColumnIndex and OffsetIndex of the chunk; false: there is none. */
 bool column_put_index(const ParquetColumn *c, Buf *out);

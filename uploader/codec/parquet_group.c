@@ -25,9 +25,8 @@
 #define MAGIC "PAR1"
 #define GROUPS_MAX ((size_t) INT32_MAX)
 
-/* Takes note of what was appended since "start". */
-static void
-went_out(FormatWriter *w, const Buf *out, size_t start)
+void
+group_went_out(FormatWriter *w, const Buf *out, size_t start)
 {
 	w->offset += (int64_t) (out->n - start);
 }
@@ -40,7 +39,7 @@ writer_start(FormatWriter *w, Buf *out)
 	if (w->started)
 		return;
 	buf_str(out, MAGIC);
-	went_out(w, out, start);
+	group_went_out(w, out, start);
 	w->started = true;
 }
 
@@ -68,8 +67,9 @@ put_column_meta(const FormatWriter *w, int leaf, const GroupChunk *g,
 	thrift_stop(t);
 }
 
-void
-group_describe(FormatWriter *w, const GroupChunk *chunks)
+/* Appends the RowGroup of all leaves' chunks; the next one begins. */
+static void
+describe(FormatWriter *w, const GroupChunk *chunks)
 {
 	int64_t first = w->offset;
 	int64_t compressed = 0;
@@ -134,7 +134,7 @@ put_indexes(FormatWriter *w, GroupChunk *chunks, Buf *out)
 			continue;
 		chunks[i].index_at = w->offset;
 		chunks[i].index_n = (int32_t) (out->n - start);
-		went_out(w, out, start);
+		group_went_out(w, out, start);
 	}
 	for (int i = 0; i < w->t->nleaves; i++)
 	{
@@ -143,7 +143,7 @@ put_indexes(FormatWriter *w, GroupChunk *chunks, Buf *out)
 		column_put_offsets(chunks[i].column, &chunks[i].chunk, out);
 		chunks[i].offsets_at = w->offset;
 		chunks[i].offsets_n = (int32_t) (out->n - start);
-		went_out(w, out, start);
+		group_went_out(w, out, start);
 	}
 }
 
@@ -164,21 +164,25 @@ end_columns(FormatWriter *w, GroupChunk *chunks)
 	buf_done(&w->scratch.compressed);
 }
 
-bool
-writer_end_group(FormatWriter *w, Buf *out, Err *err)
+GroupChunk *
+group_chunks(const FormatWriter *w)
 {
-	GroupChunk *chunks;
+	return xcalloc((size_t) w->t->nleaves, sizeof(GroupChunk));
+}
+
+bool
+group_end(FormatWriter *w, GroupChunk *chunks, bool in_pieces, Buf *out,
+		  Err *err)
+{
 	bool ok = true;
 
-	if (w->records == 0)
-		return true;
-	writer_start(w, out);
-	chunks = xcalloc((size_t) w->t->nleaves, sizeof(*chunks));
 	for (int i = 0; i < w->t->nleaves; i++)
 	{
 		GroupChunk *g = &chunks[i];
 		size_t start = out->n;
 
+		if (g->column)
+			continue;
 		g->codec = w->t->options.compression;
 		g->column = w->cols[i];
 		if (!g->column)
@@ -186,18 +190,28 @@ writer_end_group(FormatWriter *w, Buf *out, Err *err)
 		if (ok)
 			ok = column_end(g->column, w->records, w->offset, &w->scratch, out,
 							&g->chunk, err);
-		went_out(w, out, start);
+		group_went_out(w, out, start);
 	}
 	if (ok)
 	{
-		put_indexes(w, chunks, out);
-		group_describe(w, chunks);
+		if (!in_pieces)
+			put_indexes(w, chunks, out);
+		describe(w, chunks);
 	}
 	end_columns(w, chunks);
 	if (ok && (out->overflow || w->groups.overflow))
 		ok = err_set(err, ERR_LIMIT, 0,
 					 "a row group does not fit into %zu bytes", out->max);
 	return ok;
+}
+
+bool
+writer_end_group(FormatWriter *w, Buf *out, Err *err)
+{
+	if (w->records == 0)
+		return true;
+	writer_start(w, out);
+	return group_end(w, group_chunks(w), false, out, err);
 }
 
 /* ---- the footer ---- */
@@ -272,7 +286,7 @@ writer_end_object(FormatWriter *w, Buf *out, Err *err)
 	parquet_put32(length, (uint32_t) (out->n - start));
 	buf_add(out, length, sizeof(length));
 	buf_str(out, MAGIC);
-	went_out(w, out, start);
+	group_went_out(w, out, start);
 	if (out->overflow || w->groups.overflow || out->n - start > GROUPS_MAX)
 		return err_set(err, ERR_LIMIT, 0, "a footer is longer than %zu bytes",
 					   out->max);

@@ -250,7 +250,7 @@ take_column(FormatReader *r, int col, Err *err)
 	if (said & SAID_EXACT)
 		put_exact(r, col,
 				  (Slice){ r->exact.p + r->exacts[col].at, r->exacts[col].n });
-	else if (said & SAID_JSONNULL)
+	else if (said & SAID_JSONNULL && !there)
 		put_view(r, col, slice_cstr("null"));
 	else if (said & (SAID_UNCHANGED | SAID_WITHHELD))
 		return true;

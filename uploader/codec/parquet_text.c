@@ -11,10 +11,13 @@
 
 #include "base/mem.h"
 #include "codec/json_impl.h"
+#include "codec/json_part.h"
 
 struct ParquetText
 {
 	JsonTable *json;
+	JsonPart *part; /* NULL until needed */
+	Change change;  /* whose old row comes in parts */
 };
 
 ParquetText *
@@ -40,6 +43,7 @@ text_free(ParquetText *x)
 	if (!x)
 		return;
 	json_table_free(x->json);
+	json_part_free(x->part);
 	free(x);
 }
 
@@ -144,4 +148,83 @@ void
 text_put_json(Slice json, Buf *out)
 {
 	json_put_embedded(out, json.p, json.n);
+}
+
+void
+text_put_hex(Slice bytes, Buf *out)
+{
+	json_put_hex_digits(out, bytes.p, bytes.n);
+}
+
+/*
+ * The old row in parts.  The json format writes
+ *
+ *	  ,"_before":{columns,"_jsonnull":[…]},"_key":{…}
+ *
+ * of which columns come with their items and the rest with the last one, or a
+ * delete's key columns instead of "_key".
+ */
+void
+text_old_begin(ParquetText *x, const Change *change)
+{
+	const JsonTxn none = { .lsn_n = 0 };
+	JsonChange json = { .op = change->op, .key_changed = change->key_changed };
+	Buf meta;
+
+	if (!x->part)
+		x->part = json_part_new();
+	x->change = *change;
+	buf_init(&meta, SIZE_MAX);
+	json_part_begin(x->part, x->json, &none, &json, &meta);
+	buf_done(&meta);
+}
+
+/* Bytes up to the end of an object that is open, strings passed over. */
+static size_t
+object_end(Slice s)
+{
+	bool in_string = false;
+
+	for (size_t i = 0; i < s.n; i++)
+	{
+		if (in_string && s.p[i] == '\\')
+			i++;
+		else if (s.p[i] == '"')
+			in_string = !in_string;
+		else if (!in_string && s.p[i] == '}')
+			return i + 1;
+	}
+	return s.n;
+}
+
+bool
+text_old_item(ParquetText *x, const PartItem *item, Buf *out, OldEnds *ends,
+			  Err *err)
+{
+	static const char key[] = ",\"_key\":";
+	JsonChange json = { .op = x->change.op,
+						.key_changed = x->change.key_changed };
+	bool has_before = json_has_before(x->json, &json);
+	size_t start = out->n;
+
+	*ends = (OldEnds){ 0 };
+	if (!json_part_item(x->part, item, out, err))
+		return false;
+	if (item->type == PART_ROW_OLD && has_before && !out->overflow)
+	{
+		/* the value only, without its name */
+		out->n = start;
+		buf_byte(out, '{');
+	}
+	ends->before = has_before ? out->n - start : 0;
+	if (item->type != PART_ROW_END || out->overflow)
+		return true;
+	if (has_before)
+		ends->before = object_end((Slice){ out->p + start, out->n - start });
+	if (json_has_key(x->json, &json))
+	{
+		ends->key_at = start + ends->before + strlen(key);
+		ends->key_n = out->n - ends->key_at;
+	}
+	return true;
 }

@@ -37,6 +37,25 @@ void text_put_string(ParquetText *x, int col, Slice text, Buf *out);
 void text_put_numeric(ParquetText *x, int col, Slice text, Buf *out);
 void text_end_columns(ParquetText *x, Buf *out);
 
+/*
+ * The old row of a change whose rows arrive in parts: the items of that row,
+ * from PART_ROW_OLD to PART_ROW_END.  Appends "_before" as it comes; "_key"
+ * is appended with the last item, which tells where each of them ends.
+ */
+typedef struct OldEnds
+{
+	size_t before; /* bytes of "_before" that this item has added */
+	size_t key_at; /* "_key": its offset in out, and its length */
+	size_t key_n;
+} OldEnds;
+
+void text_old_begin(ParquetText *x, const Change *change);
+bool text_old_item(ParquetText *x, const PartItem *item, Buf *out,
+				   OldEnds *ends, Err *err) MUST_CHECK;
+
+/* Digits of bytea, without a prefix. */
+void text_put_hex(Slice bytes, Buf *out);
+
 /* JSON as one line. */
 void text_put_json(Slice json, Buf *out);
 
