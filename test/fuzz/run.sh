@@ -5,8 +5,8 @@
 #	test/fuzz/run.sh [SECONDS [SEED]]
 #
 # Without SECONDS it is a moment of so many MUTATIONS (20000).  An input that
-# fails stays in build/fuzz/frame.input; put it into test/fuzz/corpus/ once it
-# is mended.
+# fails stays in build/fuzz/NAME.input; put it into test/fuzz/corpus/ as NAME-…
+# once it is mended.
 set -eu
 cd "$(dirname "$0")/../.."
 
@@ -28,12 +28,14 @@ build()
 		SANITIZE=$sanitize CFLAGS="-O1 -g -fsanitize-coverage=trace-pc" ||
 		return 1
 	modules=("${modules[@]#../}")
-	# shellcheck disable=SC2046
-	${CC:-cc} -D_GNU_SOURCE -std=c11 -O1 -g -Wall -Wextra -fsanitize=$sanitize \
-		-fno-sanitize-recover=all -fno-omit-frame-pointer \
-		-Iuploader -Iplugin -Itest/fuzz -o "$out/fuzz_frame" \
-		test/fuzz/fuzz_frame.c "${modules[@]/%.c/.o}" \
-		$(make -s -C uploader libs)
+	for c in frame parquet; do
+		# shellcheck disable=SC2046
+		${CC:-cc} -D_GNU_SOURCE -std=c11 -O1 -g -Wall -Wextra \
+			-fsanitize=$sanitize -fno-sanitize-recover=all \
+			-fno-omit-frame-pointer -Iuploader -Iplugin -Itest/fuzz \
+			-o "$out/fuzz_$c" "test/fuzz/fuzz_$c.c" "${modules[@]/%.c/.o}" \
+			$(make -s -C uploader libs) || return 1
+	done
 }
 
 if ! build >"$out/build.log" 2>&1; then
@@ -48,16 +50,27 @@ else
 fi
 export ASAN_OPTIONS=detect_leaks=1
 shopt -s nullglob
-rm -f "$out/frame.input"
-rc=0
 echo "# seed $seed"
-timeout $((600 + ${seconds:-0})) "$out/fuzz_frame" "${amount[@]}" -s "$seed" \
-	-o "$out/frame.input" test/golden/*.hex test/fuzz/corpus/frame-* \
-	>"$out/frame.log" 2>&1 || rc=$?
-sed 's/^/# /' "$out/frame.log" | head -n 80
-if [ "$rc" = 0 ]; then
-	echo "ok 1 - fuzz: frame (seed $seed)"
-else
-	echo "not ok 1 - fuzz: frame (seed $seed, exit code $rc, see $out/frame.input)"
-	exit 1
-fi
+n=0
+code=0
+# run NAME SEEDS...: one target.
+run()
+{
+	local name=$1 rc=0
+	shift
+	n=$((n + 1))
+	rm -f "$out/$name.input"
+	timeout $((600 + ${seconds:-0})) "$out/fuzz_$name" "${amount[@]}" \
+		-s "$seed" -o "$out/$name.input" "$@" >"$out/$name.log" 2>&1 || rc=$?
+	sed 's/^/# /' "$out/$name.log" | head -n 80
+	if [ "$rc" = 0 ]; then
+		echo "ok $n - fuzz: $name (seed $seed)"
+	else
+		echo "not ok $n - fuzz: $name (seed $seed, exit code $rc, see $out/$name.input)"
+		code=1
+	fi
+}
+
+run frame test/golden/*.hex test/fuzz/corpus/frame-*
+run parquet test/fuzz/corpus/parquet-*
+exit $code
