@@ -133,14 +133,28 @@ give_up_dict(ParquetColumn *c)
 		dict_done(&c->dict);
 }
 
+/* Looked at with each value: too long, or of the first ones all are new. */
 static bool
 dict_pays(const ParquetColumn *c)
 {
 	if (c->dict.plain.n > DICT_BYTES_FACTOR * c->page_bytes)
 		return false;
-	/* three quarters are new: looked at once, in the first page */
 	return c->nvalues != DICT_TRY || c->npages > 0 ||
-		   c->dict.n < DICT_TRY / 4 * 3;
+		   c->dict.n < DICT_TRY - DICT_TRY / 100;
+}
+
+/*
+ * At the end of the first page.  If it is the only one, its length counts;
+ * else values that come again will come again.
+ */
+static bool
+dict_paid(const ParquetColumn *c, bool only)
+{
+	uint64_t bits = (uint64_t) rle_bits(c->dict.n);
+
+	if (only)
+		return c->dict.plain.n + c->nvalues * bits / 8 < c->bytes;
+	return c->dict.n < c->nvalues / 4 * 3;
 }
 
 static void
@@ -288,12 +302,15 @@ add_note(ParquetColumn *c, size_t size)
 }
 
 static bool
-end_page(ParquetColumn *c, ParquetScratch *s, Err *err)
+end_page(ParquetColumn *c, bool last, ParquetScratch *s, Err *err)
 {
-	bool indices = !c->no_dict && c->nvalues > 0;
+	bool indices;
 	uint64_t plain;
 	size_t size;
 
+	if (!c->no_dict && c->npages == 0 && c->nvalues > 0 && !dict_paid(c, last))
+		give_up_dict(c);
+	indices = !c->no_dict && c->nvalues > 0;
 	buf_reset(&s->body);
 	add_levels(&s->body, &c->rep, &c->reps);
 	add_levels(&s->body, &c->def, &c->defs);
@@ -343,7 +360,7 @@ column_put(ParquetColumn *c, uint64_t record, int rep, int def, Slice value,
 		if (record > c->records)
 			fill_up(c, record);
 		if ((c->bytes >= c->page_bytes || c->slots >= PAGE_ROWS) &&
-			!end_page(c, s, err))
+			!end_page(c, false, s, err))
 			return false;
 		c->records = record + 1;
 	}
@@ -369,7 +386,7 @@ column_end(ParquetColumn *c, uint64_t records, int64_t offset,
 
 	if (records > c->records)
 		fill_up(c, records);
-	if ((c->slots > 0 || c->npages == 0) && !end_page(c, s, err))
+	if ((c->slots > 0 || c->npages == 0) && !end_page(c, true, s, err))
 		return false;
 	*chunk = (ParquetChunk){ .uncompressed = (int64_t) c->plain_bytes };
 	if (c->dict_pages > 0)
@@ -397,7 +414,7 @@ column_flush(ParquetColumn *c, ParquetScratch *s, Buf *out, Err *err)
 {
 	if (!c->no_dict)
 		give_up_dict(c);
-	if (c->slots > 0 && !end_page(c, s, err))
+	if (c->slots > 0 && !end_page(c, false, s, err))
 		return false;
 	buf_add(out, c->pages.p, c->pages.n);
 	c->flushed += c->pages.n;

@@ -14,14 +14,35 @@ __extension__ typedef unsigned __int128 U128;
 #define GROUP 10000 /* the base of the wire's digits */
 #define GROUP_DIGITS 4
 
+static const uint64_t powers[] = { 1,
+								   10,
+								   100,
+								   1000,
+								   10000,
+								   100000,
+								   1000000,
+								   10000000,
+								   100000000,
+								   1000000000,
+								   10000000000,
+								   100000000000,
+								   1000000000000,
+								   10000000000000,
+								   100000000000000,
+								   1000000000000000,
+								   10000000000000000,
+								   100000000000000000,
+								   1000000000000000000,
+								   UINT64_C(10000000000000000000) };
+
+#define POWERS_MAX 19
+
+/* 10^n, n up to 38 */
 static U128
 power_of_ten(int n)
 {
-	U128 v = 1;
-
-	for (; n > 0; n--)
-		v *= 10;
-	return v;
+	return n <= POWERS_MAX ? (U128) powers[n]
+						   : (U128) powers[POWERS_MAX] * powers[n - POWERS_MAX];
 }
 
 static bool
@@ -33,12 +54,14 @@ store(const ParquetLeaf *leaf, U128 v, bool negative, uint8_t *out)
 		return false;
 	if (negative)
 		v = ~v + 1;
-	for (size_t i = 0; i < n; i++)
+	if (leaf->physical != PARQUET_FIXED)
 	{
-		size_t at = leaf->physical == PARQUET_FIXED ? n - 1 - i : i;
-
-		out[at] = (uint8_t) (v >> (8 * i));
+		for (size_t i = 0; i < n; i++)
+			out[i] = (uint8_t) ((uint64_t) v >> (8 * i));
+		return true;
 	}
+	for (size_t i = 0; i < n; i++)
+		out[n - 1 - i] = (uint8_t) (v >> (8 * i));
 	return true;
 }
 
@@ -46,11 +69,10 @@ store(const ParquetLeaf *leaf, U128 v, bool negative, uint8_t *out)
 static bool
 push(U128 *v, unsigned d, int digits)
 {
-	U128 factor = power_of_ten(digits);
-
-	if (*v >= power_of_ten(38) / factor)
+	/* up to 2^100 there is no need to look */
+	if (*v >> 100 != 0 && *v >= power_of_ten(38) / powers[digits])
 		return false;
-	*v = *v * factor + d;
+	*v = *v * powers[digits] + d;
 	return true;
 }
 
@@ -85,7 +107,7 @@ decimal_of_wire(const ParquetLeaf *leaf, const uint8_t *p, size_t n,
 		{
 			/* of the last group only some are behind the point */
 			int extra = behind * GROUP_DIGITS - leaf->scale;
-			unsigned cut = (unsigned) power_of_ten(extra);
+			unsigned cut = (unsigned) powers[extra];
 
 			if (d % cut != 0)
 				return false;
@@ -145,8 +167,11 @@ decimal_to_text(const ParquetLeaf *leaf, const uint8_t *p, char *out)
 		out[at++] = '-';
 		v = ~v + 1;
 	}
-	for (; v > 0 || count <= leaf->scale; v /= 10)
+	for (; v >> 64 != 0; v /= 10)
 		digits[count++] = (char) ('0' + (int) (v % 10));
+	for (uint64_t low = (uint64_t) v; low > 0 || count <= leaf->scale;
+		 low /= 10)
+		digits[count++] = (char) ('0' + (int) (low % 10));
 	while (count > 0)
 	{
 		if (count == leaf->scale)

@@ -31,12 +31,20 @@ dict_done(ParquetDict *d)
 	*d = (ParquetDict){ .width = d->width, .plain = d->plain };
 }
 
-static uint32_t
+static inline uint32_t
 hash(Slice v)
 {
 	uint64_t h = v.n * MULTIPLIER;
 	uint64_t w = 0;
 	size_t i = 0;
+
+	if (v.n == 4)
+	{
+		uint32_t half;
+
+		memcpy(&half, v.p, 4);
+		return (uint32_t) (half * MULTIPLIER >> 32);
+	}
 
 	for (; i + 8 <= v.n; i += 8)
 	{
@@ -64,11 +72,15 @@ dict_value(const ParquetDict *d, uint32_t index)
 	return (Slice){ p + 4, get_u32(p) };
 }
 
-static bool
+static inline bool
 same(const ParquetDict *d, uint32_t index, Slice value)
 {
 	Slice v = dict_value(d, index);
 
+	if (d->width == 8)
+		return memcmp(v.p, value.p, 8) == 0; /* an instruction, not a call */
+	if (d->width == 4)
+		return memcmp(v.p, value.p, 4) == 0;
 	return v.n == value.n && (v.n == 0 || memcmp(v.p, value.p, v.n) == 0);
 }
 

@@ -203,7 +203,9 @@ take_position(FormatReader *r, Err *err)
 	if (s.n != 1 || !memchr("riudts", s.p[0], 6))
 		return reader_damaged("unknown _op", err);
 	r->op = (char) s.p[0];
-	buf_printf(out, "{\"_op\":\"%c\",\"_lsn\":", r->op);
+	buf_add(out, "{\"_op\":\"", 8);
+	buf_byte(out, s.p[0]);
+	buf_str(out, "\",\"_lsn\":");
 	if (!reader_flat(r, LEAF_LSN, &s, &there, err))
 		return false;
 	json_put_string(out, s.p, s.n);
