@@ -23,8 +23,8 @@
 #include "codec/parquet.h"
 
 #define LINE_MAX_BYTES ((size_t) 1 << 20)
-#define RECORDS_MAX 2000 /* a page may say that a value comes a billion times  \
-						  */
+/* A page may say that a value comes a billion times. */
+#define RECORDS_MAX 2000
 #define SEEDS_MAX 4096
 #define INPUT_MAX ((size_t) 1 << 20)
 

@@ -2,9 +2,9 @@
 # Reads Parquet objects with pyarrow and DuckDB and holds each value against the
 # record line that the json format writes for the same change.
 #
-#	check_parquet.py FOLDER		NAME.parquet and NAME.jsonl, each pair
+#	check_parquet.py FOLDER DOCUMENT	NAME.parquet and NAME.jsonl, each pair
 #
-# Also: least and greatest values and NULLs of row groups and pages, and where
+# The types of columns are those of the document's table (doc/parquet.md).  Also: least and greatest values and NULLs of row groups and pages, and where
 # the page index says that pages are.  Prints what is wrong, a line each; exit
 # code 1.
 import datetime
@@ -411,8 +411,57 @@ def check_metadata(path):
     return pages
 
 
-def main(folder):
+# ---- the document ----
+
+LOGICAL = (
+    (r"None$", ""),
+    (r"String$", " STRING"),
+    (r"Date$", " DATE"),
+    (r"Int\(bitWidth=(\d+), isSigned=true\)$", r" INT(\1, signed)"),
+    (r"Decimal\(precision=(\d+), scale=(\d+)\)$", r" DECIMAL(\1, \2)"),
+    (r"Timestamp\(isAdjustedToUTC=(\w+), timeUnit=microseconds.*",
+     r" TIMESTAMP(us, UTC \1)"),
+)
+
+
+def type_name(column):
+    logical = str(column.logical_type)
+    for pattern, name in LOGICAL:
+        m = re.match(pattern, logical)
+        if m:
+            physical = column.physical_type
+            if physical == "FIXED_LEN_BYTE_ARRAY":
+                physical += f"({column.length})"
+            lists = "list of " if ".list.element" in column.path else ""
+            return lists + physical + m.expand(name)
+    return logical
+
+
+def check_document(folder, document):
+    """Each row of the table is the type that its columns have."""
+    schema = pq.ParquetFile(os.path.join(folder, "snappy.parquet")).schema
+    names = {}
+    for i in range(len(schema)):
+        names[schema.column(i).path.split(".list.")[0]] = type_name(
+            schema.column(i))
+    types = [line.rstrip("\n").split("\t")
+             for line in open(os.path.join(folder, "types.txt"))]
+    rows = dict(re.findall(r"^\| `([^`]+)` \| `([^`]+)` \|",
+                           open(document).read(), re.M))
+    for name, type in types:
+        if rows.get(type) != names[name]:
+            complain(document, type, "is", names[name], "and not",
+                     rows.get(type))
+    for type in rows:
+        if type not in dict(map(reversed, types)) and type[0] != "_":
+            complain(document, type, "is not tried")
+        if type[0] == "_" and names.get(type, rows[type]) != rows[type]:
+            complain(document, type, "is", names[type])
+
+
+def main(folder, document):
     pages = 0
+    check_document(folder, document)
     paths = sorted(glob.glob(os.path.join(folder, "*.parquet")))
     for path in paths:
         table = pq.read_table(path)
@@ -425,4 +474,4 @@ def main(folder):
     return 1 if wrong or not paths else 0
 
 
-sys.exit(main(sys.argv[1]))
+sys.exit(main(sys.argv[1], sys.argv[2]))

@@ -407,6 +407,19 @@ run_case(const Case *c)
 #define OPTIONS(...) .options = { __VA_ARGS__ }
 #define SNAPPY .compression = COMPRESS_SNAPPY
 
+/* Which column is of which type, for the document's table. */
+static void
+leave_types(void)
+{
+	Buf b;
+
+	buf_init(&b, SIZE_MAX);
+	for (int i = 0; i < ROWS_COLUMNS; i++)
+		buf_printf(&b, "%s\t%s\n", rows_columns[i].name, rows_columns[i].type);
+	leave("types", ".txt", &b);
+	buf_done(&b);
+}
+
 static const Case cases[] = {
 	{ .name = "snappy",
 	  .identity = 'd',
@@ -522,6 +535,7 @@ static void
 test_lines(void **state)
 {
 	(void) state;
+	leave_types();
 	for (size_t i = 0; i < COUNT(cases); i++)
 		run_case(&cases[i]);
 }
@@ -610,12 +624,200 @@ test_long(void **state)
 		buf_done(&bytes[i]);
 }
 
+/* ---- what is refused ---- */
+
+/* Reads all; the last error's kind, ERR_NONE where all was read. */
+static ErrKind
+read_all(const Schema *s, Slice object, size_t max_line, Err *err)
+{
+	const FormatSource source = { .object = object,
+								  .max_line = max_line,
+								  .schema = s };
+	FormatReader *r = parquet_format.open(&source);
+	bool end = false;
+	bool ok = true;
+	Slice line;
+
+	while (ok && !end)
+		ok = parquet_format.next(r, &line, &end, err);
+	parquet_format.done(r);
+	return ok ? ERR_NONE : err->kind;
+}
+
+/* An object of a few records, and its schema in l. */
+static void
+make_object(Lab *l, int rows)
+{
+	static const Case c = { .name = "refused", .identity = 'd', .nulls = 2 };
+	Err err;
+
+	lab_open(l, &c);
+	for (int i = 0; i < rows; i++)
+		one_change(l, &c, i);
+	must(parquet_format.end(l->writer, &l->object, &err), &err);
+}
+
+static void
+test_cut(void **state)
+{
+	Lab l;
+	Err err;
+
+	(void) state;
+	make_object(&l, 3);
+	for (size_t n = 0; n < l.object.n; n++)
+	{
+		uint8_t *exact = xmalloc(n ? n : 1); /* not a byte more */
+
+		memcpy(exact, l.object.p, n);
+		assert_int_equal(
+			read_all(l.schema, (Slice){ exact, n }, LINE_MAX_BYTES, &err),
+			ERR_DATA);
+		free(exact);
+	}
+	lab_close(&l);
+}
+
+/* One byte is another: the object is read, or refused with one error. */
+static void
+test_flipped(void **state)
+{
+	Lab l;
+	Err err;
+
+	(void) state;
+	make_object(&l, 3);
+	for (size_t i = 0; i < l.object.n; i++)
+	{
+		ErrKind kind;
+
+		l.object.p[i] ^= (uint8_t) (1 << i % 8);
+		kind = read_all(l.schema, buf_slice(&l.object), 1 << 20, &err);
+		assert_true(kind == ERR_NONE || kind == ERR_DATA || kind == ERR_LIMIT);
+		l.object.p[i] ^= (uint8_t) (1 << i % 8);
+	}
+	lab_close(&l);
+}
+
+static void
+test_other_schema(void **state)
+{
+	Schema *other = rows_schema('f');
+	Lab l;
+	Err err;
+
+	(void) state;
+	make_object(&l, 3);
+	assert_int_equal(
+		read_all(other, buf_slice(&l.object), LINE_MAX_BYTES, &err), ERR_DATA);
+	assert_non_null(strstr(err.msg, "written with schema"));
+	assert_non_null(strstr(err.msg, other->hash));
+	schema_free(other);
+	lab_close(&l);
+}
+
+static void
+test_long_line(void **state)
+{
+	Lab l;
+	Err err;
+
+	(void) state;
+	make_object(&l, 3);
+	assert_int_equal(read_all(l.schema, buf_slice(&l.object), 100, &err),
+					 ERR_LIMIT);
+	assert_string_equal(err.msg, "line is longer than 100 bytes");
+	lab_close(&l);
+}
+
+/* ---- memory ---- */
+
+static Schema *
+wide_schema(int ncols)
+{
+	Schema *s = schema_new("public", "wide", ncols);
+
+	s->identity = 'd';
+	for (int i = 0; i < ncols; i++)
+	{
+		s->cols[i].name = xasprintf("c%d", i);
+		s->cols[i].type_schema = xstrdup("pg_catalog");
+		s->cols[i].type_name = xstrdup("text");
+		s->cols[i].kind = CDC_S3_KIND_STRING;
+		s->cols[i].type_oid = s->cols[i].base_oid = 25;
+		s->cols[i].typmod = -1;
+		s->cols[i].attnum = i + 1;
+		s->cols[i].key = i == 0;
+		s->cols[i].pk = i == 0;
+	}
+	schema_finish(s);
+	return s;
+}
+
+/* What a writer holds most, of rows of random text that fill all columns. */
+static size_t
+most_held(int ncols, int rows, size_t length, Compression compression)
+{
+	const FormatOptions options = { .compression = compression, .level = 1 };
+	Schema *s = wide_schema(ncols);
+	FormatTable *t = parquet_format.table_new(s, &options);
+	FormatWriter *w = parquet_format.begin(t);
+	ColView *cols = xcalloc((size_t) ncols, sizeof(*cols));
+	RowView row = { ncols, cols };
+	Change change = { .op = 'i', .row = &row };
+	uint8_t *text = xmalloc((size_t) ncols * length);
+	uint64_t random = 1;
+	size_t most = 0;
+	Buf out;
+	Err err;
+
+	buf_init(&out, SIZE_MAX);
+	for (int i = 0; i < rows; i++)
+	{
+		change.seq = i;
+		for (size_t k = 0; k < (size_t) ncols * length; k++)
+			text[k] = (uint8_t) (' ' + rows_random(&random, 94));
+		for (int k = 0; k < ncols; k++)
+			cols[k] = (ColView){ .p = text + (size_t) k * length,
+								 .n = (uint32_t) length,
+								 .state = COL_VALUE };
+		must(parquet_format.add(w, &change, &out, &err), &err);
+		if (parquet_format.memory(w) > most)
+			most = parquet_format.memory(w);
+		buf_reset(&out);
+	}
+	must(parquet_format.end(w, &out, &err), &err);
+	assert_int_equal(read_all(s, buf_slice(&out), 1 << 20, &err) == ERR_NONE,
+					 out.n > 4 && memcmp(out.p, "PAR1", 4) == 0);
+	parquet_format.close(w);
+	parquet_format.table_free(t);
+	schema_free(s);
+	buf_done(&out);
+	free(cols);
+	free(text);
+	return most;
+}
+
+static void
+test_memory(void **state)
+{
+	(void) state;
+	/* one row: bytes for each column that has a value, and none for others */
+	assert_in_range(most_held(5, 1, 10, COMPRESS_ZSTD), 1, 10 << 10);
+	assert_in_range(most_held(600, 1, 10, COMPRESS_ZSTD), 1, 1 << 20);
+	assert_in_range(most_held(1600, 1, 10, COMPRESS_ZSTD), 1, 2 << 20);
+	/* many pages: no page is long where there are many columns */
+	assert_in_range(most_held(1600, 1000, 20, COMPRESS_ZSTD), 1, 72 << 20);
+}
+
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_lines),
-		cmocka_unit_test(test_long),
+		cmocka_unit_test(test_lines),        cmocka_unit_test(test_long),
+		cmocka_unit_test(test_cut),          cmocka_unit_test(test_flipped),
+		cmocka_unit_test(test_other_schema), cmocka_unit_test(test_long_line),
+		cmocka_unit_test(test_memory),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

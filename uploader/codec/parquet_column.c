@@ -22,7 +22,6 @@
 
 #define PAGE_ROWS 20000
 #define PAGE_MAX ((size_t) INT32_MAX)
-#define FIRST_ROOM 32       /* Buf's own is more than many columns need */
 #define DICT_TRY 1024       /* values, after which a dictionary has to pay */
 #define DICT_BYTES_FACTOR 2 /* of a page, that a dictionary may be long */
 #define SCRATCH_KEEP ((size_t) 1 << 20)
@@ -36,16 +35,6 @@ enum
 	ENCODING_RLE = 3,
 	ENCODING_RLE_DICTIONARY = 8
 };
-
-static void
-small_room(Buf *b)
-{
-	if (b->p)
-		return;
-	b->p = xmalloc(FIRST_ROOM + 1);
-	b->cap = FIRST_ROOM;
-	b->p[0] = 0;
-}
 
 static void
 begin_page(ParquetColumn *c)
@@ -164,7 +153,7 @@ put_value(ParquetColumn *c, Slice value)
 	uint32_t last = c->dict.last;
 	bool again = false;
 
-	small_room(&c->values);
+	parquet_first_room(&c->values);
 	if (c->no_dict)
 		put_plain(c, value);
 	else
@@ -295,7 +284,7 @@ add_note(ParquetColumn *c, size_t size)
 		c->no_index = true;
 	note.min_n = min.n;
 	note.max_n = max.n;
-	small_room(&c->notes);
+	parquet_first_room(&c->notes);
 	buf_add(&c->notes, &note, sizeof(note));
 	buf_add(&c->notes, min.p, min.n);
 	buf_add(&c->notes, max.p, max.n);

@@ -110,6 +110,7 @@ add(ParquetDict *d, Slice value)
 {
 	uint8_t head[4];
 
+	parquet_first_room(&d->plain);
 	if (d->width == 0)
 	{
 		d->at[d->n] = (uint32_t) d->plain.n;

@@ -11,6 +11,7 @@
 #include <limits.h>
 #include <stdlib.h>
 
+#include "base/mem.h"
 #include "cdc_s3_proto.h"
 #include "codec/parquet_decimal.h"
 
@@ -162,6 +163,16 @@ parquet_exact_text(uint8_t kind, const ColView *v, Buf *out)
 		buf_add(out, v->p, v->n);
 	else if (buf_room(out, PGFMT_MAX))
 		out->n += fixed_text(kind, v->p, (char *) out->p + out->n);
+}
+
+void
+parquet_first_room(Buf *b)
+{
+	if (b->p)
+		return;
+	b->p = xmalloc(PARQUET_FIRST_ROOM + 1);
+	b->cap = PARQUET_FIRST_ROOM;
+	b->p[0] = 0;
 }
 
 /*

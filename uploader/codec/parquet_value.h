@@ -48,6 +48,10 @@ size_t parquet_decimal_text(const ParquetLeaf *leaf, Slice value, char *out);
 /* Appends a list's element as it stands in an array literal. */
 void parquet_put_element(const ParquetLeaf *leaf, Slice value, Buf *out);
 
+/* A buffer's first memory: less than its own step, since columns are many. */
+#define PARQUET_FIRST_ROOM 32
+void parquet_first_room(Buf *b);
+
 /* Little-endian stores. */
 static inline void
 parquet_put32(uint8_t *p, uint32_t v)
