@@ -10,54 +10,58 @@
  *	(4) The same row in parts, cut anywhere, makes the same record.
  *	(5) Any bytes as the parts of a row are taken or refused likewise.
  * The packet's header is made here, so that a CRC keeps nothing out.
- *
- * With libFuzzer: clang -fsanitize=fuzzer,address -DFUZZ_LIBFUZZER.  Else:
- *
- *	fuzz_frame [-n MUTATIONS | -t SECONDS] [-s SEED] [-o FILE] CORPUS...
- *
- * runs each file of the corpus (*.hex: packets, one a line; others: frames)
- * and so many mutations of them, or as many as the time allows.  What reaches
- * new code (where the objects are built with -fsanitize-coverage=trace-pc) is
- * mutated further.  FILE gets the input that failed, or that ran when 256 of
- * them had taken HANG_SECONDS of the processor's time.
  *-------------------------------------------------------------------------
  */
-#include <signal.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/time.h>
-#include <time.h>
-#include <unistd.h>
 
 #include "base/mem.h"
 #include "codec/framepart.h"
 #include "codec/json_part.h"
 #include "frame_encode.h"
+#include "fuzz_main.h"
 
 #define MAX_FRAME ((size_t) 1 << 20)
 #define MAX_LINE ((size_t) 1 << 20)
 #define WHOLE_MAX 64 /* longer values come in pieces */
 
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+/* What writes a relation's rows: its "user". */
+typedef struct Lines
+{
+	JsonTable *table;
+	JsonWriter *writer;
+} Lines;
+
+static Lines *
+lines_of(const FrameRelation *rel)
+{
+	return rel->user;
+}
 
 static void
-require(bool ok, const char *what)
+give_lines(FrameRelation *rel, const FormatOptions *options)
 {
-	if (!ok)
-	{
-		(void) fprintf(stderr, "property broken: %s\n", what);
-		abort();
-	}
+	Lines *l = xcalloc(1, sizeof(*l));
+
+	l->table = json_table_new(rel->schema, options);
+	l->writer = json_writer_new(l->table);
+	rel->user = l;
 }
 
 static void
 relation_done(FrameRelation *rel, void *arg)
 {
+	Lines *l = rel->user;
+
 	(void) arg;
-	json_table_free(rel->user);
+	if (!l)
+		return;
+	json_writer_free(l->writer);
+	json_table_free(l->table);
+	free(l);
 }
 
 /* A packet of one frame, for the second reader. */
@@ -82,12 +86,12 @@ static void
 check_relation(FrameReader *second, const FrameEvent *ev, Buf *body,
 			   Buf *packet)
 {
-	const JsonOptions options = { .numeric = JSON_NUMERIC_AUTO,
-								  .before = true,
-								  .whole_max = WHOLE_MAX };
+	const FormatOptions options = { .numeric = NUMERIC_AUTO,
+									.before = true,
+									.whole_max = WHOLE_MAX };
 	FrameEvent again;
 
-	ev->rel->user = json_table_new(ev->rel->schema, &options);
+	give_lines(ev->rel, &options);
 	put_relation(body, ev->rel->id, ev->rel->version, ev->rel->schema->table,
 				 ev->rel->schema);
 	read_alone(second, ev->type, ev->flags, body, packet, &again);
@@ -97,21 +101,16 @@ check_relation(FrameReader *second, const FrameEvent *ev, Buf *body,
 
 /* Pushes one part; *out_done: the row has ended. */
 static bool
-push_part(FramePart *part, JsonPart *json, const FrameEvent *ev,
-		  const JsonTxn *txn, const JsonChange *change, Slice bytes, bool last,
-		  Buf *line, bool *out_done, Err *err)
+push_part(FramePart *part, JsonPart *json, Slice bytes, bool last, Buf *line,
+		  bool *out_done, Err *err)
 {
 	PartItem item;
 
 	framepart_push(part, bytes, last);
 	do
 	{
-		if (!framepart_next(part, &item, err))
-			return false;
-		if (item.type == PART_HEAD)
-			json_part_begin(json, ev->rel->user, txn, change, line);
-		else if (item.type != PART_NEED &&
-				 !json_part_item(json, &item, line, err))
+		if (!framepart_next(part, &item, err) ||
+			(item.type != PART_NEED && !json_part_item(json, &item, line, err)))
 			return false;
 	} while (item.type != PART_NEED && item.type != PART_DONE);
 	*out_done = item.type == PART_DONE;
@@ -135,17 +134,20 @@ has_long_numeric(const FrameEvent *ev)
 	return false;
 }
 
-/* "body" cut in three; where is told by its bytes. */
+/* The rows of "body" cut in three; where is told by its bytes. */
 static void
-check_parts(FrameReader *second, const FrameEvent *ev, const JsonTxn *txn,
-			const JsonChange *change, const Buf *body, const Buf *line)
+check_parts(const FrameEvent *ev, const Change *change, const Buf *body,
+			const Buf *line)
 {
-	FramePart *part = framepart_new(second, WHOLE_MAX);
+	FramePart *part = framepart_new(WHOLE_MAX);
 	JsonPart *json = json_part_new();
-	JsonChange bare = *change;
+	Change bare = *change;
+	size_t head = 24 + (ev->flags & CDC_S3_CHANGE_XID ? 4 : 0);
+	const uint8_t *rows = body->p + head;
+	size_t n = body->n - head;
 	uint32_t hash = crc32c(0, body->p, body->n);
-	size_t cut = hash % (body->n + 1);
-	size_t next = cut + (hash >> 16) % (body->n + 1 - cut);
+	size_t cut = hash % (n + 1);
+	size_t next = cut + (hash >> 16) % (n + 1 - cut);
 	bool done = false;
 	Buf got;
 	Err err;
@@ -153,15 +155,14 @@ check_parts(FrameReader *second, const FrameEvent *ev, const JsonTxn *txn,
 
 	bare.row = bare.old = NULL;
 	buf_init(&got, MAX_LINE);
-	ok = framepart_open(part, ev->type, ev->flags, &err) &&
-		 push_part(part, json, ev, txn, &bare, (Slice){ body->p, cut }, false,
-				   &got, &done, &err) &&
-		 push_part(part, json, ev, txn, &bare,
-				   (Slice){ body->p + cut, next - cut }, false, &got, &done,
-				   &err) &&
-		 push_part(part, json, ev, txn, &bare,
-				   (Slice){ body->p + next, body->n - next }, true, &got, &done,
-				   &err);
+	json_part_begin(json, lines_of(ev->rel)->writer, &bare, &got);
+	ok =
+		framepart_open(part, ev->rel->shape, ev->type, ev->flags, &err) &&
+		push_part(part, json, (Slice){ rows, cut }, false, &got, &done, &err) &&
+		push_part(part, json, (Slice){ rows + cut, next - cut }, false, &got,
+				  &done, &err) &&
+		push_part(part, json, (Slice){ rows + next, n - next }, true, &got,
+				  &done, &err);
 	require(ok || has_long_numeric(ev), "a row in parts is read");
 	if (ok)
 		require(done && got.n == line->n && memcmp(got.p, line->p, got.n) == 0,
@@ -174,17 +175,18 @@ check_parts(FrameReader *second, const FrameEvent *ev, const JsonTxn *txn,
 static void
 check_change(FrameReader *second, const FrameEvent *ev, Buf *body, Buf *packet)
 {
-	JsonTxn txn;
-	JsonChange change = { .op = ev->type == CDC_S3_INSERT   ? 'i'
-								: ev->type == CDC_S3_UPDATE ? 'u'
-															: 'd',
-						  .seq = (int64_t) ev->ordinal,
-						  .key_changed = ev->flags & CDC_S3_KEY_CHANGED,
-						  .row = ev->type == CDC_S3_DELETE ? &ev->old_row
-														   : &ev->new_row,
-						  .old = ev->flags & (CDC_S3_OLD_KEY | CDC_S3_OLD_FULL)
-									 ? &ev->old_row
-									 : NULL };
+	Change change = { .op = ev->type == CDC_S3_INSERT   ? 'i'
+							: ev->type == CDC_S3_UPDATE ? 'u'
+														: 'd',
+					  .lsn = ev->lsn,
+					  .seq = (int64_t) ev->ordinal,
+					  .xid = ev->xid,
+					  .key_changed = ev->flags & CDC_S3_KEY_CHANGED,
+					  .row = ev->type == CDC_S3_DELETE ? &ev->old_row
+													   : &ev->new_row,
+					  .old = ev->flags & (CDC_S3_OLD_KEY | CDC_S3_OLD_FULL)
+								 ? &ev->old_row
+								 : NULL };
 	FrameEvent again;
 	Buf twice;
 	Buf line;
@@ -198,11 +200,10 @@ check_change(FrameReader *second, const FrameEvent *ev, Buf *body, Buf *packet)
 	buf_done(&twice);
 
 	buf_init(&line, MAX_LINE);
-	json_txn_set(&txn, ev->lsn, ev->xid, ev->time);
-	json_write(ev->rel->user, &txn, &change, &line);
+	json_write(lines_of(ev->rel)->writer, &change, &line);
 	require(line.overflow || line.p[line.n - 1] == '\n', "a line ends");
 	if (!line.overflow)
-		check_parts(second, ev, &txn, &change, body, &line);
+		check_parts(ev, &change, body, &line);
 	buf_done(&line);
 }
 
@@ -212,39 +213,38 @@ read_parts(FrameReader *relations, FramePart *part, JsonPart *json, Slice data)
 {
 	Buf line;
 	FrameEvent ev;
-	JsonTxn txn;
 	bool end = false;
 	bool open = false;
 	Err err;
 
 	buf_init(&line, MAX_LINE);
-	json_txn_set(&txn, 1, 2, 3);
 	require(frame_reader_packet(relations, data, &err), "the same header");
 	while (frame_next(relations, &ev, &end, &err) && !end)
 	{
-		JsonChange change = { .op = ev.part_type == CDC_S3_INSERT   ? 'i'
-									: ev.part_type == CDC_S3_UPDATE ? 'u'
-																	: 'd',
-							  .key_changed = ev.flags & CDC_S3_KEY_CHANGED };
+		Change change = { .op = ev.part_type == CDC_S3_INSERT   ? 'i'
+								: ev.part_type == CDC_S3_UPDATE ? 'u'
+																: 'd',
+						  .key_changed = ev.flags & CDC_S3_KEY_CHANGED };
 		PartItem item = { .type = PART_DONE };
 
 		if (ev.type == CDC_S3_RELATION)
-			ev.rel->user = json_table_new(
-				ev.rel->schema,
-				&(JsonOptions){ .raw_text = true, .whole_max = WHOLE_MAX });
+			give_lines(ev.rel, &(FormatOptions){ .raw_text = true,
+												 .whole_max = WHOLE_MAX });
 		if (ev.type != CDC_S3_PART)
 			continue;
 		if (ev.part_first)
-			open = framepart_open(part, ev.part_type, ev.flags, &err);
+		{
+			json_part_begin(json, lines_of(ev.rel)->writer, &change, &line);
+			open = framepart_open(part, ev.rel->shape, ev.part_type, ev.flags,
+								  &err);
+		}
 		if (!open)
 			break;
 		framepart_push(part, ev.part, ev.part_last);
 		do
 		{
 			open = framepart_next(part, &item, &err);
-			if (open && item.type == PART_HEAD)
-				json_part_begin(json, item.rel->user, &txn, &change, &line);
-			else if (open && item.type != PART_NEED)
+			if (open && item.type != PART_NEED)
 				open = json_part_item(json, &item, &line, &err);
 		} while (open && item.type != PART_NEED && item.type != PART_DONE);
 		if (!open)
@@ -275,7 +275,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		second = frame_reader_new(MAX_FRAME, NULL, NULL);
 		third = frame_reader_new(MAX_FRAME, relation_done, NULL);
 		frame_reader_pass_rows(third);
-		part = framepart_new(third, WHOLE_MAX);
+		part = framepart_new(WHOLE_MAX);
 		json = json_part_new();
 	}
 	buf_init(&packet, SIZE_MAX);
@@ -311,142 +311,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
 #ifndef FUZZ_LIBFUZZER
 
-#define MAX_SEEDS 8192
-#define MAX_INPUT ((size_t) 1 << 18)
-#define MAX_FOUND ((size_t) 1 << 14) /* longer ones are slow to mutate */
 #define MAX_FRAMES 4096
-#define HANG_SECONDS 30
-
-static Buf seeds[MAX_SEEDS];
-static size_t nseeds;
-static uint64_t random_state;
-
-/* The input that is being run, and where it goes if it fails. */
-static const Buf *running;
-static const char *keep;
-
-/* Pairs of places that were passed one after the other. */
-static uint8_t passed[1 << 16];
-static uintptr_t last_place;
-static bool passed_new;
-
-void __sanitizer_cov_trace_pc(void);
-void __sanitizer_set_death_callback(void (*callback)(void))
-	__attribute__((weak));
-
-void
-__sanitizer_cov_trace_pc(void)
-{
-	/* From the program's own start, so that a seed means the same again. */
-	uintptr_t place = (uintptr_t) __builtin_return_address(0) -
-					  (uintptr_t) &LLVMFuzzerTestOneInput;
-	uintptr_t pair = (place ^ (last_place << 5)) * 0x9e3779b1U;
-
-	last_place = place;
-	pair = (pair >> 8) % sizeof(passed);
-	if (passed[pair] == 0)
-	{
-		passed[pair] = 1;
-		passed_new = true;
-	}
-}
-
-static uint64_t
-random_next(uint64_t below)
-{
-	random_state ^= random_state << 13;
-	random_state ^= random_state >> 7;
-	random_state ^= random_state << 17;
-	return random_state % below;
-}
-
-/* Frames of all packets of a .hex file, or the file as it is. */
-static bool
-read_seed(const char *path, Buf *out)
-{
-	size_t len = strlen(path);
-	bool hex = len > 4 && strcmp(path + len - 4, ".hex") == 0;
-	FILE *f = fopen(path, "r");
-	char *line = NULL;
-	size_t size = 0;
-	ssize_t n;
-
-	if (!f)
-		return false;
-	while ((n = getdelim(&line, &size, hex ? '\n' : EOF, f)) > 0)
-	{
-		uint8_t *p = (uint8_t *) line;
-
-		if (!hex)
-			buf_add(out, p, (size_t) n);
-		else if ((size_t) n / 2 > CDC_S3_PACKET_HEADER &&
-				 hex_decode(line, (size_t) n / 2, p))
-			buf_add(out, p + CDC_S3_PACKET_HEADER,
-					(size_t) n / 2 - CDC_S3_PACKET_HEADER);
-	}
-	free(line);
-	(void) fclose(f);
-	return true;
-}
-
-/* Puts n bytes in the place of old_n bytes at an offset. */
-static bool
-splice(Buf *b, size_t at, size_t old_n, const uint8_t *p, size_t n)
-{
-	if (n > old_n && !buf_room(b, n - old_n))
-		return false;
-	memmove(b->p + at + n, b->p + at + old_n, b->n - at - old_n);
-	b->n = b->n + n - old_n;
-	if (n > 0)
-		memcpy(b->p + at, p, n);
-	return true;
-}
-
-static void
-mutate_bytes(Buf *b)
-{
-	static const uint32_t odd[] = {
-		0,     1,      0x7f,    0x80,       0xfe,       0xff,
-		0x100, 0xffff, 0x10000, 0x7fffffff, 0x80000000, 0xffffffff
-	};
-	size_t at = random_next(b->n);
-	size_t n = 1 + random_next(b->n - at < 32 ? b->n - at : 32);
-	uint32_t v = odd[random_next(sizeof(odd) / sizeof(odd[0]))];
-	uint8_t copy[32];
-	const Buf *other;
-	size_t from;
-
-	switch (random_next(7))
-	{
-		case 0:
-			b->p[at] ^= (uint8_t) (1 << random_next(8));
-			break;
-		case 1:
-			b->p[at] = (uint8_t) random_next(256);
-			break;
-		case 2: /* a length, perhaps */
-			for (size_t i = 0; i < 4 && at + i < b->n; i++)
-				b->p[at + i] = (uint8_t) (v >> (8 * i));
-			break;
-		case 3: /* take out */
-			(void) splice(b, at, n, NULL, 0);
-			break;
-		case 4: /* cut off */
-			b->n = at;
-			break;
-		case 5: /* twice */
-			memcpy(copy, b->p + at, n);
-			(void) splice(b, at, 0, copy, n);
-			break;
-		default: /* from another seed */
-			other = &seeds[random_next(nseeds)];
-			from = random_next(other->n);
-			if (n > other->n - from)
-				n = other->n - from;
-			memcpy(b->p + at, other->p + from, n);
-			break;
-	}
-}
 
 /* Offsets of the whole frames of an input, and of the end of the last one. */
 static size_t
@@ -471,13 +336,13 @@ find_frames(const Buf *b, size_t offsets[MAX_FRAMES + 1])
 }
 
 /* Changes one frame so that its length stays right, or moves whole ones. */
-static void
-mutate_frames(Buf *b)
+void
+fuzz_mutate(Buf *b)
 {
 	static size_t offsets[MAX_FRAMES + 1];
 	static size_t others[MAX_FRAMES + 1];
 	size_t count = find_frames(b, offsets);
-	const Buf *other = &seeds[random_next(nseeds)];
+	const Buf *other = fuzz_seed();
 	size_t from;
 	size_t pick;
 	size_t n;
@@ -485,37 +350,38 @@ mutate_frames(Buf *b)
 
 	if (count == 0)
 	{
-		mutate_bytes(b);
+		fuzz_mutate_bytes(b);
 		return;
 	}
-	pick = random_next(count);
+	pick = fuzz_random(count);
 	n = offsets[pick + 1] - offsets[pick];
-	buf_init(&body, MAX_INPUT);
-	switch (random_next(6))
+	buf_init(&body, FUZZ_MAX_INPUT);
+	switch (fuzz_random(6))
 	{
 		case 0: /* take out */
-			(void) splice(b, offsets[pick], n, NULL, 0);
+			(void) fuzz_splice(b, offsets[pick], n, NULL, 0);
 			break;
 		case 1: /* say again, somewhere */
 			buf_add(&body, b->p + offsets[pick], n);
-			(void) splice(b, offsets[random_next(count + 1)], 0, body.p, n);
+			(void) fuzz_splice(b, offsets[fuzz_random(count + 1)], 0, body.p,
+							   n);
 			break;
 		case 2: /* from another seed */
 			count = find_frames(other, others);
 			if (count == 0)
 				break;
-			from = random_next(count);
-			(void) splice(b, offsets[pick], 0, other->p + others[from],
-						  others[from + 1] - others[from]);
+			from = fuzz_random(count);
+			(void) fuzz_splice(b, offsets[pick], 0, other->p + others[from],
+							   others[from + 1] - others[from]);
 			break;
 		default:
 			buf_add(&body, b->p + offsets[pick] + CDC_S3_FRAME_HEADER,
 					n - CDC_S3_FRAME_HEADER);
 			if (body.n == 0)
 				break;
-			mutate_bytes(&body);
-			if (!splice(b, offsets[pick] + CDC_S3_FRAME_HEADER,
-						n - CDC_S3_FRAME_HEADER, body.p, body.n))
+			fuzz_mutate_bytes(&body);
+			if (!fuzz_splice(b, offsets[pick] + CDC_S3_FRAME_HEADER,
+							 n - CDC_S3_FRAME_HEADER, body.p, body.n))
 				break;
 			for (int i = 0; i < 4; i++)
 				b->p[offsets[pick] + 2 + (size_t) i] =
@@ -523,140 +389,6 @@ mutate_frames(Buf *b)
 			break;
 	}
 	buf_done(&body);
-}
-
-/* The program ends because of the input: keep it. */
-static void
-keep_input(void)
-{
-	FILE *f = keep && running ? fopen(keep, "w") : NULL;
-
-	if (!f)
-		return;
-	(void) fwrite(running->p, 1, running->n, f);
-	(void) fclose(f);
-	running = NULL;
-}
-
-static void
-on_signal(int sig)
-{
-	keep_input();
-	(void) signal(sig, SIG_DFL);
-	(void) raise(sig);
-}
-
-static void
-run_one(const Buf *b)
-{
-	static unsigned count;
-	static const struct itimerval hang = { .it_value.tv_sec = HANG_SECONDS };
-
-	if (count++ % 256 == 0)
-		(void) setitimer(ITIMER_VIRTUAL, &hang, NULL);
-	running = b;
-	last_place = 0;
-	passed_new = false;
-	(void) LLVMFuzzerTestOneInput(b->p, b->n);
-	running = NULL;
-}
-
-static time_t
-seconds_now(void)
-{
-	struct timespec ts;
-
-	(void) clock_gettime(CLOCK_MONOTONIC, &ts);
-	return ts.tv_sec;
-}
-
-/* So many mutations, or, with seconds, as many as they allow. */
-static long
-run_mutations(long n, long seconds)
-{
-	time_t end = seconds_now() + seconds;
-	long i;
-	Buf b;
-
-	buf_init(&b, MAX_INPUT);
-	for (i = 0; seconds > 0 ? i % 256 != 0 || seconds_now() < end : i < n; i++)
-	{
-		const Buf *seed = &seeds[random_next(nseeds)];
-
-		buf_reset(&b);
-		buf_add(&b, seed->p, seed->n);
-		for (uint64_t k = 1 + random_next(6); k > 0 && b.n > 0; k--)
-		{
-			if (random_next(3) == 0)
-				mutate_bytes(&b);
-			else
-				mutate_frames(&b);
-		}
-		run_one(&b);
-		if (passed_new && nseeds < MAX_SEEDS && b.n > 0 && b.n <= MAX_FOUND)
-		{
-			buf_init(&seeds[nseeds], MAX_INPUT);
-			buf_add(&seeds[nseeds++], b.p, b.n);
-		}
-		if (i % 100000 == 0 && i > 0)
-			(void) fprintf(stderr, "%ld mutations, %zu seeds\n", i, nseeds);
-	}
-	buf_done(&b);
-	return i;
-}
-
-int
-main(int argc, char **argv)
-{
-	long mutations = 0;
-	long seconds = 0;
-	size_t given;
-	int opt;
-
-	random_state = 1;
-	while ((opt = getopt(argc, argv, "n:t:s:o:")) != -1)
-	{
-		if (opt == 'n')
-			mutations = strtol(optarg, NULL, 10);
-		else if (opt == 't')
-			seconds = strtol(optarg, NULL, 10);
-		else if (opt == 's')
-			random_state = strtoull(optarg, NULL, 10);
-		else if (opt == 'o')
-			keep = optarg;
-		else
-			return 2;
-	}
-	if (random_state == 0)
-		random_state = 1; /* of zero comes nothing but zeros */
-	if (__sanitizer_set_death_callback)
-		__sanitizer_set_death_callback(keep_input);
-	(void) signal(SIGABRT, on_signal);
-	(void) signal(SIGVTALRM, on_signal);
-	for (; optind < argc; optind++)
-	{
-		Buf seed;
-
-		buf_init(&seed, MAX_INPUT);
-		if (!read_seed(argv[optind], &seed))
-		{
-			(void) fprintf(stderr, "could not read \"%s\"\n", argv[optind]);
-			return 2;
-		}
-		run_one(&seed);
-		if (seed.n > 0 && nseeds < MAX_SEEDS)
-			seeds[nseeds++] = seed;
-		else
-			buf_done(&seed);
-	}
-	given = nseeds;
-	if (nseeds > 0)
-		mutations = run_mutations(mutations, seconds);
-	(void) printf("%zu seeds, %ld mutations, %zu reached new code\n", given,
-				  mutations, nseeds - given);
-	for (size_t i = 0; i < nseeds; i++)
-		buf_done(&seeds[i]);
-	return 0;
 }
 
 #endif

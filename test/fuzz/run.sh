@@ -4,9 +4,9 @@
 #
 #	test/fuzz/run.sh [SECONDS [SEED]]
 #
-# Without SECONDS it is a moment of so many MUTATIONS (20000).  An input that
-# fails stays in build/fuzz/NAME.input; put it into test/fuzz/corpus/ as NAME-…
-# once it is mended.
+# Each target takes as long; without SECONDS it is a moment of so many MUTATIONS
+# (20000).  An input that fails stays in build/fuzz/TARGET.input; put it into
+# test/fuzz/corpus/ as TARGET-something once it is mended.
 set -eu
 cd "$(dirname "$0")/../.."
 
@@ -15,6 +15,7 @@ seed=${2:-$RANDOM$RANDOM}
 sanitize=address,undefined
 out=build/fuzz
 objects=$out/objects
+targets=(frame csv parquet)
 mkdir -p "$out"
 
 build()
@@ -28,13 +29,13 @@ build()
 		SANITIZE=$sanitize CFLAGS="-O1 -g -fsanitize-coverage=trace-pc" ||
 		return 1
 	modules=("${modules[@]#../}")
-	for c in frame parquet; do
+	for c in "${targets[@]}"; do
 		# shellcheck disable=SC2046
 		${CC:-cc} -D_GNU_SOURCE -std=c11 -O1 -g -Wall -Wextra \
 			-fsanitize=$sanitize -fno-sanitize-recover=all \
 			-fno-omit-frame-pointer -Iuploader -Iplugin -Itest/fuzz \
-			-o "$out/fuzz_$c" "test/fuzz/fuzz_$c.c" "${modules[@]/%.c/.o}" \
-			$(make -s -C uploader libs) || return 1
+			-o "$out/fuzz_$c" "test/fuzz/fuzz_$c.c" test/fuzz/fuzz_main.c \
+			"${modules[@]/%.c/.o}" $(make -s -C uploader libs) || return 1
 	done
 }
 
@@ -50,27 +51,28 @@ else
 fi
 export ASAN_OPTIONS=detect_leaks=1
 shopt -s nullglob
-echo "# seed $seed"
-n=0
-code=0
-# run NAME SEEDS...: one target.
+
+# run NUMBER TARGET FILE...
 run()
 {
-	local name=$1 rc=0
-	shift
-	n=$((n + 1))
-	rm -f "$out/$name.input"
-	timeout $((600 + ${seconds:-0})) "$out/fuzz_$name" "${amount[@]}" \
-		-s "$seed" -o "$out/$name.input" "$@" >"$out/$name.log" 2>&1 || rc=$?
-	sed 's/^/# /' "$out/$name.log" | head -n 80
+	local n=$1 target=$2 rc=0
+	shift 2
+	rm -f "$out/$target.input"
+	echo "# seed $seed"
+	timeout $((600 + ${seconds:-0})) "$out/fuzz_$target" "${amount[@]}" \
+		-s "$seed" -o "$out/$target.input" "$@" >"$out/$target.log" 2>&1 ||
+		rc=$?
+	sed 's/^/# /' "$out/$target.log" | head -n 80
 	if [ "$rc" = 0 ]; then
-		echo "ok $n - fuzz: $name (seed $seed)"
+		echo "ok $n - fuzz: $target (seed $seed)"
 	else
-		echo "not ok $n - fuzz: $name (seed $seed, exit code $rc, see $out/$name.input)"
+		echo "not ok $n - fuzz: $target (seed $seed, exit code $rc, see $out/$target.input)"
 		code=1
 	fi
 }
 
-run frame test/golden/*.hex test/fuzz/corpus/frame-*
-run parquet test/fuzz/corpus/parquet-*
+code=0
+run 1 frame test/golden/*.hex test/fuzz/corpus/frame-*
+run 2 csv test/fuzz/corpus/csv-*
+run 3 parquet test/fuzz/corpus/parquet-*
 exit $code

@@ -41,7 +41,8 @@ typedef struct Lab
 	Schema *schema;
 	FormatTable *table;
 	FormatWriter *writer;
-	JsonTable *json;
+	JsonTable *json_table;
+	JsonWriter *json;
 	JsonPart *json_part;
 	size_t held; /* most that the writer held */
 	Buf object;
@@ -54,20 +55,9 @@ typedef struct Lab
 	ColView copy[2][ROWS_COLUMNS];
 } Lab;
 
-static JsonOptions
-json_options(const FormatOptions *o)
-{
-	return (JsonOptions){ .numeric = (JsonNumeric) o->numeric,
-						  .before = o->before,
-						  .raw_text = o->raw_text,
-						  .whole_max = o->whole_max };
-}
-
 static void
 lab_open(Lab *l, const Case *c)
 {
-	JsonOptions json = json_options(&c->options);
-
 	memset(l, 0, sizeof(*l));
 	l->schema = rows_schema(c->identity == 'k' ? 'f' : c->identity);
 	if (c->identity == 'k') /* full, and a primary key */
@@ -78,7 +68,8 @@ lab_open(Lab *l, const Case *c)
 	}
 	l->table = parquet_format.table_new(l->schema, &c->options);
 	l->writer = parquet_format.begin(l->table);
-	l->json = json_table_new(l->schema, &json);
+	l->json_table = json_table_new(l->schema, &c->options);
+	l->json = json_writer_new(l->json_table);
 	l->json_part = json_part_new();
 	buf_init(&l->object, SIZE_MAX);
 	buf_init(&l->lines, SIZE_MAX);
@@ -93,7 +84,8 @@ lab_close(Lab *l)
 	parquet_format.close(l->writer);
 	parquet_format.table_free(l->table);
 	json_part_free(l->json_part);
-	json_table_free(l->json);
+	json_writer_free(l->json);
+	json_table_free(l->json_table);
 	schema_free(l->schema);
 	buf_done(&l->object);
 	buf_done(&l->lines);
@@ -114,28 +106,15 @@ lab_add(Lab *l, const Change *change)
 {
 	RowView row = { ROWS_COLUMNS, l->copy[0] };
 	RowView old = { ROWS_COLUMNS, l->copy[1] };
-	JsonChange json = { .op = change->op,
-						.seq = change->seq,
-						.key_changed = change->key_changed,
-						.no_identity = change->no_identity,
-						.npartial = change->npartial,
-						.reason = change->reason,
-						.row = change->row ? &row : NULL,
-						.old = change->old ? &old : NULL };
-	JsonPartial parts[2];
-	JsonTxn txn;
+	Change copy = *change;
 	Err err;
 
-	for (int i = 0; i < change->npartial; i++)
-		parts[i] =
-			(JsonPartial){ change->partial[i].schema, change->partial[i].table,
-						   change->partial[i].bound };
-	json.partial = parts;
 	/* both may change what they are given */
 	memcpy(l->copy[0], l->row, sizeof(l->row));
 	memcpy(l->copy[1], l->old, sizeof(l->old));
-	json_txn_set(&txn, change->lsn, change->xid, change->time);
-	json_write(l->json, &txn, &json, &l->lines);
+	copy.row = change->row ? &row : NULL;
+	copy.old = change->old ? &old : NULL;
+	json_write(l->json, &copy, &l->lines);
 	must(parquet_format.add(l->writer, change, &l->object, &err), &err);
 }
 
@@ -199,16 +178,10 @@ static void
 lab_add_parts(Lab *l, const Change *change, size_t whole_max)
 {
 	Change bare = *change;
-	JsonChange json = { .op = change->op,
-						.seq = change->seq,
-						.key_changed = change->key_changed,
-						.no_identity = change->no_identity };
-	JsonTxn txn;
 	Err err;
 
 	bare.row = bare.old = NULL;
-	json_txn_set(&txn, change->lsn, change->xid, change->time);
-	json_part_begin(l->json_part, l->json, &txn, &json, &l->lines);
+	json_part_begin(l->json_part, l->json, &bare, &l->lines);
 	must(parquet_format.add_head(l->writer, &bare, &l->object, &err), &err);
 	if (change->op == 'd')
 		send_row(l, PART_ROW_OLD, l->row, whole_max);

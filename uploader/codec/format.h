@@ -2,7 +2,7 @@
  * format.h
  *	  The forms in which changes stand in the lake's objects.
  *
- * A format is one file that fills a Format, and a row in format.c's table.
+ * A format is one file that fills a Format, and a row in formats.c's table.
  * doc/architecture.md shows how one is added.
  *
  *	  table = f->table_new(schema, options)	 once for a version of a table
@@ -52,6 +52,8 @@ typedef struct FormatOptions
 	bool before;      /* write the old row where it is at hand */
 	bool raw_text;    /* the server is SQL_ASCII: text may not be UTF-8 */
 	size_t whole_max; /* 0: ROW_WHOLE_MAX; a test may take less */
+	bool csv_escape;  /* csv: no line ends within fields, for readers that
+					   * know no quoted ones (csv.h) */
 	Compression compression; /* for a format that compresses by itself */
 	int level;               /* of that; 0: the default */
 	bool parquet_ms;         /* Parquet's timestamps in milliseconds */
@@ -118,6 +120,9 @@ const Format *format_find(const char *name);
 
 /* By an object's key; NULL: none has its suffix. */
 const Format *format_of_key(const char *key);
+
+/* The error of who reads an object of which format_of_key() knows none. */
+bool format_unknown(const char *key, Err *err);
 
 /* All, in their order; NULL behind the last. */
 const Format *format_at(int i);

@@ -10,6 +10,7 @@
 #include "cdc_s3_proto.h"
 #include "codec/json_impl.h"
 #include "codec/pgfmt.h"
+#include "codec/value_text.h"
 
 #define ESCAPE_CHUNK 4096
 #define SCRATCH_MAX ((size_t) 1 << 31)
@@ -260,6 +261,19 @@ json_put_embedded(Buf *out, const uint8_t *p, size_t n)
 	}
 }
 
+/* As the server prints one; NaN and the infinities are none. */
+static bool
+is_number(const uint8_t *p, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+	{
+		if ((p[i] < '0' || p[i] > '9') && p[i] != '-' && p[i] != '+' &&
+			p[i] != '.' && p[i] != 'e')
+			return false;
+	}
+	return n > 0 && p[n - 1] >= '0' && p[n - 1] <= '9';
+}
+
 static void
 add_element(Buf *out, JsonForm form, const uint8_t *p, size_t n, bool quoted)
 {
@@ -267,10 +281,9 @@ add_element(Buf *out, JsonForm form, const uint8_t *p, size_t n, bool quoted)
 		buf_str(out, "null");
 	else if (form == FORM_BOOLS)
 		buf_str(out, p[0] == 't' ? "true" : "false");
-	else if (form == FORM_NUMBERS && n > 0 && p[n - 1] >= '0' &&
-			 p[n - 1] <= '9')
+	else if (form == FORM_NUMBERS && is_number(p, n))
 		buf_add(out, p, n);
-	else /* also NaN and the infinities */
+	else
 		json_put_string(out, p, n);
 }
 
@@ -314,77 +327,21 @@ convert_array(Buf *out, Buf *element, JsonForm form, const uint8_t *p, size_t n)
 }
 
 static void
-add_array(JsonTable *t, Buf *out, JsonForm form, const ColView *v)
+add_array(JsonWriter *w, Buf *out, JsonForm form, const ColView *v)
 {
 	Buf element;
 	bool ok;
 
 	buf_init(&element, SCRATCH_MAX);
-	buf_reset(&t->scratch);
-	ok = convert_array(&t->scratch, &element, form, v->p, v->n);
+	buf_reset(&w->scratch);
+	ok = convert_array(&w->scratch, &element, form, v->p, v->n);
 	buf_done(&element);
 	if (ok)
-		buf_add(out, t->scratch.p, t->scratch.n);
+		buf_add(out, w->scratch.p, w->scratch.n);
 	else
 		json_put_string(out, v->p, v->n);
-	if (t->scratch.cap > 64 * 1024)
-		buf_done(&t->scratch);
-}
-
-/* Numbers and times: at most PGFMT_MAX bytes and two quotes. */
-static size_t
-format_fixed(char *o, uint8_t kind, const uint8_t *p, bool *quote)
-{
-	uint32_t u32;
-	uint64_t u64;
-	float f4;
-	double f8;
-	size_t n;
-
-	*quote = kind >= CDC_S3_KIND_DATE;
-	switch (kind)
-	{
-		case CDC_S3_KIND_BOOL:
-			memcpy(o, p[0] ? "true" : "false", 5);
-			return p[0] ? 4 : 5;
-		case CDC_S3_KIND_INT2:
-			return fmt_i64(o, (int16_t) get_u16(p));
-		case CDC_S3_KIND_INT4:
-			return fmt_i64(o, (int32_t) get_u32(p));
-		case CDC_S3_KIND_INT8:
-			return fmt_i64(o, (int64_t) get_u64(p));
-		case CDC_S3_KIND_OID:
-			return fmt_u64(o, get_u32(p));
-		case CDC_S3_KIND_FLOAT4:
-			u32 = get_u32(p);
-			memcpy(&f4, &u32, 4);
-			n = fmt_float4(o, f4);
-			*quote = o[n - 1] == 'N' || o[n - 1] == 'y';
-			return n;
-		case CDC_S3_KIND_FLOAT8:
-			u64 = get_u64(p);
-			memcpy(&f8, &u64, 8);
-			n = fmt_float8(o, f8);
-			*quote = o[n - 1] == 'N' || o[n - 1] == 'y';
-			return n;
-		case CDC_S3_KIND_DATE:
-			return fmt_date(o, (int32_t) get_u32(p));
-		case CDC_S3_KIND_TIME:
-			return fmt_time(o, (int64_t) get_u64(p));
-		case CDC_S3_KIND_TIMETZ:
-			return fmt_timetz(o, (int64_t) get_u64(p),
-							  (int32_t) get_u32(p + 8));
-		case CDC_S3_KIND_TIMESTAMP:
-			return fmt_timestamp(o, (int64_t) get_u64(p), false);
-		case CDC_S3_KIND_TIMESTAMPTZ:
-			return fmt_timestamp(o, (int64_t) get_u64(p), true);
-		case CDC_S3_KIND_INTERVAL:
-			return fmt_interval(o, (int64_t) get_u64(p),
-								(int32_t) get_u32(p + 8),
-								(int32_t) get_u32(p + 12));
-		default:
-			return fmt_uuid(o, p);
-	}
+	if (w->scratch.cap > 64 * 1024)
+		buf_done(&w->scratch);
 }
 
 static void
@@ -399,14 +356,14 @@ add_fixed(Buf *out, uint8_t kind, const uint8_t *p)
 	o = (char *) out->p + out->n;
 	if (kind >= CDC_S3_KIND_DATE)
 	{
-		n = format_fixed(o + 1, kind, p, &quote);
+		n = value_text_fixed(o + 1, kind, p, &quote);
 		o[0] = '"';
 		o[n + 1] = '"';
 		n += 2;
 	}
 	else
 	{
-		n = format_fixed(o, kind, p, &quote);
+		n = value_text_fixed(o, kind, p, &quote);
 		if (quote)
 		{
 			memmove(o + 1, o, n);
@@ -420,7 +377,7 @@ add_fixed(Buf *out, uint8_t kind, const uint8_t *p)
 }
 
 void
-json_put_value(JsonTable *t, Buf *out, const JsonColumn *c, const ColView *v)
+json_put_value(JsonWriter *w, Buf *out, const JsonColumn *c, const ColView *v)
 {
 	if (c->kind < CDC_S3_KIND_NUMERIC)
 		add_fixed(out, c->kind, v->p);
@@ -428,8 +385,8 @@ json_put_value(JsonTable *t, Buf *out, const JsonColumn *c, const ColView *v)
 		add_numeric(out, v, c->numeric_string);
 	else if (c->form == FORM_JSON)
 		json_put_embedded(out, v->p, v->n);
-	else if (c->form != FORM_KIND && v->n <= t->whole_max)
-		add_array(t, out, (JsonForm) c->form, v);
+	else if (c->form != FORM_KIND && v->n <= w->table->whole_max)
+		add_array(w, out, (JsonForm) c->form, v);
 	else if (c->kind == CDC_S3_KIND_BYTEA)
 		json_put_hex(out, v->p, v->n);
 	else

@@ -15,7 +15,8 @@
 
 struct ParquetText
 {
-	JsonTable *json;
+	JsonTable *table;
+	JsonWriter *json;
 	JsonPart *part; /* NULL until needed */
 	Change change;  /* whose old row comes in parts */
 };
@@ -24,16 +25,11 @@ ParquetText *
 text_new(const FormatTable *t, size_t whole_max)
 {
 	ParquetText *x = xcalloc(1, sizeof(*x));
-	const JsonOptions options = {
-		.numeric = t->options.numeric == NUMERIC_STRING ? JSON_NUMERIC_STRING
-				   : t->options.numeric == NUMERIC_AUTO ? JSON_NUMERIC_AUTO
-														: JSON_NUMERIC_NUMBER,
-		.before = t->options.before,
-		.raw_text = t->options.raw_text,
-		.whole_max = whole_max
-	};
+	FormatOptions options = t->options;
 
-	x->json = json_table_new(t->schema, &options);
+	options.whole_max = whole_max;
+	x->table = json_table_new(t->schema, &options);
+	x->json = json_writer_new(x->table);
 	return x;
 }
 
@@ -42,24 +38,25 @@ text_free(ParquetText *x)
 {
 	if (!x)
 		return;
-	json_table_free(x->json);
 	json_part_free(x->part);
+	json_writer_free(x->json);
+	json_table_free(x->table);
 	free(x);
 }
 
 void
 text_put_object(ParquetText *x, const RowView *row, bool key_only, Buf *out)
 {
-	JsonTable *t = x->json;
+	JsonWriter *w = x->json;
 	size_t start;
 
 	buf_byte(out, '{');
 	start = out->n;
-	t->nwithheld = t->njsonnull = 0;
+	w->nwithheld = w->njsonnull = 0;
 	for (int i = 0; i < row->ncols; i++)
 	{
-		if (!key_only || t->cols[i].key)
-			json_put_column(t, out, i, &row->cols[i]);
+		if (!key_only || x->table->cols[i].key)
+			json_put_column(w, out, i, &row->cols[i]);
 	}
 	if (out->n > start && !out->overflow)
 	{
@@ -67,10 +64,10 @@ text_put_object(ParquetText *x, const RowView *row, bool key_only, Buf *out)
 		memmove(out->p + start, out->p + start + 1, out->n - start - 1);
 		out->n--;
 	}
-	if (t->njsonnull > 0)
-		json_put_names(t, out, "_jsonnull", t->jsonnull, t->njsonnull);
+	if (w->njsonnull > 0)
+		json_put_names(w, out, "_jsonnull", w->jsonnull, w->njsonnull);
 	buf_byte(out, '}');
-	t->nwithheld = t->njsonnull = 0;
+	w->nwithheld = w->njsonnull = 0;
 }
 
 static void
@@ -115,7 +112,7 @@ text_put_column(ParquetText *x, int col, ColView *v, Buf *out)
 void
 text_put_string(ParquetText *x, int col, Slice text, Buf *out)
 {
-	const JsonColumn *c = &x->json->cols[col];
+	const JsonColumn *c = &x->table->cols[col];
 
 	buf_add(out, c->head, c->head_n);
 	json_put_string(out, text.p, text.n);
@@ -124,7 +121,7 @@ text_put_string(ParquetText *x, int col, Slice text, Buf *out)
 void
 text_put_numeric(ParquetText *x, int col, Slice text, Buf *out)
 {
-	const JsonColumn *c = &x->json->cols[col];
+	const JsonColumn *c = &x->table->cols[col];
 	bool number =
 		text.n > 0 && text.p[text.n - 1] >= '0' && text.p[text.n - 1] <= '9';
 
@@ -138,10 +135,10 @@ text_put_numeric(ParquetText *x, int col, Slice text, Buf *out)
 void
 text_end_columns(ParquetText *x, Buf *out)
 {
-	JsonTable *t = x->json;
+	JsonWriter *w = x->json;
 
-	if (t->njsonnull > 0)
-		json_put_names(t, out, "_jsonnull", t->jsonnull, t->njsonnull);
+	if (w->njsonnull > 0)
+		json_put_names(w, out, "_jsonnull", w->jsonnull, w->njsonnull);
 }
 
 void
@@ -167,15 +164,13 @@ text_put_hex(Slice bytes, Buf *out)
 void
 text_old_begin(ParquetText *x, const Change *change)
 {
-	const JsonTxn none = { .lsn_n = 0 };
-	JsonChange json = { .op = change->op, .key_changed = change->key_changed };
 	Buf meta;
 
 	if (!x->part)
 		x->part = json_part_new();
 	x->change = *change;
 	buf_init(&meta, SIZE_MAX);
-	json_part_begin(x->part, x->json, &none, &json, &meta);
+	json_part_begin(x->part, x->json, change, &meta);
 	buf_done(&meta);
 }
 
@@ -202,9 +197,7 @@ text_old_item(ParquetText *x, const PartItem *item, Buf *out, OldEnds *ends,
 			  Err *err)
 {
 	static const char key[] = ",\"_key\":";
-	JsonChange json = { .op = x->change.op,
-						.key_changed = x->change.key_changed };
-	bool has_before = json_has_before(x->json, &json);
+	bool has_before = json_has_before(x->json, &x->change);
 	size_t start = out->n;
 
 	*ends = (OldEnds){ 0 };
@@ -221,7 +214,7 @@ text_old_item(ParquetText *x, const PartItem *item, Buf *out, OldEnds *ends,
 		return true;
 	if (has_before)
 		ends->before = object_end((Slice){ out->p + start, out->n - start });
-	if (json_has_key(x->json, &json))
+	if (json_has_key(x->json, &x->change))
 	{
 		ends->key_at = start + ends->before + strlen(key);
 		ends->key_n = out->n - ends->key_at;

@@ -11,7 +11,7 @@
 
 #include "base/mem.h"
 #include "cdc_s3_proto.h"
-#include "codec/json.h"
+#include "codec/row.h"
 
 /* OIDs of built-in array types, fixed in the server's pg_type.dat. */
 static const struct
@@ -227,5 +227,5 @@ parquet_table_free(FormatTable *t)
 size_t
 parquet_whole_max(const FormatTable *t)
 {
-	return t->options.whole_max ? t->options.whole_max : JSON_WHOLE_MAX;
+	return t->options.whole_max ? t->options.whole_max : ROW_WHOLE_MAX;
 }
