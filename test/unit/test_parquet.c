@@ -4,7 +4,7 @@
  *	  json format writes for the same changes.
  *
  * With CDC_S3_PARQUET_OUT=folder each case leaves its object and its lines
- * there, NAME.parquet and NAME.jsonl, for test/differential/parquet.py.
+ * there, NAME.parquet and NAME.jsonl, for test/engines/check_parquet.py.
  *-------------------------------------------------------------------------
  */
 #include <setjmp.h>

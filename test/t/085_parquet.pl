@@ -1,7 +1,7 @@
 #-------------------------------------------------------------------------
 # Parquet objects as other readers see them: what test/unit/test_parquet.c
 # writes, read by pyarrow and DuckDB, value by value, with the bounds and the
-# page index (test/tools/check_parquet.py).
+# page index (test/engines/check_parquet.py).
 #-------------------------------------------------------------------------
 use strict;
 use warnings;
@@ -27,7 +27,7 @@ is($r->{code}, 0, 'it writes') or diag $r->{out}, $r->{err};
 my @objects = glob "$out/*.parquet";
 cmp_ok(scalar @objects, '>', 10, 'objects of many kinds');
 
-$r = capture([ engines_python(), "$top/test/tools/check_parquet.py", $out, "$top/doc/parquet.md" ]);
+$r = capture([ engines_python(), "$top/test/engines/check_parquet.py", $out, "$top/doc/parquet.md" ]);
 is($r->{code}, 0, 'pyarrow and DuckDB read what was written') or diag $r->{out}, $r->{err};
 like($r->{out}, qr/^\d+ objects, 0 complaints$/m, 'and no value is another');
 
