@@ -82,7 +82,8 @@ pkg-config liblz4-dev libzstd-dev zlib1g-dev"
 	esac
 	needs_server=yes
 	wanted="$wanted gcc libc6-dev make pkg-config libpq-dev \
-libcurl4-openssl-dev libssl-dev libzstd-dev zlib1g-dev libjansson-dev \
+libcurl4-openssl-dev libssl-dev libsnappy-dev libzstd-dev zlib1g-dev \
+libjansson-dev \
 $more"
 done
 

@@ -279,6 +279,13 @@ main(int argc, char **argv)
 		else
 			buf_done(&seed);
 	}
+	for (int i = 0; fuzz_made && nseeds < MAX_SEEDS; i++)
+	{
+		buf_init(&seeds[nseeds], FUZZ_MAX_INPUT);
+		if (!fuzz_made(i, &seeds[nseeds]))
+			break;
+		run_one(&seeds[nseeds++]);
+	}
 	given = nseeds;
 	if (nseeds > 0)
 		mutations = run_mutations(mutations, seconds);

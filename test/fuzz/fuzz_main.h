@@ -33,6 +33,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 /* Changes an input, which is not empty, along its structure. */
 void fuzz_mutate(Buf *b);
 
+/* A target may make inputs besides its corpus; false: there are no more. */
+bool fuzz_made(int i, Buf *out) __attribute__((weak));
+
 /* Changes some bytes of it. */
 void fuzz_mutate_bytes(Buf *b);
 

@@ -15,7 +15,7 @@ seed=${2:-$RANDOM$RANDOM}
 sanitize=address,undefined
 out=build/fuzz
 objects=$out/objects
-targets=(frame csv)
+targets=(frame csv parquet)
 mkdir -p "$out"
 
 build()
@@ -74,4 +74,5 @@ run()
 code=0
 run 1 frame test/golden/*.hex test/fuzz/corpus/frame-*
 run 2 csv test/fuzz/corpus/csv-*
+run 3 parquet test/fuzz/corpus/parquet-*
 exit $code

@@ -107,6 +107,9 @@ tame_malloc(void)
 	(void) mallopt(M_ARENA_MAX, 2);
 }
 
+/* Of zstd and gzip in a format that compresses by itself, as of objects. */
+#define PAGE_LEVEL 1
+
 static FormatNumeric
 numeric_of(const char *name)
 {
@@ -150,8 +153,11 @@ cmd_run(const Config *cfg, int argc, char **argv, Err *err)
 		.max_rows = cfg->output_max_rows,
 		.format_options = { .numeric = numeric_of(cfg->output_numeric),
 							.before = strcmp(cfg->output_before, "on") == 0,
-							.csv_escape = strcmp(cfg->output_csv_newlines,
-												 "escape") == 0 },
+							.csv_escape =
+								strcmp(cfg->output_csv_newlines, "escape") == 0,
+							.level = PAGE_LEVEL,
+							.parquet_ms = strcmp(cfg->output_parquet_timestamp,
+												 "ms") == 0 },
 		.workers = workers_of(cfg),
 		.memory_limit = cfg->memory_limit,
 		.load_initial = strcmp(cfg->load_mode, "never") != 0,
@@ -174,10 +180,14 @@ cmd_run(const Config *cfg, int argc, char **argv, Err *err)
 	if (argc > 0)
 		return err_set(err, ERR_USAGE, 0, "run takes no argument \"%s\"",
 					   argv[0]);
-	if (!compression_parse(cfg->output_compression, &o.compression))
+	if (!compression_parse_inner(cfg->output_compression, &o.compression))
 		return err_set(err, ERR_INTERNAL, 0, "unknown compression");
 	if (!o.format)
 		return err_set(err, ERR_INTERNAL, 0, "unknown format");
+	if (o.compression == COMPRESS_SNAPPY && !o.format->compresses)
+		return err_set(err, ERR_USAGE, 0,
+					   "output.compression = snappy needs output.format = "
+					   "parquet; zstd, gzip and none are for all formats");
 	if (!config_path(cfg, &path, err))
 		return false;
 	o.path = path;

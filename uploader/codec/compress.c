@@ -39,10 +39,11 @@ static const struct
 	[COMPRESS_NONE] = { "none", "" },
 	[COMPRESS_GZIP] = { "gzip", ".gz" },
 	[COMPRESS_ZSTD] = { "zstd", ".zst" },
+	[COMPRESS_SNAPPY] = { "snappy", "" },
 };
 
 bool
-compression_parse(const char *name, Compression *out)
+compression_parse_inner(const char *name, Compression *out)
 {
 	for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++)
 		if (strcmp(kinds[i].name, name) == 0)
@@ -51,6 +52,17 @@ compression_parse(const char *name, Compression *out)
 			return true;
 		}
 	return false;
+}
+
+bool
+compression_parse(const char *name, Compression *out)
+{
+	Compression kind;
+
+	if (!compression_parse_inner(name, &kind) || kind == COMPRESS_SNAPPY)
+		return false;
+	*out = kind;
+	return true;
 }
 
 const char *

@@ -23,11 +23,15 @@ typedef enum Compression
 {
 	COMPRESS_NONE,
 	COMPRESS_GZIP,
-	COMPRESS_ZSTD
+	COMPRESS_ZSTD,
+	COMPRESS_SNAPPY /* in Parquet's pages only; never a whole object */
 } Compression;
 
 /* "none", "gzip", "zstd"; false where the name is none of these. */
 bool compression_parse(const char *name, Compression *out);
+
+/* The same, and "snappy", for a format that compresses by itself. */
+bool compression_parse_inner(const char *name, Compression *out);
 const char *compression_name(Compression kind);
 
 /* What the object's key ends with: "", ".gz", ".zst". */

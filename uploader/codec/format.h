@@ -55,6 +55,8 @@ typedef struct FormatOptions
 	bool csv_escape;  /* csv: no line ends within fields, for readers that
 					   * know no quoted ones (csv.h) */
 	Compression compression; /* for a format that compresses by itself */
+	int level;               /* of that; 0: the default */
+	bool parquet_ms;         /* Parquet's timestamps in milliseconds */
 } FormatOptions;
 
 typedef struct FormatTable FormatTable;
@@ -99,7 +101,11 @@ typedef struct Format
 	/* The object's last bytes. */
 	bool (*end)(FormatWriter *w, Buf *out, Err *err) MUST_CHECK;
 	size_t (*memory)(const FormatWriter *w); /* held now */
-	void (*close)(FormatWriter *w);          /* NULL is fine */
+
+	/* Writes out what is held only to be written together (a row group), for
+	 * memory's sake; NULL: there is no such thing.  Not in a row in parts. */
+	bool (*shrink)(FormatWriter *w, Buf *out, Err *err) MUST_CHECK;
+	void (*close)(FormatWriter *w); /* NULL is fine */
 
 	FormatReader *(*open)(const FormatSource *source);
 	/* The next record without line feed, valid until the next call; *out_end:

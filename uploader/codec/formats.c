@@ -11,8 +11,10 @@
 
 #include "codec/csv.h"
 #include "codec/json.h"
+#include "codec/parquet.h"
 
-static const Format *const formats[] = { &json_format, &csv_format };
+static const Format *const formats[] = { &json_format, &csv_format,
+										 &parquet_format };
 
 #define NFORMATS ((int) (sizeof(formats) / sizeof(formats[0])))
 

@@ -32,6 +32,7 @@ static const char *const reserved[] = {
 	"_jsonnull",
 	"_partial",
 	"_reason",
+	"_exact",
 	/* what replay adds */
 	"_schema",
 	"_table",

@@ -73,8 +73,8 @@ void schema_free(Schema *s);
  * Once all columns have their names: derives json_name and hash.  A column
  * whose name, less trailing underscores, is one of the metadata names (_op,
  * _lsn, _seq, _xid, _ts, _unchanged, _key, _before, _nokey, _withheld,
- * _jsonnull, _partial, _reason) or partition keys (year, month, day, hour)
- * gets one underscore more.
+ * _jsonnull, _partial, _reason, _exact) or partition keys (year, month, day,
+ * hour) gets one underscore more.
  */
 void schema_finish(Schema *s);
 

@@ -40,6 +40,9 @@
  */
 #define LEVEL 1
 
+/* Of memory.limit, the part that one object's row group may hold. */
+#define FORM_SHARE 16
+
 typedef struct Shipper
 {
 	Pipe *p;
@@ -315,6 +318,18 @@ add_item(Shipper *s, Object *o, const BatchItem *item, Err *err)
 	return ok;
 }
 
+/* What a format holds back, where it is more than one object is to have. */
+static bool
+shrink(Shipper *s, Object *o, Err *err)
+{
+	const Format *f = o->table->format;
+	size_t share = (size_t) s->p->options->memory_limit / FORM_SHARE;
+
+	return !f->shrink || !o->form || f->memory(o->form) < share ||
+		   f->shrink(o->form, &s->lines, err) ||
+		   err_prefix(err, "could not write \"%s\"", o->key);
+}
+
 /* The changes of a batch to s->lines, and on from there where they are many. */
 static bool
 format_batch(Shipper *s, Object *o, const Batch *b, Err *err)
@@ -350,7 +365,7 @@ ship(Shipper *s, Object *o, Err *err)
 	buf_reset(&s->lines);
 	if (s->lines.cap > 16 * PIECE_BYTES)
 		buf_done(&s->lines); /* a long row was in it */
-	ok = !b || format_batch(s, o, b, err);
+	ok = !b || (format_batch(s, o, b, err) && shrink(s, o, err));
 	batch_free(s->p, b);
 	if (!ok)
 		return false;

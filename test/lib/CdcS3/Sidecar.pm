@@ -50,6 +50,8 @@ sub flags
 	  '--target.conninfo='
 	  . $self->{target}->conninfo($self->{target_db} // $self->{db})
 	  if $self->{target};
+	# So that a test can be run with other settings, as another format.
+	push @flags, split ' ', $ENV{CDCS3_TEST_FLAGS} // '';
 	return (@flags, @{ $self->{flags} // [] });
 }
 
