@@ -260,6 +260,13 @@ json_put_embedded(Buf *out, const uint8_t *p, size_t n)
 	}
 }
 
+/* Readers take "-0" for an integer, which has no sign: it is to be -0.0. */
+static bool
+is_minus_zero(const char *text, size_t n)
+{
+	return n == 2 && text[0] == '-' && text[1] == '0';
+}
+
 static void
 add_element(Buf *out, JsonForm form, const uint8_t *p, size_t n, bool quoted)
 {
@@ -269,7 +276,11 @@ add_element(Buf *out, JsonForm form, const uint8_t *p, size_t n, bool quoted)
 		buf_str(out, p[0] == 't' ? "true" : "false");
 	else if (form == FORM_NUMBERS && n > 0 && p[n - 1] >= '0' &&
 			 p[n - 1] <= '9')
+	{
 		buf_add(out, p, n);
+		if (is_minus_zero((const char *) p, n))
+			buf_str(out, ".0");
+	}
 	else /* also NaN and the infinities */
 		json_put_string(out, p, n);
 }
@@ -331,6 +342,18 @@ add_array(JsonTable *t, Buf *out, JsonForm form, const ColView *v)
 		buf_done(&t->scratch);
 }
 
+/* What stands in o is a float's text of n bytes; returns how many it has now.
+ */
+static size_t
+finish_float(char *o, size_t n, bool *quote)
+{
+	*quote = o[n - 1] == 'N' || o[n - 1] == 'y';
+	if (!is_minus_zero(o, n))
+		return n;
+	memcpy(o + n, ".0", 2);
+	return n + 2;
+}
+
 /* Numbers and times: at most PGFMT_MAX bytes and two quotes. */
 static size_t
 format_fixed(char *o, uint8_t kind, const uint8_t *p, bool *quote)
@@ -339,7 +362,6 @@ format_fixed(char *o, uint8_t kind, const uint8_t *p, bool *quote)
 	uint64_t u64;
 	float f4;
 	double f8;
-	size_t n;
 
 	*quote = kind >= CDC_S3_KIND_DATE;
 	switch (kind)
@@ -358,15 +380,11 @@ format_fixed(char *o, uint8_t kind, const uint8_t *p, bool *quote)
 		case CDC_S3_KIND_FLOAT4:
 			u32 = get_u32(p);
 			memcpy(&f4, &u32, 4);
-			n = fmt_float4(o, f4);
-			*quote = o[n - 1] == 'N' || o[n - 1] == 'y';
-			return n;
+			return finish_float(o, fmt_float4(o, f4), quote);
 		case CDC_S3_KIND_FLOAT8:
 			u64 = get_u64(p);
 			memcpy(&f8, &u64, 8);
-			n = fmt_float8(o, f8);
-			*quote = o[n - 1] == 'N' || o[n - 1] == 'y';
-			return n;
+			return finish_float(o, fmt_float8(o, f8), quote);
 		case CDC_S3_KIND_DATE:
 			return fmt_date(o, (int32_t) get_u32(p));
 		case CDC_S3_KIND_TIME:
