@@ -149,6 +149,7 @@ typedef struct DdlType
 {
 	const char *raw;
 	const char *cast;
+	const char *sql; /* raw, as a query calls it; NULL: the same */
 } DdlType;
 
 typedef struct DdlEngine DdlEngine;

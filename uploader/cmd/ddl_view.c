@@ -192,7 +192,8 @@ from_text(const View *v, const SchemaColumn *c, const char *text)
 	else if (strcmp(type->raw, as_text) == 0)
 		buf_str(v->out, text);
 	else
-		buf_printf(v->out, "CAST(%s AS %s)", text, type->raw);
+		buf_printf(v->out, "CAST(%s AS %s)", text,
+				   type->sql ? type->sql : type->raw);
 }
 
 /* An expression of the table's type as the right one, that of the view. */
@@ -610,7 +611,8 @@ chain(const View *v)
 					") || '1' AS child, life AS parent FROM lives WHERE half = "
 					"0\n),\n"
 					"chain(root, life, depth) AS (\n"
-					" SELECT life, life, 0 FROM states WHERE newest = 1 AND "
+					" SELECT life AS root, life, 0 AS depth FROM states WHERE "
+					"newest = 1 AND "
 					"dead = 0 AND (");
 	each(v, TOAST, " OR ", "t# = 0");
 	buf_str(v->out, ")\n UNION ALL\n SELECT chain.root, moves.parent, "
