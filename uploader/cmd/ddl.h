@@ -181,7 +181,7 @@ struct DdlEngine
 	bool backslash;       /* a literal's escape is \, else '' */
 	bool typed;           /* what create() makes has the right types already */
 	bool colons;          /* value::type is a cast */
-	bool recursive;       /* has WITH RECURSIVE */
+	bool recursive;       /* WITH RECURSIVE, in views, and well */
 	bool has_schema;      /* CREATE SCHEMA IF NOT EXISTS works there */
 	bool pointer;         /* a member's $ is a JSON pointer, else its name */
 	bool json_path;       /* the same: a path $["name"] */

@@ -136,7 +136,6 @@ static const DdlEngine engines[] = {
 		.list = "array(varchar)",
 		.json = "varchar",
 		.quote = '"',
-		.recursive = true,
 		.has_schema = true,
 		.json_path = true,
 		.respect = "",
@@ -292,7 +291,6 @@ static const DdlEngine engines[] = {
 		.json = "varchar(65535)",
 		.quote = '"',
 		.colons = true,
-		.recursive = true,
 		.respect = "",
 		/* a list is its JSON text there */
 		.contains = "STRPOS(%, '\"' || $ || '\"') > 0",

@@ -40,6 +40,10 @@
 /* 16 digits of _lsn and 19 of _seq */
 #define POS_DIGITS "35"
 
+/* How many key changes back engines look that have no WITH RECURSIVE, or that
+ * make of it a plan with that many copies of the table. */
+#define LIVES_BACK 3
+
 typedef enum Which
 {
 	ALL,
@@ -603,21 +607,57 @@ states(const View *v)
 	buf_str(v->out, "\n FROM lives\n)");
 }
 
+/* Where a chain begins: rows of now that lack a TOAST column. */
+static void
+chain_begin(const View *v)
+{
+	buf_str(v->out, "SELECT life AS root, life, 0 AS depth FROM states WHERE "
+					"newest = 1 AND dead = 0 AND (");
+	each(v, TOAST, " OR ", "t# = 0");
+	buf_str(v->out, ")");
+}
+
 /* Back from a row that moved, for as long as there are lives before. */
+static void
+chain_recursive(const View *v)
+{
+	buf_str(v->out, "chain(root, life, depth) AS (\n ");
+	chain_begin(v);
+	buf_str(v->out, "\n UNION ALL\n SELECT chain.root, moves.parent, "
+					"chain.depth + 1 FROM chain JOIN moves ON moves.child = "
+					"chain.life\n),\n");
+}
+
+/* The same, so many lives back and no more. */
+static void
+chain_of(const View *v, int back)
+{
+	buf_str(v->out, "chain0 AS (\n ");
+	chain_begin(v);
+	for (int i = 1; i <= back; i++)
+		buf_printf(v->out,
+				   "\n),\nchain%d AS (\n SELECT chain%d.root, moves.parent AS "
+				   "life, %d AS depth FROM chain%d JOIN moves ON moves.child = "
+				   "chain%d.life",
+				   i, i - 1, i, i - 1, i - 1);
+	buf_str(v->out, "\n),\nchain AS (\n ");
+	for (int i = 0; i <= back; i++)
+		buf_printf(v->out, "%sSELECT root, life, depth FROM chain%d",
+				   i ? " UNION ALL " : "", i);
+	buf_str(v->out, "\n),\n");
+}
+
 static void
 chain(const View *v)
 {
 	buf_str(v->out, ",\nmoves AS (\n SELECT substr(pos, 1, " POS_DIGITS
 					") || '1' AS child, life AS parent FROM lives WHERE half = "
-					"0\n),\n"
-					"chain(root, life, depth) AS (\n"
-					" SELECT life AS root, life, 0 AS depth FROM states WHERE "
-					"newest = 1 AND "
-					"dead = 0 AND (");
-	each(v, TOAST, " OR ", "t# = 0");
-	buf_str(v->out, ")\n UNION ALL\n SELECT chain.root, moves.parent, "
-					"chain.depth + 1 FROM chain JOIN moves ON moves.child = "
-					"chain.life\n),\nknown AS (\n SELECT root");
+					"0\n),\n");
+	if (v->engine->recursive)
+		chain_recursive(v);
+	else
+		chain_of(v, LIVES_BACK);
+	buf_str(v->out, "known AS (\n SELECT root");
 	for (int i = 0; i < v->now->ncols; i++)
 		if (is_in(&v->now->cols[i], TOAST))
 			buf_printf(v->out,
@@ -720,10 +760,11 @@ without_truncated(const View *v)
 static void
 latest_of_key(const View *v)
 {
-	bool known = count(v, TOAST) && v->engine->recursive;
+	bool known = count(v, TOAST) > 0;
 	bool bounds = v->table->ntruncates > 0;
 
-	buf_printf(v->out, "WITH %s", known ? "RECURSIVE " : "");
+	buf_printf(v->out, "WITH %s",
+			   known && v->engine->recursive ? "RECURSIVE " : "");
 	records(v, "_key");
 	halves(v);
 	lives(v);
@@ -874,10 +915,11 @@ say_columns(const View *v)
 							"\"cdc-s3 snapshot\" mends that, then make the "
 							"view anew");
 	if (count(v, TOAST) && !v->engine->recursive && !is_bag(v->now))
-		ddl_comment(v->job, "NULL where it should not be: a TOAST column of a "
-							"row whose key changed, and that no record told "
-							"since; REPLICA IDENTITY FULL at the source tells "
-							"it");
+		ddl_comment(v->job,
+					"NULL where it should not be: a TOAST column of a row "
+					"whose key changed more than %d times since a record told "
+					"it; REPLICA IDENTITY FULL at the source tells it always",
+					LIVES_BACK);
 	ddl_comment(v->job, "NULL, too: what a type of the engine cannot hold "
 						"(infinity, NaN, years BC); the table has it as text");
 	ddl_comment(v->job, "make it anew whenever columns, key or name of the "
