@@ -79,13 +79,13 @@ static long
 pass(const Packets *p, Buf *out)
 {
 	FrameReader *r = frame_reader_new((size_t) 1 << 30, NULL, NULL);
-	JsonOptions options = { 0 };
+	FormatOptions options = { 0 };
 	JsonTable *table = NULL;
-	JsonTxn txn;
+	JsonWriter *writer = NULL;
+	Change txn = { .op = 'i' };
 	Err err = { 0 };
 	long rows = 0;
 
-	json_txn_set(&txn, 1, 1, 0);
 	for (int i = 0; i < p->n; i++)
 	{
 		FrameEvent ev;
@@ -95,25 +95,33 @@ pass(const Packets *p, Buf *out)
 			die(&err);
 		for (;;)
 		{
-			JsonChange change = { .op = 'i' };
+			Change change = txn;
 
 			if (!frame_next(r, &ev, &end, &err))
 				die(&err);
 			if (end)
 				break;
 			if (ev.type == CDC_S3_RELATION && !table)
+			{
 				table = json_table_new(ev.rel->schema, &options);
+				writer = json_writer_new(table);
+			}
 			if (ev.type == CDC_S3_BEGIN)
-				json_txn_set(&txn, ev.lsn, ev.xid, ev.time);
+			{
+				txn.lsn = ev.lsn;
+				txn.xid = ev.xid;
+				txn.time = ev.time;
+			}
 			if (ev.type != CDC_S3_INSERT)
 				continue;
 			rows++;
 			change.seq = (int64_t) ev.ordinal;
 			change.row = &ev.new_row;
 			if (out)
-				json_write(table, &txn, &change, out);
+				json_write(writer, &change, out);
 		}
 	}
+	json_writer_free(writer);
 	json_table_free(table);
 	frame_reader_free(r);
 	return rows;

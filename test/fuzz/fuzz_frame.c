@@ -53,11 +53,40 @@ require(bool ok, const char *what)
 	}
 }
 
+/* What writes a relation's rows: its "user". */
+typedef struct Lines
+{
+	JsonTable *table;
+	JsonWriter *writer;
+} Lines;
+
+static Lines *
+lines_of(const FrameRelation *rel)
+{
+	return rel->user;
+}
+
+static void
+give_lines(FrameRelation *rel, const FormatOptions *options)
+{
+	Lines *l = xcalloc(1, sizeof(*l));
+
+	l->table = json_table_new(rel->schema, options);
+	l->writer = json_writer_new(l->table);
+	rel->user = l;
+}
+
 static void
 relation_done(FrameRelation *rel, void *arg)
 {
+	Lines *l = rel->user;
+
 	(void) arg;
-	json_table_free(rel->user);
+	if (!l)
+		return;
+	json_writer_free(l->writer);
+	json_table_free(l->table);
+	free(l);
 }
 
 /* A packet of one frame, for the second reader. */
@@ -82,12 +111,12 @@ static void
 check_relation(FrameReader *second, const FrameEvent *ev, Buf *body,
 			   Buf *packet)
 {
-	const JsonOptions options = { .numeric = JSON_NUMERIC_AUTO,
-								  .before = true,
-								  .whole_max = WHOLE_MAX };
+	const FormatOptions options = { .numeric = NUMERIC_AUTO,
+									.before = true,
+									.whole_max = WHOLE_MAX };
 	FrameEvent again;
 
-	ev->rel->user = json_table_new(ev->rel->schema, &options);
+	give_lines(ev->rel, &options);
 	put_relation(body, ev->rel->id, ev->rel->version, ev->rel->schema->table,
 				 ev->rel->schema);
 	read_alone(second, ev->type, ev->flags, body, packet, &again);
@@ -97,21 +126,16 @@ check_relation(FrameReader *second, const FrameEvent *ev, Buf *body,
 
 /* Pushes one part; *out_done: the row has ended. */
 static bool
-push_part(FramePart *part, JsonPart *json, const FrameEvent *ev,
-		  const JsonTxn *txn, const JsonChange *change, Slice bytes, bool last,
-		  Buf *line, bool *out_done, Err *err)
+push_part(FramePart *part, JsonPart *json, Slice bytes, bool last, Buf *line,
+		  bool *out_done, Err *err)
 {
 	PartItem item;
 
 	framepart_push(part, bytes, last);
 	do
 	{
-		if (!framepart_next(part, &item, err))
-			return false;
-		if (item.type == PART_HEAD)
-			json_part_begin(json, ev->rel->user, txn, change, line);
-		else if (item.type != PART_NEED &&
-				 !json_part_item(json, &item, line, err))
+		if (!framepart_next(part, &item, err) ||
+			(item.type != PART_NEED && !json_part_item(json, &item, line, err)))
 			return false;
 	} while (item.type != PART_NEED && item.type != PART_DONE);
 	*out_done = item.type == PART_DONE;
@@ -135,17 +159,20 @@ has_long_numeric(const FrameEvent *ev)
 	return false;
 }
 
-/* "body" cut in three; where is told by its bytes. */
+/* The rows of "body" cut in three; where is told by its bytes. */
 static void
-check_parts(FrameReader *second, const FrameEvent *ev, const JsonTxn *txn,
-			const JsonChange *change, const Buf *body, const Buf *line)
+check_parts(const FrameEvent *ev, const Change *change, const Buf *body,
+			const Buf *line)
 {
-	FramePart *part = framepart_new(second, WHOLE_MAX);
+	FramePart *part = framepart_new(WHOLE_MAX);
 	JsonPart *json = json_part_new();
-	JsonChange bare = *change;
+	Change bare = *change;
+	size_t head = 24 + (ev->flags & CDC_S3_CHANGE_XID ? 4 : 0);
+	const uint8_t *rows = body->p + head;
+	size_t n = body->n - head;
 	uint32_t hash = crc32c(0, body->p, body->n);
-	size_t cut = hash % (body->n + 1);
-	size_t next = cut + (hash >> 16) % (body->n + 1 - cut);
+	size_t cut = hash % (n + 1);
+	size_t next = cut + (hash >> 16) % (n + 1 - cut);
 	bool done = false;
 	Buf got;
 	Err err;
@@ -153,15 +180,14 @@ check_parts(FrameReader *second, const FrameEvent *ev, const JsonTxn *txn,
 
 	bare.row = bare.old = NULL;
 	buf_init(&got, MAX_LINE);
-	ok = framepart_open(part, ev->type, ev->flags, &err) &&
-		 push_part(part, json, ev, txn, &bare, (Slice){ body->p, cut }, false,
-				   &got, &done, &err) &&
-		 push_part(part, json, ev, txn, &bare,
-				   (Slice){ body->p + cut, next - cut }, false, &got, &done,
-				   &err) &&
-		 push_part(part, json, ev, txn, &bare,
-				   (Slice){ body->p + next, body->n - next }, true, &got, &done,
-				   &err);
+	json_part_begin(json, lines_of(ev->rel)->writer, &bare, &got);
+	ok =
+		framepart_open(part, ev->rel->shape, ev->type, ev->flags, &err) &&
+		push_part(part, json, (Slice){ rows, cut }, false, &got, &done, &err) &&
+		push_part(part, json, (Slice){ rows + cut, next - cut }, false, &got,
+				  &done, &err) &&
+		push_part(part, json, (Slice){ rows + next, n - next }, true, &got,
+				  &done, &err);
 	require(ok || has_long_numeric(ev), "a row in parts is read");
 	if (ok)
 		require(done && got.n == line->n && memcmp(got.p, line->p, got.n) == 0,
@@ -174,17 +200,18 @@ check_parts(FrameReader *second, const FrameEvent *ev, const JsonTxn *txn,
 static void
 check_change(FrameReader *second, const FrameEvent *ev, Buf *body, Buf *packet)
 {
-	JsonTxn txn;
-	JsonChange change = { .op = ev->type == CDC_S3_INSERT   ? 'i'
-								: ev->type == CDC_S3_UPDATE ? 'u'
-															: 'd',
-						  .seq = (int64_t) ev->ordinal,
-						  .key_changed = ev->flags & CDC_S3_KEY_CHANGED,
-						  .row = ev->type == CDC_S3_DELETE ? &ev->old_row
-														   : &ev->new_row,
-						  .old = ev->flags & (CDC_S3_OLD_KEY | CDC_S3_OLD_FULL)
-									 ? &ev->old_row
-									 : NULL };
+	Change change = { .op = ev->type == CDC_S3_INSERT   ? 'i'
+							: ev->type == CDC_S3_UPDATE ? 'u'
+														: 'd',
+					  .lsn = ev->lsn,
+					  .seq = (int64_t) ev->ordinal,
+					  .xid = ev->xid,
+					  .key_changed = ev->flags & CDC_S3_KEY_CHANGED,
+					  .row = ev->type == CDC_S3_DELETE ? &ev->old_row
+													   : &ev->new_row,
+					  .old = ev->flags & (CDC_S3_OLD_KEY | CDC_S3_OLD_FULL)
+								 ? &ev->old_row
+								 : NULL };
 	FrameEvent again;
 	Buf twice;
 	Buf line;
@@ -198,11 +225,10 @@ check_change(FrameReader *second, const FrameEvent *ev, Buf *body, Buf *packet)
 	buf_done(&twice);
 
 	buf_init(&line, MAX_LINE);
-	json_txn_set(&txn, ev->lsn, ev->xid, ev->time);
-	json_write(ev->rel->user, &txn, &change, &line);
+	json_write(lines_of(ev->rel)->writer, &change, &line);
 	require(line.overflow || line.p[line.n - 1] == '\n', "a line ends");
 	if (!line.overflow)
-		check_parts(second, ev, &txn, &change, body, &line);
+		check_parts(ev, &change, body, &line);
 	buf_done(&line);
 }
 
@@ -212,39 +238,38 @@ read_parts(FrameReader *relations, FramePart *part, JsonPart *json, Slice data)
 {
 	Buf line;
 	FrameEvent ev;
-	JsonTxn txn;
 	bool end = false;
 	bool open = false;
 	Err err;
 
 	buf_init(&line, MAX_LINE);
-	json_txn_set(&txn, 1, 2, 3);
 	require(frame_reader_packet(relations, data, &err), "the same header");
 	while (frame_next(relations, &ev, &end, &err) && !end)
 	{
-		JsonChange change = { .op = ev.part_type == CDC_S3_INSERT   ? 'i'
-									: ev.part_type == CDC_S3_UPDATE ? 'u'
-																	: 'd',
-							  .key_changed = ev.flags & CDC_S3_KEY_CHANGED };
+		Change change = { .op = ev.part_type == CDC_S3_INSERT   ? 'i'
+								: ev.part_type == CDC_S3_UPDATE ? 'u'
+																: 'd',
+						  .key_changed = ev.flags & CDC_S3_KEY_CHANGED };
 		PartItem item = { .type = PART_DONE };
 
 		if (ev.type == CDC_S3_RELATION)
-			ev.rel->user = json_table_new(
-				ev.rel->schema,
-				&(JsonOptions){ .raw_text = true, .whole_max = WHOLE_MAX });
+			give_lines(ev.rel, &(FormatOptions){ .raw_text = true,
+												 .whole_max = WHOLE_MAX });
 		if (ev.type != CDC_S3_PART)
 			continue;
 		if (ev.part_first)
-			open = framepart_open(part, ev.part_type, ev.flags, &err);
+		{
+			json_part_begin(json, lines_of(ev.rel)->writer, &change, &line);
+			open = framepart_open(part, ev.rel->shape, ev.part_type, ev.flags,
+								  &err);
+		}
 		if (!open)
 			break;
 		framepart_push(part, ev.part, ev.part_last);
 		do
 		{
 			open = framepart_next(part, &item, &err);
-			if (open && item.type == PART_HEAD)
-				json_part_begin(json, item.rel->user, &txn, &change, &line);
-			else if (open && item.type != PART_NEED)
+			if (open && item.type != PART_NEED)
 				open = json_part_item(json, &item, &line, &err);
 		} while (open && item.type != PART_NEED && item.type != PART_DONE);
 		if (!open)
@@ -275,7 +300,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		second = frame_reader_new(MAX_FRAME, NULL, NULL);
 		third = frame_reader_new(MAX_FRAME, relation_done, NULL);
 		frame_reader_pass_rows(third);
-		part = framepart_new(third, WHOLE_MAX);
+		part = framepart_new(WHOLE_MAX);
 		json = json_part_new();
 	}
 	buf_init(&packet, SIZE_MAX);

@@ -73,19 +73,28 @@ make_schema(const Col *cols, int n, char identity)
 	return s;
 }
 
+static void
+set_txn(Change *c, Lsn lsn, uint32_t xid, int64_t time)
+{
+	c->lsn = lsn;
+	c->xid = xid;
+	c->time = time;
+}
+
 /* The line without its line break, which must be there. */
 static char *
-line_of(const Schema *s, const JsonOptions *o, const JsonChange *change)
+line_of(const Schema *s, const FormatOptions *o, const Change *change)
 {
 	JsonTable *t = json_table_new(s, o);
-	JsonTxn txn;
+	JsonWriter *w = json_writer_new(t);
+	Change c = *change;
 	Buf out;
 	char *line;
 	json_t *doc;
 
 	buf_init(&out, SIZE_MAX);
-	json_txn_set(&txn, LSN, XID, TIME);
-	json_write(t, &txn, change, &out);
+	set_txn(&c, LSN, XID, TIME);
+	json_write(w, &c, &out);
 	assert_true(out.n > 2);
 	assert_int_equal(out.p[out.n - 1], '\n');
 	assert_int_equal(out.p[out.n], 0);
@@ -99,13 +108,14 @@ line_of(const Schema *s, const JsonOptions *o, const JsonChange *change)
 	json_decref(doc);
 	line = xstrdup((char *) out.p);
 	buf_done(&out);
+	json_writer_free(w);
 	json_table_free(t);
 	return line;
 }
 
 static void
-check_line(const char *name, const Schema *s, const JsonOptions *o,
-		   const JsonChange *change, const char *want)
+check_line(const char *name, const Schema *s, const FormatOptions *o,
+		   const Change *change, const char *want)
 {
 	char *got = line_of(s, o, change);
 
@@ -116,12 +126,12 @@ check_line(const char *name, const Schema *s, const JsonOptions *o,
 
 /* A table of one column "v", one value: the line ends with this. */
 static void
-check_value(const char *name, Col col, ColView v, const JsonOptions *o,
+check_value(const char *name, Col col, ColView v, const FormatOptions *o,
 			const char *want)
 {
 	Schema *s;
 	RowView row = { 1, &v };
-	JsonChange change = { .op = 'i', .seq = 3, .row = &row };
+	Change change = { .op = 'i', .seq = 3, .row = &row };
 	char *line = xasprintf(META("i") ",%s}", want);
 
 	col.name = "v";
@@ -131,8 +141,8 @@ check_value(const char *name, Col col, ColView v, const JsonOptions *o,
 	free(line);
 }
 
-static const JsonOptions plain = { .numeric = JSON_NUMERIC_NUMBER };
-static const JsonOptions raw = { .raw_text = true };
+static const FormatOptions plain = { .numeric = NUMERIC_NUMBER };
+static const FormatOptions raw = { .raw_text = true };
 
 /* Little-endian values as the wire has them. */
 static void
@@ -215,25 +225,24 @@ test_numeric(void **state)
 	static const struct
 	{
 		const char *name;
-		JsonNumeric as;
+		FormatNumeric as;
 		int32_t typmod;
 		const ColView *v;
 		const char *want;
 	} rows[] = {
-		{ "number", JSON_NUMERIC_NUMBER, -1, &price, "\"v\":89.20" },
-		{ "string", JSON_NUMERIC_STRING, mod15, &price, "\"v\":\"89.20\"" },
-		{ "auto, 15", JSON_NUMERIC_AUTO, mod15, &price, "\"v\":89.20" },
-		{ "auto, 16", JSON_NUMERIC_AUTO, mod16, &price, "\"v\":\"89.20\"" },
-		{ "auto, none", JSON_NUMERIC_AUTO, -1, &price, "\"v\":\"89.20\"" },
-		{ "NaN", JSON_NUMERIC_NUMBER, -1, &nan, "\"v\":\"NaN\"" },
-		{ "infinity", JSON_NUMERIC_AUTO, mod15, &infinity,
-		  "\"v\":\"Infinity\"" },
+		{ "number", NUMERIC_NUMBER, -1, &price, "\"v\":89.20" },
+		{ "string", NUMERIC_STRING, mod15, &price, "\"v\":\"89.20\"" },
+		{ "auto, 15", NUMERIC_AUTO, mod15, &price, "\"v\":89.20" },
+		{ "auto, 16", NUMERIC_AUTO, mod16, &price, "\"v\":\"89.20\"" },
+		{ "auto, none", NUMERIC_AUTO, -1, &price, "\"v\":\"89.20\"" },
+		{ "NaN", NUMERIC_NUMBER, -1, &nan, "\"v\":\"NaN\"" },
+		{ "infinity", NUMERIC_AUTO, mod15, &infinity, "\"v\":\"Infinity\"" },
 	};
 
 	(void) state;
 	for (size_t i = 0; i < COUNT(rows); i++)
 	{
-		JsonOptions o = { .numeric = rows[i].as };
+		FormatOptions o = { .numeric = rows[i].as };
 
 		check_value(rows[i].name,
 					(Col){ .kind = CDC_S3_KIND_NUMERIC,
@@ -251,22 +260,23 @@ test_numeric_long(void **state)
 	Col col = { .name = "v", .kind = CDC_S3_KIND_NUMERIC };
 	Schema *s = make_schema(&col, 1, 'd');
 	RowView row = { 1, &v };
-	JsonChange change = { .op = 'i', .seq = 3, .row = &row };
+	Change change = { .op = 'i', .seq = 3, .row = &row };
 	JsonTable *t = json_table_new(s, &plain);
 	const char *head = META("i") ",\"v\":5";
-	JsonTxn txn;
+	JsonWriter *w = json_writer_new(t);
 	Buf out;
 
 	(void) state;
 	buf_init(&out, SIZE_MAX);
-	json_txn_set(&txn, LSN, XID, TIME);
-	json_write(t, &txn, &change, &out);
+	set_txn(&change, LSN, XID, TIME);
+	json_write(w, &change, &out);
 	assert_int_equal(out.n, strlen(head) + 131071 + 2);
 	assert_memory_equal(out.p, head, strlen(head));
 	for (size_t i = strlen(head); i < out.n - 2; i++)
 		assert_int_equal(out.p[i], '0');
 	assert_memory_equal(out.p + out.n - 2, "}\n", 2);
 	buf_done(&out);
+	json_writer_free(w);
 	json_table_free(t);
 	schema_free(s);
 }
@@ -563,7 +573,7 @@ test_lines(void **state)
 	static const RowView rn = { 4, old_null };
 	static const RowView rw = { 4, withheld };
 	static const RowView none = { 0, NULL };
-	static const JsonPartial parts[] = {
+	static const ChangePartition parts[] = {
 		{ "public", "p\"1", { (const uint8_t *) "(id = 'a\\'::text)", 17 } },
 		{ "s", "not \xff UTF-8", { (const uint8_t *) "(\xff)", 3 } },
 		{ "s", "p", { NULL, 0 } },
@@ -573,7 +583,7 @@ test_lines(void **state)
 		const char *name;
 		char identity;
 		bool before;
-		JsonChange change;
+		Change change;
 		const char *want;
 	} rows[] = {
 		{ "insert",
@@ -685,8 +695,8 @@ test_lines(void **state)
 	for (size_t i = 0; i < COUNT(rows); i++)
 	{
 		Schema *s = make_schema(four, COUNT(four), rows[i].identity);
-		JsonOptions o = { .before = rows[i].before };
-		JsonChange change = rows[i].change;
+		FormatOptions o = { .before = rows[i].before };
+		Change change = rows[i].change;
 
 		change.seq = 3;
 		check_line(rows[i].name, s, &o, &change, rows[i].want);
@@ -706,10 +716,8 @@ test_before_always(void **state)
 	ColView new[] = { ID_2, VALUE("[]") };
 	RowView old_row = { 2, old };
 	RowView new_row = { 2, new };
-	JsonChange update = {
-		.op = 'u', .seq = 3, .row = &new_row, .old = &old_row
-	};
-	JsonChange gone = { .op = 'd', .seq = 3, .row = &old_row };
+	Change update = { .op = 'u', .seq = 3, .row = &new_row, .old = &old_row };
+	Change gone = { .op = 'd', .seq = 3, .row = &old_row };
 	Schema *s = make_schema(cols, 2, 'f');
 
 	(void) state;
@@ -726,7 +734,7 @@ test_no_columns(void **state)
 {
 	Schema *s = make_schema(NULL, 0, 'f');
 	RowView row = { 0, NULL };
-	JsonChange change = { .op = 'i', .seq = 3, .row = &row };
+	Change change = { .op = 'i', .seq = 3, .row = &row };
 
 	(void) state;
 	check_line("insert", s, &plain, &change, META("i") "}");
@@ -752,7 +760,7 @@ test_reserved_columns(void **state)
 	ColView v[] = { VALUE("a"), VALUE("b"), STATE(COL_UNCHANGED),
 					STATE(COL_UNCHANGED) };
 	RowView row = { 4, v };
-	JsonChange change = { .op = 'u', .seq = 3, .row = &row };
+	Change change = { .op = 'u', .seq = 3, .row = &row };
 	Schema *s = make_schema(cols, 4, 'd');
 
 	(void) state;
@@ -790,23 +798,54 @@ test_metadata(void **state)
 	};
 	Schema *s = make_schema(NULL, 0, 'd');
 	JsonTable *t = json_table_new(s, &plain);
+	JsonWriter *w = json_writer_new(t);
 	Buf out;
 
 	(void) state;
 	buf_init(&out, SIZE_MAX);
 	for (size_t i = 0; i < COUNT(rows); i++)
 	{
-		JsonChange change = { .op = 'r', .seq = rows[i].seq };
-		JsonTxn txn;
+		Change change = { .op = 'r', .seq = rows[i].seq };
 
 		buf_reset(&out);
-		json_txn_set(&txn, rows[i].lsn, rows[i].xid, rows[i].time);
-		assert_true(txn.lsn_n <= sizeof(txn.lsn));
-		assert_true(txn.tail_n <= sizeof(txn.tail));
-		json_write(t, &txn, &change, &out);
+		set_txn(&change, rows[i].lsn, rows[i].xid, rows[i].time);
+		json_write(w, &change, &out);
 		assert_string_equal(buf_cstr(&out), rows[i].want);
 	}
 	buf_done(&out);
+	json_writer_free(w);
+	json_table_free(t);
+	schema_free(s);
+}
+
+/* One writer, whatever comes next: only what differs differs. */
+static void
+test_transactions(void **state)
+{
+	Schema *s = make_schema(NULL, 0, 'd');
+	JsonTable *t = json_table_new(s, &plain);
+	JsonWriter *one = json_writer_new(t);
+	Buf got;
+	Buf want;
+
+	(void) state;
+	buf_init(&got, SIZE_MAX);
+	buf_init(&want, SIZE_MAX);
+	for (int i = 0; i < 16; i++)
+	{
+		Change change = { .op = 'i', .seq = i };
+		JsonWriter *w = json_writer_new(t);
+
+		set_txn(&change, i & 1 ? LSN : 7, i & 2 ? XID : 0, i & 4 ? TIME : -1);
+		json_write(one, &change, &got);
+		json_write(w, &change, &want);
+		json_writer_free(w);
+	}
+	assert_int_equal(got.n, want.n);
+	assert_memory_equal(got.p, want.p, got.n);
+	buf_done(&got);
+	buf_done(&want);
+	json_writer_free(one);
 	json_table_free(t);
 	schema_free(s);
 }
@@ -818,28 +857,29 @@ test_overflow(void **state)
 	ColView v[] = { ID_1, VALUE("some text"), VALUE("null"),
 					VALUE("\1\2\3\4\5\6\7") };
 	RowView row = { 4, v };
-	JsonChange change = { .op = 'u', .seq = 3, .row = &row, .old = &row };
+	Change change = { .op = 'u', .seq = 3, .row = &row, .old = &row };
 	Schema *s = make_schema(four, 4, 'f');
-	JsonOptions o = { .before = true };
+	FormatOptions o = { .before = true };
 	JsonTable *t = json_table_new(s, &o);
-	JsonTxn txn;
+	JsonWriter *w = json_writer_new(t);
 	size_t whole;
 	Buf out;
 
 	(void) state;
-	json_txn_set(&txn, LSN, XID, TIME);
+	set_txn(&change, LSN, XID, TIME);
 	buf_init(&out, SIZE_MAX);
-	json_write(t, &txn, &change, &out);
+	json_write(w, &change, &out);
 	whole = out.n;
 	buf_done(&out);
 	for (size_t max = 0; max < whole; max++)
 	{
 		buf_init(&out, max);
-		json_write(t, &txn, &change, &out);
+		json_write(w, &change, &out);
 		assert_true(out.overflow);
 		assert_true(out.n <= max);
 		buf_done(&out);
 	}
+	json_writer_free(w);
 	json_table_free(t);
 	schema_free(s);
 }
@@ -862,6 +902,7 @@ main(void)
 		cmocka_unit_test(test_no_columns),
 		cmocka_unit_test(test_reserved_columns),
 		cmocka_unit_test(test_metadata),
+		cmocka_unit_test(test_transactions),
 		cmocka_unit_test(test_overflow),
 	};
 

@@ -19,6 +19,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "codec/json.h"
 #include "pipe/load_progress.h"
 
 static int64_t now;
@@ -65,6 +66,7 @@ lab_init(Lab *l)
 	clock_set(&ops);
 	now = 1000;
 	l->options.control = &l->control;
+	l->options.format = &json_format;
 	l->pipe.options = &l->options;
 	pthread_mutex_init(&l->pipe.lock, NULL);
 	cond_init(&l->pipe.changed);

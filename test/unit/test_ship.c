@@ -22,7 +22,9 @@
 
 #include "base/log.h"
 #include "base/mem.h"
+#include "cdc_s3_proto.h"
 #include "codec/hash.h"
+#include "codec/json.h"
 #include "pipe/checkpoint.h"
 #include "pipe/ship.h"
 
@@ -39,6 +41,8 @@ typedef struct Lab
 	RunOptions options;
 	Pipe pipe;
 	Table *tables[TABLES];
+	JsonTable *json[TABLES];
+	JsonWriter *writers[TABLES];
 	Buf lines[TABLES]; /* what the objects are to hold */
 	int64_t rows[TABLES];
 	Lsn lsn;
@@ -59,6 +63,7 @@ lab_init(Lab *l, Compression compression)
 	(void) snprintf(l->url, sizeof(l->url), "file://%s", l->folder);
 	l->options = (RunOptions){ .store = { .url = l->url },
 							   .compression = compression,
+							   .format = &json_format,
 							   .memory_limit = 64 << 20, /* for all of them */
 							   .control = &l->control };
 	l->control.wake_fd = eventfd(0, EFD_NONBLOCK);
@@ -81,6 +86,8 @@ lab_init(Lab *l, Compression compression)
 		s->identity = 'd';
 		schema_finish(s);
 		l->tables[i] = table_new(&l->pipe, s);
+		l->json[i] = json_table_new(s, &l->options.format_options);
+		l->writers[i] = json_writer_new(l->json[i]);
 		schema_free(s);
 		buf_init(&l->lines[i], (size_t) 1 << 30);
 	}
@@ -106,6 +113,8 @@ lab_done(Lab *l)
 	for (int i = 0; i < TABLES; i++)
 	{
 		table_free(l->tables[i]);
+		json_writer_free(l->writers[i]);
+		json_table_free(l->json[i]);
 		buf_done(&l->lines[i]);
 	}
 	store_close(l->store);
@@ -149,26 +158,72 @@ join_shippers(Lab *l)
 		assert_int_equal(pthread_join(l->putters[i], NULL), 0);
 }
 
-/* A batch of n lines of a table; "piece" ends in the middle of a line. */
+/* A line of the table, as the format writes it. */
+static void
+want_line(Lab *l, int table, int64_t seq, const char *name)
+{
+	Change change = { .op = 't', .lsn = l->lsn, .seq = seq, .xid = 1 };
+	ChangePartition part = { "public", name, { NULL, 0 } };
+
+	change.partial = &part;
+	change.npartial = name ? 1 : 0;
+	json_write(l->writers[table], &change, &l->lines[table]);
+	l->rows[table]++;
+}
+
+/* A batch of n changes of a table. */
 static Batch *
-batch(Lab *l, int table, int n, bool piece)
+batch(Lab *l, int table, int n)
 {
 	Batch *b = batch_new(l->tables[table], HOUR);
-	Buf *lines = &l->lines[table];
-	size_t from = lines->n;
+	BatchTxn head = { ++l->lsn, 1, 0 };
 
-	b->first = (Position){ ++l->lsn, 1 };
-	for (int i = 0; i < n; i++)
-		buf_printf(lines, "{\"table\":%d,\"row\":%" PRId64 ",\"%08lx\":1}\n",
-				   table, l->rows[table]++, random() & 0xffffff);
-	if (piece)
-		buf_printf(lines, "{\"%d\":\"%08lx", table, random() & 0xffffff);
-	buf_add(&b->buf, lines->p + from, lines->n - from);
-	b->last = (Position){ l->lsn, n };
-	b->rows = n;
-	b->more = piece;
-	b->charged = (int64_t) b->buf.cap;
-	budget_charge(&l->pipe.budget, b->charged);
+	for (int i = 1; i <= n; i++)
+	{
+		char name[16];
+		ChangePartition part = { "public", name, { NULL, 0 } };
+		Change change = {
+			.op = 't', .seq = i, .partial = &part, .npartial = 1
+		};
+
+		(void) snprintf(name, sizeof(name), "%08lx", random() & 0xffffff);
+		batch_add_plain(&l->pipe, b, l->lsn, &head, &change);
+		want_line(l, table, i, name);
+	}
+	return b;
+}
+
+/*
+ * A batch that ends in the middle of a row of parts, and those that go on with
+ * it to its end: the beginning of the row, a part of n bytes in the middle.
+ */
+static Batch *
+row_begins(Lab *l, int table, size_t n)
+{
+	Batch *b = batch_new(l->tables[table], HOUR);
+	BatchTxn head = { ++l->lsn, 1, 0 };
+	BatchRows rows = { .seq = 1,
+					   .type = CDC_S3_DELETE,
+					   .flags = CDC_S3_NO_IDENTITY };
+	uint8_t *later = xcalloc(1, n + 1);
+
+	batch_begin_row(&l->pipe, b, l->lsn, &head, &rows);
+	batch_add_part(&l->pipe, b, (Slice){ later, n }, false);
+	free(later);
+	return b;
+}
+
+static Batch *
+row_ends(Lab *l, int table, Batch *before)
+{
+	Batch *b = batch_continue(&l->pipe, before);
+	Change change = {
+		.op = 'd', .lsn = l->lsn, .seq = 1, .xid = 1, .no_identity = true
+	};
+
+	batch_add_part(&l->pipe, b, (Slice){ (const uint8_t *) "x", 1 }, true);
+	json_write(l->writers[table], &change, &l->lines[table]);
+	l->rows[table]++;
 	return b;
 }
 
@@ -188,6 +243,7 @@ check_table(Lab *l, const Entry *e, int table)
 		LineReader *r;
 		bool end = false;
 		Slice line;
+		Lsn here; /* and its ordinal */
 		Buf b;
 
 		if (strcmp(o->table, l->tables[table]->name) != 0)
@@ -206,8 +262,9 @@ check_table(Lab *l, const Entry *e, int table)
 		lines_close(r);
 		buf_done(&b);
 		rows += o->rows;
-		assert_true(o->first_lsn > last && o->last_lsn >= o->first_lsn);
-		last = o->last_lsn;
+		here = o->first_lsn * 100000 + (Lsn) o->first_seq;
+		assert_true(here > last && o->last_lsn >= o->first_lsn);
+		last = o->last_lsn * 100000 + (Lsn) o->last_seq;
 	}
 	assert_int_equal(text.n, l->lines[table].n);
 	if (text.n)
@@ -226,29 +283,35 @@ test_names(void **state)
 		const char *key;
 	} rows[] = {
 		{ KEY_BY_HOUR, COMPRESS_ZSTD,
-		  "public/%5Ft/year=2026/month=11/day=21/hour=08/name.json.zst" },
+		  "public/%5Ft/year=2026/month=11/day=21/hour=08/"
+		  "stem-0000-0a0b0c0d.json.zst" },
 		{ KEY_BY_DAY, COMPRESS_GZIP,
-		  "public/%5Ft/year=2026/month=11/day=21/name.json.gz" },
-		{ KEY_BY_NONE, COMPRESS_NONE, "public/%5Ft/name.json" },
+		  "public/%5Ft/year=2026/month=11/day=21/stem-0001-0a0b0c0d.json.gz" },
+		{ KEY_BY_NONE, COMPRESS_NONE, "public/%5Ft/stem-0002-0a0b0c0d.json" },
 	};
 	Entry *list = entry_new();
 	int outstanding = 0;
+	int number = 0;
 	Lab l;
 
 	(void) state;
 	lab_init(&l, COMPRESS_ZSTD);
 	for (int i = 0; i < 3; i++)
 	{
-		ObjectPlace place = { list, &outstanding, "name",
-							  i == 2 ? "00000000000000aa" : NULL };
+		ObjectPlace place = { .list = list,
+							  .outstanding = &outstanding,
+							  .next_number = &number,
+							  .digits = 4,
+							  .stem = "stem",
+							  .load = i == 2 ? "00000000000000aa" : NULL };
 		const EntryObject *e;
 		Object *o;
 
 		l.options.partition = rows[i].by;
 		l.options.compression = rows[i].compression;
 		o = object_new(&l.pipe, &place, l.tables[0], HOUR);
-		object_add(&l.pipe, o, batch(&l, 0, 2, false), false);
-		object_add(&l.pipe, o, batch(&l, 0, 3, false), true);
+		object_add(&l.pipe, o, batch(&l, 0, 2), false);
+		object_add(&l.pipe, o, batch(&l, 0, 3), true);
 		assert_string_equal(o->key, rows[i].key);
 		assert_int_equal(outstanding, i + 1);
 		assert_int_equal(list->nobjects, i + 1);
@@ -258,9 +321,7 @@ test_names(void **state)
 		assert_string_equal(e->table, "_t");
 		assert_string_equal(e->hash, l.tables[0]->hash);
 		assert_string_equal(e->load, i == 2 ? "00000000000000aa" : "");
-		assert_int_equal(e->rows, 5);
-		assert_int_equal(e->first_lsn, 2 * (Lsn) i + 1);
-		assert_true(e->last_lsn == 2 * (Lsn) i + 2 && e->last_seq == 3);
+		assert_int_equal(e->rows, 0); /* who ships it counts */
 	}
 	lab_done(&l);
 	entry_free(list);
@@ -283,12 +344,11 @@ test_order(void **state)
 		{
 			int t = (int) (random() % TABLES);
 
-			checkpoint_ship(&l.pipe, c,
-							batch(&l, t, (int) (random() % 9000), false));
+			checkpoint_ship(&l.pipe, c, batch(&l, t, (int) (random() % 9000)));
 		}
 		c->closing = true;
 		for (int t = 0; t < TABLES; t++)
-			checkpoint_ship(&l.pipe, c, batch(&l, t, 1, false));
+			checkpoint_ship(&l.pipe, c, batch(&l, t, 1));
 		checkpoint_close(&l.pipe, c, 1000, 0);
 		join_shippers(&l);
 		assert_int_equal(l.pipe.error.kind, ERR_NONE);
@@ -330,7 +390,7 @@ test_putters(void **state)
 		int t = i < TABLES ? i : (int) (random() % TABLES);
 		int n = i % 10 == 0 ? 5000 : 1 + (int) (random() % 50);
 
-		checkpoint_ship(&l.pipe, c, batch(&l, t, n, false));
+		checkpoint_ship(&l.pipe, c, batch(&l, t, n));
 	}
 	checkpoint_close(&l.pipe, c, 1000, 0);
 	join_shippers(&l);
@@ -371,7 +431,7 @@ test_puts_left(void **state)
 	start_shippers(&l);
 	c->closing = true;
 	for (int i = 0; i < 20; i++)
-		checkpoint_ship(&l.pipe, c, batch(&l, i % TABLES, 10, false));
+		checkpoint_ship(&l.pipe, c, batch(&l, i % TABLES, 10));
 	join_shippers(&l);
 	assert_int_equal(c->outstanding, 20);
 	checkpoint_free(c);
@@ -379,7 +439,7 @@ test_puts_left(void **state)
 }
 
 /*
- * A line that goes on in the next batch keeps its object open, whatever it
+ * A row that goes on in the next batch keeps its object open, whatever it
  * has grown to and however little memory there is.
  */
 static void
@@ -391,30 +451,24 @@ test_pieces(void **state)
 	(void) state;
 	lab_init(&l, COMPRESS_ZSTD);
 	l.options.memory_limit = 4; /* objects are closed as soon as may be */
+	l.options.max_rows = 300;   /* and none is cut in the middle of a row */
 	start_shippers(&l);
 	for (int i = 0; i < 50; i++)
 	{
-		Batch *b;
+		Batch *begins;
+		Batch *ends;
 
-		checkpoint_ship(&l.pipe, c, batch(&l, 0, 1000, true));
-		checkpoint_ship(&l.pipe, c, batch(&l, 1, 10, false));
-		/* None is full in the middle of a line. */
-		for (Object *o = c->open; o; o = o->next_open)
-			o->line_bytes = i == 20 ? OBJECT_FULL_BYTES : o->line_bytes;
-		checkpoint_ship(&l.pipe, c, batch(&l, 0, 0, true));
-		buf_str(&l.lines[0], "\":1}\n");
-		b = batch_new(l.tables[0], HOUR);
-		b->first = b->last = (Position){ ++l.lsn, 1 };
-		buf_str(&b->buf, "\":1}\n");
-		b->rows = 1;
-		l.rows[0]++;
-		b->charged = (int64_t) b->buf.cap;
-		budget_charge(&l.pipe.budget, b->charged);
-		checkpoint_ship(&l.pipe, c, b);
+		checkpoint_ship(&l.pipe, c, batch(&l, 0, 1000));
+		checkpoint_ship(&l.pipe, c, batch(&l, 1, 10));
+		begins = row_begins(&l, 0, i % 3 ? 10 : 300000);
+		ends = row_ends(&l, 0, begins);
+		checkpoint_ship(&l.pipe, c, begins);
+		checkpoint_ship(&l.pipe, c, ends);
 	}
 	checkpoint_close(&l.pipe, c, 1000, 0);
 	join_shippers(&l);
 	assert_int_equal(l.pipe.error.kind, ERR_NONE);
+	entry_sort_objects(c->entry);
 	check_table(&l, c->entry, 0);
 	check_table(&l, c->entry, 1);
 	(void) queue_pop(&l.pipe.checkpoints, 0);
@@ -423,29 +477,67 @@ test_pieces(void **state)
 	lab_done(&l);
 }
 
-/* An object ends with the batch that fills it. */
+/* Ships 4 batches of 3 rows; how many rows each object has. */
+static void
+check_full(int64_t max_rows, int64_t max_bytes, const char *want)
+{
+	Checkpoint *c = checkpoint_new(5);
+	char got[100] = "";
+	Lab l;
+
+	lab_init(&l, COMPRESS_ZSTD);
+	l.options.max_rows = max_rows;
+	l.options.max_bytes = max_bytes;
+	for (int i = 0; i < 4; i++)
+		checkpoint_ship(&l.pipe, c, batch(&l, 0, 3));
+	assert_int_equal(c->entry->nobjects, 1);
+	checkpoint_close(&l.pipe, c, 1000, 0);
+	assert_int_equal(c->outstanding, 1);
+	start_shippers(&l);
+	join_shippers(&l);
+	assert_int_equal(l.pipe.error.kind, ERR_NONE);
+	assert_int_equal(c->outstanding, 0);
+	check_table(&l, c->entry, 0);
+	for (int i = 0; i < c->entry->nobjects; i++)
+		(void) snprintf(got + strlen(got), sizeof(got) - strlen(got),
+						"%s%" PRId64, i ? " " : "", c->entry->objects[i].rows);
+	assert_string_equal(got, want);
+	(void) queue_pop(&l.pipe.checkpoints, 0);
+	checkpoint_free(c);
+	lab_done(&l);
+}
+
+/* An object ends with the row that fills it, where another one follows. */
 static void
 test_full(void **state)
+{
+	(void) state;
+	check_full(0, 0, "12");
+	check_full(12, 0, "12");
+	check_full(11, 0, "11 1");
+	check_full(5, 0, "5 5 2");
+	check_full(1, 0, "1 1 1 1 1 1 1 1 1 1 1 1");
+	check_full(0, 1, "1 1 1 1 1 1 1 1 1 1 1 1");
+	check_full(0, 500, "4 4 4");
+	check_full(2, 500, "2 2 2 2 2 2");
+}
+
+/* What holds memory too long is closed, the oldest first. */
+static void
+test_too_many(void **state)
 {
 	Checkpoint *c = checkpoint_new(5);
 	Lab l;
 
 	(void) state;
 	lab_init(&l, COMPRESS_ZSTD);
-	checkpoint_ship(&l.pipe, c, batch(&l, 0, 3, false));
-	checkpoint_ship(&l.pipe, c, batch(&l, 0, 3, false));
-	assert_int_equal(c->entry->nobjects, 1);
-	c->open->line_bytes = OBJECT_FULL_BYTES - 1;
-	checkpoint_ship(&l.pipe, c, batch(&l, 0, 3, false));
-	assert_null(c->open);
-	assert_int_equal(c->entry->nobjects, 1);
-	checkpoint_ship(&l.pipe, c, batch(&l, 0, 3, false));
-	assert_int_equal(c->entry->nobjects, 2);
-	/* What holds memory too long is closed, the oldest first. */
+	checkpoint_ship(&l.pipe, c, batch(&l, 0, 3));
 	atomic_store(&l.pipe.open_bytes, l.options.memory_limit);
-	checkpoint_ship(&l.pipe, c, batch(&l, 1, 3, false));
+	checkpoint_ship(&l.pipe, c, batch(&l, 1, 3));
 	assert_ptr_equal(c->open->table, l.tables[1]);
 	assert_null(c->open->next_open);
+	checkpoint_ship(&l.pipe, c, batch(&l, 0, 3));
+	assert_int_equal(c->entry->nobjects, 3);
 	atomic_store(&l.pipe.open_bytes, 0);
 	start_shippers(&l);
 	checkpoint_close(&l.pipe, c, 1000, 0);
@@ -485,7 +577,7 @@ test_abandon(void **state)
 	(void) state;
 	lab_init(&l, COMPRESS_NONE);
 	start_shippers(&l);
-	checkpoint_ship(&l.pipe, c, batch(&l, 0, 50000, false));
+	checkpoint_ship(&l.pipe, c, batch(&l, 0, 50000));
 	join_shippers(&l);
 	assert_int_equal(count_tmp(&l), 1);
 	ship_abandon(&l.pipe);
@@ -505,7 +597,7 @@ test_gone(void **state)
 	(void) state;
 	lab_init(&l, COMPRESS_NONE);
 	start_shippers(&l);
-	checkpoint_ship(&l.pipe, c, batch(&l, 0, 50000, false));
+	checkpoint_ship(&l.pipe, c, batch(&l, 0, 50000));
 	join_shippers(&l);
 	assert_int_equal(count_tmp(&l), 1);
 	(void) snprintf(path, sizeof(path), "%s/_cdc/tmp", l.folder);
@@ -513,7 +605,7 @@ test_gone(void **state)
 	queue_done(&l.pipe.objects);
 	queue_init(&l.pipe.objects);
 	start_shippers(&l);
-	checkpoint_ship(&l.pipe, c, batch(&l, 0, 50000, false));
+	checkpoint_ship(&l.pipe, c, batch(&l, 0, 50000));
 	checkpoint_close(&l.pipe, c, 1000, 0);
 	join_shippers(&l);
 	assert_int_equal(l.pipe.error.kind, ERR_GONE);
@@ -527,10 +619,11 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_names),   cmocka_unit_test(test_order),
-		cmocka_unit_test(test_putters), cmocka_unit_test(test_puts_left),
-		cmocka_unit_test(test_pieces),  cmocka_unit_test(test_full),
-		cmocka_unit_test(test_abandon), cmocka_unit_test(test_gone),
+		cmocka_unit_test(test_names),    cmocka_unit_test(test_order),
+		cmocka_unit_test(test_putters),  cmocka_unit_test(test_puts_left),
+		cmocka_unit_test(test_pieces),   cmocka_unit_test(test_full),
+		cmocka_unit_test(test_too_many), cmocka_unit_test(test_abandon),
+		cmocka_unit_test(test_gone),
 	};
 
 	return cmocka_run_group_tests_name("ship", tests, NULL, NULL);

@@ -14,6 +14,7 @@
 
 #include "base/log.h"
 #include "base/mem.h"
+#include "codec/json.h"
 #include "pipe/told.h"
 
 #define MANY 5000 /* more ends of unknown tables than are said */
@@ -33,6 +34,7 @@ lab_init(Lab *l)
 {
 	*l = (Lab){ 0 };
 	log_init(LOG_ERROR, false);
+	l->options.format = &json_format;
 	l->pipe.options = &l->options;
 	l->told = told_new();
 	l->c = checkpoint_new(5);

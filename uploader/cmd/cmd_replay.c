@@ -25,7 +25,7 @@
 #include "cmd/args.h"
 #include "cmd/cmd.h"
 #include "cmd/logwalk.h"
-#include "codec/compress.h"
+#include "codec/format.h"
 #include "codec/json.h"
 #include "codec/jsonline.h"
 #include "store/commitlog.h"
@@ -48,7 +48,9 @@ typedef struct Source
 	const EntryObject *object;
 	Buf body;
 	Buf prefix; /* {"_schema":"…","_table":"…", */
-	LineReader *lines;
+	const Format *format;
+	Schema *schema; /* where the format needs it */
+	FormatReader *reader;
 	Slice line; /* the next one */
 	Place place;
 	int64_t rows; /* read so far */
@@ -126,7 +128,7 @@ source_next(Source *s, bool *out_end, Err *err)
 {
 	Place before = s->place;
 
-	if (!lines_next(s->lines, &s->line, out_end, err))
+	if (!s->format->next(s->reader, &s->line, out_end, err))
 		return source_error(s, err);
 	if (*out_end && s->rows != s->object->rows)
 	{
@@ -157,10 +159,39 @@ source_free(Source *s)
 {
 	if (!s)
 		return;
-	lines_close(s->lines);
+	if (s->format)
+		s->format->done(s->reader);
+	schema_free(s->schema);
 	buf_done(&s->body);
 	buf_done(&s->prefix);
 	free(s);
+}
+
+static bool
+open_reader(Store *store, Source *s, Err *err)
+{
+	const EntryObject *o = s->object;
+	FormatSource source = { .compression = compression_of_key(o->key),
+							.max_line = LINE_MAX_BYTES };
+
+	s->format = format_of_key(o->key);
+	if (!s->format)
+		return format_unknown(o->key, err);
+	if (!commitlog_object(store, o, &s->body, err))
+	{
+		err_prefix(err, "could not read object \"%s\"", o->key);
+		if (err->kind == ERR_NOT_FOUND)
+			err_hint(err, "the log lists it, so somebody deleted it: restore "
+						  "it, or replay a range without it");
+		return false;
+	}
+	if (s->format->reads_schema &&
+		!commitlog_schema(store, o->schema, o->table, o->hash, &s->schema, err))
+		return false;
+	source.object = buf_slice(&s->body);
+	source.schema = s->schema;
+	s->reader = s->format->open(&source);
+	return true;
 }
 
 /* Opens the object and reads its first row. */
@@ -179,18 +210,7 @@ source_open(Store *store, const EntryObject *o, Source **out, bool *out_end,
 	buf_str(&s->prefix, "\",\"_table\":\"");
 	json_add_escaped(&s->prefix, (const uint8_t *) o->table, strlen(o->table));
 	buf_str(&s->prefix, "\",");
-	if (!commitlog_object(store, o, &s->body, err))
-	{
-		err_prefix(err, "could not read object \"%s\"", o->key);
-		if (err->kind == ERR_NOT_FOUND)
-			err_hint(err, "the log lists it, so somebody deleted it: restore "
-						  "it, or replay a range without it");
-		source_free(s);
-		return false;
-	}
-	s->lines = lines_open(compression_of_key(o->key), buf_slice(&s->body),
-						  LINE_MAX_BYTES);
-	if (!source_next(s, out_end, err))
+	if (!open_reader(store, s, err) || !source_next(s, out_end, err))
 	{
 		source_free(s);
 		return false;

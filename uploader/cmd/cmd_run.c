@@ -114,12 +114,12 @@ partition_of(const char *name)
 	return strcmp(name, "none") == 0 ? KEY_BY_NONE : KEY_BY_HOUR;
 }
 
-static JsonNumeric
+static FormatNumeric
 numeric_of(const char *name)
 {
 	if (strcmp(name, "string") == 0)
-		return JSON_NUMERIC_STRING;
-	return strcmp(name, "auto") == 0 ? JSON_NUMERIC_AUTO : JSON_NUMERIC_NUMBER;
+		return NUMERIC_STRING;
+	return strcmp(name, "auto") == 0 ? NUMERIC_AUTO : NUMERIC_NUMBER;
 }
 
 bool
@@ -133,8 +133,11 @@ cmd_run(const Config *cfg, int argc, char **argv, Err *err)
 		.publication = cfg->source_publication,
 		.store = config_store_options(cfg),
 		.partition = partition_of(cfg->output_partition),
-		.json = { .numeric = numeric_of(cfg->output_numeric),
-				  .before = strcmp(cfg->output_before, "on") == 0 },
+		.format = format_find(cfg->output_format),
+		.max_bytes = cfg->output_max_bytes,
+		.max_rows = cfg->output_max_rows,
+		.format_options = { .numeric = numeric_of(cfg->output_numeric),
+							.before = strcmp(cfg->output_before, "on") == 0 },
 		.memory_limit = cfg->memory_limit,
 		.load_initial = strcmp(cfg->load_mode, "never") != 0,
 		.resync_auto = strcmp(cfg->load_resync, "auto") == 0,
@@ -158,6 +161,8 @@ cmd_run(const Config *cfg, int argc, char **argv, Err *err)
 					   argv[0]);
 	if (!compression_parse(cfg->output_compression, &o.compression))
 		return err_set(err, ERR_INTERNAL, 0, "unknown compression");
+	if (!o.format)
+		return err_set(err, ERR_INTERNAL, 0, "unknown format");
 	tame_malloc();
 	set_control(cfg);
 	current = cfg;

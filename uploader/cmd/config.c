@@ -95,13 +95,17 @@ static const CfgDef cfg_defs[] = {
 	  0, 0, "off, on", "Old rows in records, where the replica identity is full" },
 	{ "output.numeric", CFG_ENUM, 0, TEXT(output_numeric), "number",
 	  0, 0, "number, string, auto", "Numeric values: auto writes those as strings that a double cannot hold" },
+	{ "output.max_bytes", CFG_BYTES, 0, NUMBER(output_max_bytes), "128MB",
+	  MB, 4 * GB, NULL, "Size of a data file, before compression, behind which another one begins" },
+	{ "output.max_rows", CFG_COUNT, 0, NUMBER(output_max_rows), "0",
+	  0, 1000000000, NULL, "Likewise, its rows; 0: any number" },
 	{ "output.grace", CFG_MS, CFG_RELOAD, NUMBER(output_grace_ms), "30s",
 	  0, HOUR, NULL, "How long after its end an hour is closed" },
 
 	{ "flush.interval", CFG_MS, CFG_RELOAD, NUMBER(flush_interval_ms), "60s",
 	  SEC, HOUR, NULL, "Longest time between two checkpoints" },
 	{ "flush.bytes", CFG_BYTES, CFG_RELOAD, NUMBER(flush_bytes), "64MB",
-	  64 * KB, 64 * GB, NULL, "Rows (as lines) after which a checkpoint is made" },
+	  64 * KB, 64 * GB, NULL, "Changes, as they come from the source, after which a checkpoint is made" },
 
 	{ "load.mode", CFG_ENUM, 0, TEXT(load_mode), "initial",
 	  0, 0, "initial, never, only", "Whether rows that were there before are loaded first; only: run ends once they are" },

@@ -203,6 +203,27 @@ entry_sort_schemas(Entry *e)
 	free(room);
 }
 
+static int
+compare_objects(const void *a, const void *b)
+{
+	const EntryObject *x = a;
+	const EntryObject *y = b;
+
+	if (x->first_lsn != y->first_lsn)
+		return x->first_lsn < y->first_lsn ? -1 : 1;
+	if (x->first_seq != y->first_seq)
+		return x->first_seq < y->first_seq ? -1 : 1;
+	return strcmp(x->key, y->key);
+}
+
+void
+entry_sort_objects(Entry *e)
+{
+	if (e->nobjects > 0)
+		qsort(e->objects, (size_t) e->nobjects, sizeof(*e->objects),
+			  compare_objects);
+}
+
 /*
  * Writing
  */

@@ -160,6 +160,9 @@ EntryList *entry_add_list(Entry *e);
  */
 void entry_sort_schemas(Entry *e);
 
+/* Puts objects in the order of their first rows. */
+void entry_sort_objects(Entry *e);
+
 /*
  * JSON, one object a line, appended to out; objects in the order given.  With
  * keys (NULL: none) it is signed, and what is not signed by one of them is

@@ -2,7 +2,7 @@
  * format.h
  *	  The forms in which changes stand in the lake's objects.
  *
- * A format is one file that fills a Format, and a row in format.c's table.
+ * A format is one file that fills a Format, and a row in formats.c's table.
  * doc/architecture.md shows how one is added.
  *
  *	  table = f->table_new(schema, options)	 once for a version of a table
@@ -112,6 +112,9 @@ const Format *format_find(const char *name);
 
 /* By an object's key; NULL: none has its suffix. */
 const Format *format_of_key(const char *key);
+
+/* The error of who reads an object of which format_of_key() knows none. */
+bool format_unknown(const char *key, Err *err);
 
 /* All, in their order; NULL behind the last. */
 const Format *format_at(int i);

@@ -2,9 +2,8 @@
  * frame.c
  *	  Decodes the wire into events.
  *
- * A cursor over the frame's body does every read; once a read passes the end
- * the cursor is "bad" and yields zeros, and the frame is refused at its end.
- * So the decoding functions read as the contract's text does.
+ * A cursor over the frame's body does every read, and the frame is refused at
+ * its end where that went bad.
  * Layer: codec.
  *-------------------------------------------------------------------------
  */
@@ -13,11 +12,14 @@
 #include <stdlib.h>
 
 #include "base/mem.h"
+#include "codec/cursor.h"
 #include "codec/hash.h"
 #include "codec/json.h"
 #include "codec/key.h"
+#include "codec/rowbytes.h"
 
-#define MAX_COLUMNS 1664 /* the server's limit of a target list */
+#define MAX_COLUMNS ROW_MAX_COLUMNS
+#define ROW_HEAD_BYTES ((size_t) 24) /* of a change, without its xid */
 #define TABLE_FLAGS                                                            \
 	(CDC_S3_TABLE_CREATED | CDC_S3_TABLE_REWRITTEN | CDC_S3_TABLE_GONE |       \
 	 CDC_S3_TABLE_LEFT)
@@ -25,19 +27,13 @@
 	(CDC_S3_COL_IDENTITY | CDC_S3_COL_KEY | CDC_S3_COL_NOT_NULL |              \
 	 CDC_S3_COL_GENERATED)
 
-typedef struct Cursor
-{
-	const uint8_t *p;
-	size_t left;
-	bool bad;
-} Cursor;
-
 struct FrameReader
 {
 	Cursor packet;
 	Buf parts; /* body of the frame whose parts are arriving */
 	bool in_parts;
-	bool pass_rows; /* their parts are not put together */
+	bool pass_rows;  /* they are not looked into */
+	bool head_known; /* of the row whose parts arrive */
 	uint8_t part_type;
 	uint8_t part_flags;
 	uint32_t next_part;
@@ -55,98 +51,10 @@ struct FrameReader
 	void *arg;
 };
 
-static const uint8_t widths[] = {
-	[CDC_S3_KIND_BOOL] = 1,      [CDC_S3_KIND_INT2] = 2,
-	[CDC_S3_KIND_INT4] = 4,      [CDC_S3_KIND_INT8] = 8,
-	[CDC_S3_KIND_OID] = 4,       [CDC_S3_KIND_FLOAT4] = 4,
-	[CDC_S3_KIND_FLOAT8] = 8,    [CDC_S3_KIND_DATE] = 4,
-	[CDC_S3_KIND_TIME] = 8,      [CDC_S3_KIND_TIMETZ] = 12,
-	[CDC_S3_KIND_TIMESTAMP] = 8, [CDC_S3_KIND_TIMESTAMPTZ] = 8,
-	[CDC_S3_KIND_INTERVAL] = 16, [CDC_S3_KIND_UUID] = 16,
-	[CDC_S3_KIND_NUMERIC] = 0,   [CDC_S3_KIND_STRING] = 0,
-	[CDC_S3_KIND_BYTEA] = 0,     [CDC_S3_KIND_JSON] = 0,
-	[CDC_S3_KIND_TEXT] = 0,
-};
-
-int
-kind_width(uint8_t kind)
-{
-	return widths[kind];
-}
-
-/*
- * Cursor
- */
-static const uint8_t *
-take(Cursor *c, size_t n)
-{
-	const uint8_t *p = c->p;
-
-	if (n > c->left)
-	{
-		c->bad = true;
-		c->left = 0;
-		return NULL;
-	}
-	c->p += n;
-	c->left -= n;
-	return p;
-}
-
-static uint8_t
-take_u8(Cursor *c)
-{
-	const uint8_t *p = take(c, 1);
-
-	return p ? *p : 0;
-}
-
-static uint16_t
-take_u16(Cursor *c)
-{
-	const uint8_t *p = take(c, 2);
-
-	return p ? get_u16(p) : 0;
-}
-
-static uint32_t
-take_u32(Cursor *c)
-{
-	const uint8_t *p = take(c, 4);
-
-	return p ? get_u32(p) : 0;
-}
-
-static uint64_t
-take_u64(Cursor *c)
-{
-	const uint8_t *p = take(c, 8);
-
-	return p ? get_u64(p) : 0;
-}
-
-static Slice
-take_bytes(Cursor *c, size_t n)
-{
-	const uint8_t *p = take(c, n);
-
-	return (Slice){ p, p ? n : 0 };
-}
-
 static Slice
 take_str(Cursor *c)
 {
 	return take_bytes(c, take_u16(c));
-}
-
-static Slice
-take_blob(Cursor *c)
-{
-	size_t n = take_u8(c);
-
-	if (n == CDC_S3_BLOB_LONG)
-		n = take_u32(c);
-	return take_bytes(c, n);
 }
 
 static char *
@@ -180,6 +88,7 @@ relation_free(FrameReader *r, FrameRelation *rel)
 	if (r->done)
 		r->done(rel, r->arg);
 	schema_free(rel->schema);
+	row_shape_free(rel->shape);
 	free(rel->leaf_schema);
 	free(rel->leaf_table);
 	free(rel);
@@ -448,6 +357,7 @@ decode_relation(FrameReader *r, Cursor *c, FrameEvent *ev, Err *err)
 		return false;
 	}
 	schema_finish(rel->schema);
+	rel->shape = row_shape_new(rel->schema);
 	put_relation(r, rel);
 	ev->rel = rel;
 	return true;
@@ -471,86 +381,12 @@ decode_commit(Cursor *c, FrameEvent *ev)
 	return !c->bad;
 }
 
+/* What stands before a change's rows. */
 static bool
-bit(const uint8_t *map, int i)
-{
-	return map && map[i / 8] >> (i % 8) & 1;
-}
-
-static void
-decode_withheld(Cursor *c, ColView *v)
-{
-	Slice bytes;
-
-	v->state = COL_WITHHELD;
-	v->reason = take_u8(c);
-	v->size = take_u64(c);
-	v->crc32c = take_u32(c);
-	bytes = take_blob(c);
-	v->p = bytes.p;
-	v->n = (uint32_t) bytes.n;
-}
-
-static inline void
-decode_value(Cursor *c, uint8_t kind, ColView *v)
-{
-	size_t n = widths[kind];
-
-	if (n == 0)
-	{
-		n = take_u8(c);
-		if (n == CDC_S3_BLOB_LONG)
-			n = take_u32(c);
-	}
-	v->state = COL_VALUE;
-	v->p = take(c, n);
-	v->n = (uint32_t) n;
-}
-
-static bool
-decode_row(Cursor *c, const Schema *s, bool key_only, ColView *cols,
-		   RowView *out)
-{
-	uint8_t flags = take_u8(c);
-	size_t map_bytes = ((size_t) s->ncols + 7) / 8;
-	const uint8_t *nulls = NULL;
-	const uint8_t *unchanged = NULL;
-	const uint8_t *withheld = NULL;
-
-	if (flags & CDC_S3_ROW_NULLS)
-		nulls = take(c, map_bytes);
-	if (flags & CDC_S3_ROW_UNCHANGED)
-		unchanged = take(c, map_bytes);
-	if (flags & CDC_S3_ROW_WITHHELD)
-		withheld = take(c, map_bytes);
-	if (c->bad || flags & ~(CDC_S3_ROW_NULLS | CDC_S3_ROW_UNCHANGED |
-							CDC_S3_ROW_WITHHELD))
-		return false;
-	for (int i = 0; i < s->ncols; i++)
-	{
-		ColView *v = &cols[i];
-
-		if (key_only && !s->cols[i].key)
-			v->state = COL_ABSENT;
-		else if (bit(nulls, i))
-			v->state = COL_NULL;
-		else if (bit(unchanged, i))
-			v->state = COL_UNCHANGED;
-		else if (bit(withheld, i))
-			decode_withheld(c, v);
-		else
-			decode_value(c, s->cols[i].kind, v);
-	}
-	*out = (RowView){ s->ncols, cols };
-	return !c->bad;
-}
-
-static bool
-decode_change(FrameReader *r, Cursor *c, FrameEvent *ev)
+decode_head(FrameReader *r, Cursor *c, FrameEvent *ev)
 {
 	uint32_t id = take_u32(c);
 	uint32_t version = take_u32(c);
-	const Schema *s;
 
 	ev->lsn = take_u64(c);
 	ev->ordinal = take_u64(c);
@@ -559,20 +395,19 @@ decode_change(FrameReader *r, Cursor *c, FrameEvent *ev)
 	if (c->bad)
 		return false;
 	ev->rel = find_relation(r, id, version);
-	if (!ev->rel)
+	return ev->rel &&
+		   !(ev->flags & CDC_S3_OLD_KEY && ev->flags & CDC_S3_OLD_FULL);
+}
+
+static bool
+decode_change(FrameReader *r, Cursor *c, FrameEvent *ev)
+{
+	if (!decode_head(r, c, ev))
 		return false;
-	s = ev->rel->schema;
-	if (ev->flags & (CDC_S3_OLD_KEY | CDC_S3_OLD_FULL))
-	{
-		if (ev->flags & CDC_S3_OLD_KEY && ev->flags & CDC_S3_OLD_FULL)
-			return false;
-		if (!decode_row(c, s, ev->flags & CDC_S3_OLD_KEY, r->cols + MAX_COLUMNS,
-						&ev->old_row))
-			return false;
-	}
-	if (ev->type == CDC_S3_DELETE)
-		return true;
-	return decode_row(c, s, false, r->cols, &ev->new_row);
+	ev->rows = (Slice){ c->p, c->left };
+	return r->pass_rows ||
+		   row_bytes_decode(ev->rel->shape, ev->type, ev->flags, ev->rows,
+							r->cols, &ev->old_row, &ev->new_row);
 }
 
 static bool
@@ -724,6 +559,48 @@ is_skipped(uint8_t type)
 	return type & 0x80 && type != CDC_S3_TABLE;
 }
 
+static bool
+broken_row(Err *err)
+{
+	return err_set(err, ERR_DATA, 0, "a row in parts breaks the wire contract");
+}
+
+/*
+ * A part of a row that is passed on: behind the row's head, which the first of
+ * these events tells.  *out_whole: there is an event.
+ */
+static bool
+pass_part(FrameReader *r, bool first, bool last, Cursor *c, FrameEvent *ev,
+		  bool *out_whole, Err *err)
+{
+	size_t head = ROW_HEAD_BYTES + (ev->flags & CDC_S3_CHANGE_XID ? 4 : 0);
+	Cursor at;
+
+	if (first)
+		r->head_known = false;
+	ev->type = CDC_S3_PART;
+	ev->part_type = r->part_type;
+	ev->part_last = last;
+	if (!r->head_known)
+	{
+		size_t n = head - r->parts.n < c->left ? head - r->parts.n : c->left;
+
+		buf_add(&r->parts, c->p, n);
+		c->p += n;
+		c->left -= n;
+		*out_whole = r->parts.n == head;
+		if (!*out_whole)
+			return !last || broken_row(err);
+		at = (Cursor){ r->parts.p, r->parts.n, false };
+		if (ev->flags & ~known_flags(r->part_type) || !decode_head(r, &at, ev))
+			return broken_row(err);
+		ev->part_first = r->head_known = true;
+	}
+	ev->part = (Slice){ c->p, c->left };
+	*out_whole = true;
+	return true;
+}
+
 /* Adds a part; *out_whole once it was the last, body being the frame's. */
 static bool
 add_part(FrameReader *r, uint8_t flags, Cursor *c, FrameEvent *ev, Cursor *body,
@@ -746,14 +623,9 @@ add_part(FrameReader *r, uint8_t flags, Cursor *c, FrameEvent *ev, Cursor *body,
 	r->next_part = number + 1;
 	if (r->pass_rows && is_row(type))
 	{
-		ev->type = CDC_S3_PART;
 		ev->flags = frame_flags;
-		ev->part_type = type;
-		ev->part_first = number == 0;
-		ev->part_last = flags & CDC_S3_PART_LAST;
-		ev->part = (Slice){ c->p, c->left };
-		*out_whole = true;
-		return true;
+		return pass_part(r, number == 0, flags & CDC_S3_PART_LAST, c, ev,
+						 out_whole, err);
 	}
 	buf_add(&r->parts, c->p, c->left);
 	if (r->parts.overflow)

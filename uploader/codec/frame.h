@@ -22,7 +22,7 @@
 #include "base/err.h"
 #include "base/lsn.h"
 #include "cdc_s3_proto.h"
-#include "codec/row.h"
+#include "codec/rowbytes.h"
 #include "codec/schema.h"
 
 typedef struct FrameRelation
@@ -32,7 +32,8 @@ typedef struct FrameRelation
 	Schema *schema;    /* owned; under the root's name with AS_ROOT */
 	char *leaf_schema; /* the relation's own name; owned */
 	char *leaf_table;
-	void *user; /* the reader's user may hang something here … */
+	void *user;      /* the reader's user may hang something here … */
+	RowShape *shape; /* owned */
 } FrameRelation;
 
 /* … and is told when the relation goes. */
@@ -56,6 +57,7 @@ typedef struct FrameEvent
 	int64_t time;  /* begin, commit: microseconds since 2000-01-01 UTC */
 	uint64_t ordinal;
 	FrameRelation *rel; /* relation, insert, update, delete, table */
+	Slice rows; /* insert, update, delete: as on the wire (rowbytes.h) */
 	RowView old_row;
 	RowView new_row;
 	/* truncate */
@@ -69,7 +71,8 @@ typedef struct FrameEvent
 	/* table: rel is NULL where it is gone or left and never came */
 	uint32_t table_id; /* the relation's own, as in rel->id */
 	uint8_t table_flags;
-	/* part of a row: "flags" are those of the whole frame */
+	/* part of a row: "flags" are those of the whole frame; the first part
+	 * tells lsn, ordinal, xid and rel, and all of them only rows' bytes */
 	uint8_t part_type;
 	bool part_first;
 	bool part_last;
@@ -85,9 +88,9 @@ FrameReader *frame_reader_new(size_t max_frame, FrameRelationDoneFn done,
 void frame_reader_free(FrameReader *r);
 
 /*
- * From now on rows that travel in parts are not put together: each part is an
- * event of its own, for framepart.h.  They come in order and without gaps,
- * and nothing comes between them.
+ * From now on nobody looks into rows: events of changes tell their bytes, no
+ * views.  Of a row that travels in parts each is an event of its own, for
+ * framepart.h: in order and without gaps, and nothing comes between them.
  */
 void frame_reader_pass_rows(FrameReader *r);
 

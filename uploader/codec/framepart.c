@@ -2,7 +2,7 @@
  * framepart.c
  *	  Decodes a row change that arrives in parts.
  *
- *	  STEP_HEAD > STEP_ROW > STEP_MAPS > STEP_COLUMN <> STEP_LENGTH, STEP_BYTES,
+ *	  STEP_ROW > STEP_MAPS > STEP_COLUMN <> STEP_LENGTH, STEP_BYTES,
  *	  STEP_PIECES, STEP_WITHHELD, STEP_SKIP > STEP_ROW_END > STEP_ROW again for
  *	  the new row, or STEP_REST > STEP_OVER
  *
@@ -17,17 +17,15 @@
 #include <stdlib.h>
 
 #include "base/mem.h"
-#include "codec/json.h"
+#include "cdc_s3_proto.h"
 
-#define HEAD_BYTES 24
 #define HEADS_MAX 4096 /* three bitmaps */
 #define WITHHELD_BYTES 13
-#define MAX_COLUMNS 1664
+#define MAX_COLUMNS ROW_MAX_COLUMNS
 #define PIECE_MAX ((size_t) 64 * 1024) /* so far a line grows at once */
 
 typedef enum Step
 {
-	STEP_HEAD,
 	STEP_ROW,
 	STEP_MAPS,
 	STEP_COLUMN,   /* choose the next column with something to read */
@@ -44,8 +42,8 @@ typedef enum Step
 
 struct FramePart
 {
-	const FrameReader *relations;
-	size_t whole_max; /* what is longer comes in pieces */
+	const RowShape *shape; /* of the row */
+	size_t whole_max;      /* what is longer comes in pieces */
 	uint8_t type;
 	uint8_t flags;
 	Slice in;
@@ -53,7 +51,6 @@ struct FramePart
 	Buf carry; /* the beginning of what crosses the border of parts */
 
 	Step step;
-	FrameRelation *rel;
 	bool old; /* the row that is read is the old one */
 	uint8_t row_flags;
 	int col;       /* the next column */
@@ -71,11 +68,10 @@ broken(Err *err)
 }
 
 FramePart *
-framepart_new(const FrameReader *relations, size_t whole_max)
+framepart_new(size_t whole_max)
 {
 	FramePart *p = xcalloc(1, sizeof(*p));
 
-	p->relations = relations;
 	p->cols = xcalloc(MAX_COLUMNS, sizeof(*p->cols));
 	p->step = STEP_OVER;
 	p->whole_max = whole_max;
@@ -94,7 +90,8 @@ framepart_free(FramePart *p)
 }
 
 bool
-framepart_open(FramePart *p, uint8_t type, uint8_t flags, Err *err)
+framepart_open(FramePart *p, const RowShape *shape, uint8_t type, uint8_t flags,
+			   Err *err)
 {
 	uint8_t known = CDC_S3_CHANGE_XID;
 
@@ -108,8 +105,9 @@ framepart_open(FramePart *p, uint8_t type, uint8_t flags, Err *err)
 		return broken(err);
 	p->type = type;
 	p->flags = flags;
-	p->step = STEP_HEAD;
-	p->rel = NULL;
+	p->shape = shape;
+	p->old = flags & (CDC_S3_OLD_KEY | CDC_S3_OLD_FULL);
+	p->step = p->old || type != CDC_S3_DELETE ? STEP_ROW : STEP_REST;
 	p->in = (Slice){ NULL, 0 };
 	p->last = false;
 	buf_reset(&p->carry);
@@ -166,25 +164,6 @@ end_row(FramePart *p)
 }
 
 static bool
-read_head(FramePart *p, PartItem *out, Err *err)
-{
-	size_t n = HEAD_BYTES + (p->flags & CDC_S3_CHANGE_XID ? 4 : 0);
-	const uint8_t *b = gather(p, n);
-
-	if (!b)
-		return true;
-	p->rel = frame_reader_relation(p->relations, get_u32(b));
-	if (!p->rel || p->rel->version != get_u32(b + 4))
-		return broken(err);
-	out->type = PART_HEAD;
-	out->lsn = get_u64(b + 8);
-	out->ordinal = get_u64(b + 16);
-	p->old = p->flags & (CDC_S3_OLD_KEY | CDC_S3_OLD_FULL);
-	p->step = p->old || p->type != CDC_S3_DELETE ? STEP_ROW : STEP_REST;
-	return true;
-}
-
-static bool
 read_row(FramePart *p, Err *err)
 {
 	const uint8_t *b = gather(p, 1);
@@ -212,7 +191,7 @@ set_states(FramePart *p, const uint8_t *maps, size_t map_bytes)
 		{ CDC_S3_ROW_UNCHANGED, COL_UNCHANGED },
 		{ CDC_S3_ROW_NULLS, COL_NULL },
 	};
-	const Schema *s = p->rel->schema;
+	const RowShape *s = p->shape;
 	bool key_only = p->old && p->flags & CDC_S3_OLD_KEY;
 
 	for (int i = 0; i < s->ncols; i++)
@@ -237,7 +216,7 @@ set_states(FramePart *p, const uint8_t *maps, size_t map_bytes)
 static bool
 read_maps(FramePart *p, PartItem *out)
 {
-	size_t map_bytes = ((size_t) p->rel->schema->ncols + 7) / 8;
+	size_t map_bytes = ((size_t) p->shape->ncols + 7) / 8;
 	size_t n = 0;
 	const uint8_t *b;
 
@@ -250,14 +229,14 @@ read_maps(FramePart *p, PartItem *out)
 	p->col = 0;
 	p->step = STEP_COLUMN;
 	out->type = p->old ? PART_ROW_OLD : PART_ROW_NEW;
-	out->row = (RowView){ p->rel->schema->ncols, p->cols };
+	out->row = (RowView){ p->shape->ncols, p->cols };
 	return true;
 }
 
 static void
 choose_column(FramePart *p)
 {
-	const Schema *s = p->rel->schema;
+	const RowShape *s = p->shape;
 
 	while (p->col < s->ncols && p->cols[p->col].state != COL_VALUE &&
 		   p->cols[p->col].state != COL_WITHHELD)
@@ -280,7 +259,7 @@ choose_column(FramePart *p)
 static bool
 take_length(FramePart *p, Err *err)
 {
-	uint8_t kind = p->rel->schema->cols[p->col].kind;
+	uint8_t kind = p->shape->cols[p->col].kind;
 
 	if (p->left <= p->whole_max)
 		p->step = STEP_BYTES;
@@ -382,8 +361,6 @@ run_step(FramePart *p, PartItem *out, Err *err)
 {
 	switch (p->step)
 	{
-		case STEP_HEAD:
-			return read_head(p, out, err);
 		case STEP_ROW:
 			return read_row(p, err);
 		case STEP_MAPS:
@@ -436,7 +413,6 @@ framepart_next(FramePart *p, PartItem *out, Err *err)
 		}
 		if (!run_step(p, out, err))
 			return false;
-		out->rel = p->rel;
 		if (out->type != PART_NEED)
 			return true;
 		/* no way on without more bytes */

@@ -42,6 +42,24 @@ struct JsonTable
 	size_t whole_max;
 	bool before_always; /* identity full without a primary key */
 	bool before;
+};
+
+/* What all lines of one transaction share. */
+typedef struct JsonTxn
+{
+	Lsn of_lsn;
+	uint32_t of_xid;
+	int64_t of_time;
+	char lsn[32];  /* ,"_lsn":"…" */
+	size_t lsn_n;  /* 0: nothing is there yet */
+	char tail[80]; /* ,"_xid":…,"_ts":"…" */
+	size_t tail_n;
+} JsonTxn;
+
+struct JsonWriter
+{
+	const JsonTable *table;
+	JsonTxn txn;
 	Buf scratch; /* an array while it is found out whether it is simple */
 	/* of the row being written */
 	int *withheld; /* columns, for the end of the line */
@@ -61,7 +79,7 @@ void json_put_hex(Buf *out, const uint8_t *p, size_t n);
 void json_put_embedded(Buf *out, const uint8_t *p, size_t n);
 
 /* A value as a whole. */
-void json_put_value(JsonTable *t, Buf *out, const JsonColumn *c,
+void json_put_value(JsonWriter *w, Buf *out, const JsonColumn *c,
 					const ColView *v);
 
 /* Length of the UTF-8 sequence at p, 0 where it is none (RFC 3629). */
@@ -71,18 +89,18 @@ size_t utf8_sequence(const uint8_t *p, size_t left);
  * Parts of a line.  A column writes its comma; an object takes back that of
  * its first one.
  */
-void json_put_meta(const JsonTxn *txn, const JsonChange *change, Buf *out);
-void json_put_names(const JsonTable *t, Buf *out, const char *name,
+void json_put_meta(JsonWriter *w, const Change *change, Buf *out);
+void json_put_names(const JsonWriter *w, Buf *out, const char *name,
 					const int *cols, int n);
-void json_put_unchanged(JsonTable *t, Buf *out, const RowView *row);
-void json_put_column(JsonTable *t, Buf *out, int i, ColView *v);
+void json_put_unchanged(JsonWriter *w, Buf *out, const RowView *row);
+void json_put_column(JsonWriter *w, Buf *out, int i, ColView *v);
 
 /* A member of "_withheld"; *room: bytes that may still stand in the line. */
 void json_put_one_withheld(const JsonColumn *c, const ColView *v, bool first,
 						   size_t *room, Buf *out);
 
 /* Which of the old rows stand in a record of this change. */
-bool json_has_key(const JsonTable *t, const JsonChange *change);
-bool json_has_before(const JsonTable *t, const JsonChange *change);
+bool json_has_key(const JsonWriter *w, const Change *change);
+bool json_has_before(const JsonWriter *w, const Change *change);
 
 #endif

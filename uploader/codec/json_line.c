@@ -5,6 +5,7 @@
  * Layer: codec.
  *-------------------------------------------------------------------------
  */
+#include <assert.h>
 #include <stdlib.h>
 
 #include "base/mem.h"
@@ -12,11 +13,11 @@
 #include "codec/hash.h"
 #include "codec/json_impl.h"
 #include "codec/pgfmt.h"
+#include "codec/rowbytes.h"
 
 /* OIDs of built-in types, fixed in the server's pg_type.dat. */
 enum
 {
-	OID_JSONB = 3802,
 	OID_BOOL_ARRAY = 1000,
 	OID_INT2_ARRAY = 1005,
 	OID_INT4_ARRAY = 1007,
@@ -72,7 +73,7 @@ declared_digits(int32_t typmod)
 
 /* Appends the column's head, with room for whole steps, to heads. */
 static void
-column_init(JsonColumn *c, const SchemaColumn *s, const JsonOptions *o,
+column_init(JsonColumn *c, const SchemaColumn *s, const FormatOptions *o,
 			Buf *heads)
 {
 	static const char room[HEAD_STEP];
@@ -83,8 +84,8 @@ column_init(JsonColumn *c, const SchemaColumn *s, const JsonOptions *o,
 	c->form = (uint8_t) form_of(s);
 	c->key = s->key;
 	c->numeric_string =
-		o->numeric == JSON_NUMERIC_STRING ||
-		(o->numeric == JSON_NUMERIC_AUTO && (digits == 0 || digits > 15));
+		o->numeric == NUMERIC_STRING ||
+		(o->numeric == NUMERIC_AUTO && (digits == 0 || digits > 15));
 	buf_str(heads, ",");
 	json_put_string(heads, (const uint8_t *) s->json_name,
 					strlen(s->json_name));
@@ -109,7 +110,7 @@ take_heads(JsonTable *t, Buf *heads)
 }
 
 JsonTable *
-json_table_new(const Schema *schema, const JsonOptions *options)
+json_table_new(const Schema *schema, const FormatOptions *options)
 {
 	JsonTable *t = xcalloc(1, sizeof(*t));
 	bool has_pk = false;
@@ -117,12 +118,9 @@ json_table_new(const Schema *schema, const JsonOptions *options)
 
 	t->ncols = schema->ncols;
 	t->cols = xcalloc((size_t) t->ncols, sizeof(*t->cols));
-	t->withheld = xcalloc(2 * (size_t) t->ncols, sizeof(int));
-	t->jsonnull = t->withheld + t->ncols;
 	t->raw_text = options->raw_text;
 	t->before = options->before;
-	t->whole_max = options->whole_max ? options->whole_max : JSON_WHOLE_MAX;
-	buf_init(&t->scratch, SCRATCH_MAX);
+	t->whole_max = options->whole_max ? options->whole_max : ROW_WHOLE_MAX;
 	buf_init(&heads, HEADS_MAX);
 	for (int i = 0; i < t->ncols; i++)
 	{
@@ -141,15 +139,40 @@ json_table_free(JsonTable *t)
 		return;
 	free(t->heads);
 	free(t->cols);
-	free(t->withheld);
-	buf_done(&t->scratch);
 	free(t);
 }
 
+JsonWriter *
+json_writer_new(const JsonTable *t)
+{
+	JsonWriter *w = xcalloc(1, sizeof(*w));
+
+	w->table = t;
+	w->withheld = xcalloc(2 * (size_t) t->ncols + 1, sizeof(int));
+	w->jsonnull = w->withheld + t->ncols;
+	buf_init(&w->scratch, SCRATCH_MAX);
+	return w;
+}
+
 void
-json_txn_set(JsonTxn *txn, Lsn lsn, uint32_t xid, int64_t time)
+json_writer_free(JsonWriter *w)
+{
+	if (!w)
+		return;
+	free(w->withheld);
+	buf_done(&w->scratch);
+	free(w);
+}
+
+/* What all lines of a transaction share is written once. */
+static void
+txn_set(JsonTxn *txn, Lsn lsn, uint32_t xid, int64_t time)
 {
 	char *p = txn->tail;
+
+	txn->of_lsn = lsn;
+	txn->of_xid = xid;
+	txn->of_time = time;
 
 	memcpy(txn->lsn, ",\"_lsn\":\"", 9);
 	for (int i = 0; i < 16; i++)
@@ -167,6 +190,18 @@ json_txn_set(JsonTxn *txn, Lsn lsn, uint32_t xid, int64_t time)
 	p += fmt_timestamp_us(p, time);
 	*p++ = '"';
 	txn->tail_n = (size_t) (p - txn->tail);
+	assert(txn->tail_n <= sizeof(txn->tail));
+}
+
+static const JsonTxn *
+txn_of(JsonWriter *w, const Change *c)
+{
+	JsonTxn *txn = &w->txn;
+
+	if (txn->lsn_n == 0 || txn->of_lsn != c->lsn || txn->of_xid != c->xid ||
+		txn->of_time != c->time)
+		txn_set(txn, c->lsn, c->xid, c->time);
+	return txn;
 }
 
 /*
@@ -175,13 +210,13 @@ json_txn_set(JsonTxn *txn, Lsn lsn, uint32_t xid, int64_t time)
 
 /* A list of column names: ,"_unchanged":["a","b"] */
 void
-json_put_names(const JsonTable *t, Buf *out, const char *name, const int *cols,
+json_put_names(const JsonWriter *w, Buf *out, const char *name, const int *cols,
 			   int n)
 {
 	buf_printf(out, ",\"%s\":[", name);
 	for (int i = 0; i < n; i++)
 	{
-		const JsonColumn *c = &t->cols[cols[i]];
+		const JsonColumn *c = &w->table->cols[cols[i]];
 
 		if (i > 0)
 			buf_byte(out, ',');
@@ -191,17 +226,17 @@ json_put_names(const JsonTable *t, Buf *out, const char *name, const int *cols,
 }
 
 void
-json_put_unchanged(JsonTable *t, Buf *out, const RowView *row)
+json_put_unchanged(JsonWriter *w, Buf *out, const RowView *row)
 {
 	int n = 0;
 
 	for (int i = 0; i < row->ncols; i++)
 	{
 		if (row->cols[i].state == COL_UNCHANGED)
-			t->jsonnull[n++] = i; /* free until the columns are written */
+			w->jsonnull[n++] = i; /* free until the columns are written */
 	}
 	if (n > 0)
-		json_put_names(t, out, "_unchanged", t->jsonnull, n);
+		json_put_names(w, out, "_unchanged", w->jsonnull, n);
 }
 
 static bool
@@ -229,11 +264,11 @@ is_json_null(const ColView *v)
 
 /* True where the value cannot stand in a line, and is noted for its end. */
 static bool
-note_withheld(JsonTable *t, const JsonColumn *c, int i, ColView *v)
+note_withheld(JsonWriter *w, const JsonColumn *c, int i, ColView *v)
 {
 	if (v->state != COL_WITHHELD)
 	{
-		if (!t->raw_text || c->kind < CDC_S3_KIND_STRING ||
+		if (!w->table->raw_text || c->kind < CDC_S3_KIND_STRING ||
 			c->kind == CDC_S3_KIND_BYTEA || utf8_valid(v->p, v->n))
 			return false;
 		v->state = COL_WITHHELD;
@@ -241,7 +276,7 @@ note_withheld(JsonTable *t, const JsonColumn *c, int i, ColView *v)
 		v->size = v->n;
 		v->crc32c = crc32c(0, v->p, v->n);
 	}
-	t->withheld[t->nwithheld++] = i;
+	w->withheld[w->nwithheld++] = i;
 	return true;
 }
 
@@ -261,9 +296,9 @@ add_head(Buf *out, const JsonColumn *c)
 }
 
 void
-json_put_column(JsonTable *t, Buf *out, int i, ColView *v)
+json_put_column(JsonWriter *w, Buf *out, int i, ColView *v)
 {
-	const JsonColumn *c = &t->cols[i];
+	const JsonColumn *c = &w->table->cols[i];
 
 	if (v->state == COL_ABSENT || v->state == COL_UNCHANGED)
 		return;
@@ -273,17 +308,17 @@ json_put_column(JsonTable *t, Buf *out, int i, ColView *v)
 		buf_add(out, "null", 4);
 		return;
 	}
-	if (note_withheld(t, c, i, v))
+	if (note_withheld(w, c, i, v))
 		return;
 	add_head(out, c);
 	if (c->form == FORM_JSON && is_json_null(v))
-		t->jsonnull[t->njsonnull++] = i;
-	json_put_value(t, out, c, v);
+		w->jsonnull[w->njsonnull++] = i;
+	json_put_value(w, out, c, v);
 }
 
 /* ,"_key":{…} or ,"_before":{…}: an object of its own. */
 static void
-add_object(JsonTable *t, Buf *out, const char *name, const RowView *row,
+add_object(JsonWriter *w, Buf *out, const char *name, const RowView *row,
 		   bool key_only)
 {
 	size_t start;
@@ -292,8 +327,8 @@ add_object(JsonTable *t, Buf *out, const char *name, const RowView *row,
 	start = out->n;
 	for (int i = 0; i < row->ncols; i++)
 	{
-		if (!key_only || t->cols[i].key)
-			json_put_column(t, out, i, &row->cols[i]);
+		if (!key_only || w->table->cols[i].key)
+			json_put_column(w, out, i, &row->cols[i]);
 	}
 	if (out->n > start && !out->overflow)
 	{
@@ -301,11 +336,11 @@ add_object(JsonTable *t, Buf *out, const char *name, const RowView *row,
 		memmove(out->p + start, out->p + start + 1, out->n - start - 1);
 		out->n--;
 	}
-	if (t->njsonnull > 0)
-		json_put_names(t, out, "_jsonnull", t->jsonnull, t->njsonnull);
+	if (w->njsonnull > 0)
+		json_put_names(w, out, "_jsonnull", w->jsonnull, w->njsonnull);
 	buf_byte(out, '}');
 	/* what is withheld in here is told of the row only */
-	t->nwithheld = t->njsonnull = 0;
+	w->nwithheld = w->njsonnull = 0;
 }
 
 void
@@ -330,16 +365,17 @@ json_put_one_withheld(const JsonColumn *c, const ColView *v, bool first,
 }
 
 static void
-add_withheld(const JsonTable *t, Buf *out, const RowView *row)
+add_withheld(const JsonWriter *w, Buf *out, const RowView *row)
 {
-	size_t room = t->whole_max;
+	size_t room = w->table->whole_max;
 
 	buf_str(out, ",\"_withheld\":{");
-	for (int i = 0; i < t->nwithheld; i++)
+	for (int i = 0; i < w->nwithheld; i++)
 	{
-		int at = t->withheld[i];
+		int at = w->withheld[i];
 
-		json_put_one_withheld(&t->cols[at], &row->cols[at], i == 0, &room, out);
+		json_put_one_withheld(&w->table->cols[at], &row->cols[at], i == 0,
+							  &room, out);
 	}
 	buf_byte(out, '}');
 }
@@ -356,12 +392,12 @@ add_text_or_null(Buf *out, const char *name, const uint8_t *p, size_t n)
 
 /* ,"_partial":[{"schema":…,"table":…,"bound":…}] */
 static void
-add_partial(Buf *out, const JsonPartial *parts, int n)
+add_partial(Buf *out, const ChangePartition *parts, int n)
 {
 	buf_str(out, ",\"_partial\":[");
 	for (int i = 0; i < n; i++)
 	{
-		const JsonPartial *p = &parts[i];
+		const ChangePartition *p = &parts[i];
 
 		buf_str(out, i > 0 ? ",{" : "{");
 		add_text_or_null(out, "schema", (const uint8_t *) p->schema,
@@ -377,8 +413,9 @@ add_partial(Buf *out, const JsonPartial *parts, int n)
 }
 
 void
-json_put_meta(const JsonTxn *txn, const JsonChange *change, Buf *out)
+json_put_meta(JsonWriter *w, const Change *change, Buf *out)
 {
+	const JsonTxn *txn = txn_of(w, change);
 	char *o;
 
 	if (!buf_room(out, 160))
@@ -407,43 +444,44 @@ json_put_meta(const JsonTxn *txn, const JsonChange *change, Buf *out)
 
 /* Where all columns are the key, the old row tells it. */
 bool
-json_has_key(const JsonTable *t, const JsonChange *change)
+json_has_key(const JsonWriter *w, const Change *change)
 {
-	return change->op == 'u' && change->key_changed && !t->before_always;
+	return change->op == 'u' && change->key_changed && !w->table->before_always;
 }
 
 bool
-json_has_before(const JsonTable *t, const JsonChange *change)
+json_has_before(const JsonWriter *w, const Change *change)
 {
 	if (change->op == 'u')
-		return t->before || t->before_always;
-	return change->op == 'd' && t->before && !t->before_always && t->ncols > 0;
+		return w->table->before || w->table->before_always;
+	return change->op == 'd' && w->table->before && !w->table->before_always &&
+		   w->table->ncols > 0;
 }
 
 void
-json_write(JsonTable *t, const JsonTxn *txn, const JsonChange *change, Buf *out)
+json_write(JsonWriter *w, const Change *change, Buf *out)
 {
 	const RowView *row = change->row;
 	const RowView *old = change->old;
 
 	if (change->op == 'd')
 		old = row && row->ncols > 0 ? row : NULL;
-	t->nwithheld = t->njsonnull = 0;
-	json_put_meta(txn, change, out);
-	if (old && json_has_before(t, change))
-		add_object(t, out, "_before", old, false);
-	if (old && json_has_key(t, change))
-		add_object(t, out, "_key", old, true);
+	w->nwithheld = w->njsonnull = 0;
+	json_put_meta(w, change, out);
+	if (old && json_has_before(w, change))
+		add_object(w, out, "_before", old, false);
+	if (old && json_has_key(w, change))
+		add_object(w, out, "_key", old, true);
 	if (change->op == 'u')
-		json_put_unchanged(t, out, row);
+		json_put_unchanged(w, out, row);
 	for (int i = 0; row && i < row->ncols; i++)
 	{
-		if (change->op != 'd' || t->cols[i].key)
-			json_put_column(t, out, i, &row->cols[i]);
+		if (change->op != 'd' || w->table->cols[i].key)
+			json_put_column(w, out, i, &row->cols[i]);
 	}
-	if (t->nwithheld > 0)
-		add_withheld(t, out, row);
-	if (t->njsonnull > 0)
-		json_put_names(t, out, "_jsonnull", t->jsonnull, t->njsonnull);
+	if (w->nwithheld > 0)
+		add_withheld(w, out, row);
+	if (w->njsonnull > 0)
+		json_put_names(w, out, "_jsonnull", w->jsonnull, w->njsonnull);
 	buf_add(out, "}\n", 2);
 }

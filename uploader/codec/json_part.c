@@ -18,7 +18,7 @@
 #include "codec/json_impl.h"
 
 #define KEY_MAX ((size_t) 8 << 20)
-#define WITHHELD_MAX ((size_t) 16 << 20) /* 1,600 heads and JSON_WHOLE_MAX */
+#define WITHHELD_MAX ((size_t) 16 << 20) /* 1,600 heads and ROW_WHOLE_MAX */
 
 /* Where a value goes. */
 typedef enum Place
@@ -44,8 +44,8 @@ typedef struct LongValue
 
 struct JsonPart
 {
-	JsonTable *t;
-	JsonChange change;
+	JsonWriter *w;
+	Change change;
 	RowView row; /* states of the row that is read */
 	bool old;    /* which is the old one */
 	int next;    /* first column that was not written */
@@ -80,11 +80,19 @@ json_part_free(JsonPart *p)
 	free(p);
 }
 
-void
-json_part_begin(JsonPart *p, JsonTable *t, const JsonTxn *txn,
-				const JsonChange *change, Buf *out)
+size_t
+json_part_memory(const JsonPart *p)
 {
-	p->t = t;
+	return sizeof(*p) + p->key.cap + p->withheld.cap +
+		   (size_t) p->keynull_cap * sizeof(int);
+}
+
+void
+json_part_begin(JsonPart *p, JsonWriter *w, const Change *change, Buf *out)
+{
+	const JsonTable *t = w->table;
+
+	p->w = w;
 	p->change = *change;
 	buf_done(&p->key);
 	buf_done(&p->withheld);
@@ -96,8 +104,8 @@ json_part_begin(JsonPart *p, JsonTable *t, const JsonTxn *txn,
 		p->keynull =
 			xrealloc(p->keynull, (size_t) p->keynull_cap * sizeof(int));
 	}
-	t->nwithheld = t->njsonnull = 0;
-	json_put_meta(txn, change, out);
+	w->nwithheld = w->njsonnull = 0;
+	json_put_meta(w, change, out);
 }
 
 /* ---- places ---- */
@@ -105,9 +113,9 @@ json_part_begin(JsonPart *p, JsonTable *t, const JsonTxn *txn,
 static bool
 wants(const JsonPart *p, Place place, int col)
 {
-	bool before = json_has_before(p->t, &p->change);
+	bool before = json_has_before(p->w, &p->change);
 	bool delete = p->change.op == 'd';
-	bool key = p->t->cols[col].key;
+	bool key = p->w->table->cols[col].key;
 
 	switch (place)
 	{
@@ -115,7 +123,7 @@ wants(const JsonPart *p, Place place, int col)
 			return p->old && before;
 		case PLACE_KEY:
 			return p->old && key &&
-				   (delete ? before : json_has_key(p->t, &p->change));
+				   (delete ? before : json_has_key(p->w, &p->change));
 		default:
 			return !p->old || (delete &&key && !before);
 	}
@@ -144,7 +152,7 @@ note_jsonnull(JsonPart *p, Place place, int col)
 	if (place == PLACE_KEY)
 		p->keynull[p->nkeynull++] = col;
 	else
-		p->t->jsonnull[p->t->njsonnull++] = col;
+		p->w->jsonnull[p->w->njsonnull++] = col;
 }
 
 /* What is withheld in an old row is told of a delete's key only. */
@@ -153,7 +161,7 @@ note_withheld(JsonPart *p, Place place, int col, const ColView *v)
 {
 	if (place == PLACE_BEFORE || (place == PLACE_KEY && p->change.op == 'u'))
 		return;
-	json_put_one_withheld(&p->t->cols[col], v, p->withheld.n == 0,
+	json_put_one_withheld(&p->w->table->cols[col], v, p->withheld.n == 0,
 						  &p->withheld_room, &p->withheld);
 }
 
@@ -161,21 +169,21 @@ note_withheld(JsonPart *p, Place place, int col, const ColView *v)
 static void
 put_column(JsonPart *p, Place place, int col, ColView *v, Buf *out)
 {
-	JsonTable *t = p->t;
+	JsonWriter *w = p->w;
 	Buf *b = buf_of(p, place, out);
 	size_t start = b->n;
-	int nulls = t->njsonnull;
+	int nulls = w->njsonnull;
 	bool is_null;
 
-	t->nwithheld = 0;
-	json_put_column(t, b, col, v);
-	is_null = t->njsonnull > nulls;
-	t->njsonnull = nulls;
+	w->nwithheld = 0;
+	json_put_column(w, b, col, v);
+	is_null = w->njsonnull > nulls;
+	w->njsonnull = nulls;
 	if (is_null)
 		note_jsonnull(p, place, col);
-	if (t->nwithheld > 0)
+	if (w->nwithheld > 0)
 		note_withheld(p, place, col, v);
-	t->nwithheld = 0;
+	w->nwithheld = 0;
 	drop_comma(p, place, b, start);
 }
 
@@ -215,10 +223,10 @@ begin_long(JsonPart *p, const PartItem *item, Buf *out)
 {
 	LongValue *v = &p->value;
 
-	*v = (LongValue){ .column = &p->t->cols[item->col],
+	*v = (LongValue){ .column = &p->w->table->cols[item->col],
 					  .size = item->view->n,
-					  .check =
-						  p->t->raw_text && is_text(&p->t->cols[item->col]) };
+					  .check = p->w->table->raw_text &&
+							   is_text(&p->w->table->cols[item->col]) };
 	for (Place place = PLACE_TOP; place <= PLACE_KEY; place++)
 	{
 		Buf *b = buf_of(p, place, out);
@@ -407,10 +415,10 @@ begin_row(JsonPart *p, const PartItem *item, Buf *out)
 	p->old = item->type == PART_ROW_OLD;
 	p->next = 0;
 	p->first = true;
-	if (p->old && json_has_before(p->t, &p->change))
+	if (p->old && json_has_before(p->w, &p->change))
 		buf_str(out, ",\"_before\":{");
 	if (!p->old && p->change.op == 'u')
-		json_put_unchanged(p->t, out, &p->row);
+		json_put_unchanged(p->w, out, &p->row);
 }
 
 static void
@@ -425,18 +433,18 @@ put_key(JsonPart *p, Buf *out)
 	else
 		buf_add(out, p->key.p, p->key.n);
 	if (object && p->nkeynull > 0)
-		json_put_names(p->t, out, "_jsonnull", p->keynull, p->nkeynull);
+		json_put_names(p->w, out, "_jsonnull", p->keynull, p->nkeynull);
 	if (object)
 		buf_byte(out, '}');
 	for (int i = 0; !object && i < p->nkeynull; i++)
-		p->t->jsonnull[p->t->njsonnull++] = p->keynull[i];
+		p->w->jsonnull[p->w->njsonnull++] = p->keynull[i];
 	buf_done(&p->key);
 }
 
 static bool
 end_row(JsonPart *p, Buf *out, Err *err)
 {
-	JsonTable *t = p->t;
+	JsonWriter *w = p->w;
 
 	put_missing(p, p->row.ncols, out);
 	if (!p->old)
@@ -444,14 +452,14 @@ end_row(JsonPart *p, Buf *out, Err *err)
 	if (p->key.overflow)
 		return err_set(err, ERR_LIMIT, 0, "the key of a row is longer than %zu",
 					   KEY_MAX);
-	if (json_has_before(t, &p->change))
+	if (json_has_before(w, &p->change))
 	{
-		if (t->njsonnull > 0)
-			json_put_names(t, out, "_jsonnull", t->jsonnull, t->njsonnull);
+		if (w->njsonnull > 0)
+			json_put_names(w, out, "_jsonnull", w->jsonnull, w->njsonnull);
 		buf_byte(out, '}');
-		t->njsonnull = 0;
+		w->njsonnull = 0;
 	}
-	if (p->change.op == 'd' || json_has_key(t, &p->change))
+	if (p->change.op == 'd' || json_has_key(w, &p->change))
 		put_key(p, out);
 	return true;
 }
@@ -459,7 +467,7 @@ end_row(JsonPart *p, Buf *out, Err *err)
 static void
 end_line(JsonPart *p, Buf *out)
 {
-	JsonTable *t = p->t;
+	JsonWriter *w = p->w;
 
 	if (p->withheld.n > 0)
 	{
@@ -467,8 +475,8 @@ end_line(JsonPart *p, Buf *out)
 		buf_add(out, p->withheld.p, p->withheld.n);
 		buf_byte(out, '}');
 	}
-	if (t->njsonnull > 0)
-		json_put_names(t, out, "_jsonnull", t->jsonnull, t->njsonnull);
+	if (w->njsonnull > 0)
+		json_put_names(w, out, "_jsonnull", w->jsonnull, w->njsonnull);
 	buf_add(out, "}\n", 2);
 	buf_done(&p->withheld);
 }

@@ -4,7 +4,7 @@
  *
  * The line has the bytes that json_write() would have made of the whole row,
  * with one exception: text of a SQL_ASCII server that is longer than
- * JSON_WHOLE_MAX and turns out not to be UTF-8 stands there with U+FFFD for
+ * ROW_WHOLE_MAX and turns out not to be UTF-8 stands there with U+FFFD for
  * what is none, and is named in "_withheld" too.
  *
  * Memory: what the caller leaves in "out" between two items, and a key.
@@ -22,12 +22,15 @@ typedef struct JsonPart JsonPart;
 JsonPart *json_part_new(void);
 void json_part_free(JsonPart *p);
 
+/* Held now: a key, and what is withheld, until the row ends. */
+size_t json_part_memory(const JsonPart *p);
+
 /*
- * Begins a line; the change comes without rows.  Table and txn are borrowed
- * until its end; no other line of the table may be written meanwhile.
+ * Begins a line; the change comes without rows.  The writer is borrowed
+ * until its end, and writes no other line meanwhile.
  */
-void json_part_begin(JsonPart *p, JsonTable *t, const JsonTxn *txn,
-					 const JsonChange *change, Buf *out);
+void json_part_begin(JsonPart *p, JsonWriter *w, const Change *change,
+					 Buf *out);
 
 /*
  * Appends what the item brings, from PART_ROW_OLD or PART_ROW_NEW on;

@@ -325,21 +325,21 @@ convert_array(Buf *out, Buf *element, JsonForm form, const uint8_t *p, size_t n)
 }
 
 static void
-add_array(JsonTable *t, Buf *out, JsonForm form, const ColView *v)
+add_array(JsonWriter *w, Buf *out, JsonForm form, const ColView *v)
 {
 	Buf element;
 	bool ok;
 
 	buf_init(&element, SCRATCH_MAX);
-	buf_reset(&t->scratch);
-	ok = convert_array(&t->scratch, &element, form, v->p, v->n);
+	buf_reset(&w->scratch);
+	ok = convert_array(&w->scratch, &element, form, v->p, v->n);
 	buf_done(&element);
 	if (ok)
-		buf_add(out, t->scratch.p, t->scratch.n);
+		buf_add(out, w->scratch.p, w->scratch.n);
 	else
 		json_put_string(out, v->p, v->n);
-	if (t->scratch.cap > 64 * 1024)
-		buf_done(&t->scratch);
+	if (w->scratch.cap > 64 * 1024)
+		buf_done(&w->scratch);
 }
 
 /* What stands in o is a float's text of n bytes; returns how many it has now.
@@ -438,7 +438,7 @@ add_fixed(Buf *out, uint8_t kind, const uint8_t *p)
 }
 
 void
-json_put_value(JsonTable *t, Buf *out, const JsonColumn *c, const ColView *v)
+json_put_value(JsonWriter *w, Buf *out, const JsonColumn *c, const ColView *v)
 {
 	if (c->kind < CDC_S3_KIND_NUMERIC)
 		add_fixed(out, c->kind, v->p);
@@ -446,8 +446,8 @@ json_put_value(JsonTable *t, Buf *out, const JsonColumn *c, const ColView *v)
 		add_numeric(out, v, c->numeric_string);
 	else if (c->form == FORM_JSON)
 		json_put_embedded(out, v->p, v->n);
-	else if (c->form != FORM_KIND && v->n <= t->whole_max)
-		add_array(t, out, (JsonForm) c->form, v);
+	else if (c->form != FORM_KIND && v->n <= w->table->whole_max)
+		add_array(w, out, (JsonForm) c->form, v);
 	else if (c->kind == CDC_S3_KIND_BYTEA)
 		json_put_hex(out, v->p, v->n);
 	else

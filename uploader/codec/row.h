@@ -41,6 +41,12 @@ typedef struct RowView
 	ColView *cols;
 } RowView;
 
+/*
+ * Values up to this size are handled as a whole; of a row that arrives in
+ * parts, longer ones come in pieces.
+ */
+#define ROW_WHOLE_MAX ((size_t) 1 << 20)
+
 /* Little-endian loads of the wire; the compiler makes them one instruction. */
 static inline uint16_t
 get_u16(const uint8_t *p)

@@ -14,7 +14,7 @@
 
 #include "base/log.h"
 #include "base/mem.h"
-#include "codec/compress.h"
+#include "codec/format.h"
 #include "merge/merge_bound.h"
 #include "merge/merge_hurry.h"
 #include "merge/merge_value.h"
@@ -490,7 +490,7 @@ too_long(const EntryObject *o, int64_t line, Err *err)
 
 static bool
 stage_lines(Stage *s, const StageVersion *v, const EntryObject *o,
-			LineReader *reader, Err *err)
+			const Format *format, FormatReader *reader, Err *err)
 {
 	int64_t n = 0;
 
@@ -499,7 +499,7 @@ stage_lines(Stage *s, const StageVersion *v, const EntryObject *o,
 		Slice line;
 		bool end = false;
 
-		if (!lines_next(reader, &line, &end, err))
+		if (!format->next(reader, &line, &end, err))
 			return err->kind == ERR_LIMIT ? too_long(o, n + 1, err)
 										  : as_gap(o, err);
 		if (end)
@@ -532,12 +532,17 @@ static bool
 stage_object(Stage *s, const EntryObject *o, Err *err)
 {
 	const StageVersion *v = NULL;
-	LineReader *reader;
+	const Format *format = format_of_key(o->key);
+	FormatSource source = { .compression = compression_of_key(o->key),
+							.max_line = LINE_MAX_BYTES };
+	FormatReader *reader;
 	Buf body;
 	bool ok;
 
 	if (sql_stopped(s->cx, err))
 		return false;
+	if (!format)
+		return format_unknown(o->key, err);
 	for (int i = 0; i < s->nversions; i++)
 	{
 		if (strcmp(s->versions[i].schema->hash, o->hash) == 0)
@@ -552,10 +557,11 @@ stage_object(Stage *s, const EntryObject *o, Err *err)
 	progress_phase(s->cx->progress, PHASE_STAGE);
 	if (ok)
 	{
-		reader = lines_open(compression_of_key(o->key), buf_slice(&body),
-							LINE_MAX_BYTES);
-		ok = stage_lines(s, v, o, reader, err);
-		lines_close(reader);
+		source.object = buf_slice(&body);
+		source.schema = v->schema;
+		reader = format->open(&source);
+		ok = stage_lines(s, v, o, format, reader, err);
+		format->done(reader);
 	}
 	buf_done(&body);
 	return ok;

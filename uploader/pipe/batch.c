@@ -1,13 +1,15 @@
 /*-------------------------------------------------------------------------
  * batch.c
- *	  Rows of one table and partition on their way into an object.
+ *	  Changes of one table and partition on their way into an object.
  *
  * Layer: pipe.
  *-------------------------------------------------------------------------
  */
 #include "pipe/batch.h"
 
+#include <assert.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/mem.h"
 
@@ -37,18 +39,6 @@ charge(Pipe *p, Batch *b)
 	}
 }
 
-Batch *
-batch_new_after(Pipe *p, Batch *b)
-{
-	Batch *after = batch_new(b->table, b->hour);
-
-	after->older = b;
-	after->txn = b->txn;
-	(void) buf_room(&after->buf, BATCH_BYTES);
-	charge(p, after);
-	return after;
-}
-
 void
 batch_free(Pipe *p, Batch *b)
 {
@@ -59,16 +49,34 @@ batch_free(Pipe *p, Batch *b)
 	free(b);
 }
 
+static void
+put(Batch *b, BatchTag tag, const void *what, size_t n)
+{
+	buf_byte(&b->buf, (uint8_t) tag);
+	buf_add(&b->buf, what, n);
+}
+
+/* The first record of a batch, and where another transaction begins. */
+static void
+put_txn(Batch *b, const BatchTxn *head)
+{
+	b->head = *head;
+	put(b, BATCH_TXN, head, sizeof(*head));
+}
+
 /* A row of transaction number txn begins. */
 static void
-enter(Batch *b, uint64_t txn, Position here)
+enter(Batch *b, uint64_t txn, const BatchTxn *head, int64_t seq)
 {
+	Position here = { head->lsn, seq };
+
 	if (b->txn != txn)
 	{
 		b->txn = txn;
 		b->mark_n = b->buf.n;
 		b->mark_rows = b->rows;
 		b->mark_last = b->last;
+		put_txn(b, head);
 	}
 	if (b->rows == b->mark_rows)
 		b->mark_first = here;
@@ -77,30 +85,106 @@ enter(Batch *b, uint64_t txn, Position here)
 	b->last = here;
 }
 
-void
-batch_add(Pipe *p, Batch *b, uint64_t txn, const JsonTxn *head,
-		  const JsonChange *change, Lsn commit_lsn)
+static void
+added(Pipe *p, Batch *b, size_t start)
 {
-	size_t start = b->buf.n;
-
-	enter(b, txn, (Position){ commit_lsn, change->seq });
-	json_write(b->table->json, head, change, &b->buf);
 	b->last_n = b->buf.n - start;
 	b->rows++;
 	charge(p, b);
 }
 
 void
-batch_begin_line(Batch *b, uint64_t txn, Position here)
+batch_add_rows(Pipe *p, Batch *b, uint64_t txn, const BatchTxn *head,
+			   const BatchRows *rows, const uint8_t *bytes)
 {
-	enter(b, txn, here);
+	size_t start = b->buf.n;
+
+	enter(b, txn, head, rows->seq);
+	put(b, BATCH_ROWS, rows, sizeof(*rows));
+	buf_add(&b->buf, bytes, rows->n);
+	added(p, b, start);
 }
 
 void
-batch_grown(Pipe *p, Batch *b, bool line_ended)
+batch_add_tuple(Pipe *p, Batch *b, uint64_t txn, const BatchTxn *head,
+				int64_t seq, Slice tuple)
 {
-	b->rows += line_ended;
+	size_t start = b->buf.n;
+	BatchRows rows = { .seq = seq, .n = (uint32_t) tuple.n };
+
+	enter(b, txn, head, seq);
+	put(b, BATCH_TUPLE, &rows, sizeof(rows));
+	buf_add(&b->buf, tuple.p, tuple.n);
+	added(p, b, start);
+}
+
+static void
+put_string(Batch *b, const void *p, size_t n)
+{
+	uint32_t length = (uint32_t) n;
+
+	buf_add(&b->buf, &length, sizeof(length));
+	if (n > 0)
+		buf_add(&b->buf, p, n);
+}
+
+/* Strings with their zero; a bound without. */
+void
+batch_add_plain(Pipe *p, Batch *b, uint64_t txn, const BatchTxn *head,
+				const Change *change)
+{
+	size_t start = b->buf.n;
+	BatchPlain plain = { .seq = change->seq,
+						 .npartial = change->npartial,
+						 .op = change->op,
+						 .has_reason = change->reason != NULL };
+
+	enter(b, txn, head, change->seq);
+	put(b, BATCH_PLAIN, &plain, sizeof(plain));
+	if (change->reason)
+		put_string(b, change->reason, strlen(change->reason) + 1);
+	for (int i = 0; i < change->npartial; i++)
+	{
+		const ChangePartition *part = &change->partial[i];
+
+		put_string(b, part->schema, strlen(part->schema) + 1);
+		put_string(b, part->table, strlen(part->table) + 1);
+		put_string(b, part->bound.p, part->bound.n);
+	}
+	added(p, b, start);
+}
+
+void
+batch_begin_row(Pipe *p, Batch *b, uint64_t txn, const BatchTxn *head,
+				const BatchRows *rows)
+{
+	enter(b, txn, head, rows->seq);
+	put(b, BATCH_HEAD, rows, sizeof(*rows));
 	charge(p, b);
+}
+
+void
+batch_add_part(Pipe *p, Batch *b, Slice bytes, bool last)
+{
+	BatchPart part = { (uint32_t) bytes.n, last };
+
+	put(b, BATCH_PART, &part, sizeof(part));
+	buf_add(&b->buf, bytes.p, bytes.n);
+	b->rows += last;
+	charge(p, b);
+}
+
+Batch *
+batch_new_after(Pipe *p, Batch *b)
+{
+	Batch *after = batch_new(b->table, b->hour);
+
+	after->older = b;
+	after->txn = b->txn; /* all of it belongs to that */
+	(void) buf_room(&after->buf, BATCH_BYTES);
+	put_txn(after, &b->head);
+	charge(p, after);
+	return after;
 }
 
 Batch *
@@ -109,7 +193,7 @@ batch_continue(Pipe *p, Batch *b)
 	Batch *next = batch_new(b->table, b->hour);
 
 	b->more = true;
-	enter(next, b->txn, b->last);
+	enter(next, b->txn, &b->head, b->last.seq);
 	charge(p, next);
 	return next;
 }
@@ -123,6 +207,8 @@ batch_split(Pipe *p, Batch *b, uint64_t txn)
 		return NULL;
 	tail = batch_new(b->table, b->hour);
 	tail->txn = txn;
+	tail->head = b->head;
+	assert(b->buf.p[b->mark_n] == BATCH_TXN); /* what follows needs it */
 	buf_add(&tail->buf, b->buf.p + b->mark_n, b->buf.n - b->mark_n);
 	tail->rows = b->rows - b->mark_rows;
 	tail->first = tail->mark_first = b->mark_first;

@@ -128,7 +128,7 @@ close_oldest(Pipe *p, Checkpoint *c)
 
 	for (Object **link = &c->open; *link; link = &(*link)->next_open)
 	{
-		if (!(*link)->in_line)
+		if (!(*link)->in_row)
 			oldest = link;
 	}
 	if (!oldest)
@@ -141,12 +141,14 @@ close_oldest(Pipe *p, Checkpoint *c)
 static Object *
 new_object(Pipe *p, Checkpoint *c, const Batch *b)
 {
-	char name[64];
-	ObjectPlace place = { c->entry, &c->outstanding, name, NULL };
+	ObjectPlace place = { .list = c->entry,
+						  .outstanding = &c->outstanding,
+						  .next_number = &c->next_object,
+						  .digits = 4 };
 	Object *o;
 
-	(void) snprintf(name, sizeof(name), "part-%012" PRId64 "-%04d-%s",
-					c->entry->seq, c->next_object++, p->writer);
+	(void) snprintf(place.stem, sizeof(place.stem), "part-%012" PRId64,
+					c->entry->seq);
 	o = object_new(p, &place, b->table, b->hour);
 	o->brings_file = b->table->file_due;
 	b->table->file_due = false;
@@ -161,7 +163,7 @@ checkpoint_ship(Pipe *p, Checkpoint *c, Batch *b)
 
 	if (!o)
 		o = new_object(p, c, b);
-	last = !b->more && (c->closing || object_is_full(o, b));
+	last = !b->more && c->closing;
 	if (!last)
 	{
 		o->next_open = c->open;
@@ -309,6 +311,7 @@ checkpoint_main(void *arg)
 			ok = err_set(&err, ERR_STOP, 0, "stopped");
 		else
 		{
+			entry_sort_objects(c->entry);
 			fill_entry(p, c->entry, before);
 			ok = write_entry(p, store, c, &err);
 		}

@@ -26,7 +26,7 @@ struct Checkpoint
 	QueueItem link;
 	Entry *entry;    /* objects are guarded by Pipe.lock while shipped */
 	int outstanding; /* objects not yet durable; guarded by Pipe.lock */
-	int next_object; /* n in the object's name */
+	int next_object; /* n in the object's name; guarded by Pipe.lock */
 	Object *open;    /* that may get more batches, the latest first */
 	bool closing;    /* each batch is the last of its object */
 	Table **tables;  /* their schema files go before the entry, and no
@@ -66,7 +66,7 @@ void checkpoint_add_load(Pipe *p, Checkpoint *c, LoadTable *load);
 
 /*
  * Takes b: it goes into the object of its table and partition, which stays
- * open for more unless it is full, or c is closing.
+ * open for more unless c is closing.
  */
 void checkpoint_ship(Pipe *p, Checkpoint *c, Batch *b);
 

@@ -74,24 +74,27 @@ turn_of(uint8_t kind)
 			return TURN_INTERVAL;
 		case CDC_S3_KIND_NUMERIC:
 			return TURN_NUMERIC;
-		case COPY_JSONB:
-			return TURN_JSONB;
 		default:
 			return TURN_NOTHING;
 	}
 }
 
 void
-copy_reader_init(CopyReader *r, const uint8_t *kinds, int ncols)
+copy_reader_init(CopyReader *r, const RowShape *shape)
 {
-	*r = (CopyReader){ .ncols = ncols };
-	r->cols = xcalloc((size_t) ncols + 1, sizeof(*r->cols));
-	r->how = xcalloc((size_t) ncols + 1, sizeof(*r->how));
-	for (int i = 0; i < ncols; i++)
-	{
-		int width = kinds[i] == COPY_JSONB ? 0 : kind_width(kinds[i]);
+	size_t n = (size_t) shape->ncols;
 
-		r->how[i] = (CopyColumn){ turn_of(kinds[i]), (uint32_t) width };
+	*r = (CopyReader){ .ncols = shape->ncols };
+	r->cols = xcalloc(n + 1, sizeof(*r->cols));
+	r->how = xcalloc(n + 1, sizeof(*r->how));
+	for (size_t i = 0; i < n; i++)
+	{
+		const RowShapeColumn *col = &shape->cols[i];
+
+		/* the wire has jsonb as text; its binary form has a version before */
+		r->how[i].turn =
+			(uint8_t) (col->jsonb ? TURN_JSONB : turn_of(col->kind));
+		r->how[i].width = col->jsonb ? 0 : (uint32_t) kind_width(col->kind);
 	}
 	buf_init(&r->scratch, SCRATCH_MAX);
 }
@@ -253,24 +256,32 @@ read_row(CopyReader *r, Slice msg)
 }
 
 bool
-copy_reader_row(CopyReader *r, Slice msg, RowView *row, bool *out_row, Err *err)
+copy_next_tuple(bool *begun, Slice msg, Slice *out_tuple, Err *err)
 {
-	*out_row = false;
-	if (!r->begun)
+	*out_tuple = (Slice){ NULL, 0 };
+	if (!*begun)
 	{
 		if (msg.n < COPY_HEADER || memcmp(msg.p, "PGCOPY\n\377\r\n", 11) != 0)
 			return err_set(err, ERR_DATA, 0, "COPY did not begin as it should");
 		msg.n -= COPY_HEADER;
 		msg.p += COPY_HEADER;
-		r->begun = true;
+		*begun = true;
 		if (msg.n == 0)
 			return true;
 	}
-	if (msg.n == 2 && be16(msg.p) == 0xFFFF)
-		return true; /* the trailer */
-	if (msg.n < 2 || be16(msg.p) != (uint32_t) r->ncols || !read_row(r, msg))
+	if (msg.n < 2)
+		return err_set(err, ERR_DATA, 0, "COPY sent a row that is damaged");
+	if (msg.n > 2 || be16(msg.p) != 0xFFFF) /* the trailer */
+		*out_tuple = msg;
+	return true;
+}
+
+bool
+copy_reader_row(CopyReader *r, Slice tuple, RowView *row, Err *err)
+{
+	if (tuple.n < 2 || be16(tuple.p) != (uint32_t) r->ncols ||
+		!read_row(r, tuple))
 		return err_set(err, ERR_DATA, 0, "COPY sent a row that is damaged");
 	*row = (RowView){ r->ncols, r->cols };
-	*out_row = true;
 	return true;
 }

@@ -9,8 +9,9 @@
 #ifndef COPYROW_H
 #define COPYROW_H
 
-#include "codec/row.h"
-#include "pipe/pipe.h"
+#include "base/buf.h"
+#include "base/err.h"
+#include "codec/rowbytes.h"
 
 /* How a column's values become the wire's. */
 typedef struct CopyColumn
@@ -25,26 +26,21 @@ typedef struct CopyReader
 	CopyColumn *how;
 	ColView *cols;
 	Buf scratch; /* values turned to the wire's byte order */
-	bool begun;  /* the header was seen */
 } CopyReader;
 
-/*
- * jsonb is of kind text, and its binary form is its text behind a version: so
- * that the server need not print it by a function.
- */
-#define COPY_JSONB 255
-#define JSONB_OID 3802
-
-/* kinds: one a column; COPY_JSONB where it is that. */
-void copy_reader_init(CopyReader *r, const uint8_t *kinds, int ncols);
+void copy_reader_init(CopyReader *r, const RowShape *shape);
 void copy_reader_done(CopyReader *r);
 
 /*
- * Reads one CopyData message, which holds one row (the first one the header
- * as well, the last the trailer alone).  *out_row: there is a row in *row,
- * valid until the next call or the message's end.
+ * What a CopyData message holds: one row's tuple (the first one the header as
+ * well, the last the trailer alone).  *begun: the header was seen.  *out_tuple:
+ * borrowed from msg; empty where it holds no row.
  */
-bool copy_reader_row(CopyReader *r, Slice msg, RowView *row, bool *out_row,
+bool copy_next_tuple(bool *begun, Slice msg, Slice *out_tuple,
+					 Err *err) MUST_CHECK;
+
+/* The row of a tuple, valid until the next call or the tuple's end. */
+bool copy_reader_row(CopyReader *r, Slice tuple, RowView *row,
 					 Err *err) MUST_CHECK;
 
 #endif

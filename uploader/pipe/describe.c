@@ -16,7 +16,8 @@
 #include "base/clock.h"
 #include "base/mem.h"
 #include "cdc_s3_proto.h"
-#include "pipe/copyrow.h"
+#include "codec/json.h"
+#include "codec/rowbytes.h"
 
 #define SQL_MAX ((size_t) 1 << 20)
 #define MISSING_TEXT_MAX ((size_t) 1 << 20) /* of one value */
@@ -316,7 +317,7 @@ describe_copy(const Schema *s, const WantedTable *t, BlockRange range, Buf *sql)
 		const SchemaColumn *c = &s->cols[i];
 
 		buf_str(sql, i ? ", " : "");
-		if (c->kind != CDC_S3_KIND_TEXT || c->base_oid == JSONB_OID)
+		if (c->kind != CDC_S3_KIND_TEXT || c->base_oid == OID_JSONB)
 		{
 			pg_add_ident(sql, c->name);
 			continue;

@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  * encode.c
- *	  The encoder: turns frames into rows of batches, and decides when a
- *	  checkpoint is made.
+ *	  The encoder: routes changes to batches by table, partition and position,
+ *	  and decides when a checkpoint is made.  It looks at no value.
  *
  * One checkpoint is open at any time and gathers objects.  It is closed
  *	- when rows have waited for flush.interval or passed flush.bytes,
@@ -34,8 +34,6 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "codec/frame.h"
-#include "codec/framepart.h"
-#include "codec/json_part.h"
 #include "codec/notice.h"
 #include "pipe/event.h"
 #include "pipe/nokey.h"
@@ -52,18 +50,15 @@ typedef struct Encoder
 {
 	Pipe *p;
 	FrameReader *reader;
-	JsonTxn head; /* the open transaction's share of each line */
+	BatchTxn head; /* of the open transaction */
 
 	Checkpoint *cp;       /* the one that gathers */
 	int64_t cp_rows;      /* in it, of transactions that are committed */
 	int64_t cp_no_key;    /* of these, updates and deletes that name no row */
-	int64_t cp_bytes;     /* of lines, since the last checkpoint */
+	int64_t cp_bytes;     /* of changes, since the last checkpoint */
 	int64_t cp_since_ms;  /* when its first row arrived */
 	Lsn closed_end;       /* end of the last checkpoint closed */
 	int64_t closed_until; /* unix us: of the last checkpoint closed */
-
-	FramePart *part; /* a row that arrives in parts */
-	JsonPart *part_line;
 
 	OpenBatches open;
 	Told *told;
@@ -312,7 +307,7 @@ on_begin(Encoder *e, const FrameEvent *ev)
 	e->txn_lsn = ev->lsn;
 	e->skip = ev->lsn <= e->p->start->end;
 	e->txn_hour = hour < oldest ? oldest : hour;
-	json_txn_set(&e->head, ev->lsn, ev->xid, ev->time);
+	e->head = (BatchTxn){ ev->lsn, ev->xid, ev->time };
 }
 
 /* Something of the open transaction waits for an entry. */
@@ -323,8 +318,28 @@ start_waiting(Encoder *e)
 		e->cp_since_ms = clock_mono_ms();
 }
 
+/* A batch for a change of t, which the log does not cover. */
+static Batch *
+batch_for(Encoder *e, Table *t, int64_t seq)
+{
+	if (!told_last(t))
+		told_table(e->told, t, (Position){ e->txn_lsn, seq }, false);
+	return open_batch(&e->open, t, e->txn_hour);
+}
+
+/* b got one row more, and is known to have had so much before. */
 static bool
-add_table_row(Encoder *e, Table *t, const JsonChange *change)
+row_added(Encoder *e, Batch *b, int64_t charged, size_t n)
+{
+	e->cp_bytes += (int64_t) (b->buf.n - n);
+	e->txn_rows++;
+	start_waiting(e);
+	return !open_grown(&e->open, b, charged) || make_room(e);
+}
+
+/* A change without rows: a truncate, a resync. */
+static bool
+add_plain(Encoder *e, Table *t, const Change *change)
 {
 	Batch *b;
 	int64_t charged;
@@ -332,22 +347,11 @@ add_table_row(Encoder *e, Table *t, const JsonChange *change)
 
 	if (e->skip)
 		return true;
-	if (!told_last(t))
-		told_table(e->told, t, (Position){ e->txn_lsn, change->seq }, false);
-	b = open_batch(&e->open, t, e->txn_hour);
+	b = batch_for(e, t, change->seq);
 	charged = b->charged;
 	n = b->buf.n;
-	batch_add(e->p, b, e->txn, &e->head, change, e->txn_lsn);
-	e->cp_bytes += (int64_t) (b->buf.n - n);
-	e->txn_rows++;
-	start_waiting(e);
-	return !open_grown(&e->open, b, charged) || make_room(e);
-}
-
-static bool
-add_row(Encoder *e, FrameRelation *rel, const JsonChange *change)
-{
-	return add_table_row(e, table_of(e, rel), change);
+	batch_add_plain(e->p, b, e->txn, &e->head, change);
+	return row_added(e, b, charged, n);
 }
 
 /* A change that nobody can apply. */
@@ -360,76 +364,72 @@ count_no_key(Encoder *e, Table *t)
 	nokey_count(e->p, t);
 }
 
-static char
-change_op(uint8_t type)
-{
-	return type == CDC_S3_INSERT ? 'i' : type == CDC_S3_UPDATE ? 'u' : 'd';
-}
-
 static bool
 on_change(Encoder *e, const FrameEvent *ev)
 {
-	bool has_old = ev->flags & (CDC_S3_OLD_KEY | CDC_S3_OLD_FULL);
-	JsonChange change = { .seq = (int64_t) ev->ordinal,
-						  .key_changed = ev->flags & CDC_S3_KEY_CHANGED,
-						  .no_identity = ev->flags & CDC_S3_NO_IDENTITY,
-						  .row = &ev->new_row,
-						  .old = has_old ? &ev->old_row : NULL };
+	BatchRows rows = { .seq = (int64_t) ev->ordinal,
+					   .n = (uint32_t) ev->rows.n,
+					   .type = ev->type,
+					   .flags = ev->flags };
+	Table *t = table_of(e, ev->rel);
+	Batch *b;
+	int64_t charged;
+	size_t n;
 
 	if (!e->in_txn)
 		return err_set(&e->err, ERR_DATA, 0,
 					   "a change came outside of a transaction");
-	change.op = change_op(ev->type);
-	if (ev->type == CDC_S3_DELETE)
-		change.row = change.old;
-	if (change.no_identity)
-		count_no_key(e, table_of(e, ev->rel));
-	return add_row(e, ev->rel, &change);
+	if (e->skip)
+		return true;
+	if (ev->flags & CDC_S3_NO_IDENTITY)
+		count_no_key(e, t);
+	b = batch_for(e, t, rows.seq);
+	charged = b->charged;
+	n = b->buf.n;
+	batch_add_rows(e->p, b, e->txn, &e->head, &rows, ev->rows.p);
+	return row_added(e, b, charged, n);
 }
 
 /*
- * A row that arrives in parts: its line begins.  From here on it may be
- * shipped at any time, so what is committed gets its entry first.
+ * A row that arrives in parts begins.  From here on it may be shipped at any
+ * time, so what is committed gets its entry first.
  */
 static void
-begin_line(Encoder *e, const FrameEvent *ev, const PartItem *item)
+begin_row(Encoder *e, const FrameEvent *ev)
 {
-	Table *t = table_of(e, item->rel);
-	JsonChange change = { .op = change_op(ev->part_type),
-						  .seq = (int64_t) item->ordinal,
-						  .key_changed = ev->flags & CDC_S3_KEY_CHANGED,
-						  .no_identity = ev->flags & CDC_S3_NO_IDENTITY };
+	Table *t = table_of(e, ev->rel);
+	BatchRows rows = { .seq = (int64_t) ev->ordinal,
+					   .type = ev->part_type,
+					   .flags = ev->flags };
 
 	if (!e->early && e->cp_rows > 0)
 		checkpoint(e);
 	e->early = true;
-	if (!told_last(t))
-		told_table(e->told, t, (Position){ e->txn_lsn, change.seq }, false);
-	if (change.no_identity)
+	if (ev->flags & CDC_S3_NO_IDENTITY)
 		count_no_key(e, t);
-	e->open.in_line = open_batch(&e->open, t, e->txn_hour);
-	batch_begin_line(e->open.in_line, e->txn,
-					 (Position){ e->txn_lsn, change.seq });
-	json_part_begin(e->part_line, t->json, &e->head, &change,
-					&e->open.in_line->buf);
+	e->open.in_row = batch_for(e, t, rows.seq);
+	batch_begin_row(e->p, e->open.in_row, e->txn, &e->head, &rows);
 }
 
 static bool
-add_to_line(Encoder *e, const PartItem *item)
+add_part(Encoder *e, const FrameEvent *ev)
 {
-	Batch *b = e->open.in_line;
-	int64_t charged = b->charged;
-	size_t n = b->buf.n;
+	Batch *b;
+	int64_t charged;
+	size_t n;
 	bool taken;
 
-	if (!json_part_item(e->part_line, item, &b->buf, &e->err))
-		return false;
-	batch_grown(e->p, b, item->type == PART_DONE);
+	if (ev->part_first)
+		begin_row(e, ev);
+	b = e->open.in_row;
+	charged = b->charged;
+	n = b->buf.n;
+	batch_add_part(e->p, b, ev->part, ev->part_last);
 	taken = open_grown(&e->open, b, charged);
 	e->cp_bytes += (int64_t) (b->buf.n - n);
-	if (item->type == PART_DONE)
+	if (ev->part_last)
 	{
-		e->open.in_line = NULL;
+		e->open.in_row = NULL;
 		e->txn_rows++;
 	}
 	if (b->buf.n >= BATCH_BYTES)
@@ -442,33 +442,16 @@ add_to_line(Encoder *e, const PartItem *item)
 static bool
 on_part(Encoder *e, const FrameEvent *ev)
 {
-	PartItem item;
-
 	if (!e->in_txn)
 		return err_set(&e->err, ERR_DATA, 0,
 					   "a change came outside of a transaction");
-	if (ev->part_first &&
-		!framepart_open(e->part, ev->part_type, ev->flags, &e->err))
-		return false;
-	framepart_push(e->part, ev->part, ev->part_last);
-	do
-	{
-		if (!framepart_next(e->part, &item, &e->err))
-			return false;
-		if (e->skip || item.type == PART_NEED)
-			continue;
-		if (item.type == PART_HEAD)
-			begin_line(e, ev, &item);
-		else if (!add_to_line(e, &item))
-			return false;
-	} while (item.type != PART_NEED && item.type != PART_DONE);
-	return true;
+	return e->skip || add_part(e, ev);
 }
 
 /* The partitions of t that a truncate names; 0: it is of the whole table. */
 static int
 truncated_parts(Encoder *e, const FrameEvent *ev, const Table *t,
-				JsonPartial *out)
+				ChangePartition *out)
 {
 	int n = 0;
 
@@ -480,8 +463,8 @@ truncated_parts(Encoder *e, const FrameEvent *ev, const Table *t,
 			continue;
 		if (!(ev->rel_flags[i] & CDC_S3_TRUNC_PARTIAL))
 			return 0;
-		out[n++] = (JsonPartial){ rel->leaf_schema, rel->leaf_table,
-								  ev->rel_bounds[i] };
+		out[n++] = (ChangePartition){ rel->leaf_schema, rel->leaf_table,
+									  ev->rel_bounds[i] };
 	}
 	return n;
 }
@@ -490,15 +473,15 @@ truncated_parts(Encoder *e, const FrameEvent *ev, const Table *t,
 static bool
 on_truncate(Encoder *e, const FrameEvent *ev)
 {
-	JsonPartial *parts = xmalloc((size_t) ev->nrels * sizeof(*parts) + 1);
+	ChangePartition *parts = xmalloc((size_t) ev->nrels * sizeof(*parts) + 1);
 	bool ok = true;
 
 	for (int i = 0; ok && i < ev->nrels; i++)
 	{
 		Table *t = table_of(e, ev->rels[i]);
-		JsonChange change = { .op = 't',
-							  .seq = (int64_t) ev->ordinal,
-							  .partial = parts };
+		Change change = { .op = 't',
+						  .seq = (int64_t) ev->ordinal,
+						  .partial = parts };
 		bool again = false;
 
 		for (int k = 0; k < i; k++)
@@ -506,7 +489,7 @@ on_truncate(Encoder *e, const FrameEvent *ev)
 		if (again)
 			continue;
 		change.npartial = truncated_parts(e, ev, t, parts);
-		ok = add_row(e, ev->rels[i], &change);
+		ok = add_plain(e, t, &change);
 	}
 	free(parts);
 	return ok;
@@ -516,7 +499,7 @@ on_truncate(Encoder *e, const FrameEvent *ev)
 static bool
 on_message(Encoder *e, const FrameEvent *ev)
 {
-	JsonChange change = { .op = 's', .seq = (int64_t) ev->ordinal };
+	Change change = { .op = 's', .seq = (int64_t) ev->ordinal };
 	FrameRelation *rel;
 	Notice notice;
 
@@ -539,7 +522,7 @@ on_message(Encoder *e, const FrameEvent *ev)
 	change.reason = notice.reason;
 	if (strcmp(notice.reason, "rewrite") == 0)
 		table_of(e, rel)->said->rewritten = e->txn;
-	return add_row(e, rel, &change);
+	return add_plain(e, table_of(e, rel), &change);
 }
 
 /*
@@ -549,16 +532,14 @@ on_message(Encoder *e, const FrameEvent *ev)
 static bool
 on_unknown(Encoder *e, Table *t, uint64_t ordinal, const char *reason)
 {
-	JsonChange change = { .op = 's',
-						  .seq = (int64_t) ordinal,
-						  .reason = reason };
+	Change change = { .op = 's', .seq = (int64_t) ordinal, .reason = reason };
 
 	if (!told_last(t))
 		told_table(e->told, t, (Position){ e->txn_lsn, change.seq }, false);
 	if (t->said->rewritten == e->txn)
 		return true;
 	t->said->rewritten = e->txn;
-	return add_table_row(e, t, &change);
+	return add_plain(e, t, &change);
 }
 
 /* What became of a table, without its rows. */
@@ -826,8 +807,6 @@ encoder_done(Encoder *e)
 	while ((item = queue_pop(&e->p->events, 0)) != NULL)
 		event_free(e->p, (Event *) item);
 	checkpoint_drop(e->p, e->cp);
-	framepart_free(e->part);
-	json_part_free(e->part_line);
 	frame_reader_free(e->reader);
 	told_free(e->told);
 	free(e->loads);
@@ -842,8 +821,6 @@ encode_main(void *arg)
 	e->p = e->open.p = p;
 	e->reader = frame_reader_new(MAX_FRAME_BYTES, NULL, NULL);
 	frame_reader_pass_rows(e->reader);
-	e->part = framepart_new(e->reader, JSON_WHOLE_MAX);
-	e->part_line = json_part_new();
 	e->told = told_new();
 	e->position = e->closed_end = p->start->end;
 	e->closed_until = p->start->closed_until;

@@ -12,6 +12,7 @@
 
 #include "base/log.h"
 #include "base/mem.h"
+#include "codec/json.h"
 #include "pipe/event.h"
 #include "store/commitlog.h"
 

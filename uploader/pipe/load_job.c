@@ -43,8 +43,8 @@ typedef struct Worker
 	int64_t seq_end;
 
 	/* of the job */
-	CopyReader reader;
-	JsonTxn head;
+	bool begun; /* the COPY's header was seen */
+	BatchTxn head;
 	Batch *batch;
 	Object *object; /* that may get more batches */
 	int64_t hour;
@@ -59,15 +59,13 @@ new_object(Worker *w)
 {
 	LoadTable *load = w->job->table->load;
 	LoadPart *part = w->job->part;
-	char name[80];
-	ObjectPlace place = { part->list, &part->outstanding, name, load->id };
-	int number;
+	ObjectPlace place = { .list = part->list,
+						  .outstanding = &part->outstanding,
+						  .next_number = &load->next_object,
+						  .digits = 6,
+						  .load = load->id };
 
-	pthread_mutex_lock(&w->p->lock);
-	number = load->next_object++;
-	pthread_mutex_unlock(&w->p->lock);
-	(void) snprintf(name, sizeof(name), "load-%s-%06d-%s", load->id, number,
-					w->p->writer);
+	(void) snprintf(place.stem, sizeof(place.stem), "load-%s", load->id);
 	return object_new(w->p, &place, part->table, w->hour);
 }
 
@@ -76,16 +74,14 @@ static void
 ship_batch(Worker *w, bool end)
 {
 	Batch *b = w->batch;
-	bool last;
 
 	w->batch = NULL;
 	if (b)
 	{
 		if (!w->object)
 			w->object = new_object(w);
-		last = end || object_is_full(w->object, b);
-		object_add(w->p, w->object, b, last);
-		if (last)
+		object_add(w->p, w->object, b, end);
+		if (end)
 			w->object = NULL;
 	}
 	if (w->object && (end || object_to_close(w->p, w->object)))
@@ -126,10 +122,8 @@ make_room(Worker *w)
 }
 
 static bool
-add_row(Worker *w, const RowView *row)
+add_row(Worker *w, Slice tuple)
 {
-	JsonChange change = { .op = 'r', .row = row };
-
 	if (!w->batch)
 	{
 		if (!make_room(w))
@@ -143,8 +137,7 @@ add_row(Worker *w, const RowView *row)
 		w->seq = atomic_fetch_add(w->shared->next_seq, SEQ_BLOCK);
 		w->seq_end = w->seq + SEQ_BLOCK;
 	}
-	change.seq = w->seq++;
-	batch_add(w->p, w->batch, 1, &w->head, &change, w->shared->lsn);
+	batch_add_tuple(w->p, w->batch, 1, &w->head, w->seq++, tuple);
 	w->job->part->rows++;
 	if (batch_is_full(w->batch))
 	{
@@ -179,13 +172,11 @@ keep_rate(Worker *w, int64_t bytes)
 static bool
 take_message(Worker *w, const char *data, int n)
 {
-	RowView row;
-	bool has_row;
+	Slice msg = { (const uint8_t *) data, (size_t) n };
+	Slice tuple;
 
-	if (!copy_reader_row(&w->reader,
-						 (Slice){ (const uint8_t *) data, (size_t) n }, &row,
-						 &has_row, &w->data.err) ||
-		(has_row && !add_row(w, &row)))
+	if (!copy_next_tuple(&w->begun, msg, &tuple, &w->data.err) ||
+		(tuple.n > 0 && !add_row(w, tuple)))
 		return false;
 	w->rate_bytes += n;
 	if (w->rate_bytes >= RATE_BYTES)
@@ -261,19 +252,15 @@ end_copy(Worker *w)
 static bool
 copy_all(Worker *w, Schema *schema)
 {
-	uint8_t *kinds = xmalloc((size_t) schema->ncols + 1);
 	int64_t us = w->shared->time + PG_EPOCH_UNIX_US;
 	bool ok;
 
-	for (int i = 0; i < schema->ncols; i++)
-		kinds[i] = schema->cols[i].base_oid == JSONB_OID ? COPY_JSONB
-														 : schema->cols[i].kind;
-	copy_reader_init(&w->reader, kinds, schema->ncols);
+	w->begun = false;
 	w->job->part = load_part_new(w->p, w->job->table->load, schema);
 	w->hour = us / US_PER_HOUR;
 	if (w->hour < atomic_load(&w->p->closed_until) / US_PER_HOUR)
 		w->hour = atomic_load(&w->p->closed_until) / US_PER_HOUR;
-	json_txn_set(&w->head, w->shared->lsn, 0, w->shared->time);
+	w->head = (BatchTxn){ w->shared->lsn, 0, w->shared->time };
 	ok = copy_rows(w) && end_copy(w) &&
 		 load_conn_run(&w->data, "end a table's load", "COMMIT");
 	atomic_store(&w->job->rows, w->job->part->rows);
@@ -282,8 +269,6 @@ copy_all(Worker *w, Schema *schema)
 	if (!ok)
 		drop_rows(w);
 	ship_batch(w, true);
-	copy_reader_done(&w->reader);
-	free(kinds);
 	return ok;
 }
 

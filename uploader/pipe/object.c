@@ -13,44 +13,57 @@
 #include "base/mem.h"
 
 static char *
-make_key(const Pipe *p, const Table *t, int64_t hour, const char *name)
+make_key(const Pipe *p, const Object *o, int number)
 {
+	const Table *t = o->table;
 	Buf b;
 	char *key;
 
 	buf_init(&b, 1024);
 	key_add_table(&b, t->schema, t->name);
-	key_add_partition(&b, p->options->partition, hour);
-	buf_printf(&b, "%s.json%s", name,
-			   compression_suffix(p->options->compression));
+	key_add_partition(&b, p->options->partition, o->hour);
+	buf_printf(&b, "%s-%0*d-%s%s%s", o->place.stem, o->place.digits, number,
+			   p->writer, t->format->suffix,
+			   t->format->compresses
+				   ? ""
+				   : compression_suffix(p->options->compression));
 	key = xstrdup(buf_cstr(&b));
 	buf_done(&b);
 	return key;
+}
+
+/* Under Pipe.lock: names the object and lists it. */
+static void
+list(Pipe *p, Object *o)
+{
+	const Table *t = o->table;
+	EntryObject *e;
+
+	free(o->key);
+	o->key = make_key(p, o, (*o->place.next_number)++);
+	o->index = o->place.list->nobjects;
+	e = entry_add_object(o->place.list);
+	entry_set(&e->key, o->key);
+	entry_set(&e->schema, t->schema);
+	entry_set(&e->table, t->name);
+	entry_set(&e->hash, t->hash);
+	if (o->place.load)
+		entry_set(&e->load, o->place.load);
 }
 
 Object *
 object_new(Pipe *p, const ObjectPlace *place, Table *t, int64_t hour)
 {
 	Object *o = xcalloc(1, sizeof(*o));
-	EntryObject *e;
 
 	o->table = t;
 	o->hour = hour;
-	o->key = make_key(p, t, hour, place->name);
-	o->list = place->list;
-	o->outstanding = place->outstanding;
+	o->place = *place;
 	o->idle = true;
 
 	pthread_mutex_lock(&p->lock);
-	o->index = o->list->nobjects;
-	e = entry_add_object(o->list);
-	entry_set(&e->key, o->key);
-	entry_set(&e->schema, t->schema);
-	entry_set(&e->table, t->name);
-	entry_set(&e->hash, t->hash);
-	if (place->load)
-		entry_set(&e->load, place->load);
-	++*o->outstanding;
+	list(p, o);
+	++*o->place.outstanding;
 	o->next = p->alive;
 	if (o->next)
 		o->next->prev = o;
@@ -84,23 +97,12 @@ charge_closed(Pipe *p, Object *o)
 void
 object_add(Pipe *p, Object *o, Batch *b, bool last)
 {
-	EntryObject *e;
-
 	if (last)
 		charge_closed(p, o);
-	o->line_bytes += (int64_t) b->buf.n;
-	o->in_line = b->more;
+	o->change_bytes += (int64_t) b->buf.n;
+	o->in_row = b->more;
 	b->next = NULL;
 	pthread_mutex_lock(&p->lock);
-	e = &o->list->objects[o->index];
-	if (!e->last_lsn)
-	{
-		e->first_lsn = b->first.lsn;
-		e->first_seq = b->first.seq;
-	}
-	e->rows += b->rows;
-	e->last_lsn = b->last.lsn;
-	e->last_seq = b->last.seq;
 	if (o->last)
 		o->last->next = b;
 	else
@@ -133,7 +135,7 @@ bool
 object_to_close(const Pipe *p, const Object *o)
 {
 	return object_too_many(p) &&
-		   (o->line_bytes >= OBJECT_WORTH_BYTES ||
+		   (o->change_bytes >= OBJECT_WORTH_BYTES ||
 			atomic_load(&p->open_bytes) > p->options->memory_limit / 8 * 3);
 }
 
@@ -193,23 +195,51 @@ object_free(Pipe *p, Object *o)
 	object_hold(p, o, 0);
 	budget_charge(&p->budget, -(int64_t) o->body.n - o->charged);
 	free((void *) o->body.p);
+	o->table->format->close(o->form);
+	framepart_free(o->part);
 	compressor_free(o->compressor);
 	store_writer_drop(o->writer);
 	free(o->key);
 	free(o);
 }
 
-void
-object_done(Pipe *p, Object *o, const ObjectSum *sum)
+/* Under Pipe.lock. */
+static void
+tell(Object *o, const ObjectSum *sum)
 {
-	EntryObject *e;
+	EntryObject *e = &o->place.list->objects[o->index];
 
-	pthread_mutex_lock(&p->lock);
-	e = &o->list->objects[o->index];
+	e->rows = o->rows;
+	e->first_lsn = o->first_row.lsn;
+	e->first_seq = o->first_row.seq;
+	e->last_lsn = o->last_row.lsn;
+	e->last_seq = o->last_row.seq;
 	e->bytes = sum->bytes;
 	e->crc32c = sum->crc32c;
 	entry_set(&e->sha256, sum->sha256);
-	--*o->outstanding;
+}
+
+void
+object_next(Pipe *p, Object *o, const ObjectSum *sum)
+{
+	pthread_mutex_lock(&p->lock);
+	tell(o, sum);
+	list(p, o);
+	pthread_mutex_unlock(&p->lock);
+	o->table->format->close(o->form);
+	o->form = NULL;
+	store_writer_free(o->writer);
+	o->writer = NULL;
+	o->brings_file = false;
+	o->rows = o->written = 0;
+}
+
+void
+object_done(Pipe *p, Object *o, const ObjectSum *sum)
+{
+	pthread_mutex_lock(&p->lock);
+	tell(o, sum);
+	--*o->place.outstanding;
 	pthread_cond_broadcast(&p->changed);
 	pthread_mutex_unlock(&p->lock);
 	object_free(p, o);

@@ -5,12 +5,14 @@
  *	  object_new() ── object_add() … ── object_close(), or object_add(last)
  *		the maker: encoder (through checkpoint.c) or loader, one thread
  *	  object_take() … object_yield(), at the end object_done()
- *		shippers: one at a time has the object, any of them
+ *		shippers: one at a time has the object, any of them; object_next()
+ *		where it is full: the batches that follow go into the next one
  *
  * Invariants:
  *	(1) Batches go into the object in the order they were added, nothing
- *		between them: so a line may continue in the next batch (Batch.more).
- *	(2) Its entry (or load) names the object once, with the sum of its rows.
+ *		between them: so a row may continue in the next batch (Batch.more).
+ *	(2) Its entry (or load) names the object once, with what the shipper has
+ *		written: the maker counts nothing.
  *	(3) It is in the ready queue, at a shipper, or idle: no batch is left and
  *		the maker may add one.
  *
@@ -26,10 +28,9 @@
 #include "store/writer.h"
 
 /*
- * An object is full when it holds so many bytes of lines.  Engines read a
- * compressed file of lines in one task, and 128 MB is what they give to one;
- * merge and replay hold a whole object in its compressed form, mostly a
- * tenth of that.
+ * Where no number is set (a test).  Engines read a compressed file of lines in
+ * one task, and 128 MB is what they give to one; merge and replay hold a whole
+ * object in its compressed form, mostly a tenth of that.
  */
 #define OBJECT_FULL_BYTES ((int64_t) 128 << 20)
 
@@ -44,21 +45,31 @@ typedef struct ObjectSum
 	char sha256[SHA256_HEX_SIZE]; /* "" in a log without a key */
 } ObjectSum;
 
+/* What names objects, and where they are listed. */
+typedef struct ObjectPlace
+{
+	Entry *list;
+	int *outstanding; /* objects of that list that are not durable */
+	int *next_number; /* of the names; guarded by Pipe.lock, as the list */
+	int digits;       /* of the number */
+	char stem[48];    /* of the names, before the number */
+	const char *load; /* id; NULL: not of a load */
+} ObjectPlace;
+
 struct Object
 {
 	QueueItem link; /* in the ready queue, or that of the putters */
 	Table *table;
 	int64_t hour;
 	char *key;
-	Entry *list; /* that names it, as number "index" */
-	int index;
-	int *outstanding; /* objects of that list that are not durable */
+	ObjectPlace place;
+	int index;        /* in the list of its place */
 	bool brings_file; /* the table's schema file is written with it */
 
 	/* the maker's */
-	int64_t line_bytes; /* so far */
-	bool in_line;       /* the last batch ended in the middle of a line */
-	int64_t charged;    /* for the object itself, from its close on */
+	int64_t change_bytes; /* so far */
+	bool in_row;          /* the last batch ended in the middle of a row */
+	int64_t charged;      /* for the object itself, from its close on */
 	Object *next_open;
 
 	/* guarded by Pipe.lock */
@@ -70,21 +81,18 @@ struct Object
 	Object *prev;
 
 	/* of the shipper that has it */
+	FormatWriter *form; /* NULL before the first batch */
+	FramePart *part;    /* of rows in parts; NULL before the first one */
 	Compressor *compressor;
-	StoreWriter *writer; /* NULL before the first batch is in */
-	int64_t held;        /* memory of both, reserved in the budget */
+	StoreWriter *writer; /* NULL before anything went to the store */
+	int64_t held;        /* memory of these, reserved in the budget */
+	int64_t rows;        /* in it */
+	int64_t written;     /* bytes of the format */
+	Position first_row;
+	Position last_row;
 
 	Slice body; /* of the putters: all of it, compressed; owned, charged */
 };
-
-/* What names an object, and where it is listed. */
-typedef struct ObjectPlace
-{
-	Entry *list;
-	int *outstanding;
-	const char *name; /* without folder and suffix */
-	const char *load; /* id; NULL: not of a load */
-} ObjectPlace;
 
 /* Adds the object to the list it belongs to. */
 Object *object_new(Pipe *p, const ObjectPlace *place, Table *t, int64_t hour);
@@ -92,13 +100,6 @@ Object *object_new(Pipe *p, const ObjectPlace *place, Table *t, int64_t hour);
 /* Takes b.  With "last" it takes o as well: that closes it. */
 void object_add(Pipe *p, Object *o, Batch *b, bool last);
 void object_close(Pipe *p, Object *o);
-
-/* Should it be closed with the next batch, which has so many bytes? */
-static inline bool
-object_is_full(const Object *o, const Batch *b)
-{
-	return o->line_bytes + (int64_t) b->buf.n >= OBJECT_FULL_BYTES;
-}
 
 /* True where objects that wait for more hold too much memory. */
 bool object_too_many(const Pipe *p);
@@ -114,6 +115,12 @@ bool object_to_close(const Pipe *p, const Object *o);
  * where there is none.  *out_last: nothing will follow.
  */
 Batch *object_take(Pipe *p, Object *o, bool *out_last);
+
+/*
+ * o is durable, and told to its list, but not over: what follows goes into the
+ * next object of its place.
+ */
+void object_next(Pipe *p, Object *o, const ObjectSum *sum);
 
 /* Gives o back, after a batch that was not the last. */
 void object_yield(Pipe *p, Object *o);

@@ -94,7 +94,7 @@ open_grown(OpenBatches *o, Batch *b, int64_t charged)
 	bool taken = b->charged != charged;
 
 	o->bytes += b->charged - charged;
-	if (b == o->in_line || !batch_is_full(b))
+	if (b == o->in_row || !batch_is_full(b))
 		return taken;
 	open_next(o, b);
 	return true;
@@ -200,11 +200,11 @@ open_seal(OpenBatches *o, Checkpoint *c, Batch *b)
 {
 	Batch *next = NULL;
 
-	if (b == o->in_line)
+	if (b == o->in_row)
 	{
 		if (b->buf.n == 0)
 			return;
-		next = o->in_line = batch_continue(o->p, b);
+		next = o->in_row = batch_continue(o->p, b);
 	}
 	open_remove(o, b);
 	if (next)

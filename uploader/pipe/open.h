@@ -24,10 +24,10 @@ typedef struct OpenBatches
 	Batch **all; /* the newest ones */
 	int n;
 	int cap;
-	int64_t bytes;  /* charged for them and their older ones */
-	bool any_full;  /* some have older ones */
-	uint64_t txn;   /* number of the open transaction; 0: none is open */
-	Batch *in_line; /* where a line is being written in pieces; or NULL */
+	int64_t bytes; /* charged for them and their older ones */
+	bool any_full; /* some have older ones */
+	uint64_t txn;  /* number of the open transaction; 0: none is open */
+	Batch *in_row; /* where a line is being written in pieces; or NULL */
 } OpenBatches;
 
 /* Frees all of them. */

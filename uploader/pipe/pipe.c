@@ -49,15 +49,18 @@ Table *
 table_new(const Pipe *p, Schema *schema)
 {
 	Table *t = xcalloc(1, sizeof(*t));
-	JsonOptions json = p->options->json;
+	FormatOptions options = p->options->format_options;
 
-	json.raw_text = p->raw_text;
+	options.raw_text = p->raw_text;
+	options.compression = p->options->compression;
 	t->schema = xstrdup(schema->schema);
 	t->name = xstrdup(schema->table);
 	memcpy(t->hash, schema->hash, sizeof(t->hash));
 	t->relation_id = schema->relation_id;
 	t->row_type = schema->row_type;
-	t->json = json_table_new(schema, &json);
+	t->shape = row_shape_new(schema);
+	t->format = p->options->format;
+	t->form = t->format->table_new(schema, &options);
 	t->unwritten = schema_ref(schema);
 	return t;
 }
@@ -70,7 +73,8 @@ table_free(Table *t)
 	free(t->schema);
 	free(t->name);
 	schema_free(t->unwritten);
-	json_table_free(t->json);
+	row_shape_free(t->shape);
+	t->format->table_free(t->form);
 	free(t);
 }
 

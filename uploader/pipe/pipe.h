@@ -35,7 +35,7 @@
 #include "base/queue.h"
 #include "codec/compress.h"
 #include "codec/entry.h"
-#include "codec/json.h"
+#include "codec/format.h"
 #include "codec/key.h"
 #include "store/request.h"
 #include "store/store.h"
@@ -82,7 +82,11 @@ typedef struct RunOptions
 	StoreOptions store;
 	Compression compression;
 	KeyPartition partition;
-	JsonOptions json;
+	const Format *format;
+	FormatOptions format_options; /* less raw_text, which the session knows */
+	int64_t max_bytes; /* of an object, as the format writes it, before
+						* compression; 0: OBJECT_FULL_BYTES */
+	int64_t max_rows;  /* likewise; 0: any number */
 	int64_t memory_limit;
 	bool load_initial;
 	bool resync_auto; /* tables are loaded that no person asks for … */
@@ -124,9 +128,11 @@ typedef struct Table
 	bool file_known;   /* an entry of this session names it */
 	bool file_due;     /* its next object brings the file */
 	struct Said *said; /* of the table; told.h */
-	JsonTable *json;
-	Batch *open;    /* batches that still grow, one a partition */
-	int64_t no_key; /* updates and deletes that name no row, this session */
+	RowShape *shape;   /* how its rows are read */
+	const Format *format;
+	FormatTable *form; /* how they are written */
+	Batch *open;       /* batches that still grow, one a partition */
+	int64_t no_key;    /* updates and deletes that name no row, this session */
 } Table;
 
 #define PIPE_BUCKETS 1024

@@ -1,13 +1,15 @@
 /*-------------------------------------------------------------------------
  * ship.c
- *	  Shippers: threads that compress batches and write objects.  Putters:
- *	  threads that only wait for the store.
+ *	  Shippers: threads that write changes as their format has them, compress
+ *	  that, and write objects.  Putters: threads that only wait for the store.
  *
- * An object of one batch, closed before a shipper came to it, is one frame
- * and one put: so are most where there are many tables.  A small one goes on
- * to a putter, so that a store's answer, tens of milliseconds on a network,
+ * A batch's changes are formatted and compressed a piece at a time, so that
+ * nothing here is sized by a batch: names make a line ten times as long as its
+ * change.  An object of one piece, closed before a shipper came to it, is one
+ * frame and one put: so are most where there are many tables.  A small one goes
+ * on to a putter, so that a store's answer, tens of milliseconds on a network,
  * is not waited for with a compressor in hand, and several are waited for at
- * a time.  Any other is a frame that grows with each batch, sent in parts; its
+ * a time.  Any other is a frame that grows with each piece, sent in parts; its
  * last part, or all of it when there is only one, goes out when it is closed.
  *
  * A call to the store that fails with what may pass is repeated for as long
@@ -25,11 +27,12 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "codec/hash.h"
+#include "pipe/batch_read.h"
 #include "pipe/object.h"
 
 #define OBJECT_MAX_BYTES ((size_t) 4 << 30)
-#define PUT_BYTES ((size_t) 64 << 10)    /* a small object is shorter */
-#define PIECE_BYTES ((size_t) 256 << 10) /* of lines: so far "out" may grow */
+#define PUT_BYTES ((size_t) 64 << 10)   /* a small object is shorter */
+#define PIECE_BYTES ((size_t) 64 << 10) /* so far "lines" may grow */
 
 /*
  * The fastest level: JSON lines repeat so much that higher ones gain a few
@@ -41,19 +44,24 @@ typedef struct Shipper
 {
 	Pipe *p;
 	Store *store;
+	BatchReader *reader;
 	Compressor *compressor; /* NULL while an object has it */
-	Buf out;
-	int64_t reserved; /* for both, which keep what they have */
+	Buf lines;              /* a piece, as the format writes it */
+	Buf out;                /* compressed */
+	int64_t reserved;       /* for these, which keep what they have */
 } Shipper;
 
 /* Brings the budget up to date with what shipper and object hold. */
 static void
 account(Shipper *s, Object *o)
 {
-	int64_t kept = (int64_t) s->out.cap;
+	int64_t kept =
+		(int64_t) (s->lines.cap + s->out.cap + batch_reader_memory(s->reader));
 	int64_t held =
 		o->compressor ? (int64_t) compressor_memory(o->compressor) : 0;
 
+	if (o->form)
+		held += (int64_t) o->table->format->memory(o->form);
 	if (s->compressor)
 		kept += (int64_t) compressor_memory(s->compressor);
 	if (o->writer)
@@ -86,41 +94,43 @@ put_object(Pipe *p, Store *store, Object *o, Slice body, Err *err)
 
 /* What was compressed goes on to a putter. */
 static void
-hand_on(Shipper *s, Object *o)
+hand_on(Shipper *s, Object *o, Slice whole)
 {
-	uint8_t *body = xmalloc(s->out.n + 1);
+	uint8_t *body = xmalloc(whole.n + 1);
 
-	memcpy(body, s->out.p, s->out.n);
-	o->body = (Slice){ body, s->out.n };
+	memcpy(body, whole.p, whole.n);
+	o->body = (Slice){ body, whole.n };
 	budget_charge(&s->p->budget, (int64_t) o->body.n);
 	queue_push(&s->p->puts, &o->link);
 }
 
-/* The whole object is in b; *out_gone: o is a putter's now. */
+/* All of the object is in s->lines; *out_gone: o is a putter's now. */
 static bool
-put_whole(Shipper *s, Object *o, Batch *b, bool *out_gone, Err *err)
+put_whole(Shipper *s, Object *o, bool *out_gone, Slice *out_whole, Err *err)
 {
-	if (!s->compressor)
-		s->compressor = take_compressor(s);
-	if (!compressor_run(s->compressor, buf_slice(&b->buf), &s->out, err))
-		return err_prefix(err, "could not compress \"%s\"", o->key);
+	*out_whole = buf_slice(&s->lines);
+	if (!o->table->format->compresses)
+	{
+		if (!s->compressor)
+			s->compressor = take_compressor(s);
+		buf_reset(&s->out);
+		if (!compressor_run(s->compressor, *out_whole, &s->out, err))
+			return err_prefix(err, "could not compress \"%s\"", o->key);
+		*out_whole = buf_slice(&s->out);
+	}
 	account(s, o);
-	/* The lines are not needed any more, only their compressed form. */
-	budget_charge(&s->p->budget, -(int64_t) b->buf.cap);
-	b->charged -= (int64_t) b->buf.cap;
-	buf_done(&b->buf);
-	*out_gone = s->p->putters > 0 && s->out.n > 0 && s->out.n < PUT_BYTES;
+	*out_gone =
+		s->p->putters > 0 && out_whole->n > 0 && out_whole->n < PUT_BYTES;
 	if (!*out_gone)
-		return put_object(s->p, s->store, o, buf_slice(&s->out), err);
-	hand_on(s, o);
+		return put_object(s->p, s->store, o, *out_whole, err);
+	hand_on(s, o, *out_whole);
 	return true;
 }
 
-/* Appends what is in s->out; with "last" the object is to be there then. */
+/* Appends stored bytes; with "last" the object is to be there then. */
 static bool
-write_out(Shipper *s, Object *o, bool last, Err *err)
+write_out(Shipper *s, Object *o, Slice rest, bool last, Err *err)
 {
-	Slice rest = buf_slice(&s->out);
 	bool ok;
 
 	do
@@ -130,16 +140,42 @@ write_out(Shipper *s, Object *o, bool last, Err *err)
 	return ok;
 }
 
-/* Adds lines to the object, which with "last" is durable then. */
 static bool
-append(Shipper *s, Object *o, Slice lines, bool last, Err *err)
+write_piece(Shipper *s, Object *o, Slice piece, bool last, Err *err)
 {
+	bool ok;
+
+	if (o->table->format->compresses)
+		ok = write_out(s, o, piece, last, err);
+	else
+	{
+		buf_reset(&s->out);
+		if (!compressor_add(o->compressor, piece, last, &s->out, err))
+			return err_prefix(err, "could not compress \"%s\"", o->key);
+		ok = write_out(s, o, buf_slice(&s->out), last, err);
+	}
+	account(s, o);
+	return ok;
+}
+
+/*
+ * Adds what is in s->lines to the object, which with "last" is durable then.
+ * A long value's line is longer than a piece.
+ */
+static bool
+append(Shipper *s, Object *o, bool last, Err *err)
+{
+	Slice lines = buf_slice(&s->lines);
 	bool end;
 
 	if (!o->writer)
 	{
-		o->compressor = take_compressor(s);
-		compressor_begin(o->compressor);
+		if (!o->table->format->compresses)
+		{
+			if (!o->compressor)
+				o->compressor = take_compressor(s);
+			compressor_begin(o->compressor);
+		}
 		o->writer = store_writer_new(s->store, o->key, 0);
 	}
 	store_writer_move(o->writer, s->store);
@@ -152,14 +188,11 @@ append(Shipper *s, Object *o, Slice lines, bool last, Err *err)
 		lines.p += piece.n;
 		lines.n -= piece.n;
 		end = last && lines.n == 0;
-		buf_reset(&s->out);
-		if (!compressor_add(o->compressor, piece, end, &s->out, err))
-			return err_prefix(err, "could not compress \"%s\"", o->key);
-		if (!write_out(s, o, end, err))
+		if (!write_piece(s, o, piece, end, err))
 			return false;
-		account(s, o);
 	} while (lines.n > 0);
-	if (last && !s->compressor)
+	buf_reset(&s->lines);
+	if (last && o->compressor && !s->compressor)
 	{
 		s->compressor = o->compressor;
 		o->compressor = NULL;
@@ -188,20 +221,120 @@ sum_of(const Store *store, Slice body)
 	return sum;
 }
 
-static void
-finish(Shipper *s, Object *o)
+/* What the format has not told yet, and then the object is durable. */
+static bool
+end_long(Shipper *s, Object *o, ObjectSum *out, Err *err)
+{
+	if (!append(s, o, true, err) ||
+		(o->brings_file && !table_put_file(s->p, s->store, o->table, err)))
+		return false;
+	out->bytes = store_writer_bytes(o->writer);
+	out->crc32c = store_writer_crc32c(o->writer);
+	store_writer_sha256(o->writer, out->sha256);
+	return true;
+}
+
+static bool
+end_format(Shipper *s, Object *o, Err *err)
+{
+	const Format *f = o->table->format;
+
+	if (!o->form) /* an object without rows: its maker closed it in between */
+		o->form = f->begin(o->table->form);
+	return f->end(o->form, &s->lines, err) ||
+		   err_prefix(err, "could not write \"%s\"", o->key);
+}
+
+/* The object's end.  *out_gone: a putter has it. */
+static bool
+end_object(Shipper *s, Object *o, bool *out_gone, ObjectSum *out, Err *err)
+{
+	Slice whole;
+
+	*out_gone = false;
+	if (!end_format(s, o, err))
+		return false;
+	if (o->writer || s->lines.n > PIECE_BYTES)
+		return end_long(s, o, out, err);
+	if (!put_whole(s, o, out_gone, &whole, err))
+		return false;
+	if (!*out_gone)
+		*out = sum_of(s->store, whole);
+	return true;
+}
+
+/* More rows come than the object is to hold: they go into the next one. */
+static bool
+cut(Shipper *s, Object *o, Err *err)
 {
 	ObjectSum sum;
 
-	if (o->writer)
+	if (!end_format(s, o, err) || !end_long(s, o, &sum, err))
+		return false;
+	log_debug("object written", "object", o->key, "bytes", log_int(sum.bytes),
+			  NULL);
+	object_next(s->p, o, &sum);
+	return true;
+}
+
+static bool
+is_full(const Pipe *p, const Object *o)
+{
+	int64_t max = p->options->max_bytes;
+
+	return o->written >= (max > 0 ? max : OBJECT_FULL_BYTES) ||
+		   (p->options->max_rows > 0 && o->rows >= p->options->max_rows);
+}
+
+static bool
+add_item(Shipper *s, Object *o, const BatchItem *item, Err *err)
+{
+	const Format *f = o->table->format;
+	size_t start = s->lines.n;
+	bool ends_row = item->type == ITEM_CHANGE;
+	bool ok;
+
+	if (!o->form)
+		o->form = f->begin(o->table->form);
+	if (item->type == ITEM_PART)
 	{
-		sum.bytes = store_writer_bytes(o->writer);
-		sum.crc32c = store_writer_crc32c(o->writer);
-		store_writer_sha256(o->writer, sum.sha256);
+		ok = f->add_item(o->form, &item->part, &s->lines, err);
+		ends_row = item->part.type == PART_DONE;
 	}
 	else
-		sum = sum_of(s->store, buf_slice(&s->out));
-	written(s->p, o, &sum);
+	{
+		o->last_row = (Position){ item->change.lsn, item->change.seq };
+		if (o->rows == 0)
+			o->first_row = o->last_row;
+		ok = item->type == ITEM_HEAD
+				 ? f->add_head(o->form, &item->change, &s->lines, err)
+				 : f->add(o->form, &item->change, &s->lines, err);
+	}
+	o->rows += ends_row;
+	o->written += (int64_t) (s->lines.n - start);
+	return ok;
+}
+
+/* The changes of a batch to s->lines, and on from there where they are many. */
+static bool
+format_batch(Shipper *s, Object *o, const Batch *b, Err *err)
+{
+	BatchItem item;
+
+	batch_reader_open(s->reader, b);
+	for (;;)
+	{
+		if (!batch_reader_next(s->reader, &o->part, &item, err))
+			return false;
+		if (item.type == ITEM_END)
+			return true;
+		if (item.type != ITEM_PART && is_full(s->p, o) && !cut(s, o, err))
+			return false;
+		if (!add_item(s, o, &item, err))
+			return err_prefix(err, "could not write \"%s\"", o->key);
+		if (s->lines.n >= PIECE_BYTES && !append(s, o, false, err))
+			return false;
+	}
 }
 
 /* One batch of the object, or its end. */
@@ -210,25 +343,28 @@ ship(Shipper *s, Object *o, Err *err)
 {
 	bool last;
 	Batch *b = object_take(s->p, o, &last);
-	bool gone = false;
+	ObjectSum sum;
+	bool gone;
 	bool ok;
 
-	buf_reset(&s->out);
-	if (b && last && !o->writer)
-		ok = put_whole(s, o, b, &gone, err);
-	else
-	{
-		ok = append(s, o, b ? buf_slice(&b->buf) : (Slice){ 0 }, last, err);
-		if (ok && last && o->brings_file)
-			ok = table_put_file(s->p, s->store, o->table, err);
-	}
+	buf_reset(&s->lines);
+	if (s->lines.cap > 16 * PIECE_BYTES)
+		buf_done(&s->lines); /* a long row was in it */
+	ok = !b || format_batch(s, o, b, err);
 	batch_free(s->p, b);
-	if (!ok || gone)
-		return ok;
-	if (last)
-		finish(s, o);
-	else
+	if (!ok)
+		return false;
+	if (!last)
+	{
+		if (!append(s, o, false, err))
+			return false;
 		object_yield(s->p, o);
+		return true;
+	}
+	if (!end_object(s, o, &gone, &sum, err))
+		return false;
+	if (!gone)
+		written(s->p, o, &sum);
 	return true;
 }
 
@@ -240,6 +376,8 @@ ship_main(void *arg)
 	QueueItem *item;
 	bool ok = pipe_open_store(s.p, &s.store, &err);
 
+	s.reader = batch_reader_new(ROW_WHOLE_MAX);
+	buf_init(&s.lines, OBJECT_MAX_BYTES);
 	buf_init(&s.out, OBJECT_MAX_BYTES);
 	while (ok && (item = queue_pop(&s.p->objects, -1)) != NULL)
 	{
@@ -249,6 +387,8 @@ ship_main(void *arg)
 	if (!ok)
 		pipe_fail(s.p, &err);
 	budget_reserve(&s.p->budget, -s.reserved);
+	batch_reader_free(s.reader);
+	buf_done(&s.lines);
 	buf_done(&s.out);
 	compressor_free(s.compressor);
 	store_close(s.store);
