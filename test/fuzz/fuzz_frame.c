@@ -10,48 +10,23 @@
  *	(4) The same row in parts, cut anywhere, makes the same record.
  *	(5) Any bytes as the parts of a row are taken or refused likewise.
  * The packet's header is made here, so that a CRC keeps nothing out.
- *
- * With libFuzzer: clang -fsanitize=fuzzer,address -DFUZZ_LIBFUZZER.  Else:
- *
- *	fuzz_frame [-n MUTATIONS | -t SECONDS] [-s SEED] [-o FILE] CORPUS...
- *
- * runs each file of the corpus (*.hex: packets, one a line; others: frames)
- * and so many mutations of them, or as many as the time allows.  What reaches
- * new code (where the objects are built with -fsanitize-coverage=trace-pc) is
- * mutated further.  FILE gets the input that failed, or that ran when 256 of
- * them had taken HANG_SECONDS of the processor's time.
  *-------------------------------------------------------------------------
  */
-#include <signal.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/time.h>
-#include <time.h>
-#include <unistd.h>
 
 #include "base/mem.h"
 #include "codec/framepart.h"
 #include "codec/json_part.h"
 #include "frame_encode.h"
+#include "fuzz_main.h"
 
 #define MAX_FRAME ((size_t) 1 << 20)
 #define MAX_LINE ((size_t) 1 << 20)
 #define WHOLE_MAX 64 /* longer values come in pieces */
-
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
-
-static void
-require(bool ok, const char *what)
-{
-	if (!ok)
-	{
-		(void) fprintf(stderr, "property broken: %s\n", what);
-		abort();
-	}
-}
 
 /* What writes a relation's rows: its "user". */
 typedef struct Lines
@@ -336,142 +311,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
 #ifndef FUZZ_LIBFUZZER
 
-#define MAX_SEEDS 8192
-#define MAX_INPUT ((size_t) 1 << 18)
-#define MAX_FOUND ((size_t) 1 << 14) /* longer ones are slow to mutate */
 #define MAX_FRAMES 4096
-#define HANG_SECONDS 30
-
-static Buf seeds[MAX_SEEDS];
-static size_t nseeds;
-static uint64_t random_state;
-
-/* The input that is being run, and where it goes if it fails. */
-static const Buf *running;
-static const char *keep;
-
-/* Pairs of places that were passed one after the other. */
-static uint8_t passed[1 << 16];
-static uintptr_t last_place;
-static bool passed_new;
-
-void __sanitizer_cov_trace_pc(void);
-void __sanitizer_set_death_callback(void (*callback)(void))
-	__attribute__((weak));
-
-void
-__sanitizer_cov_trace_pc(void)
-{
-	/* From the program's own start, so that a seed means the same again. */
-	uintptr_t place = (uintptr_t) __builtin_return_address(0) -
-					  (uintptr_t) &LLVMFuzzerTestOneInput;
-	uintptr_t pair = (place ^ (last_place << 5)) * 0x9e3779b1U;
-
-	last_place = place;
-	pair = (pair >> 8) % sizeof(passed);
-	if (passed[pair] == 0)
-	{
-		passed[pair] = 1;
-		passed_new = true;
-	}
-}
-
-static uint64_t
-random_next(uint64_t below)
-{
-	random_state ^= random_state << 13;
-	random_state ^= random_state >> 7;
-	random_state ^= random_state << 17;
-	return random_state % below;
-}
-
-/* Frames of all packets of a .hex file, or the file as it is. */
-static bool
-read_seed(const char *path, Buf *out)
-{
-	size_t len = strlen(path);
-	bool hex = len > 4 && strcmp(path + len - 4, ".hex") == 0;
-	FILE *f = fopen(path, "r");
-	char *line = NULL;
-	size_t size = 0;
-	ssize_t n;
-
-	if (!f)
-		return false;
-	while ((n = getdelim(&line, &size, hex ? '\n' : EOF, f)) > 0)
-	{
-		uint8_t *p = (uint8_t *) line;
-
-		if (!hex)
-			buf_add(out, p, (size_t) n);
-		else if ((size_t) n / 2 > CDC_S3_PACKET_HEADER &&
-				 hex_decode(line, (size_t) n / 2, p))
-			buf_add(out, p + CDC_S3_PACKET_HEADER,
-					(size_t) n / 2 - CDC_S3_PACKET_HEADER);
-	}
-	free(line);
-	(void) fclose(f);
-	return true;
-}
-
-/* Puts n bytes in the place of old_n bytes at an offset. */
-static bool
-splice(Buf *b, size_t at, size_t old_n, const uint8_t *p, size_t n)
-{
-	if (n > old_n && !buf_room(b, n - old_n))
-		return false;
-	memmove(b->p + at + n, b->p + at + old_n, b->n - at - old_n);
-	b->n = b->n + n - old_n;
-	if (n > 0)
-		memcpy(b->p + at, p, n);
-	return true;
-}
-
-static void
-mutate_bytes(Buf *b)
-{
-	static const uint32_t odd[] = {
-		0,     1,      0x7f,    0x80,       0xfe,       0xff,
-		0x100, 0xffff, 0x10000, 0x7fffffff, 0x80000000, 0xffffffff
-	};
-	size_t at = random_next(b->n);
-	size_t n = 1 + random_next(b->n - at < 32 ? b->n - at : 32);
-	uint32_t v = odd[random_next(sizeof(odd) / sizeof(odd[0]))];
-	uint8_t copy[32];
-	const Buf *other;
-	size_t from;
-
-	switch (random_next(7))
-	{
-		case 0:
-			b->p[at] ^= (uint8_t) (1 << random_next(8));
-			break;
-		case 1:
-			b->p[at] = (uint8_t) random_next(256);
-			break;
-		case 2: /* a length, perhaps */
-			for (size_t i = 0; i < 4 && at + i < b->n; i++)
-				b->p[at + i] = (uint8_t) (v >> (8 * i));
-			break;
-		case 3: /* take out */
-			(void) splice(b, at, n, NULL, 0);
-			break;
-		case 4: /* cut off */
-			b->n = at;
-			break;
-		case 5: /* twice */
-			memcpy(copy, b->p + at, n);
-			(void) splice(b, at, 0, copy, n);
-			break;
-		default: /* from another seed */
-			other = &seeds[random_next(nseeds)];
-			from = random_next(other->n);
-			if (n > other->n - from)
-				n = other->n - from;
-			memcpy(b->p + at, other->p + from, n);
-			break;
-	}
-}
 
 /* Offsets of the whole frames of an input, and of the end of the last one. */
 static size_t
@@ -496,13 +336,13 @@ find_frames(const Buf *b, size_t offsets[MAX_FRAMES + 1])
 }
 
 /* Changes one frame so that its length stays right, or moves whole ones. */
-static void
-mutate_frames(Buf *b)
+void
+fuzz_mutate(Buf *b)
 {
 	static size_t offsets[MAX_FRAMES + 1];
 	static size_t others[MAX_FRAMES + 1];
 	size_t count = find_frames(b, offsets);
-	const Buf *other = &seeds[random_next(nseeds)];
+	const Buf *other = fuzz_seed();
 	size_t from;
 	size_t pick;
 	size_t n;
@@ -510,37 +350,38 @@ mutate_frames(Buf *b)
 
 	if (count == 0)
 	{
-		mutate_bytes(b);
+		fuzz_mutate_bytes(b);
 		return;
 	}
-	pick = random_next(count);
+	pick = fuzz_random(count);
 	n = offsets[pick + 1] - offsets[pick];
-	buf_init(&body, MAX_INPUT);
-	switch (random_next(6))
+	buf_init(&body, FUZZ_MAX_INPUT);
+	switch (fuzz_random(6))
 	{
 		case 0: /* take out */
-			(void) splice(b, offsets[pick], n, NULL, 0);
+			(void) fuzz_splice(b, offsets[pick], n, NULL, 0);
 			break;
 		case 1: /* say again, somewhere */
 			buf_add(&body, b->p + offsets[pick], n);
-			(void) splice(b, offsets[random_next(count + 1)], 0, body.p, n);
+			(void) fuzz_splice(b, offsets[fuzz_random(count + 1)], 0, body.p,
+							   n);
 			break;
 		case 2: /* from another seed */
 			count = find_frames(other, others);
 			if (count == 0)
 				break;
-			from = random_next(count);
-			(void) splice(b, offsets[pick], 0, other->p + others[from],
-						  others[from + 1] - others[from]);
+			from = fuzz_random(count);
+			(void) fuzz_splice(b, offsets[pick], 0, other->p + others[from],
+							   others[from + 1] - others[from]);
 			break;
 		default:
 			buf_add(&body, b->p + offsets[pick] + CDC_S3_FRAME_HEADER,
 					n - CDC_S3_FRAME_HEADER);
 			if (body.n == 0)
 				break;
-			mutate_bytes(&body);
-			if (!splice(b, offsets[pick] + CDC_S3_FRAME_HEADER,
-						n - CDC_S3_FRAME_HEADER, body.p, body.n))
+			fuzz_mutate_bytes(&body);
+			if (!fuzz_splice(b, offsets[pick] + CDC_S3_FRAME_HEADER,
+							 n - CDC_S3_FRAME_HEADER, body.p, body.n))
 				break;
 			for (int i = 0; i < 4; i++)
 				b->p[offsets[pick] + 2 + (size_t) i] =
@@ -548,140 +389,6 @@ mutate_frames(Buf *b)
 			break;
 	}
 	buf_done(&body);
-}
-
-/* The program ends because of the input: keep it. */
-static void
-keep_input(void)
-{
-	FILE *f = keep && running ? fopen(keep, "w") : NULL;
-
-	if (!f)
-		return;
-	(void) fwrite(running->p, 1, running->n, f);
-	(void) fclose(f);
-	running = NULL;
-}
-
-static void
-on_signal(int sig)
-{
-	keep_input();
-	(void) signal(sig, SIG_DFL);
-	(void) raise(sig);
-}
-
-static void
-run_one(const Buf *b)
-{
-	static unsigned count;
-	static const struct itimerval hang = { .it_value.tv_sec = HANG_SECONDS };
-
-	if (count++ % 256 == 0)
-		(void) setitimer(ITIMER_VIRTUAL, &hang, NULL);
-	running = b;
-	last_place = 0;
-	passed_new = false;
-	(void) LLVMFuzzerTestOneInput(b->p, b->n);
-	running = NULL;
-}
-
-static time_t
-seconds_now(void)
-{
-	struct timespec ts;
-
-	(void) clock_gettime(CLOCK_MONOTONIC, &ts);
-	return ts.tv_sec;
-}
-
-/* So many mutations, or, with seconds, as many as they allow. */
-static long
-run_mutations(long n, long seconds)
-{
-	time_t end = seconds_now() + seconds;
-	long i;
-	Buf b;
-
-	buf_init(&b, MAX_INPUT);
-	for (i = 0; seconds > 0 ? i % 256 != 0 || seconds_now() < end : i < n; i++)
-	{
-		const Buf *seed = &seeds[random_next(nseeds)];
-
-		buf_reset(&b);
-		buf_add(&b, seed->p, seed->n);
-		for (uint64_t k = 1 + random_next(6); k > 0 && b.n > 0; k--)
-		{
-			if (random_next(3) == 0)
-				mutate_bytes(&b);
-			else
-				mutate_frames(&b);
-		}
-		run_one(&b);
-		if (passed_new && nseeds < MAX_SEEDS && b.n > 0 && b.n <= MAX_FOUND)
-		{
-			buf_init(&seeds[nseeds], MAX_INPUT);
-			buf_add(&seeds[nseeds++], b.p, b.n);
-		}
-		if (i % 100000 == 0 && i > 0)
-			(void) fprintf(stderr, "%ld mutations, %zu seeds\n", i, nseeds);
-	}
-	buf_done(&b);
-	return i;
-}
-
-int
-main(int argc, char **argv)
-{
-	long mutations = 0;
-	long seconds = 0;
-	size_t given;
-	int opt;
-
-	random_state = 1;
-	while ((opt = getopt(argc, argv, "n:t:s:o:")) != -1)
-	{
-		if (opt == 'n')
-			mutations = strtol(optarg, NULL, 10);
-		else if (opt == 't')
-			seconds = strtol(optarg, NULL, 10);
-		else if (opt == 's')
-			random_state = strtoull(optarg, NULL, 10);
-		else if (opt == 'o')
-			keep = optarg;
-		else
-			return 2;
-	}
-	if (random_state == 0)
-		random_state = 1; /* of zero comes nothing but zeros */
-	if (__sanitizer_set_death_callback)
-		__sanitizer_set_death_callback(keep_input);
-	(void) signal(SIGABRT, on_signal);
-	(void) signal(SIGVTALRM, on_signal);
-	for (; optind < argc; optind++)
-	{
-		Buf seed;
-
-		buf_init(&seed, MAX_INPUT);
-		if (!read_seed(argv[optind], &seed))
-		{
-			(void) fprintf(stderr, "could not read \"%s\"\n", argv[optind]);
-			return 2;
-		}
-		run_one(&seed);
-		if (seed.n > 0 && nseeds < MAX_SEEDS)
-			seeds[nseeds++] = seed;
-		else
-			buf_done(&seed);
-	}
-	given = nseeds;
-	if (nseeds > 0)
-		mutations = run_mutations(mutations, seconds);
-	(void) printf("%zu seeds, %ld mutations, %zu reached new code\n", given,
-				  mutations, nseeds - given);
-	for (size_t i = 0; i < nseeds; i++)
-		buf_done(&seeds[i]);
-	return 0;
 }
 
 #endif

@@ -4,9 +4,9 @@
 #
 #	test/fuzz/run.sh [SECONDS [SEED]]
 #
-# Without SECONDS it is a moment of so many MUTATIONS (20000).  An input that
-# fails stays in build/fuzz/frame.input; put it into test/fuzz/corpus/ once it
-# is mended.
+# Each target takes as long; without SECONDS it is a moment of so many MUTATIONS
+# (20000).  An input that fails stays in build/fuzz/TARGET.input; put it into
+# test/fuzz/corpus/ as TARGET-something once it is mended.
 set -eu
 cd "$(dirname "$0")/../.."
 
@@ -15,6 +15,7 @@ seed=${2:-$RANDOM$RANDOM}
 sanitize=address,undefined
 out=build/fuzz
 objects=$out/objects
+targets=(frame csv)
 mkdir -p "$out"
 
 build()
@@ -28,12 +29,14 @@ build()
 		SANITIZE=$sanitize CFLAGS="-O1 -g -fsanitize-coverage=trace-pc" ||
 		return 1
 	modules=("${modules[@]#../}")
-	# shellcheck disable=SC2046
-	${CC:-cc} -D_GNU_SOURCE -std=c11 -O1 -g -Wall -Wextra -fsanitize=$sanitize \
-		-fno-sanitize-recover=all -fno-omit-frame-pointer \
-		-Iuploader -Iplugin -Itest/fuzz -o "$out/fuzz_frame" \
-		test/fuzz/fuzz_frame.c "${modules[@]/%.c/.o}" \
-		$(make -s -C uploader libs)
+	for c in "${targets[@]}"; do
+		# shellcheck disable=SC2046
+		${CC:-cc} -D_GNU_SOURCE -std=c11 -O1 -g -Wall -Wextra \
+			-fsanitize=$sanitize -fno-sanitize-recover=all \
+			-fno-omit-frame-pointer -Iuploader -Iplugin -Itest/fuzz \
+			-o "$out/fuzz_$c" "test/fuzz/fuzz_$c.c" test/fuzz/fuzz_main.c \
+			"${modules[@]/%.c/.o}" $(make -s -C uploader libs) || return 1
+	done
 }
 
 if ! build >"$out/build.log" 2>&1; then
@@ -48,16 +51,27 @@ else
 fi
 export ASAN_OPTIONS=detect_leaks=1
 shopt -s nullglob
-rm -f "$out/frame.input"
-rc=0
-echo "# seed $seed"
-timeout $((600 + ${seconds:-0})) "$out/fuzz_frame" "${amount[@]}" -s "$seed" \
-	-o "$out/frame.input" test/golden/*.hex test/fuzz/corpus/frame-* \
-	>"$out/frame.log" 2>&1 || rc=$?
-sed 's/^/# /' "$out/frame.log" | head -n 80
-if [ "$rc" = 0 ]; then
-	echo "ok 1 - fuzz: frame (seed $seed)"
-else
-	echo "not ok 1 - fuzz: frame (seed $seed, exit code $rc, see $out/frame.input)"
-	exit 1
-fi
+
+# run NUMBER TARGET FILE...
+run()
+{
+	local n=$1 target=$2 rc=0
+	shift 2
+	rm -f "$out/$target.input"
+	echo "# seed $seed"
+	timeout $((600 + ${seconds:-0})) "$out/fuzz_$target" "${amount[@]}" \
+		-s "$seed" -o "$out/$target.input" "$@" >"$out/$target.log" 2>&1 ||
+		rc=$?
+	sed 's/^/# /' "$out/$target.log" | head -n 80
+	if [ "$rc" = 0 ]; then
+		echo "ok $n - fuzz: $target (seed $seed)"
+	else
+		echo "not ok $n - fuzz: $target (seed $seed, exit code $rc, see $out/$target.input)"
+		code=1
+	fi
+}
+
+code=0
+run 1 frame test/golden/*.hex test/fuzz/corpus/frame-*
+run 2 csv test/fuzz/corpus/csv-*
+exit $code

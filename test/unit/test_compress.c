@@ -345,6 +345,64 @@ line_limit(void **state)
 	buf_done(&out);
 }
 
+/* Lines of CSV: what is within quotes ends none, wherever it is cut. */
+static void
+quoted_lines(void **state)
+{
+	static const Compression kinds[] = { COMPRESS_NONE, COMPRESS_GZIP,
+										 COMPRESS_ZSTD };
+	static const size_t sizes[] = { 0, 1, 200, 65535, 65536, 300000 };
+
+	(void) state;
+	for (size_t k = 0; k < 3; k++)
+	{
+		Compressor *c = compressor_new(kinds[k], 0);
+		LineReader *r;
+		Buf text;
+		Buf packed;
+		Slice line;
+		bool end;
+		Err err;
+
+		buf_init(&text, SIZE_MAX);
+		buf_init(&packed, SIZE_MAX);
+		for (size_t i = 0; i < 6; i++)
+		{
+			buf_str(&text, "a,\"");
+			for (size_t n = 0; n < sizes[i]; n++)
+				buf_str(&text, n % 7 == 3 ? "\"\"" : n % 5 ? "x" : "\n");
+			buf_str(&text, "\",\"\",b\n");
+		}
+		assert_true(compressor_run(c, buf_slice(&text), &packed, &err));
+		r = lines_open_quoted(kinds[k], buf_slice(&packed), 1 << 20);
+		for (size_t i = 0; i < 6; i++)
+		{
+			assert_true(lines_next(r, &line, &end, &err));
+			assert_false(end);
+			assert_true(line.n > sizes[i]);
+			assert_memory_equal(line.p, "a,\"", 3);
+			assert_memory_equal(line.p + line.n - 6, "\",\"\",b", 6);
+		}
+		assert_true(lines_next(r, &line, &end, &err));
+		assert_true(end);
+		lines_close(r);
+
+		/* the last quote is not closed */
+		buf_str(&text, "\"a\n");
+		buf_reset(&packed);
+		assert_true(compressor_run(c, buf_slice(&text), &packed, &err));
+		r = lines_open_quoted(kinds[k], buf_slice(&packed), 1 << 20);
+		for (size_t i = 0; i < 6; i++)
+			assert_true(lines_next(r, &line, &end, &err));
+		assert_false(lines_next(r, &line, &end, &err));
+		assert_int_equal(err.kind, ERR_DATA);
+		lines_close(r);
+		compressor_free(c);
+		buf_done(&text);
+		buf_done(&packed);
+	}
+}
+
 int
 main(void)
 {
@@ -353,7 +411,7 @@ main(void)
 		cmocka_unit_test(in_pieces),      cmocka_unit_test(zstd_header),
 		cmocka_unit_test(several_frames), cmocka_unit_test(truncated),
 		cmocka_unit_test(output_limit),   cmocka_unit_test(damaged),
-		cmocka_unit_test(line_limit),
+		cmocka_unit_test(line_limit),     cmocka_unit_test(quoted_lines),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

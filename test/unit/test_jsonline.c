@@ -219,13 +219,52 @@ whole_numbers(void **state)
 	}
 }
 
+/* One value, and nothing behind it. */
+static void
+one_value(void **state)
+{
+	static const struct
+	{
+		const char *text;
+		bool ok;
+		JsonKind kind;
+	} rows[] = {
+		{ " null ", true, JSON_NULL },
+		{ "-1.5e3", true, JSON_NUMBER },
+		{ "\t{\"a\":[1]}\n", true, JSON_OBJECT },
+		{ "[]", true, JSON_ARRAY },
+		{ "\"\\\"\"", true, JSON_STRING },
+		{ "true", true, JSON_TRUE },
+		{ "", false, JSON_NULL },
+		{ " ", false, JSON_NULL },
+		{ "nul", false, JSON_NULL },
+		{ "1 2", false, JSON_NULL },
+		{ "{}{", false, JSON_NULL },
+		{ "1,\"a\":2", false, JSON_NULL },
+		{ "\"a", false, JSON_NULL },
+	};
+
+	(void) state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
+	{
+		JsonValue v;
+		Err err;
+		bool ok = json_read_value(slice_cstr(rows[i].text), &v, &err);
+
+		if (ok != rows[i].ok || (ok && v.kind != rows[i].kind))
+			fail_msg("%s", rows[i].text);
+		assert_true(ok || err.kind == ERR_DATA);
+	}
+}
+
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(members),  cmocka_unit_test(items),
-		cmocka_unit_test(refused),  cmocka_unit_test(cut),
-		cmocka_unit_test(unescape), cmocka_unit_test(whole_numbers),
+		cmocka_unit_test(members),       cmocka_unit_test(items),
+		cmocka_unit_test(refused),       cmocka_unit_test(cut),
+		cmocka_unit_test(one_value),     cmocka_unit_test(unescape),
+		cmocka_unit_test(whole_numbers),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -52,7 +52,25 @@ test_segments(void **state)
 		buf_reset(&b);
 		key_add_segment(&b, rows[i].name);
 		assert_string_equal(buf_cstr(&b), rows[i].want);
+		/* and back */
+		buf_reset(&b);
+		assert_true(key_parse_segment(slice_cstr(rows[i].want), &b));
+		assert_string_equal(buf_cstr(&b), rows[i].name);
 	}
+	buf_done(&b);
+}
+
+static void
+test_no_segments(void **state)
+{
+	static const char *const rows[] = { "",    "%",   "a%2", "%2",
+										"%zz", "%2f", "%00", "a%" };
+	Buf b;
+
+	(void) state;
+	buf_init(&b, 1024);
+	for (size_t i = 0; i < COUNT(rows); i++)
+		assert_false(key_parse_segment(slice_cstr(rows[i]), &b));
 	buf_done(&b);
 }
 
@@ -325,10 +343,10 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_segments), cmocka_unit_test(test_injective),
-		cmocka_unit_test(test_keys),     cmocka_unit_test(test_partitions),
-		cmocka_unit_test(test_parse),    cmocka_unit_test(test_writer),
-		cmocka_unit_test(test_patterns),
+		cmocka_unit_test(test_segments),   cmocka_unit_test(test_no_segments),
+		cmocka_unit_test(test_injective),  cmocka_unit_test(test_keys),
+		cmocka_unit_test(test_partitions), cmocka_unit_test(test_parse),
+		cmocka_unit_test(test_writer),     cmocka_unit_test(test_patterns),
 	};
 
 	return cmocka_run_group_tests_name("key", tests, NULL, NULL);

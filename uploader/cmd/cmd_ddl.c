@@ -119,6 +119,10 @@ add_table(const Ddl *ddl, const DdlTable *t, Buf *out)
 				   .one_key = ddl->one_key && t->folders != DDL_NO_FOLDERS,
 				   .out = out };
 
+	if (t->other && ddl->engine->create != ddl_create_glue)
+		ddl_comment(&job,
+					"NOT WHOLE: some of the table's objects are not JSON, "
+					"and \"ddl\" knows no other format yet");
 	ddl_choose_key(&job);
 	if (ddl->engine->create == ddl_create_glue)
 	{
@@ -221,7 +225,7 @@ cmd_ddl(const Config *cfg, int argc, char **argv, Err *err)
 	if (!args_parse(&spec, argc, argv, &nwords, err) ||
 		!take_view(view, &ddl.view, err) || !take_keys(keys, &ddl.one_key, err))
 		return false;
-	if (!engine || !(ddl.engine = ddl_engine_find(engine, cfg->output_format)))
+	if (!engine || !(ddl.engine = ddl_engine_find(engine, "json")))
 		return unknown_engine(engine, err);
 	if (ddl.view != VIEW_NONE && ddl.engine->create == ddl_create_glue)
 	{

@@ -82,7 +82,9 @@ static const CfgDef cfg_defs[] = {
 	  0, 0, "off, on", "Whether we pay for requests to a bucket of others" },
 
 	{ "output.format", CFG_ENUM, 0, TEXT(output_format), "json",
-	  0, 0, "json", "Format of data files: json is one object a line" },
+	  0, 0, "json, csv", "Format of data files: json is one object a line, csv is of RFC 4180 (doc/csv.md)" },
+	{ "output.csv_newlines", CFG_ENUM, 0, TEXT(output_csv_newlines), "keep",
+	  0, 0, "keep, escape", "Line ends within fields of csv: escape is for readers that know no quoted ones" },
 	{ "output.shape", CFG_ENUM, 0, TEXT(output_shape), "flat",
 	  0, 0, "flat", "Shape of a record: flat has the columns at the top level" },
 	{ "output.compression", CFG_ENUM, CFG_RELOAD, TEXT(output_compression), "zstd",

@@ -44,13 +44,14 @@ typedef struct Config
 	char *store_expected_owner;
 	char *store_requester_pays; /* off, on */
 
-	char *output_format;      /* json */
-	char *output_shape;       /* flat */
-	char *output_compression; /* zstd, gzip, none */
-	char *output_partition;   /* hour, day, none */
-	char *output_timezone;    /* UTC */
-	char *output_before;      /* off, on */
-	char *output_numeric;     /* number, string, auto */
+	char *output_format;       /* json, csv */
+	char *output_shape;        /* flat */
+	char *output_compression;  /* zstd, gzip, none */
+	char *output_partition;    /* hour, day, none */
+	char *output_timezone;     /* UTC */
+	char *output_csv_newlines; /* keep, escape */
+	char *output_before;       /* off, on */
+	char *output_numeric;      /* number, string, auto */
 	int64_t output_grace_ms;
 
 	int64_t flush_interval_ms;

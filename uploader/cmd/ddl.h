@@ -80,6 +80,7 @@ typedef struct DdlTable
 	int64_t objects;
 	char *suffix; /* of the last one: ".json.zst"; or NULL */
 	bool mixed;   /* not all have it */
+	bool other;   /* some are of a format that ddl does not know */
 	DdlFolders folders;
 	char first_hour[32]; /* "2026/11/21/08"; "": none */
 

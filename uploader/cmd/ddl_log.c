@@ -262,6 +262,11 @@ note_object(Reading *r, const EntryObject *o)
 		return;
 	if (t->suffix && strcmp(t->suffix, suffix) != 0)
 		t->mixed = true;
+	if (strncmp(suffix, ".json", 5) != 0)
+	{
+		t->other = true;
+		return;
+	}
 	free(t->suffix);
 	t->suffix = xstrdup(suffix);
 	t->objects++;

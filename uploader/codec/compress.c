@@ -249,6 +249,8 @@ struct LineReader
 	size_t used; /* of object */
 	size_t max_line;
 	bool in_frame; /* in the middle of a frame, or before the first */
+	bool quotes;   /* a line feed between two of them ends no line */
+	bool quoted;   /* behind the first of two, where the search is */
 	ZSTD_DCtx *zstd;
 	z_stream gzip;
 	uint8_t *text;
@@ -278,6 +280,15 @@ lines_open(Compression kind, Slice object, size_t max_line)
 	else if (kind == COMPRESS_GZIP &&
 			 inflateInit2(&r->gzip, GZIP_WINDOW) != Z_OK)
 		abort();
+	return r;
+}
+
+LineReader *
+lines_open_quoted(Compression kind, Slice object, size_t max_line)
+{
+	LineReader *r = lines_open(kind, object, max_line);
+
+	r->quotes = true;
 	return r;
 }
 
@@ -380,13 +391,38 @@ no_line_feed(const LineReader *r, Err *err)
 				   r->object.n);
 }
 
+/* The line feed that ends a line, in n more bytes of it; NULL: none. */
+static const uint8_t *
+find_feed(LineReader *r, const uint8_t *p, size_t n)
+{
+	const uint8_t *end = p + n;
+
+	if (!r->quotes)
+		return n > 0 ? memchr(p, '\n', n) : NULL;
+	for (; p < end; p++)
+	{
+		if (r->quoted)
+		{
+			p = memchr(p, '"', (size_t) (end - p));
+			if (!p)
+				return NULL;
+			r->quoted = false;
+		}
+		else if (*p == '\n')
+			return p;
+		else if (*p == '"')
+			r->quoted = true;
+	}
+	return NULL;
+}
+
 /* Without compression the lines are parts of the object itself. */
 static bool
 next_plain(LineReader *r, Slice *out_line, bool *out_end, Err *err)
 {
 	const uint8_t *p = r->object.p + r->used;
 	size_t left = r->object.n - r->used;
-	const uint8_t *feed = left ? memchr(p, '\n', left) : NULL;
+	const uint8_t *feed = find_feed(r, p, left);
 	size_t n = feed ? (size_t) (feed - p) : left;
 
 	if (n > r->max_line)
@@ -412,7 +448,7 @@ lines_next(LineReader *r, Slice *out_line, bool *out_end, Err *err)
 		const uint8_t *feed = NULL;
 
 		if (r->n > r->scanned)
-			feed = memchr(r->text + r->scanned, '\n', r->n - r->scanned);
+			feed = find_feed(r, r->text + r->scanned, r->n - r->scanned);
 		if (feed)
 		{
 			size_t n = (size_t) (feed - r->text) - r->pos;

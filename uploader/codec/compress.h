@@ -70,6 +70,9 @@ typedef struct LineReader LineReader;
 LineReader *lines_open(Compression kind, Slice object, size_t max_line);
 void lines_close(LineReader *r);
 
+/* The same for CSV: a line feed between two '"' is part of its line. */
+LineReader *lines_open_quoted(Compression kind, Slice object, size_t max_line);
+
 /*
  * The next line without its line feed, valid until the next call; *out_end
  * is set behind the last one.  ERR_DATA: damaged, truncated, or the last line

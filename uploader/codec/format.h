@@ -52,6 +52,8 @@ typedef struct FormatOptions
 	bool before;      /* write the old row where it is at hand */
 	bool raw_text;    /* the server is SQL_ASCII: text may not be UTF-8 */
 	size_t whole_max; /* 0: ROW_WHOLE_MAX; a test may take less */
+	bool csv_escape;  /* csv: no line ends within fields, for readers that
+					   * know no quoted ones (csv.h) */
 	Compression compression; /* for a format that compresses by itself */
 } FormatOptions;
 

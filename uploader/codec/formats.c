@@ -9,9 +9,10 @@
 
 #include <string.h>
 
+#include "codec/csv.h"
 #include "codec/json.h"
 
-static const Format *const formats[] = { &json_format };
+static const Format *const formats[] = { &json_format, &csv_format };
 
 #define NFORMATS ((int) (sizeof(formats) / sizeof(formats[0])))
 

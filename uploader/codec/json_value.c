@@ -10,6 +10,7 @@
 #include "cdc_s3_proto.h"
 #include "codec/json_impl.h"
 #include "codec/pgfmt.h"
+#include "codec/value_text.h"
 
 #define ESCAPE_CHUNK 4096
 #define SCRATCH_MAX ((size_t) 1 << 31)
@@ -260,11 +261,17 @@ json_put_embedded(Buf *out, const uint8_t *p, size_t n)
 	}
 }
 
-/* Readers take "-0" for an integer, which has no sign: it is to be -0.0. */
+/* As the server prints one; NaN and the infinities are none. */
 static bool
-is_minus_zero(const char *text, size_t n)
+is_number(const uint8_t *p, size_t n)
 {
-	return n == 2 && text[0] == '-' && text[1] == '0';
+	for (size_t i = 0; i < n; i++)
+	{
+		if ((p[i] < '0' || p[i] > '9') && p[i] != '-' && p[i] != '+' &&
+			p[i] != '.' && p[i] != 'e')
+			return false;
+	}
+	return n > 0 && p[n - 1] >= '0' && p[n - 1] <= '9';
 }
 
 static void
@@ -274,14 +281,13 @@ add_element(Buf *out, JsonForm form, const uint8_t *p, size_t n, bool quoted)
 		buf_str(out, "null");
 	else if (form == FORM_BOOLS)
 		buf_str(out, p[0] == 't' ? "true" : "false");
-	else if (form == FORM_NUMBERS && n > 0 && p[n - 1] >= '0' &&
-			 p[n - 1] <= '9')
+	else if (form == FORM_NUMBERS && is_number(p, n))
 	{
 		buf_add(out, p, n);
-		if (is_minus_zero((const char *) p, n))
-			buf_str(out, ".0");
+		if (n == 2 && memcmp(p, "-0", 2) == 0)
+			buf_str(out, ".0"); /* as value_text_fixed() has it */
 	}
-	else /* also NaN and the infinities */
+	else
 		json_put_string(out, p, n);
 }
 
@@ -342,69 +348,6 @@ add_array(JsonWriter *w, Buf *out, JsonForm form, const ColView *v)
 		buf_done(&w->scratch);
 }
 
-/* What stands in o is a float's text of n bytes; returns how many it has now.
- */
-static size_t
-finish_float(char *o, size_t n, bool *quote)
-{
-	*quote = o[n - 1] == 'N' || o[n - 1] == 'y';
-	if (!is_minus_zero(o, n))
-		return n;
-	memcpy(o + n, ".0", 2);
-	return n + 2;
-}
-
-/* Numbers and times: at most PGFMT_MAX bytes and two quotes. */
-static size_t
-format_fixed(char *o, uint8_t kind, const uint8_t *p, bool *quote)
-{
-	uint32_t u32;
-	uint64_t u64;
-	float f4;
-	double f8;
-
-	*quote = kind >= CDC_S3_KIND_DATE;
-	switch (kind)
-	{
-		case CDC_S3_KIND_BOOL:
-			memcpy(o, p[0] ? "true" : "false", 5);
-			return p[0] ? 4 : 5;
-		case CDC_S3_KIND_INT2:
-			return fmt_i64(o, (int16_t) get_u16(p));
-		case CDC_S3_KIND_INT4:
-			return fmt_i64(o, (int32_t) get_u32(p));
-		case CDC_S3_KIND_INT8:
-			return fmt_i64(o, (int64_t) get_u64(p));
-		case CDC_S3_KIND_OID:
-			return fmt_u64(o, get_u32(p));
-		case CDC_S3_KIND_FLOAT4:
-			u32 = get_u32(p);
-			memcpy(&f4, &u32, 4);
-			return finish_float(o, fmt_float4(o, f4), quote);
-		case CDC_S3_KIND_FLOAT8:
-			u64 = get_u64(p);
-			memcpy(&f8, &u64, 8);
-			return finish_float(o, fmt_float8(o, f8), quote);
-		case CDC_S3_KIND_DATE:
-			return fmt_date(o, (int32_t) get_u32(p));
-		case CDC_S3_KIND_TIME:
-			return fmt_time(o, (int64_t) get_u64(p));
-		case CDC_S3_KIND_TIMETZ:
-			return fmt_timetz(o, (int64_t) get_u64(p),
-							  (int32_t) get_u32(p + 8));
-		case CDC_S3_KIND_TIMESTAMP:
-			return fmt_timestamp(o, (int64_t) get_u64(p), false);
-		case CDC_S3_KIND_TIMESTAMPTZ:
-			return fmt_timestamp(o, (int64_t) get_u64(p), true);
-		case CDC_S3_KIND_INTERVAL:
-			return fmt_interval(o, (int64_t) get_u64(p),
-								(int32_t) get_u32(p + 8),
-								(int32_t) get_u32(p + 12));
-		default:
-			return fmt_uuid(o, p);
-	}
-}
-
 static void
 add_fixed(Buf *out, uint8_t kind, const uint8_t *p)
 {
@@ -417,14 +360,14 @@ add_fixed(Buf *out, uint8_t kind, const uint8_t *p)
 	o = (char *) out->p + out->n;
 	if (kind >= CDC_S3_KIND_DATE)
 	{
-		n = format_fixed(o + 1, kind, p, &quote);
+		n = value_text_fixed(o + 1, kind, p, &quote);
 		o[0] = '"';
 		o[n + 1] = '"';
 		n += 2;
 	}
 	else
 	{
-		n = format_fixed(o, kind, p, &quote);
+		n = value_text_fixed(o, kind, p, &quote);
 		if (quote)
 		{
 			memmove(o + 1, o, n);

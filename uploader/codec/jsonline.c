@@ -259,6 +259,22 @@ json_next_item(JsonCursor *c, JsonValue *out, Err *err)
 	return c->done || read_value(c, out, err);
 }
 
+bool
+json_read_value(Slice text, JsonValue *out, Err *err)
+{
+	JsonCursor c = { .start = text.p, .p = text.p, .end = text.p + text.n };
+	JsonValue v;
+
+	if (text.n == 0)
+		return err_set(err, ERR_DATA, 0, "empty value");
+	if (!read_value(&c, &v, err))
+		return false;
+	if (c.p != c.end)
+		return bad(&c, "text behind the value", err);
+	*out = v;
+	return true;
+}
+
 static int
 hex_digit(uint8_t b)
 {

@@ -76,6 +76,9 @@ json_inner(const JsonValue *v)
 	return (Slice){ v->text.p + 1, v->text.n - 2 };
 }
 
+/* text is one value, and at most space around it. */
+bool json_read_value(Slice text, JsonValue *out, Err *err) MUST_CHECK;
+
 /*
  * Appends the characters that an escaped string stands for, as UTF-8.  A
  * lone surrogate or unknown escape is ERR_DATA; \u0000 becomes a zero byte.

@@ -21,15 +21,53 @@ is_plain(uint8_t c)
 void
 key_add_segment(Buf *out, const char *name)
 {
+	key_add_part(out, name, 0);
+}
+
+void
+key_add_part(Buf *out, const char *name, char also)
+{
 	for (const uint8_t *p = (const uint8_t *) name; *p; p++)
 	{
 		bool leading = p == (const uint8_t *) name && (*p == '_' || *p == '.');
 
-		if (is_plain(*p) && !leading)
+		if (is_plain(*p) && !leading && *p != (uint8_t) also)
 			buf_byte(out, *p);
 		else
 			buf_printf(out, "%%%02X", *p);
 	}
+}
+
+/* As it is written: no lower case; -1: none. */
+static int
+hex_digit(uint8_t c)
+{
+	if (c >= '0' && c <= '9')
+		return c - '0';
+	return c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
+}
+
+bool
+key_parse_segment(Slice s, Buf *out)
+{
+	for (size_t i = 0; i < s.n; i++)
+	{
+		int high;
+		int low;
+
+		if (s.p[i] != '%')
+		{
+			buf_byte(out, s.p[i]);
+			continue;
+		}
+		high = s.n - i > 2 ? hex_digit(s.p[i + 1]) : -1;
+		low = high >= 0 ? hex_digit(s.p[i + 2]) : -1;
+		if (low < 0 || high * 16 + low == 0)
+			return false;
+		buf_byte(out, (uint8_t) (high * 16 + low));
+		i += 2;
+	}
+	return s.n > 0 && !out->overflow;
 }
 
 void

@@ -27,6 +27,15 @@ typedef enum KeyPartition
 
 void key_add_segment(Buf *out, const char *name);
 
+/*
+ * A name in a segment that goes on behind it: this byte is encoded, too, so
+ * that it ends the name; 0: none.
+ */
+void key_add_part(Buf *out, const char *name, char also);
+
+/* Appends the name that a segment stands for; false where it is none. */
+bool key_parse_segment(Slice segment, Buf *out);
+
 /* "<schema>/<table>/" */
 void key_add_table(Buf *out, const char *schema, const char *table);
 
