@@ -178,11 +178,13 @@ struct DdlEngine
 	const char *list; /* type of a list of texts */
 	const char *json; /* type of "_key", "_before" … */
 
-	char quote;           /* of names */
-	bool backslash;       /* a literal's escape is \, else '' */
-	bool typed;           /* what create() makes has the right types already */
-	bool colons;          /* value::type is a cast */
-	bool recursive;       /* WITH RECURSIVE, in views, and well */
+	char quote;     /* of names */
+	bool backslash; /* a literal's escape is \, else '' */
+	bool typed;     /* what create() makes has the right types already */
+	bool colons;    /* value::type is a cast */
+	bool recursive; /* WITH RECURSIVE, in views, and well */
+	int back; /* if not: so many key changes back a view looks; each reads the
+			   * table anew, and Trino allows a query 150 stages */
 	bool has_schema;      /* CREATE SCHEMA IF NOT EXISTS works there */
 	bool pointer;         /* a member's $ is a JSON pointer, else its name */
 	bool json_path;       /* the same: a path $["name"] */

@@ -491,6 +491,9 @@ ddl_create_trino(const DdlJob *job)
 	int n = job->one_key ? 1 : nkeys(job->table);
 
 	ddl_comment(job, "in a catalog of the Hive connector: USE hive.anything");
+	if (job->one_key)
+		ddl_comment(job, "its property hive.ignore-absent-partitions=true is "
+						 "needed for hours without objects");
 	buf_str(job->out, "CREATE SCHEMA IF NOT EXISTS ");
 	ddl_name(job, job->table->schema);
 	buf_str(job->out, ";\nCREATE TABLE IF NOT EXISTS ");

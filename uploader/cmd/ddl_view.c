@@ -40,10 +40,6 @@
 /* 16 digits of _lsn and 19 of _seq */
 #define POS_DIGITS "35"
 
-/* How many key changes back engines look that have no WITH RECURSIVE, or that
- * make of it a plan with that many copies of the table. */
-#define LIVES_BACK 3
-
 typedef enum Which
 {
 	ALL,
@@ -656,7 +652,7 @@ chain(const View *v)
 	if (v->engine->recursive)
 		chain_recursive(v);
 	else
-		chain_of(v, LIVES_BACK);
+		chain_of(v, v->engine->back);
 	buf_str(v->out, "known AS (\n SELECT root");
 	for (int i = 0; i < v->now->ncols; i++)
 		if (is_in(&v->now->cols[i], TOAST))
@@ -915,11 +911,12 @@ say_columns(const View *v)
 							"\"cdc-s3 snapshot\" mends that, then make the "
 							"view anew");
 	if (count(v, TOAST) && !v->engine->recursive && !is_bag(v->now))
-		ddl_comment(v->job,
-					"NULL where it should not be: a TOAST column of a row "
-					"whose key changed more than %d times since a record told "
-					"it; REPLICA IDENTITY FULL at the source tells it always",
-					LIVES_BACK);
+		ddl_comment(
+			v->job,
+			"NULL where it should not be: a TOAST column of a row "
+			"whose key changed more than %d time(s) since a record told "
+			"it; REPLICA IDENTITY FULL at the source tells it always",
+			v->engine->back);
 	ddl_comment(v->job, "NULL, too: what a type of the engine cannot hold "
 						"(infinity, NaN, years BC); the table has it as text");
 	ddl_comment(v->job, "make it anew whenever columns, key or name of the "
