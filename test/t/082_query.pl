@@ -258,6 +258,26 @@ same_rows('shop', ddl_of($cdc, '--engine=duckdb', '--view=latest', 'public.loade
 	[ 'loaded_again', [ 'id', 'v', q{encode(r, 'hex')} ], undef, [ 'id', 'v', 'lower(hex(r))' ] ]);
 $run->stop('TERM');
 
+# ---- folders and compressions ----
+
+$source->psql('postgres', 'create database small');
+$source->psql('small', q{create table t (id int primary key, v text); insert into t select g, 'v' from generate_series(1, 10) g});
+for ([qw(none gzip)], [qw(day none)])
+{
+	my ($partition, $compression) = @$_;
+	my $small = sidecar($source, 'small', file_store(), slot => "s_$partition",
+		flags => [ '--flush.interval=1s', "--output.partition=$partition", "--output.compression=$compression" ]);
+	$small->ok('init');
+	my $other = $small->start;
+	ok($small->wait_loaded, "$partition, $compression: loaded") or diag $other->errors;
+	$source->psql('small', 'update t set id = id + 100 where id < 5; delete from t where id = 5');
+	ok($small->wait_durable, 'durable') or diag $other->errors;
+	$other->stop('TERM');
+	same_rows('small', ddl_of($small, '--engine=duckdb', '--view=latest'), [ 't', [qw(id v)] ]);
+	my $athena = ddl_of($small, '--engine=athena');
+	($partition eq 'day' ? \&like : \&unlike)->($athena, qr/'projection.dh.interval.unit' = 'DAYS'/, 'projection by day');
+}
+
 # ---- loads that are half done, by hand ----
 
 sub lake_ddl
@@ -294,6 +314,8 @@ $lake->entry(end => 0x4000, loads => [ [ 'b' x 16, $t, 'done', 0x2800 ] ],
 	load => { 'b' x 16 => [ map { [ $t, r => 0x2800, 2**40 + 10 + $_, { id => $_, v => '"loaded"' } ] } 2, 4 ] });
 unlink glob "$lake->{folder}/public/t/*/*/*/*/load-*-0001-*";
 is_deeply($rows_now->(), [ '2:changed', '4:loaded' ], 'once it is done nothing but its rows, and what is behind it');
+like(run_cdc('ddl', "--store.url=file://$lake->{folder}", '--engine=athena')->{out},
+	qr{'year=2026/month=11/day=20/hour=08,NOW\+1HOURS'}, 'the projection begins a day before the first object');
 $lake->entry(end => 0x5000, schemas => [ { of => $t, lsn => 0x4500, seq => 1, gone => 1 } ]);
 is(run_cdc('ddl', "--store.url=file://$lake->{folder}", '--engine=duckdb')->{code}, 2, 'a table that is gone has no view');
 
@@ -352,6 +374,8 @@ my $glue = $json->decode($cdc->on_lake('ddl', '--engine=glue', 'public.pairs')->
 is($glue->{DatabaseName}, 'public', 'glue: the database');
 is($glue->{TableInput}{Name}, 'pairs', 'glue: the table');
 is($glue->{TableInput}{Parameters}{'projection.dh.interval.unit'}, 'HOURS', 'glue: one key');
+like($glue->{TableInput}{Parameters}{'projection.dh.range'},
+	qr{^year=\d{4}/month=\d\d/day=\d\d/hour=\d\d,NOW\+1HOURS$}, 'glue: its range');
 like($glue->{TableInput}{StorageDescriptor}{Location}, qr{/public/pairs/$}, 'glue: the place');
 my %types = map { $_->{Name} => $_->{Type} } @{ $glue->{TableInput}{StorageDescriptor}{Columns} };
 is($types{b}, 'int', 'glue: a type');

@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
+#include <time.h>
 
 #include "base/mem.h"
 #include "cdc_s3_proto.h"
@@ -22,6 +23,8 @@ static const SchemaColumn as_text = { .kind = CDC_S3_KIND_STRING };
 static const SchemaColumn as_int8 = { .kind = CDC_S3_KIND_INT8 };
 static const SchemaColumn as_bool = { .kind = CDC_S3_KIND_BOOL };
 static const SchemaColumn as_time = { .kind = CDC_S3_KIND_TIMESTAMPTZ };
+
+#define SECONDS_PER_DAY 86400
 
 static const char *const keys[] = { "year", "month", "day", "hour" };
 
@@ -299,18 +302,30 @@ property(const DdlJob *job, const char *name, const char *value)
 static const char hour_format[] = "'year='yyyy'/month='MM'/day='dd'/hour='HH";
 static const char day_format[] = "'year='yyyy'/month='MM'/day='dd";
 
-/* "2026/11/21/08" as "year=2026/month=11/day=21/hour=08" */
+/*
+ * Where the projection begins: a day before the first object, since a commit
+ * that is late may go to an older hour that is open.  As a folder:
+ * "year=2026/month=11/day=20/hour=08".
+ */
 static char *
 first_folder(const DdlTable *t)
 {
-	int v[4] = { 2000, 1, 1, 0 };
+	struct tm tm = { .tm_year = 2000, .tm_mon = 1, .tm_mday = 1 };
+	time_t before;
 
 	/* what is not there stays as it is */
-	(void) sscanf(t->first_hour, "%d/%d/%d/%d", &v[0], &v[1], &v[2], &v[3]);
+	(void) sscanf(t->first_hour, "%d/%d/%d/%d", &tm.tm_year, &tm.tm_mon,
+				  &tm.tm_mday, &tm.tm_hour);
+	tm.tm_year -= 1900;
+	tm.tm_mon -= 1;
+	before = timegm(&tm) - SECONDS_PER_DAY;
+	(void) gmtime_r(&before, &tm); /* fails past the year 2^31 only */
 	if (t->folders == DDL_BY_HOUR)
-		return xasprintf("year=%04d/month=%02d/day=%02d/hour=%02d", v[0], v[1],
-						 v[2], v[3]);
-	return xasprintf("year=%04d/month=%02d/day=%02d", v[0], v[1], v[2]);
+		return xasprintf("year=%04d/month=%02d/day=%02d/hour=%02d",
+						 tm.tm_year + 1900, tm.tm_mon + 1, tm.tm_mday,
+						 tm.tm_hour);
+	return xasprintf("year=%04d/month=%02d/day=%02d", tm.tm_year + 1900,
+					 tm.tm_mon + 1, tm.tm_mday);
 }
 
 /* A property of the projection, as the caller's engine writes one. */
@@ -351,7 +366,8 @@ static void
 project_four(const DdlJob *job, PropertyFn add)
 {
 	static const char *const ranges[] = { "", "1,12", "1,31", "0,23" };
-	char *range = xasprintf("%.4s,NOW", job->table->first_hour);
+	char *first = first_folder(job->table);
+	char *range = xasprintf("%.4s,NOW", first + strlen("year="));
 
 	add_projection(job, add, "year", "type", "date");
 	add_projection(job, add, "year", "format", "yyyy");
@@ -359,6 +375,7 @@ project_four(const DdlJob *job, PropertyFn add)
 	add_projection(job, add, "year", "interval", "1");
 	add_projection(job, add, "year", "interval.unit", "YEARS");
 	free(range);
+	free(first);
 	for (int i = 1; i < nkeys(job->table); i++)
 	{
 		add_projection(job, add, keys[i], "type", "integer");
