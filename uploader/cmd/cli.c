@@ -71,6 +71,21 @@ static const Command commands[] = {
 	  "  --from LSN       changes that end behind it\n"
 	  "  --to LSN         changes that end at or before it\n"
 	  "  --table S.T      only this table\n" },
+	{ "ddl", cmd_ddl, "ddl --engine ENGINE [TABLE...] [--view changes|latest]",
+	  "print SQL by which an engine reads the lake",
+	  "  --engine ENGINE  athena, trino, spark, duckdb, clickhouse, snowflake, "
+	  "redshift;\n"
+	  "                   glue prints the JSON of its create-table\n"
+	  "  TABLE            schema.table, or a pattern such as 'public.*'; also "
+	  "--table\n"
+	  "  --view changes   a view of all changes, each once, too\n"
+	  "  --view latest    a view of the rows of now, too\n"
+	  "  --keys one|four  partitions of Athena, Glue and Trino: one key by "
+	  "date and\n"
+	  "                   hour (default), or year, month, day, hour\n"
+	  "  --truncates      read the changes for truncates of single "
+	  "partitions, and\n"
+	  "                   leave their rows out of the view\n" },
 	{ "help", NULL, "help [COMMAND]", "show this, or a command's own page",
 	  NULL },
 	{ "version", NULL, "version", "show the version", NULL },

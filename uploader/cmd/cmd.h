@@ -27,6 +27,7 @@ bool cmd_check(const Config *cfg, int argc, char **argv, Err *err) MUST_CHECK;
 bool cmd_snapshot(const Config *cfg, int argc, char **argv,
 				  Err *err) MUST_CHECK;
 bool cmd_ls(const Config *cfg, int argc, char **argv, Err *err) MUST_CHECK;
+bool cmd_ddl(const Config *cfg, int argc, char **argv, Err *err) MUST_CHECK;
 bool cmd_replay(const Config *cfg, int argc, char **argv, Err *err) MUST_CHECK;
 
 /*
