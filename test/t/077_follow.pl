@@ -485,6 +485,62 @@ subtest 'not the owner' => sub {
 	entry(); merge(0, 'plain');
 	is(rows_of('t'), '(1,v) (2,w)', 'once it is');
 };
+# A table of another role's at the target, which "plain" merges.
+sub fresh_of_another
+{
+	fresh();
+	my $t = table('public.t', 20001, \@id, \@v);
+	psql("grant all on database $db to plain; grant all on schema public to plain; create table t (id int primary key, v text); grant all on t to plain");
+	said($t, created => 1); change($t, 'i', { id => $_, v => '"old"' }) for 1, 2;
+	entry(); merge(0, 'plain');
+	return $t;
+}
+subtest 'loaded anew while it waits' => sub {
+	fresh_of_another();
+	my $t2 = table('public.t2', 20001, \@id, [ 2, 'w', 'text' ]);
+	said($t2); change($t2, 'd', { id => 1 }); entry(); merge(8, 'plain');
+	is(resync(), 'public.t schema blocked', 'it waits');
+	entry(loads => [ [ 'l', $t2, 'open' ] ]); merge(8, 'plain');
+	my $lsn = $at;
+	change($t2, 'i', { id => 3, w => '"new"' });
+	entry(loads => [ [ 'l', $t2, 'done', $lsn ] ], load => { l => [ [ $t2, 'r', $lsn, 2**40 + 1, { id => 2, w => '"loaded"' } ] ] },
+		schemas => [ { of => $t2, lsn => $lsn, seq => 2**40 } ]);
+	merge(8, 'plain');
+	is(rows_of('t'), '(1,old) (2,old)', 'goes on waiting');
+	entry(loads => [ [ 'm', $t2, 'open' ] ]); merge(8, 'plain');
+	psql('alter table t owner to plain');
+	merge(0, 'plain');
+	is(rows_of('t2'), '(2,loaded) (3,new)', 'the load that was done meanwhile counts');
+	change($t2, 'i', { id => 4, w => '"later"' }); entry(); merge(0, 'plain');
+	is(rows_of('t2'), '(2,loaded) (3,new)', 'and the one that is under way is waited for');
+	entry(loads => [ [ 'm', $t2, 'given_up' ] ]); merge(0, 'plain');
+	is(rows_of('t2'), '(2,loaded) (3,new) (4,later)', 'or goes on without it');
+	is(resync(), '', 'nothing is outstanding');
+};
+subtest 'dropped and made anew while it waits' => sub {
+	my $t1 = fresh_of_another();
+	my $t2 = table('public.t', 20003, \@id);
+	said($t1, gone => 1); commit(); said($t2, created => 1); change($t2, 'i', { id => 7 }); entry();
+	merge(8, 'plain') for 1, 2;
+	is(resync(), 'public.t schema blocked;public.t@20003 schema blocked', 'both wait, in each merge');
+	change($t2, 'i', { id => 8 }); entry(); merge(8, 'plain');
+	psql('alter table t owner to plain');
+	merge(0, 'plain');
+	is(rows_of('t'), '(7) (8)', 'then the new one has its place');
+};
+subtest 'its names of meanwhile are others\' by now' => sub {
+	fresh_of_another();
+	my ($t2, $t3) = map { table("public.$_", 20001, \@id, \@v) } 't2', 't3';
+	my $n = table('public.t2', 20003, \@id);
+	said($t2); change($t2, 'i', { id => 3, v => '"x"' }); entry(); merge(8, 'plain');
+	said($t3); commit(); said($n, created => 1); change($n, 'i', { id => 1 }); entry(); merge(8, 'plain');
+	is(rows_of('t2'), '(1)', 'a new table has the name that it should have had');
+	change($n, 'i', { id => 2 }); entry(); merge(8, 'plain');
+	is(rows_of('t2'), '(1) (2)', 'and keeps it');
+	psql('alter table t owner to plain');
+	merge(0, 'plain');
+	is(rows_of('t3') . rows_of('t2'), '(1,old) (2,old) (3,x)(1) (2)', 'each where it belongs');
+};
 subtest 'grants and dependents' => sub {
 	fresh();
 	my @t = map { table('public.t', 20001 + 2 * $_, \@id, \@v) } 0 .. 1;

@@ -116,8 +116,9 @@ bool
 ddl_block(Ddl *d, PlanTable *t, const char *statements, const char *why,
 		  Err *err)
 {
-	if (!t->blocked && !t->waiting)
-		t->since = t->from; /* from here on its changes wait */
+	if (!t->blocked) /* from here on its changes wait, and its loads */
+		t->blocked_since =
+			t->waiting && t->since < t->from ? t->since : t->from;
 	t->blocked = t->refused = true;
 	log_warn("the target refuses a change of a table's schema: its changes "
 			 "wait",

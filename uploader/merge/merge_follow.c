@@ -139,7 +139,7 @@ follow_plan(Ddl *d, Plan *plan, Err *err)
 
 		if (!follow_columns(d, t, err))
 			return false;
-		if (t->blocked && !t->refused && !d->cx->opt->preview &&
+		if (t->blocked && !t->refused && t->known && !d->cx->opt->preview &&
 			!state_unblocked(d->cx, t->known, err))
 			return false;
 		if (found)
@@ -321,7 +321,8 @@ store_table(Ddl *d, const PlanTable *t, Err *err)
 			  " schema_hash = coalesce($8, schema_hash),"
 			  " schema_lsn = coalesce($9::pg_lsn, schema_lsn),"
 			  " schema_seq = CASE WHEN $9 IS NULL THEN schema_seq"
-			  "  ELSE $10::bigint END, gone = $11::boolean,"
+			  "  ELSE $10::bigint END,"
+			  " gone = CASE WHEN $9 IS NULL THEN gone ELSE $11::boolean END,"
 			  " pinned = $12::boolean"
 			  " WHERE (system_identifier, database, slot, source_schema,"
 			  " source_table) = ($1, $2, $3, $4, $5)"
@@ -347,8 +348,12 @@ follow_store(Ddl *d, const Plan *plan, Err *err)
 		if (t->relation_id == 0 || (t->nevents == 0 && !t->refused &&
 									t->known && t->known->relation_id))
 			continue;
+		if (!store_table(d, t, err))
+			return false;
+		if (t->refused)
+			continue; /* what else became of it is still to be done */
 		if ((t->left && t->nevents > 0 && !state_left(d->cx, t, err)) ||
-			!store_table(d, t, err) || (t->gone && !forget(d, t, err)))
+			(t->gone && !forget(d, t, err)))
 			return false;
 	}
 	return move_grants(d, plan, err);

@@ -108,8 +108,6 @@ plan_known(Moves *m, PlanTable *t)
 	char *schema;
 	char *name;
 
-	if (!k->target_table)
-		return;
 	t->pinned = k->pinned && !is_renamed(t);
 	if (k->pinned)
 		take_target(t, k->target_schema, k->target_table);
@@ -442,6 +440,28 @@ has_rows(const Moves *m, const Move *v, bool *out, Err *err)
 	return true;
 }
 
+/* Another table of the source is in that place, and stays there. */
+static bool
+is_kept(const Moves *m, const Move *v)
+{
+	for (int i = 0; i < m->plan->ntables; i++)
+	{
+		const PlanTable *t = &m->plan->tables[i];
+		const PlanKnown *k = t->known;
+		const char *schema = t->target_table ? t->target_schema
+							 : k             ? k->target_schema
+											 : NULL;
+		const char *name = t->target_table ? t->target_table
+						   : k             ? k->target_table
+										   : NULL;
+
+		if (t != v->table && name && strcmp(name, v->to_name) == 0 &&
+			strcmp(schema, v->to_schema) == 0)
+			return true;
+	}
+	return false;
+}
+
 /* *moved: it is out of the way, or never will be. */
 static bool
 try(const Moves *m, Move *v, bool *moved, Err *err)
@@ -457,7 +477,7 @@ try(const Moves *m, Move *v, bool *moved, Err *err)
 		return false;
 	if (!oid)
 		return move(m, v, err);
-	if (!v->schema && !has_rows(m, v, &full, err))
+	if (!v->schema && !is_kept(m, v) && !has_rows(m, v, &full, err))
 	{
 		free(oid);
 		return false;
@@ -551,7 +571,7 @@ move_tables(Ddl *d, Plan *plan, Err *err)
 	{
 		PlanTable *t = &plan->tables[i];
 
-		if (t->known)
+		if (t->known && t->known->target_table)
 			plan_known(&m, t);
 		else
 			plan_new(&m, t);

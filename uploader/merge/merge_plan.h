@@ -94,9 +94,11 @@ typedef struct PlanTable
 	bool waiting; /* at the range's end, for this load, since … */
 	char *waiting_load;
 	int64_t since;
-	bool initial;        /* it is the first one: the target has no rows yet */
-	bool blocked;        /* DDL that it needs was refused before, since … */
-	bool refused;        /* … or is now: nothing is applied */
+	bool initial; /* it is the first one: the target has no rows yet */
+	bool blocked; /* DDL that it needs was refused before: all that entries
+				   * from blocked_since on say of it is still to be done */
+	int64_t blocked_since;
+	bool refused;        /* it is refused now: nothing is applied */
 	char *hash;          /* its schema in force at the range's end, or NULL */
 	Schema *now;         /* that one, where merge_follow read it */
 	View view;           /* of its earlier ones */

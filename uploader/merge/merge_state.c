@@ -505,13 +505,14 @@ state_store(MergeCx *cx, const Plan *plan, Err *err)
 		char since[NUMBER_MAX];
 		const char *values[] = { source[0], source[1],
 								 source[2], t->schema,
-								 t->table,  t->waiting ? t->waiting_load : "",
+								 t->table,  t->refused ? "" : t->waiting_load,
 								 since,     t->initial ? "t" : "f" };
 
 		if (!t->waiting && !t->refused)
 			continue;
-		(void) snprintf(since, sizeof(since), "%lld",
-						(long long) t->since); /* fits */
+		(void) snprintf(
+			since, sizeof(since), "%lld",
+			(long long) (t->refused ? t->blocked_since : t->since)); /* fits */
 		if (!sql_params(cx, "store which tables wait for a load",
 						"INSERT INTO cdc_s3.waiting"
 						" VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
