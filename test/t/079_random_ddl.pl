@@ -199,7 +199,7 @@ sub said_of
 	}
 	return %found;
 }
-sub outstanding { return said_of('cdc_s3.resync', q{reason || ' ' || state}) }
+sub outstanding { return said_of('cdc_s3.resync', q{concat_ws(' ', reason, state, translate(detail, E'\n\t', '  '))}) }
 sub loading { return said_of(q{(select * from cdc_s3.waiting where load_id <> '') w}, 'load_id') }
 sub differences
 {
@@ -304,7 +304,7 @@ sub heal
 		return $late if $late;
 		my %out = outstanding();
 		my %there = map { $_ => 1 } tables();
-		my @ask = grep { $there{$_} && $out{$_} !~ /blocked|left/ } sort keys %out;
+		my @ask = grep { $there{$_} && $out{$_} !~ /^\S+ (?:blocked|left)/ } sort keys %out;
 		return join ', ', map { "$_ $out{$_}" } sort keys %out if !@ask && %out;
 		return '' if !@ask;
 		my $r = $cdc->call('snapshot', '--wait', @ask);

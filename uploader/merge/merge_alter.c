@@ -22,8 +22,9 @@
 /* A column of the target that is one of the source's. */
 typedef struct Col
 {
-	int attnum;
+	int attnum; /* 0: the source dropped it before this range */
 	char *name; /* at the target */
+	char *was;  /* before this merge */
 	char *goal; /* NULL: it stays, or goes */
 	bool not_null;
 	bool dropped; /* at the source */
@@ -122,10 +123,88 @@ find_columns(Alter *a)
 		a->cols[a->ncols++] =
 			(Col){ .attnum = c->attnum,
 				   .name = xstrdup(c->name),
+				   .was = xstrdup(c->name),
 				   .not_null = PQgetvalue(a->have, row, 1)[0] == 't',
 				   .dropped = !view_find(a->now, c->attnum),
 				   .type = xstrdup(PQgetvalue(a->have, row, 2)) };
 	}
+}
+
+/* The source dropped them before, and the target has them still. */
+static bool
+find_left(Alter *a, Err *err)
+{
+	const PlanKnown *k = a->t->known;
+	const char *values[] = { a->d->cx->system_identifier,
+							 a->d->cx->database,
+							 a->d->cx->slot,
+							 k->schema,
+							 k->table,
+							 buf_cstr(&a->name) };
+	PGresult *res;
+	size_t n;
+
+	if (!sql_params(a->d->cx, "read which columns were dropped at the source",
+					"SELECT attname, attnotnull FROM pg_attribute"
+					" WHERE attrelid = to_regclass($6) AND attnum > 0"
+					" AND NOT attisdropped AND attname::text IN (SELECT"
+					"  jsonb_array_elements_text(to_jsonb(t) -> 'kept')"
+					"  FROM cdc_s3.tables t WHERE (system_identifier, database,"
+					"  slot, source_schema, source_table)"
+					"  = ($1, $2, $3, $4, $5))",
+					6, values, &res, err))
+		return false;
+	n = (size_t) a->ncols + (size_t) PQntuples(res);
+	a->cols = xrealloc(a->cols, (n + 1) * sizeof(*a->cols));
+	for (int i = 0; i < PQntuples(res); i++)
+	{
+		const char *name = PQgetvalue(res, i, 0);
+
+		a->cols[a->ncols++] =
+			(Col){ .name = xstrdup(name),
+				   .was = xstrdup(name),
+				   .not_null = PQgetvalue(res, i, 1)[0] == 't',
+				   .dropped = true };
+	}
+	PQclear(res);
+	return true;
+}
+
+/* Those that are dropped at the source by now, for the merges to come. */
+static bool
+store_left(const Alter *a, Err *err)
+{
+	const PlanKnown *k = a->t->known;
+	Buf names;
+	const char *values[] = { a->d->cx->system_identifier,
+							 a->d->cx->database,
+							 a->d->cx->slot,
+							 k->schema,
+							 k->table,
+							 NULL };
+	bool first = true;
+	bool ok;
+
+	buf_init(&names, SQL_MAX);
+	buf_byte(&names, '{');
+	for (int i = 0; i < a->ncols; i++)
+	{
+		if (!a->cols[i].dropped)
+			continue;
+		sql_add_array_item(&names, a->cols[i].name, first);
+		first = false;
+	}
+	buf_byte(&names, '}');
+	values[5] = buf_cstr(&names);
+	ok = a->d->cx->opt->preview ||
+		 sql_params(a->d->cx, "note which columns were dropped at the source",
+					"UPDATE cdc_s3.tables SET kept = $6::text[]"
+					" WHERE (system_identifier, database, slot, source_schema,"
+					" source_table) = ($1, $2, $3, $4, $5)"
+					" AND kept <> $6::text[]",
+					6, values, NULL, err);
+	buf_done(&names);
+	return ok;
 }
 
 static void
@@ -134,6 +213,7 @@ alter_done(Alter *a)
 	for (int i = 0; i < a->ncols; i++)
 	{
 		free(a->cols[i].name);
+		free(a->cols[i].was);
 		free(a->cols[i].goal);
 		free(a->cols[i].type);
 	}
@@ -316,7 +396,9 @@ drop_columns(Alter *a, Err *err)
 {
 	for (int i = 0; a->d->mirror && i < a->ncols; i++)
 	{
-		if (!a->cols[i].dropped)
+		const Col *c = &a->cols[i];
+
+		if (!c->dropped || (c->attnum == 0 && !now_named(a, c->name)))
 			continue;
 		if (!run(a, err, "DROP COLUMN", a->cols[i].name, ""))
 			return false;
@@ -524,6 +606,19 @@ was_hidden(const Alter *a, const SchemaColumn *c)
 	return found;
 }
 
+/* Is it there by now?  Statements that are not run changed nothing. */
+static bool
+is_there(const Alter *a, const char *name)
+{
+	for (int i = 0; !ddl_runs(a->d) && i < a->ncols; i++)
+	{
+		if (strcmp(a->cols[i].was, name) == 0 &&
+			(a->d->mirror || strcmp(a->cols[i].name, name) != 0))
+			return false;
+	}
+	return have_row(a, name) >= 0;
+}
+
 /* Somebody added it at the target beforehand. */
 static bool
 fill_column(Alter *a, const SchemaColumn *c, const char *missing, Err *err)
@@ -554,7 +649,7 @@ add_column(Alter *a, const SchemaColumn *c, Err *err)
 		rows_unknown(a, "published");
 	else if (c->has_missing && !missing) /* it has no text form */
 		rows_unknown(a, "default");
-	if (have_row(a, c->name) >= 0)
+	if (is_there(a, c->name))
 		return !missing || fill_column(a, c, missing, err);
 	if (!target_column_type(a->d->cx, a->now, c, &type, err))
 		return false;
@@ -682,7 +777,7 @@ keep_view(Alter *a)
 	}
 	for (int i = 0; i < a->ncols; i++)
 	{
-		if (a->cols[i].dropped && !a->d->mirror)
+		if (a->cols[i].dropped && a->cols[i].attnum && !a->d->mirror)
 			view_keep(&a->t->view, a->cols[i].attnum, a->cols[i].name);
 	}
 }
@@ -717,13 +812,13 @@ alter_table(Ddl *d, PlanTable *t, Schema *const *versions, int n, Err *err)
 	if (ok && PQntuples(a.have) > 0)
 	{
 		find_columns(&a);
-		ok = ddl_begin(d, err);
+		ok = find_left(&a, err) && ddl_begin(d, err);
 		if (ok)
 			ok = ddl_end(d, t, run_all(&a, err), err);
 		if (ok && !t->refused)
 		{
 			keep_view(&a);
-			ok = rename_lines(&a, err);
+			ok = rename_lines(&a, err) && store_left(&a, err);
 		}
 	}
 	alter_done(&a);

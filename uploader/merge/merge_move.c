@@ -275,6 +275,54 @@ alter_name(const Moves *m, const char *schema, const char *name,
 	return ok;
 }
 
+/* What goes along with a table, and has a name that is taken in the schema. */
+static const char along_sql[] =
+	"WITH t AS (SELECT c.oid FROM pg_class c JOIN pg_namespace n"
+	"  ON n.oid = c.relnamespace WHERE n.nspname = $1 AND c.relname = $2),"
+	" a AS (SELECT indexrelid AS oid FROM pg_index"
+	"  WHERE indrelid IN (SELECT oid FROM t)"
+	"  UNION SELECT objid FROM pg_depend WHERE refobjid IN (SELECT oid FROM t)"
+	"  AND refclassid = 'pg_class'::regclass"
+	"  AND classid = 'pg_class'::regclass AND deptype IN ('a', 'i'))"
+	" SELECT CASE c.relkind WHEN 'S' THEN 'SEQUENCE' ELSE 'INDEX' END,"
+	" c.relname, '_' || c.oid FROM a JOIN pg_class c ON c.oid = a.oid"
+	" WHERE c.relkind IN ('i', 'I', 'S') AND EXISTS (SELECT FROM pg_class o"
+	"  JOIN pg_namespace n ON n.oid = o.relnamespace"
+	"  WHERE n.nspname = $3 AND o.relname = c.relname) ORDER BY 2";
+
+static bool
+rename_along(const Moves *m, const char *schema, const char *name,
+			 const char *to_schema, Err *err)
+{
+	const char *values[] = { schema, name, to_schema };
+	PGresult *res;
+	bool ok = true;
+
+	if (!sql_params(m->d->cx, "look what goes along with a table", along_sql, 3,
+					values, &res, err))
+		return false;
+	for (int i = 0; ok && i < PQntuples(res); i++)
+	{
+		char *to = name_with(PQgetvalue(res, i, 1), PQgetvalue(res, i, 2));
+		Buf sql;
+
+		buf_init(&sql, SQL_MAX);
+		buf_printf(&sql, "ALTER %s ", PQgetvalue(res, i, 0));
+		sql_add_qualified(&sql, schema, PQgetvalue(res, i, 1));
+		buf_str(&sql, " RENAME TO ");
+		pg_add_ident(&sql, to);
+		ok = ddl_run(m->d, buf_cstr(&sql), err);
+		if (ok && ddl_runs(m->d))
+			log_info("renamed at the target, since another one has its name",
+					 "schema", schema, "what", PQgetvalue(res, i, 1),
+					 "to_schema", to_schema, "to_name", to, NULL);
+		buf_done(&sql);
+		free(to);
+	}
+	PQclear(res);
+	return ok;
+}
+
 /* Its way may lead over a name that it has in neither schema. */
 static bool
 run_move(const Moves *m, const char *schema, const char *name,
@@ -285,7 +333,8 @@ run_move(const Moves *m, const char *schema, const char *name,
 
 	if (strcmp(schema, to_schema) == 0)
 		return alter_name(m, schema, name, "RENAME TO", to_name, err);
-	if (!make_schema(m, to_schema, err))
+	if (!make_schema(m, to_schema, err) ||
+		!rename_along(m, schema, name, to_schema, err))
 		return false;
 	if (strcmp(name, to_name) == 0)
 		return alter_name(m, schema, name, "SET SCHEMA", to_schema, err);

@@ -93,7 +93,8 @@ static const char upgrade_sql[] =
 	" ADD COLUMN IF NOT EXISTS schema_lsn pg_lsn,"
 	" ADD COLUMN IF NOT EXISTS schema_seq bigint,"
 	" ADD COLUMN IF NOT EXISTS pinned boolean NOT NULL DEFAULT false,"
-	" ADD COLUMN IF NOT EXISTS gone boolean NOT NULL DEFAULT false;";
+	" ADD COLUMN IF NOT EXISTS gone boolean NOT NULL DEFAULT false,"
+	" ADD COLUMN IF NOT EXISTS kept text[] NOT NULL DEFAULT '{}';";
 
 /* The upgrade is looked for first: ALTER TABLE takes a lock of its own. */
 static bool
@@ -103,12 +104,12 @@ upgrade(MergeCx *cx, Err *err)
 	bool have;
 
 	if (!sql_query(cx, "look for the columns of cdc_s3.resync and tables",
-				   "SELECT count(*) = 9 FROM pg_attribute WHERE"
+				   "SELECT count(*) = 10 FROM pg_attribute WHERE"
 				   " (attrelid = 'cdc_s3.resync'::regclass AND attname IN"
 				   " ('state', 'detail')) OR"
 				   " (attrelid = 'cdc_s3.tables'::regclass AND attname IN"
 				   " ('relation_id', 'row_type', 'schema_hash', 'schema_lsn',"
-				   " 'schema_seq', 'pinned', 'gone'))",
+				   " 'schema_seq', 'pinned', 'gone', 'kept'))",
 				   &res, err))
 		return false;
 	have = PQgetvalue(res, 0, 0)[0] == 't';
