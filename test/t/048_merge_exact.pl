@@ -283,6 +283,47 @@ commit;
 SQL
 		tables => [qw(p c tree)],
 	},
+	taken_over => { # a row goes, and one that others refer to takes its key, or another value that is referred to
+		ddl => <<'SQL',
+create table p (id int primary key, note text);
+create table c (id int primary key, p int references p on update cascade on delete set default);
+create table b (p int references p on update cascade on delete cascade, note text);
+alter table b replica identity full;
+create table q (id int primary key, u int unique);
+create table r (id int primary key, u int references q (u) on update cascade);
+SQL
+		target => <<'SQL',
+create table p (id int primary key, note text);
+create table c (id int primary key, p int references p on update cascade on delete set default);
+create table b (p int references p on update cascade on delete cascade, note text);
+create table q (id int primary key, u int unique);
+create table r (id int primary key, u int references q (u) on update cascade);
+SQL
+		steps => [ <<'SQL', <<'SQL', <<'SQL' ],
+insert into p select g, 'p' || g from generate_series(6, 9) g;
+insert into c values (1, 6), (2, 6), (3, 9);
+insert into b values (6, 'x'), (8, 'y');
+insert into q select g, g from generate_series(1, 4) g;
+insert into r values (1, 1), (2, 1), (3, 2);
+SQL
+begin;
+update c set p = 6 where p = 9;
+delete from p where id in (9, 7);
+update p set id = 9, note = 'moved' where id = 6;
+commit;
+SQL
+begin;
+delete from p where id = 8;
+update p set id = 8 where id = 9;
+insert into p values (9, 'new');
+update c set p = 9 where id = 1;
+delete from r where u = 2;
+delete from q where id = 2;
+update q set u = 2 where id = 1;
+commit;
+SQL
+		tables => [qw(p c b q r)],
+	},
 	moved_child => {
 		ddl => <<'SQL',
 create table p (id int primary key);
