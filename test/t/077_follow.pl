@@ -74,7 +74,7 @@ my @id = (1, 'id', 'int4', 'pk');
 my @v = (2, 'v', 'text');
 
 sub rows_of { return psql("select coalesce(string_agg(x::text, ' ' order by x::text), '') from $_[0] x") }
-sub resync { return psql(q(select coalesce(string_agg(concat_ws(' ', source_schema || '.' || source_table, reason, state), ';' order by 1), '') from cdc_s3.resync)) }
+sub resync { return psql(q(select coalesce(string_agg(concat_ws(' ', source_schema || '.' || source_table, reason, state), ';' order by source_schema, source_table), '') from cdc_s3.resync)) }
 
 # The same history in one merge and in a merge an entry.
 my $step;
@@ -563,6 +563,69 @@ subtest 'its names of meanwhile are others\' by now' => sub {
 	psql('alter table t owner to plain');
 	merge(0, 'plain');
 	is(rows_of('t3') . rows_of('t2'), '(1,old) (2,old) (3,x)(1) (2)', 'each where it belongs');
+};
+# Parent p, which is another role's, child c and its child g, and o beside.
+sub fresh_family
+{
+	fresh();
+	psql("grant all on database $db to plain; alter schema public owner to plain; create table p (id int primary key, v text); grant all on p to plain;"
+	  . ' create table c (id int primary key, p int references p, v text); create table g (id int primary key, c int references c on delete cascade); create table o (id int primary key);'
+	  . ' alter table c owner to plain; alter table g owner to plain; alter table o owner to plain');
+	my %t = (
+		p => table('public.p', 20001, \@id, \@v), p2 => table('public.p', 20001, \@id, [ 2, 'w', 'text' ]),
+		c => table('public.c', 20003, \@id, [ 2, 'p', 'int4' ], [ 3, 'v', 'text' ]),
+		c2 => table('public.c2', 20003, \@id, [ 2, 'p', 'int4' ], [ 3, 'w', 'text' ], [ 4, 'n', 'int4', 'missing=5' ]),
+		g => table('public.g', 20005, \@id, [ 2, 'c', 'int4' ]), o => table('public.o', 20007, \@id));
+	said($t{$_}, created => 1) for qw(p c g o);
+	change($t{p}, 'i', { id => 1, v => '"p"' }); change($t{c}, 'i', { id => 1, p => 1, v => '"c"' }); change($t{g}, 'i', { id => 1, c => 1 });
+	entry(); merge(0, 'plain');
+	return %t;
+}
+subtest 'children of a table that waits' => sub {
+	my %t = fresh_family();
+	said($t{p2}); change($t{p2}, 'i', { id => 2, w => '"p2"' }); commit();
+	change($t{c}, 'i', { id => 2, p => 2, v => '"c2"' }); change($t{g}, 'i', { id => 2, c => 2 }); change($t{o}, 'i', { id => 1 }); entry();
+	my $out = merge(8, 'plain');
+	is(resync(), 'public.c parent blocked;public.g parent blocked;public.p schema blocked', 'they wait by name');
+	like($out, qr/^public\.c: a table that it refers to waits \(parent\); its changes wait as long$/m, 'which the merge says');
+	is(psql(q(select detail from cdc_s3.resync where source_table = 'g')), 'foreign key g_c_fkey refers to "public.c", which waits', 'for whom, too');
+	is(rows_of('c') . rows_of('o'), '(1,1,c)(1)', 'the others go on');
+	change($t{o}, 'i', { id => 2 }); change($t{g}, 'd', { id => 1 }); entry(); merge(8, 'plain');
+	is(psql('select count(*) from cdc_s3.rejected'), '0', 'nothing is refused meanwhile');
+	psql('alter table p owner to plain');
+	entry(); merge(0, 'plain');
+	is(rows_of('p') . rows_of('c') . rows_of('g'), '(1,p) (2,p2)(1,1,c) (2,2,c2)(2,2)', 'then all is applied');
+	is(resync(), '', 'and nothing waits');
+};
+subtest 'children that became others while they wait' => sub {
+	my %t = fresh_family();
+	said($t{p2}); change($t{p2}, 'i', { id => 2, w => '"p2"' }); commit();
+	change($t{c}, 'i', { id => 2, p => 2, v => '"c2"' }); commit(); said($t{c2}); change($t{c2}, 'i', { id => 3, p => 2, w => '"c3"', n => 1 }); entry();
+	merge(8, 'plain') for 1, 2;
+	is(resync(), 'public.c parent blocked;public.p schema blocked', 'they wait by the name that the target knows');
+	is(rows_of('c'), '(1,1,c)', 'and it has not followed them');
+	psql('alter table p owner to plain');
+	merge(0, 'plain');
+	is(rows_of('c2'), '(1,1,c,5) (2,2,c2,5) (3,2,c3,1)', 'then it does');
+};
+subtest 'children of a table that waits for its load' => sub {
+	my %t = fresh_family();
+	entry(loads => [ [ 'l', $t{p}, 'open' ] ]); merge(0, 'plain');
+	change($t{p}, 'i', { id => 2, v => '"p2"' }); change($t{c}, 'i', { id => 2, p => 2, v => '"c2"' }); entry(); merge(8, 'plain');
+	is(resync(), 'public.c parent blocked', 'they wait by name');
+	my $lsn = $at;
+	entry(loads => [ [ 'l', $t{p}, 'done', $lsn ] ], schemas => [ { of => $t{p}, lsn => $lsn, seq => 2**40 } ],
+		load => { l => [ map { [ $t{p}, 'r', $lsn, 2**40 + $_, { id => $_, v => '"l"' } ] } 1, 2 ] });
+	merge(0, 'plain');
+	is(rows_of('p') . rows_of('c'), '(1,l) (2,l)(1,1,c) (2,2,c2)', 'until it is loaded');
+};
+subtest 'a superuser\'s merge holds no children' => sub {
+	my %t = fresh_family();
+	psql('create view seen as select v from p');
+	my $p2 = table('public.p', 20001, \@id, [ 2, 'v', 'int4' ]);
+	said($p2); change($p2, 'i', { id => 2, v => 7 }); change($t{c}, 'i', { id => 2, p => 2, v => '"c2"' }); entry(); merge(8);
+	is(resync(), 'public.p schema blocked', 'the parent waits alone');
+	is(rows_of('c'), '(1,1,c) (2,2,c2)', 'since the foreign key is not in force');
 };
 subtest 'grants and dependents' => sub {
 	fresh();

@@ -89,7 +89,7 @@ follow_columns(Ddl *d, PlanTable *t, Err *err)
 	bool ok;
 
 	if (!t->known || !t->known->hash || !t->target_table || t->refused ||
-		t->nevents == 0)
+		t->held || t->nevents == 0)
 		return true;
 	ok = read_versions(d, t, &v, err);
 	if (ok && v.n > 1)
@@ -139,13 +139,24 @@ follow_plan(Ddl *d, Plan *plan, Err *err)
 
 		if (!follow_columns(d, t, err))
 			return false;
-		if (t->blocked && !t->refused && t->known && !d->cx->opt->preview &&
-			!state_unblocked(d->cx, t->known, err))
-			return false;
 		if (found)
 			forget_target(t); /* merge.map may send it elsewhere now */
 	}
 	return ddl_finish(d, err);
+}
+
+bool
+follow_unblocked(Ddl *d, const Plan *plan, Err *err)
+{
+	for (int i = 0; !d->cx->opt->preview && i < plan->ntables; i++)
+	{
+		const PlanTable *t = &plan->tables[i];
+
+		if (t->blocked && !t->refused && t->known &&
+			!state_unblocked(d->cx, t->known, err))
+			return false;
+	}
+	return true;
 }
 
 /* ---- what is known ---- */

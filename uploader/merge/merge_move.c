@@ -108,6 +108,8 @@ plan_known(Moves *m, PlanTable *t)
 	char *schema;
 	char *name;
 
+	if (t->held)
+		return;
 	t->pinned = k->pinned && !is_renamed(t);
 	if (k->pinned)
 		take_target(t, k->target_schema, k->target_table);
@@ -139,7 +141,7 @@ plan_new(Moves *m, PlanTable *t)
 	char *schema;
 	char *name;
 
-	if (t->gone || t->displaced || t->nevents == 0 ||
+	if (t->gone || t->displaced || t->held || t->nevents == 0 ||
 		owner_excludes(m->d->cx, t))
 		return;
 	map_target(m->d->cx->opt->map, t->schema, t->table, &schema, &name);

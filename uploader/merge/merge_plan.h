@@ -98,7 +98,8 @@ typedef struct PlanTable
 	bool blocked; /* DDL that it needs was refused before: all that entries
 				   * from blocked_since on say of it is still to be done */
 	int64_t blocked_since;
-	bool refused;        /* it is refused now: nothing is applied */
+	bool refused;        /* it is refused now, or held: nothing is applied */
+	bool held;           /* its schema is left alone (merge_hold.h) */
 	char *hash;          /* its schema in force at the range's end, or NULL */
 	Schema *now;         /* that one, where merge_follow read it */
 	View view;           /* of its earlier ones */

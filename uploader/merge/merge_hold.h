@@ -1,0 +1,37 @@
+/*-------------------------------------------------------------------------
+ * merge_hold.h
+ *	  Tables that wait since one that they refer to waits.
+ *
+ * Where a foreign key between them is in force the rows of the child would be
+ * refused for rows of the parent that are still to come.  A parent waits for
+ * its load, or for a change of its schema that the target refused.
+ * Layer: merge.
+ *-------------------------------------------------------------------------
+ */
+#ifndef MERGE_HOLD_H
+#define MERGE_HOLD_H
+
+#include "merge/merge_ddl.h"
+
+/* Tables whose schema is left alone, since their changes will have to wait. */
+typedef struct Held
+{
+	int n;
+	uint32_t *relations; /* OIDs at the source */
+} Held;
+
+void held_done(Held *h);
+
+/* Before the target follows: those are held from the beginning. */
+void hold_known(const Held *h, Plan *plan);
+
+/*
+ * Behind follow_plan(): blocks the children of tables that wait, their
+ * children, and so on.  *again: the target has followed what some of them
+ * became; they are in *h now, and the transaction is to be rolled back and
+ * begun anew.
+ */
+bool hold_children(Ddl *d, Plan *plan, Held *h, bool *again,
+				   Err *err) MUST_CHECK;
+
+#endif
