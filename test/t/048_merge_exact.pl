@@ -610,4 +610,25 @@ subtest 'a trigger that leaves rows out' => sub {
 	is($t, '1skip 2v2 3three', 'and has all rows');
 };
 
+# What the source's action did has records, and the target's does another thing.
+subtest 'rows of a bag that an action of the target changes otherwise' => sub {
+	for my $default ('', 'default 3')
+	{
+		my $db = 'd' . ++$databases;
+		my $lake = CdcS3::Lake->new(folder => temp_folder() . "/lake_$db");
+		my $p = $lake->table('public.p', key => ['id'], columns => [ [ id => 'int4', 'pk' ] ]);
+		my $b = $lake->table('public.b', identity => 'f', columns => [ [ p => 'int4' ], [ note => 'text' ] ]);
+		my @rows = map { [ $_ ? $b : $p, 'i', 0x2000, $_ + 5, $_ ? { p => 6, note => '"x"' } : { id => 6 } ] } 0 .. 2;
+		$lake->entry(end => 0x2010, rows => [ [ $p, 'i', 0x2000, 1, { id => 3 } ], @rows ]);
+		$lake->entry(end => 0x3010, rows => [ [ $p, 'u', 0x3000, 1, { id => 9 }, { _key => '{"id":6}' } ],
+			map { [ $b, 'u', 0x3000, 1 + $_, { p => 9, note => '"x"' }, { _before => '{"p":6,"note":"x"}' } ] } 1, 2 ]);
+		$target->psql('postgres', "create database $db owner plain");
+		$target->psql($db, "alter schema public owner to plain; set role plain; create table p (id int primary key); create table b (p int $default references p on update set default, note text)");
+		my $r = run_cdc('merge', "--store.url=file://$lake->{folder}", '--until=now', '--merge.on_reject=continue', '--target.conninfo=' . $target->conninfo($db, user => 'plain'));
+		my $rejected = $target->psql($db, q(select count(*) from cdc_s3.rejected where source_table = 'b'));
+		my $right = $target->psql($db, q(select count(*) from b where p = 9));
+		is($rejected + $right, 2, "set default, $default: each is right or named") or diag $r->{err};
+		is($r->{code}, $rejected ? 8 : 0, 'and the exit code says so');
+	}
+};
 done_testing;
