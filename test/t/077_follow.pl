@@ -564,6 +564,34 @@ subtest 'its names of meanwhile are others\' by now' => sub {
 	merge(0, 'plain');
 	is(rows_of('t3') . rows_of('t2'), '(1,old) (2,old) (3,x)(1) (2)', 'each where it belongs');
 };
+subtest 'a swap that is refused, and a new table under one of its names' => sub {
+	my $t = fresh_of_another();
+	my $n = table('public.n', 20003, \@id, \@v);
+	my ($t_as_n, $n_as_t) = (table('public.n', 20001, \@id, \@v), table('public.t', 20003, \@id, \@v));
+	my $new = table('public.t', 20005, \@id);
+	said($n, created => 1); change($n, 'i', { id => 1, v => '"n"' }); entry(); merge(0, 'plain');
+	said($t_as_n); said($n_as_t); commit(); change($t_as_n, 'i', { id => 3, v => '"later"' }); entry(); merge(8, 'plain');
+	is(resync(), 'public.n schema blocked;public.t schema blocked', 'both wait');
+	is(rows_of('t') . rows_of('n'), '(1,old) (2,old)(1,n)', 'and are where they were');
+	said($n_as_t, gone => 1); commit(); said($new, created => 1); change($new, 'i', { id => 7 }); entry();
+	merge(8, 'plain') for 1, 2;
+	is(resync(), 'public.t schema blocked;public.t@20005 schema blocked', 'the new one waits for its name');
+	psql('alter table t owner to plain');
+	merge(0, 'plain');
+	is(rows_of('n') . rows_of('t'), '(1,old) (2,old) (3,later)(7)', 'then each has its own');
+};
+subtest 'a table that is renamed to the name of one that waits' => sub {
+	my $t = fresh_of_another();
+	my ($t2, $o, $o_as_t) = (table('public.t2', 20001, \@id, \@v), table('public.o', 20003, \@id), table('public.t', 20003, \@id));
+	psql('create view t2 as select 1 as one');
+	said($o, created => 1); change($o, 'i', { id => 1 }); entry(); merge(0, 'plain');
+	said($t2); commit(); said($o_as_t); change($o_as_t, 'i', { id => 2 }); entry();
+	merge(8, 'plain') for 1, 2;
+	is(resync(), 'public.o schema blocked;public.t schema blocked', 'waits, too');
+	psql('drop view t2; alter table t owner to plain');
+	merge(0, 'plain');
+	is(rows_of('t2') . rows_of('t'), '(1,old) (2,old)(1) (2)', 'until it is gone from there');
+};
 # Parent p, which is another role's, child c and its child g, and o beside.
 sub fresh_family
 {

@@ -316,6 +316,12 @@ sub heal
 	return join ', ', map { "$_ $out{$_}" } sort keys %out;
 }
 
+# What the target knows of them.
+sub known
+{
+	return map { "$_:\n" . $target->psql($db, "select * from cdc_s3.$_ order by source_schema, source_table") . "\n" } qw(tables resync waiting);
+}
+
 # What the log says of tables.
 sub said
 {
@@ -370,7 +376,7 @@ for my $seed (@seeds)
 	give_back();
 	$why //= heal($cdc) || undef;
 	is($why, undef, "seed $seed, role: $rights, " . ($extension ? 'with' : 'without') . ' the extension')
-	  or diag join(";\n", @trace), "\n", said($cdc);
+	  or diag join(";\n", @trace), "\n", said($cdc), known();
 	$run = $cdc->{run};
 	$run->signal('TERM');
 	is($run->wait, 0, "seed $seed: run ends") or diag $run->errors;

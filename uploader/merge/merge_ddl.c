@@ -136,13 +136,13 @@ ddl_block(Ddl *d, PlanTable *t, const char *statements, const char *why,
 }
 
 bool
-ddl_wait(Ddl *d, PlanTable *t, const char *why, Err *err)
+ddl_wait(Ddl *d, PlanTable *t, const char *reason, const char *why, Err *err)
 {
 	refuse(t);
 	log_warn("a table's changes wait", "schema", t->schema, "table", t->table,
 			 "cause", why, NULL);
 	keep_name(t);
-	return state_blocked(d->cx, t, "parent", "", why, err);
+	return state_blocked(d->cx, t, reason, "", why, err);
 }
 
 bool

@@ -1,6 +1,6 @@
 /*-------------------------------------------------------------------------
  * merge_hold.c
- *	  Tables that wait since one that they refer to waits.
+ *	  Tables that wait since another one waits.
  *
  * Layer: merge.
  *-------------------------------------------------------------------------
@@ -145,9 +145,40 @@ hold(Ddl *d, PlanTable *t, const PlanTable *parent, const char *key, Err *err)
 {
 	char *why = xasprintf("foreign key %s refers to \"%s.%s\", which waits",
 						  key, parent->schema, parent->table);
-	bool ok = ddl_wait(d, t, why, err);
+	bool ok = ddl_wait(d, t, "parent", why, err);
 
 	free(why);
+	return ok;
+}
+
+/* Who has the name of a table that waits; what is held before is, too. */
+static bool
+hold_names(Ddl *d, Plan *plan, Held *h, bool *more, Err *err)
+{
+	StrMap names = { 0 };
+	bool ok = true;
+
+	for (int pass = 0; pass < 2; pass++)
+	{
+		for (int i = 0; ok && i < plan->ntables; i++)
+		{
+			PlanTable *t = &plan->tables[i];
+			char *key = place_key(t->schema, t->table);
+			bool taken = strmap_get(&names, key) != STRMAP_NONE;
+
+			if (pass == 0 && t->refused)
+				strmap_put(&names, key, i);
+			free(key);
+			if (pass == 0 || t->refused || !taken)
+				continue;
+			if (has_followed(t))
+				add_held(h, t->relation_id);
+			*more = true;
+			ok = ddl_wait(d, t, "schema", "a table that waits goes by its name",
+						  err);
+		}
+	}
+	strmap_done(&names);
 	return ok;
 }
 
@@ -182,31 +213,33 @@ hold_rest(Ddl *d, Plan *plan, Err *err)
 		PlanTable *t = &plan->tables[i];
 
 		if (t->held && !t->refused &&
-			!ddl_wait(d, t, "a table that it refers to waited", err))
+			!ddl_wait(d, t, "schema", "another table waited for", err))
 			return false;
 	}
 	return true;
 }
 
 bool
-hold_children(Ddl *d, Plan *plan, Held *h, bool *again, Err *err)
+hold_others(Ddl *d, Plan *plan, Held *h, bool *again, Err *err)
 {
 	int before = h->n;
 	StrMap places = { 0 };
-	PGresult *res;
+	PGresult *res = NULL;
 	bool more = true;
 	bool ok = true;
 
 	*again = false;
-	if (d->cx->replica || d->cx->opt->preview || !any_waits(plan))
+	if (d->cx->opt->preview || !any_waits(plan))
 		return true;
-	if (!sql_query(d->cx, "read foreign keys", keys_sql, &res, err))
+	if (!d->cx->replica &&
+		!sql_query(d->cx, "read foreign keys", keys_sql, &res, err))
 		return false;
 	map_places(d, plan, &places);
 	while (ok && more)
 	{
 		more = false;
-		ok = hold_round(d, plan, &places, res, h, &more, err);
+		ok = hold_names(d, plan, h, &more, err) &&
+			 (!res || hold_round(d, plan, &places, res, h, &more, err));
 	}
 	ok = ok && hold_rest(d, plan, err);
 	*again = ok && h->n > before;

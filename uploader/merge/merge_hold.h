@@ -1,10 +1,12 @@
 /*-------------------------------------------------------------------------
  * merge_hold.h
- *	  Tables that wait since one that they refer to waits.
+ *	  Tables that wait since another one waits.
  *
  * Where a foreign key between them is in force the rows of the child would be
  * refused for rows of the parent that are still to come.  A parent waits for
- * its load, or for a change of its schema that the target refused.
+ * its load, or for a change of its schema that the target refused.  And what
+ * waits so goes by the name that the target knows it by: who has that name at
+ * the source by now waits for it.
  * Layer: merge.
  *-------------------------------------------------------------------------
  */
@@ -26,12 +28,11 @@ void held_done(Held *h);
 void hold_known(const Held *h, Plan *plan);
 
 /*
- * Behind follow_plan(): blocks the children of tables that wait, their
- * children, and so on.  *again: the target has followed what some of them
+ * Behind follow_plan(): blocks who waits for tables that wait, who waits for
+ * these, and so on.  *again: the target has followed what some of them
  * became; they are in *h now, and the transaction is to be rolled back and
  * begun anew.
  */
-bool hold_children(Ddl *d, Plan *plan, Held *h, bool *again,
-				   Err *err) MUST_CHECK;
+bool hold_others(Ddl *d, Plan *plan, Held *h, bool *again, Err *err) MUST_CHECK;
 
 #endif

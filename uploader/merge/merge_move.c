@@ -28,6 +28,7 @@ typedef struct Move
 	char *name;
 	char *to_schema;
 	char *to_name;
+	char *before; /* its name, once it is parked */
 	bool over;
 	bool parked;
 } Move;
@@ -175,6 +176,7 @@ moves_done(Moves *m)
 		free(m->moves[i].name);
 		free(m->moves[i].to_schema);
 		free(m->moves[i].to_name);
+		free(m->moves[i].before);
 	}
 	free(m->moves);
 }
@@ -441,6 +443,31 @@ holder(const Moves *m, const Move *v)
 	return NULL;
 }
 
+/* Where nobody came to its place it goes back there. */
+static bool
+unpark(const Moves *m, Move *v, Err *err)
+{
+	char *oid;
+	bool ok;
+
+	if (!v->parked || !look(m, v->schema, v->before, &oid, err))
+		return !v->parked;
+	if (oid)
+	{
+		free(oid);
+		return true;
+	}
+	ok = ddl_begin(m->d, err);
+	if (ok)
+		ok = ddl_end(
+			m->d, v->table,
+			alter_name(m, v->schema, v->name, "RENAME TO", v->before, err),
+			err);
+	if (ok && !v->table->refused)
+		take_target(v->table, v->schema, v->before);
+	return ok;
+}
+
 static bool
 taken(const Moves *m, Move *v, Err *err)
 {
@@ -451,7 +478,9 @@ taken(const Moves *m, Move *v, Err *err)
 	buf_str(&why, "the name is taken at the target: ");
 	sql_add_qualified(&why, v->to_schema, v->to_name);
 	v->over = true;
-	ok = !ddl_runs(m->d) || ddl_block(m->d, v->table, "", buf_cstr(&why), err);
+	ok =
+		!ddl_runs(m->d) || (unpark(m, v, err) &&
+							ddl_block(m->d, v->table, "", buf_cstr(&why), err));
 	buf_done(&why);
 	return ok;
 }
@@ -560,7 +589,8 @@ park(const Moves *m, Move *v, Err *err)
 		free(between);
 		return true;
 	}
-	free(v->name);
+	free(v->before);
+	v->before = v->name;
 	v->name = between;
 	if (ok && ddl_runs(m->d))
 		take_target(t, v->schema, between);

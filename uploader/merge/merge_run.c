@@ -743,7 +743,7 @@ follow(Run *run, bool *again, Err *err)
 
 	hold_known(&run->held, plan);
 	if (!session_replica(&run->cx, err) || !follow_plan(d, plan, err) ||
-		!hold_children(d, plan, &run->held, again, err))
+		!hold_others(d, plan, &run->held, again, err))
 		return false;
 	if (*again)
 	{

@@ -139,11 +139,19 @@ is_settled(const Tables *b, const PlanTable *t)
 
 /* A table that loses its name gets one that nobody has. */
 static void
-displace(PlanTable *t, Lsn lsn)
+displace(Tables *b, PlanTable *t, Lsn lsn)
 {
-	char *name;
+	char *name = name_dropped(t->table, lsn);
+	char *key;
 
-	name = name_dropped(t->table, lsn);
+	while (by_name(b, t->schema, name)) /* another one lost it there */
+	{
+		free(name);
+		name = name_dropped(t->table, ++lsn);
+	}
+	key = name_key(t->schema, name);
+	strmap_put(&b->by_name, key, (int) (t - b->p->tables));
+	free(key);
 	t->displaced = true;
 	t->displaced_at = lsn;
 	free(t->table);
@@ -168,7 +176,7 @@ take_name(Tables *b, PlanTable *t, const char *schema, const char *table,
 	if (o && !is_settled(b, o))
 	{
 		note_ddl(b, o);
-		displace(o, lsn);
+		displace(b, o, lsn);
 		o = NULL;
 	}
 	if (!o)
