@@ -564,6 +564,17 @@ subtest 'its names of meanwhile are others\' by now' => sub {
 	merge(0, 'plain');
 	is(rows_of('t3') . rows_of('t2'), '(1,old) (2,old) (3,x)(1) (2)', 'each where it belongs');
 };
+subtest 'dropped while it waits, under a name that is another one\'s by now' => sub {
+	fresh_of_another();
+	my $t2 = table('public.t2', 20001, \@id, \@v);
+	my $n = table('public.t2', 20003, \@id);
+	said($t2); commit(); said($t2, gone => 1); commit(); said($n, created => 1); change($n, 'i', { id => 1 }); entry();
+	merge(8, 'plain') for 1, 2;
+	is(resync(), 'public.t schema blocked', 'it waits');
+	psql('alter table t owner to plain');
+	change($n, 'i', { id => 2 }); entry(); merge(0, 'plain');
+	is(rows_of('t2') . resync(), '(1) (2)', 'then it goes beside');
+};
 subtest 'a swap that is refused, and a new table under one of its names' => sub {
 	my $t = fresh_of_another();
 	my $n = table('public.n', 20003, \@id, \@v);

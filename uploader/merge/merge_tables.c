@@ -188,6 +188,8 @@ take_name(Tables *b, PlanTable *t, const char *schema, const char *table,
 		set_string(&t->table, table);
 	}
 	t->displaced = false;
+	if (o)
+		displace(b, t, lsn);
 }
 
 /* The table of that name, made where nobody has it (any more). */
