@@ -666,6 +666,27 @@ subtest 'a superuser\'s merge holds no children' => sub {
 	is(resync(), 'public.p schema blocked', 'the parent waits alone');
 	is(rows_of('c'), '(1,1,c) (2,2,c2)', 'since the foreign key is not in force');
 };
+subtest 'labels of an enum that the target lacks' => sub {
+	fresh();
+	psql("create type mood as enum ('sad', 'ok'); create type pair as (a int, b int)");
+	my $t = table('public.t', 20001, \@id, [ 2, 'm', 'mood', 'type_schema=public' ], [ 3, 'l', '_mood', 'type_schema=public', 'oid=16402' ], [ 4, 'p', 'pair', 'type_schema=public', 'oid=16404' ]);
+	my $o = table('public.o', 20003, \@id);
+	said($_, created => 1) for $o, $t; change($o, 'i', { id => 1 }); change($t, 'i', { id => 1, m => '"ok"', l => '"{sad,ok}"', p => '"(1,2)"' }); entry(); merge(0);
+	change($o, 'i', { id => 2 }); change($t, 'i', { id => 2, m => '"it\'s"', l => 'null', p => 'null' });
+	change($t, 'i', { id => 3, m => '"ok"', l => '"{sad,new}"', p => '"(1,2,3)"' }); entry();
+	merge(8) for 1, 2;
+	is(rows_of('t') . rows_of('o'), '(1,ok,"{sad,ok}","(1,2)")(1) (2)', 'the table waits, the others do not');
+	is(resync(), 'public.t schema blocked', 'by name');
+	like(psql('select detail from cdc_s3.resync'), qr/^ALTER TYPE public.mood ADD VALUE 'it''s'; -- .*invalid input value for enum/, 'with the statement');
+	psql("alter type mood add value 'it''s'"); merge(8);
+	like(psql('select detail from cdc_s3.resync'), qr/^ALTER TYPE public.mood ADD VALUE 'new'/, 'then the next one, in an array');
+	psql("alter type mood add value 'new'"); merge(8);
+	like(psql('select detail from cdc_s3.resync'), qr/^ALTER TYPE public.pair ADD ATTRIBUTE …; -- .*malformed record/, 'or what may have got attributes');
+	psql('alter type pair add attribute c int'); change($o, 'i', { id => 3 }); entry(); merge(0);
+	is(psql("select string_agg(m || coalesce(p::text, ''), ' ' order by id) from t") . resync(), q(ok(1,2,) it's ok(1,2,3)), 'and all is applied');
+	change($t, 'i', { id => 4, m => '"no"', l => 'null', p => 'null' }); entry(); merge(8, '--merge.on_reject=continue');
+	is(psql('select new_key::text from cdc_s3.rejected'), '{"id": "4"}', 'who goes on with rejected rows has the row there');
+};
 subtest 'grants and dependents' => sub {
 	fresh();
 	my @t = map { table('public.t', 20001 + 2 * $_, \@id, \@v) } 0 .. 1;

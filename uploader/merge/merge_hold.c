@@ -31,8 +31,17 @@ static const char keys_sql[] =
 void
 held_done(Held *h)
 {
-	free(h->relations);
+	for (int i = 0; i < h->n; i++)
+		free(h->tables[i].why);
+	free(h->tables);
 	*h = (Held){ 0 };
+}
+
+void
+held_add(Held *h, uint32_t relation, const char *why)
+{
+	h->tables = xrealloc(h->tables, ((size_t) h->n + 1) * sizeof(*h->tables));
+	h->tables[h->n++] = (HeldTable){ relation, xstrdup(why) };
 }
 
 void
@@ -42,17 +51,12 @@ hold_known(const Held *h, Plan *plan)
 	{
 		PlanTable *t = &plan->tables[i];
 
-		for (int k = 0; k < h->n; k++)
-			t->held = t->held || h->relations[k] == t->relation_id;
+		for (int k = 0; !t->held && k < h->n; k++)
+		{
+			t->held = h->tables[k].relation == t->relation_id;
+			t->held_why = h->tables[k].why;
+		}
 	}
-}
-
-static void
-add_held(Held *h, uint32_t relation)
-{
-	h->relations =
-		xrealloc(h->relations, ((size_t) h->n + 1) * sizeof(*h->relations));
-	h->relations[h->n++] = relation;
 }
 
 static bool
@@ -172,7 +176,7 @@ hold_names(Ddl *d, Plan *plan, Held *h, bool *more, Err *err)
 			if (pass == 0 || t->refused || !taken)
 				continue;
 			if (has_followed(t))
-				add_held(h, t->relation_id);
+				held_add(h, t->relation_id, "a table that waited had its name");
 			*more = true;
 			ok = ddl_wait(d, t, "schema", "a table that waits goes by its name",
 						  err);
@@ -196,7 +200,7 @@ hold_round(Ddl *d, Plan *plan, const StrMap *places, const PGresult *res,
 			!waits(parent) || !(child->held || has_changes(d, child)))
 			continue;
 		if (has_followed(child))
-			add_held(h, child->relation_id);
+			held_add(h, child->relation_id, "a table that it refers to waited");
 		*more = true;
 		if (!hold(d, child, parent, PQgetvalue(res, i, 4), err))
 			return false;
@@ -204,7 +208,7 @@ hold_round(Ddl *d, Plan *plan, const StrMap *places, const PGresult *res,
 	return true;
 }
 
-/* The parent passes by now: with the next merge. */
+/* What else is held: also where the other one passes by now. */
 static bool
 hold_rest(Ddl *d, Plan *plan, Err *err)
 {
@@ -213,7 +217,7 @@ hold_rest(Ddl *d, Plan *plan, Err *err)
 		PlanTable *t = &plan->tables[i];
 
 		if (t->held && !t->refused &&
-			!ddl_wait(d, t, "schema", "another table waited for", err))
+			!ddl_wait(d, t, "schema", t->held_why, err))
 			return false;
 	}
 	return true;

@@ -15,13 +15,20 @@
 
 #include "merge/merge_ddl.h"
 
-/* Tables whose schema is left alone, since their changes will have to wait. */
+/* A table whose schema is left alone, since its changes will have to wait. */
+typedef struct HeldTable
+{
+	uint32_t relation; /* its OID at the source */
+	char *why;
+} HeldTable;
+
 typedef struct Held
 {
 	int n;
-	uint32_t *relations; /* OIDs at the source */
+	HeldTable *tables;
 } Held;
 
+void held_add(Held *h, uint32_t relation, const char *why);
 void held_done(Held *h);
 
 /* Before the target follows: those are held from the beginning. */

@@ -734,6 +734,38 @@ store_run(Run *run, bool stays, Err *err)
 		   sql_run(cx, "commit the merge", "COMMIT", NULL, err);
 }
 
+/* Another transaction is to do it. */
+static bool
+roll_back(Run *run, Err *err)
+{
+	run->cx.adopted = run->adopted;
+	report_undo(&run->report, run->out);
+	return sql_run(&run->cx, "begin a transaction anew", "ROLLBACK", NULL, err);
+}
+
+/*
+ * Rows of a table cannot be applied before the target has something: the
+ * others go on.  False where it is not that.
+ */
+static bool
+leave_waiting(Run *run, bool *again, Err *err)
+{
+	MergeCx *cx = &run->cx;
+	uint32_t relation = cx->lacks_of;
+
+	cx->lacks_of = 0;
+	for (int i = 0; i < run->held.n; i++)
+	{
+		if (run->held.tables[i].relation == relation)
+			return false;
+	}
+	if (relation == 0)
+		return false;
+	held_add(&run->held, relation, cx->lacks);
+	*again = true;
+	return roll_back(run, err);
+}
+
 /* The target's tables become the source's; *again: in another transaction. */
 static bool
 follow(Run *run, bool *again, Err *err)
@@ -746,12 +778,7 @@ follow(Run *run, bool *again, Err *err)
 		!hold_others(d, plan, &run->held, again, err))
 		return false;
 	if (*again)
-	{
-		run->cx.adopted = run->adopted;
-		return sql_run(&run->cx, "begin a transaction anew", "ROLLBACK", NULL,
-					   err);
-	}
-	held_done(&run->held);
+		return roll_back(run, err);
 	return follow_unblocked(d, plan, err) && follow_names(d, plan, err);
 }
 
@@ -806,9 +833,11 @@ run_transaction(Run *run, bool *more, Err *err)
 		return false;
 	if (*more)
 		return true;
-	if (!apply_plan(run, err) ||
-		!store_run(run, stays && !plan_is_blocked(run->plan), err))
+	if (!apply_plan(run, err))
+		return leave_waiting(run, more, err);
+	if (!store_run(run, stays && !plan_is_blocked(run->plan), err))
 		return false;
+	held_done(&run->held);
 	if (run->out->entries == 0)
 		run->out->from_entry = run->plan->start.entry + 1;
 	run->out->entries += run->plan->end.entry - run->plan->start.entry;
