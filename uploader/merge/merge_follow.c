@@ -14,6 +14,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "merge/merge_alter.h"
+#include "merge/merge_key.h"
 #include "merge/merge_move.h"
 #include "merge/merge_state.h"
 
@@ -354,7 +355,7 @@ follow_store(Ddl *d, const Plan *plan, Err *err)
 	{
 		const PlanTable *t = &plan->tables[i];
 
-		if (t->rekey && !t->refused && t->now && !alter_rekey(d, t, err))
+		if (t->rekey && !t->refused && t->now && !key_make(d, t, err))
 			return false;
 		if (t->relation_id == 0 || (t->nevents == 0 && !t->refused &&
 									t->known && t->known->relation_id))
