@@ -53,6 +53,7 @@ lab_init(Lab *l)
 	l->options.control = &l->control;
 	l->options.compression = COMPRESS_NONE;
 	l->options.format = &json_format;
+	l->options.memory_limit = 64 << 20;
 	l->pipe.options = &l->options;
 	l->pipe.start = &l->start;
 	assert_true(path_parse(PATH_DEFAULT, zone_fixed("UTC"), &l->path, &err));

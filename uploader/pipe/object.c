@@ -66,6 +66,7 @@ object_new(Pipe *p, const ObjectPlace *place, Table *t, int64_t folder)
 	pthread_mutex_lock(&p->lock);
 	list(p, o);
 	++*o->place.outstanding;
+	p->unstarted++;
 	o->next = p->alive;
 	if (o->next)
 		o->next->prev = o;
@@ -80,6 +81,23 @@ make_ready(Pipe *p, Object *o)
 {
 	o->idle = false;
 	queue_push(&p->objects, &o->link);
+}
+
+/* Under Pipe.lock: it will not be one that waits for more with nothing held. */
+static void
+count_started(Pipe *p, Object *o)
+{
+	if (!o->started && !o->closed)
+		p->unstarted--;
+}
+
+void
+object_started(Pipe *p, Object *o)
+{
+	pthread_mutex_lock(&p->lock);
+	count_started(p, o);
+	o->started = true;
+	pthread_mutex_unlock(&p->lock);
 }
 
 /*
@@ -111,6 +129,8 @@ object_add(Pipe *p, Object *o, Batch *b, bool last)
 		o->first = b;
 	o->last = b;
 	o->waiting++;
+	if (last)
+		count_started(p, o);
 	o->closed = last;
 	if (o->idle)
 		make_ready(p, o);
@@ -122,6 +142,7 @@ object_close(Pipe *p, Object *o)
 {
 	charge_closed(p, o);
 	pthread_mutex_lock(&p->lock);
+	count_started(p, o);
 	o->closed = true;
 	if (o->idle)
 		make_ready(p, o);
@@ -139,18 +160,32 @@ object_waiting(Pipe *p, const Object *o)
 	return n;
 }
 
-bool
-object_too_many(const Pipe *p)
+/* What is held, and what those will hold that no shipper has come to. */
+static int64_t
+open_bytes(Pipe *p)
 {
-	return atomic_load(&p->open_bytes) > p->options->memory_limit / 4;
+	int64_t unstarted;
+
+	pthread_mutex_lock(&p->lock);
+	unstarted = p->unstarted;
+	pthread_mutex_unlock(&p->lock);
+	return atomic_load(&p->open_bytes) + unstarted * OBJECT_HELD_BYTES;
 }
 
 bool
-object_to_close(const Pipe *p, const Object *o)
+object_too_many(Pipe *p)
 {
-	return object_too_many(p) &&
+	return open_bytes(p) > p->options->memory_limit / 4;
+}
+
+bool
+object_to_close(Pipe *p, const Object *o)
+{
+	int64_t bytes = open_bytes(p);
+
+	return bytes > p->options->memory_limit / 4 &&
 		   (o->change_bytes >= OBJECT_WORTH_BYTES ||
-			atomic_load(&p->open_bytes) > p->options->memory_limit / 8 * 3);
+			bytes > p->options->memory_limit / 8 * 3);
 }
 
 Batch *
@@ -195,6 +230,7 @@ void
 object_free(Pipe *p, Object *o)
 {
 	pthread_mutex_lock(&p->lock);
+	count_started(p, o);
 	if (o->next)
 		o->next->prev = o->prev;
 	if (o->prev)

@@ -34,6 +34,9 @@
  */
 #define OBJECT_FULL_BYTES ((int64_t) 128 << 20)
 
+/* What one holds at least that waits for more: a compressor. */
+#define OBJECT_HELD_BYTES ((int64_t) 1280 << 10)
+
 /* One of that size is not small any more. */
 #define OBJECT_WORTH_BYTES ((int64_t) 4 << 20)
 
@@ -75,8 +78,9 @@ struct Object
 	/* guarded by Pipe.lock */
 	Batch *first;
 	Batch *last;
-	int waiting; /* batches from first to last */
-	bool closed; /* no more batches will come */
+	int waiting;  /* batches from first to last */
+	bool closed;  /* no more batches will come */
+	bool started; /* it holds a compressor and the like */
 	bool idle;
 	Object *next; /* all of the session */
 	Object *prev;
@@ -108,19 +112,22 @@ void object_close(Pipe *p, Object *o);
 int object_waiting(Pipe *p, const Object *o);
 
 /* True where objects that wait for more hold too much memory. */
-bool object_too_many(const Pipe *p);
+bool object_too_many(Pipe *p);
 
 /*
  * The same for one of many makers, that has o alone: it is closed where it is
  * worth that, or where memory runs out.
  */
-bool object_to_close(const Pipe *p, const Object *o);
+bool object_to_close(Pipe *p, const Object *o);
 
 /*
  * For the shipper that took o from the ready queue: its next batch, NULL
  * where there is none.  *out_last: nothing will follow.
  */
 Batch *object_take(Pipe *p, Object *o, bool *out_last);
+
+/* The shipper that has it begins to hold memory for it. */
+void object_started(Pipe *p, Object *o);
 
 /*
  * o is durable, and told to its list, but not over: what follows goes into the

@@ -235,6 +235,7 @@ typedef struct Pipe
 	Checkpoint *dropped; /* will not be written, but shippers may still report
 						  * to them; guarded by lock */
 	Object *alive;       /* all that are not durable; guarded by lock */
+	int unstarted;       /* of these, open and holding nothing; under lock */
 	LoadTable *load_tables; /* what the loader loads; its own while it runs */
 	int nload_tables;
 

@@ -180,6 +180,7 @@ append(Shipper *s, Object *o, bool last, Err *err)
 			compressor_begin(o->compressor);
 		}
 		o->writer = store_writer_new(s->store, o->key, 0);
+		object_started(s->p, o);
 	}
 	store_writer_move(o->writer, s->store);
 	do
