@@ -522,6 +522,52 @@ test_full(void **state)
 	check_full(2, 500, "2 2 2 2 2 2");
 }
 
+/*
+ * One table, more workers than one: where batches wait, several objects grow
+ * beside each other, each in order within itself, and a row in parts stays in
+ * its own.  Together they hold each row once.
+ */
+static void
+test_beside(void **state)
+{
+	Checkpoint *c = checkpoint_new(5);
+	Batch *begins;
+	Batch *ends;
+	int64_t rows = 0;
+	Lab l;
+
+	(void) state;
+	lab_init(&l, COMPRESS_ZSTD);
+	l.options.workers = 3;
+	for (int i = 0; i < OBJECT_BACKLOG; i++)
+		checkpoint_ship(&l.pipe, c, batch(&l, 0, 3));
+	assert_int_equal(c->entry->nobjects, 1);
+	begins = row_begins(&l, 0, 10);
+	ends = row_ends(&l, 0, begins);
+	checkpoint_ship(&l.pipe, c, begins);
+	assert_int_equal(c->entry->nobjects, 2);
+	checkpoint_ship(&l.pipe, c, ends);
+	assert_int_equal(c->entry->nobjects, 2);
+	for (int i = 0; i < 40; i++)
+		checkpoint_ship(&l.pipe, c, batch(&l, 0, 3));
+	assert_int_equal(c->entry->nobjects, 3); /* no more than workers */
+	start_shippers(&l);
+	checkpoint_close(&l.pipe, c, 1000, 0);
+	join_shippers(&l);
+	assert_int_equal(l.pipe.error.kind, ERR_NONE);
+	for (int i = 0; i < c->entry->nobjects; i++)
+	{
+		const EntryObject *o = &c->entry->objects[i];
+
+		assert_true(o->rows > 0 && o->last_lsn >= o->first_lsn);
+		rows += o->rows;
+	}
+	assert_int_equal(rows, l.rows[0]);
+	(void) queue_pop(&l.pipe.checkpoints, 0);
+	checkpoint_free(c);
+	lab_done(&l);
+}
+
 /* What holds memory too long is closed, the oldest first. */
 static void
 test_too_many(void **state)
@@ -619,11 +665,11 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_names),    cmocka_unit_test(test_order),
-		cmocka_unit_test(test_putters),  cmocka_unit_test(test_puts_left),
-		cmocka_unit_test(test_pieces),   cmocka_unit_test(test_full),
-		cmocka_unit_test(test_too_many), cmocka_unit_test(test_abandon),
-		cmocka_unit_test(test_gone),
+		cmocka_unit_test(test_names),   cmocka_unit_test(test_order),
+		cmocka_unit_test(test_putters), cmocka_unit_test(test_puts_left),
+		cmocka_unit_test(test_pieces),  cmocka_unit_test(test_full),
+		cmocka_unit_test(test_beside),  cmocka_unit_test(test_too_many),
+		cmocka_unit_test(test_abandon), cmocka_unit_test(test_gone),
 	};
 
 	return cmocka_run_group_tests_name("ship", tests, NULL, NULL);

@@ -33,7 +33,6 @@
 #define OBJECT_MAX_BYTES ((size_t) 5 << 30)
 #define LINE_MAX_BYTES ((size_t) 2 << 30)
 #define PREFIX_MAX_BYTES 4096
-#define LSN_DIGITS 16
 
 /* A row's place in the order. */
 typedef struct Place
@@ -80,42 +79,6 @@ first_place(const EntryObject *o)
 }
 
 static bool
-parse_lsn(const JsonValue *v, Lsn *out)
-{
-	char text[LSN_DIGITS + 1] = "";
-
-	if (v->kind != JSON_STRING || v->text.n != LSN_DIGITS + 2)
-		return false;
-	memcpy(text, v->text.p + 1, LSN_DIGITS);
-	return lsn_parse(text, out);
-}
-
-/* Reads _lsn and _seq, which stand near the front. */
-static bool
-parse_place(Slice line, Place *out, Err *err)
-{
-	JsonCursor c;
-	JsonMember m;
-	bool lsn = false;
-	bool seq = false;
-
-	if (!json_open_object(&c, line, err))
-		return false;
-	while (!lsn || !seq)
-	{
-		if (!json_next_member(&c, &m, err))
-			return false;
-		if (c.done)
-			return err_set(err, ERR_DATA, 0, "record without _lsn or _seq");
-		if (json_equals(m.name, m.escaped, "_lsn"))
-			lsn = parse_lsn(&m.value, &out->lsn);
-		else if (json_equals(m.name, m.escaped, "_seq"))
-			seq = json_int64(&m.value, &out->seq);
-	}
-	return true;
-}
-
-static bool
 source_error(const Source *s, Err *err)
 {
 	return err_prefix(err, "object \"%s\", row %" PRId64, s->object->key,
@@ -144,7 +107,7 @@ source_next(Source *s, bool *out_end, Err *err)
 				s->object->rows);
 		return source_error(s, err);
 	}
-	if (!parse_place(s->line, &s->place, err))
+	if (!jsonline_place(s->line, &s->place.lsn, &s->place.seq, err))
 		return source_error(s, err);
 	if (s->rows > 1 && place_compare(before, s->place) >= 0)
 	{

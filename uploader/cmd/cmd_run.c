@@ -16,6 +16,7 @@
 
 #include "base/log.h"
 #include "cmd/cmd.h"
+#include "io/cores.h"
 #include "pipe/run.h"
 
 static RunControl control;
@@ -125,6 +126,26 @@ numeric_of(const char *name)
 	return strcmp(name, "auto") == 0 ? NUMERIC_AUTO : NUMERIC_NUMBER;
 }
 
+#define WORKER_MEMORY ((int64_t) 8 << 20)
+
+/*
+ * Two even on two cores: while one waits for a slow store, the other has the
+ * core.
+ */
+static int
+workers_of(const Config *cfg)
+{
+	int64_t n = cfg->output_workers;
+
+	if (n == 0)
+		n = cores_available() - 1;
+	if (cfg->output_workers == 0 && n < 2)
+		n = 2;
+	if (n > cfg->memory_limit / WORKER_MEMORY)
+		n = cfg->memory_limit / WORKER_MEMORY;
+	return n > 0 ? (int) n : 1;
+}
+
 bool
 cmd_run(const Config *cfg, int argc, char **argv, Err *err)
 {
@@ -146,6 +167,7 @@ cmd_run(const Config *cfg, int argc, char **argv, Err *err)
 							.level = PAGE_LEVEL,
 							.parquet_ms = strcmp(cfg->output_parquet_timestamp,
 												 "ms") == 0 },
+		.workers = workers_of(cfg),
 		.memory_limit = cfg->memory_limit,
 		.load_initial = strcmp(cfg->load_mode, "never") != 0,
 		.resync_auto = strcmp(cfg->load_resync, "auto") == 0,

@@ -99,6 +99,8 @@ static const CfgDef cfg_defs[] = {
 	  0, 0, "off, on", "Old rows in records, where the replica identity is full" },
 	{ "output.numeric", CFG_ENUM, 0, TEXT(output_numeric), "number",
 	  0, 0, "number, string, auto", "Numeric values: auto writes those as strings that a double cannot hold" },
+	{ "output.workers", CFG_COUNT, 0, NUMBER(output_workers), "0",
+	  0, 128, NULL, "Threads that format and compress; 0: one less than cores, at least two; never more than memory.limit / 8MB" },
 	{ "output.max_bytes", CFG_BYTES, 0, NUMBER(output_max_bytes), "128MB",
 	  MB, 4 * GB, NULL, "Size of a data file, before compression, behind which another one begins" },
 	{ "output.max_rows", CFG_COUNT, 0, NUMBER(output_max_rows), "0",

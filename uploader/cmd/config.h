@@ -56,6 +56,7 @@ typedef struct Config
 	int64_t output_grace_ms;
 
 	int64_t flush_interval_ms;
+	int64_t output_workers;
 	int64_t output_max_bytes;
 	int64_t output_max_rows;
 	int64_t flush_bytes;

@@ -434,3 +434,40 @@ json_int64(const JsonValue *v, int64_t *out)
 	*out = minus ? -r : r;
 	return true;
 }
+
+#define LSN_DIGITS 16
+
+static bool
+read_lsn(const JsonValue *v, Lsn *out)
+{
+	char text[LSN_DIGITS + 1] = "";
+
+	if (v->kind != JSON_STRING || v->text.n != LSN_DIGITS + 2)
+		return false;
+	memcpy(text, v->text.p + 1, LSN_DIGITS);
+	return lsn_parse(text, out);
+}
+
+bool
+jsonline_place(Slice line, Lsn *out_lsn, int64_t *out_seq, Err *err)
+{
+	JsonCursor c;
+	JsonMember m;
+	bool lsn = false;
+	bool seq = false;
+
+	if (!json_open_object(&c, line, err))
+		return false;
+	while (!lsn || !seq)
+	{
+		if (!json_next_member(&c, &m, err))
+			return false;
+		if (c.done)
+			return err_set(err, ERR_DATA, 0, "record without _lsn or _seq");
+		if (json_equals(m.name, m.escaped, "_lsn"))
+			lsn = read_lsn(&m.value, out_lsn);
+		else if (json_equals(m.name, m.escaped, "_seq"))
+			seq = json_int64(&m.value, out_seq);
+	}
+	return true;
+}

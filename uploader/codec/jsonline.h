@@ -21,6 +21,7 @@
 
 #include "base/buf.h"
 #include "base/err.h"
+#include "base/lsn.h"
 
 typedef enum JsonKind
 {
@@ -90,5 +91,9 @@ bool json_equals(Slice inner, bool escaped, const char *s);
 
 /* A whole number of at most 18 digits. */
 bool json_int64(const JsonValue *v, int64_t *out);
+
+/* The position of a record line: its _lsn and _seq, which stand in front. */
+bool jsonline_place(Slice line, Lsn *out_lsn, int64_t *out_seq,
+					Err *err) MUST_CHECK;
 
 #endif

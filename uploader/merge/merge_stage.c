@@ -14,12 +14,10 @@
 
 #include "base/log.h"
 #include "base/mem.h"
-#include "codec/format.h"
 #include "merge/merge_bound.h"
 #include "merge/merge_hurry.h"
+#include "merge/merge_objects.h"
 #include "merge/merge_value.h"
-
-#define OBJECT_MAX_BYTES (4 * LINE_MAX_BYTES)
 
 static bool
 run_ddl(Stage *s, Err *err)
@@ -462,111 +460,6 @@ stage_line(Stage *s, const StageVersion *v, Slice line, Err *err)
 	return piece_keep(s, &item, line, err);
 }
 
-/* What the log lists must be there and whole. */
-static bool
-as_gap(const EntryObject *o, Err *err)
-{
-	if (err->kind != ERR_NOT_FOUND && err->kind != ERR_DATA)
-		return false;
-	err->kind = ERR_GAP;
-	err_prefix(err, "object \"%s\", which the commit log lists", o->key);
-	return err_hint(err, "restore the object; nothing was changed at the "
-						 "target");
-}
-
-/* A record that no COPY takes: its columns would pass 1 GB as text. */
-static bool
-too_long(const EntryObject *o, int64_t line, Err *err)
-{
-	err_set(err, ERR_GAP, 0,
-			"line %lld of object \"%s\" is longer than %zu MB, which is more "
-			"than PostgreSQL takes in one row of a COPY",
-			(long long) line, o->key, LINE_MAX_BYTES >> 20);
-	return err_hint(err, "bring this row to the target by other means and "
-						 "leave out its table (source.exclude), or its long "
-						 "columns (a publication with a column list), in a new "
-						 "lake; doc/merge.md");
-}
-
-static bool
-stage_lines(Stage *s, const StageVersion *v, const EntryObject *o,
-			const Format *format, FormatReader *reader, Err *err)
-{
-	int64_t n = 0;
-
-	for (;;)
-	{
-		Slice line;
-		bool end = false;
-
-		if (!format->next(reader, &line, &end, err))
-			return err->kind == ERR_LIMIT ? too_long(o, n + 1, err)
-										  : as_gap(o, err);
-		if (end)
-			break;
-		if (n++ == o->rows) /* do not read on for ever */
-		{
-			err_set(err, ERR_DATA, 0,
-					"it holds more than the %lld rows that "
-					"the log says",
-					(long long) o->rows);
-			return as_gap(o, err);
-		}
-		if (!stage_line(s, v, line, err))
-		{
-			if (err->kind == ERR_DATA)
-				err_prefix(err, "line %lld", (long long) n);
-			return as_gap(o, err);
-		}
-		s->lines++;
-		s->cx->progress->read++;
-	}
-	if (n == o->rows)
-		return true;
-	err_set(err, ERR_DATA, 0, "it holds %lld rows, the log says %lld",
-			(long long) n, (long long) o->rows);
-	return as_gap(o, err);
-}
-
-static bool
-stage_object(Stage *s, const EntryObject *o, Err *err)
-{
-	const StageVersion *v = NULL;
-	const Format *format = format_of_key(o->key);
-	FormatSource source = { .compression = compression_of_key(o->key),
-							.max_line = LINE_MAX_BYTES };
-	FormatReader *reader;
-	Buf body;
-	bool ok;
-
-	if (sql_stopped(s->cx, err))
-		return false;
-	if (!format)
-		return format_unknown(o->key, err);
-	for (int i = 0; i < s->nversions; i++)
-	{
-		if (strcmp(s->versions[i].schema->hash, o->hash) == 0)
-			v = &s->versions[i];
-	}
-	if (!v)
-		return err_set(err, ERR_INTERNAL, 0, "schema %s was not read", o->hash);
-	buf_init(&body, OBJECT_MAX_BYTES);
-	progress_table(s->cx->progress, s->target->schema, s->target->table);
-	progress_phase(s->cx->progress, PHASE_READ);
-	ok = commitlog_object(s->cx->store, o, &body, err) || as_gap(o, err);
-	progress_phase(s->cx->progress, PHASE_STAGE);
-	if (ok)
-	{
-		source.object = buf_slice(&body);
-		source.schema = v->schema;
-		reader = format->open(&source);
-		ok = stage_lines(s, v, o, format, reader, err);
-		format->done(reader);
-	}
-	buf_done(&body);
-	return ok;
-}
-
 bool
 stage_analyze(Stage *s, Err *err)
 {
@@ -596,15 +489,61 @@ finish(Stage *s, Err *err)
 	return stage_analyze(s, err);
 }
 
+static const StageVersion *
+version_of(const Stage *s, const EntryObject *o)
+{
+	for (int i = 0; i < s->nversions; i++)
+	{
+		if (strcmp(s->versions[i].schema->hash, o->hash) == 0)
+			return &s->versions[i];
+	}
+	return NULL;
+}
+
+static bool
+read_lines(Stage *s, ObjectsReader *r, const StageVersion *const *versions,
+		   Err *err)
+{
+	progress_table(s->cx->progress, s->target->schema, s->target->table);
+	for (;;)
+	{
+		Slice line;
+		int object;
+
+		if (!objects_next(r, &line, &object, err))
+			return false;
+		if (object < 0)
+			return true;
+		if (!stage_line(s, versions[object], line, err))
+			return objects_wrong_line(r, err);
+		s->lines++;
+		s->cx->progress->read++;
+	}
+}
+
 static bool
 read_objects(Stage *s, Err *err)
 {
-	for (int i = 0; i < s->nobjects; i++)
+	size_t n = (size_t) s->nobjects;
+	const StageVersion **versions = xcalloc(n + 1, sizeof(*versions));
+	const Schema **schemas = xcalloc(n + 1, sizeof(*schemas));
+	ObjectsReader *r = objects_new(s->cx, s->objects, schemas, s->nobjects);
+	bool ok = true;
+
+	for (size_t i = 0; ok && i < n; i++)
 	{
-		if (!stage_object(s, s->objects[i], err))
-			return false;
+		versions[i] = version_of(s, s->objects[i]);
+		if (!versions[i])
+			ok = err_set(err, ERR_INTERNAL, 0, "schema %s was not read",
+						 s->objects[i]->hash);
+		else
+			schemas[i] = versions[i]->schema;
 	}
-	return finish(s, err);
+	ok = ok && read_lines(s, r, versions, err);
+	objects_free(r);
+	free(schemas);
+	free(versions);
+	return ok && finish(s, err);
 }
 
 /* As if nothing had been read yet. */

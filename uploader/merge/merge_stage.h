@@ -24,7 +24,8 @@
  * were truncated the stage is applied in steps (apply_steps): up to each cut,
  * then the rows that it names are deleted, and it is the barrier.
  *
- * Memory: one compressed object, one line, and a piece of rows.
+ * Memory: the compressed objects that overlap, a line of each, and a piece of
+ * rows.
  * Ownership: stage_free() frees; plan table and target are borrowed.
  * Layer: merge.
  *-------------------------------------------------------------------------
@@ -32,6 +33,7 @@
 #ifndef MERGE_STAGE_H
 #define MERGE_STAGE_H
 
+#include "merge/merge_objects.h"
 #include "merge/merge_plan.h"
 #include "merge/merge_record.h"
 #include "merge/merge_sql.h"
@@ -166,7 +168,6 @@ void stage_add_match(const Stage *s, Buf *sql, const char *left,
 
 /* ---- merge_piece: rows of records, and the COPYs that bring them ---- */
 
-#define LINE_MAX_BYTES ((size_t) 1024 * 1024 * 1024)
 #define LSN_TEXT_MAX 24
 
 /* One record of a piece: its rows for COPY and its line. */

@@ -102,21 +102,53 @@ checkpoint_add_load(Pipe *p, Checkpoint *c, LoadTable *load)
 	pthread_mutex_unlock(&p->lock);
 }
 
-/* Takes the object for b off the open ones; NULL where there is none. */
-static Object *
-take_open(Checkpoint *c, const Batch *b)
+/*
+ * The open object for b, NULL where it is to be a new one.  A row that goes on
+ * stays where it began.  Else the one with the least to do; where all have a
+ * backlog another one grows beside them, so that all workers write one table.
+ */
+static Object **
+find_open(Pipe *p, Checkpoint *c, const Batch *b)
 {
+	Object **best = NULL;
+	int least = 0;
+	int n = 0;
+
 	for (Object **link = &c->open; *link; link = &(*link)->next_open)
 	{
 		Object *o = *link;
+		int waiting;
 
-		if (o->table == b->table && o->hour == b->hour)
+		if (o->table != b->table || o->hour != b->hour)
+			continue;
+		if (o->in_row)
+			return link;
+		waiting = object_waiting(p, o);
+		if (!best || waiting < least)
 		{
-			*link = o->next_open;
-			return o;
+			best = link;
+			least = waiting;
 		}
+		n++;
 	}
-	return NULL;
+	if (best && least >= OBJECT_BACKLOG && n < p->options->workers &&
+		!c->closing && !object_too_many(p))
+		return NULL;
+	return best;
+}
+
+/* Takes the object for b off the open ones; NULL where there is none. */
+static Object *
+take_open(Pipe *p, Checkpoint *c, const Batch *b)
+{
+	Object **link = find_open(p, c, b);
+	Object *o;
+
+	if (!link)
+		return NULL;
+	o = *link;
+	*link = o->next_open;
+	return o;
 }
 
 /* Closes the object that has waited longest for more. */
@@ -158,7 +190,7 @@ new_object(Pipe *p, Checkpoint *c, const Batch *b)
 void
 checkpoint_ship(Pipe *p, Checkpoint *c, Batch *b)
 {
-	Object *o = take_open(c, b);
+	Object *o = take_open(p, c, b);
 	bool last;
 
 	if (!o)

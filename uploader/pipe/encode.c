@@ -235,12 +235,13 @@ ship_early(Encoder *e, Batch *b)
 /*
  * So much may be in use when another row is added: a quarter of the limit is
  * for events, as far as they are not there yet, and a bit for what comes in
- * one piece: a batch that grows, and one that a shipper takes on.
+ * one piece: a batch that grows, and one that each of two shippers takes on,
+ * with its lines.
  */
 static int64_t
 room_for_row(Pipe *p)
 {
-	return p->budget.limit / 16 * 11 - 2 * (int64_t) BATCH_BYTES +
+	return p->budget.limit / 16 * 11 - 4 * (int64_t) BATCH_BYTES +
 		   atomic_load(&p->queued_bytes);
 }
 

@@ -108,6 +108,7 @@ object_add(Pipe *p, Object *o, Batch *b, bool last)
 	else
 		o->first = b;
 	o->last = b;
+	o->waiting++;
 	o->closed = last;
 	if (o->idle)
 		make_ready(p, o);
@@ -123,6 +124,17 @@ object_close(Pipe *p, Object *o)
 	if (o->idle)
 		make_ready(p, o);
 	pthread_mutex_unlock(&p->lock);
+}
+
+int
+object_waiting(Pipe *p, const Object *o)
+{
+	int n;
+
+	pthread_mutex_lock(&p->lock);
+	n = o->waiting;
+	pthread_mutex_unlock(&p->lock);
+	return n;
 }
 
 bool
@@ -147,7 +159,10 @@ object_take(Pipe *p, Object *o, bool *out_last)
 	pthread_mutex_lock(&p->lock);
 	b = o->first;
 	if (b)
+	{
 		o->first = b->next;
+		o->waiting--;
+	}
 	if (!o->first)
 		o->last = NULL;
 	*out_last = o->closed && !o->first;

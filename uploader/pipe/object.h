@@ -75,6 +75,7 @@ struct Object
 	/* guarded by Pipe.lock */
 	Batch *first;
 	Batch *last;
+	int waiting; /* batches from first to last */
 	bool closed; /* no more batches will come */
 	bool idle;
 	Object *next; /* all of the session */
@@ -100,6 +101,11 @@ Object *object_new(Pipe *p, const ObjectPlace *place, Table *t, int64_t hour);
 /* Takes b.  With "last" it takes o as well: that closes it. */
 void object_add(Pipe *p, Object *o, Batch *b, bool last);
 void object_close(Pipe *p, Object *o);
+
+/* So many batches that no shipper has taken are a backlog. */
+#define OBJECT_BACKLOG 4
+
+int object_waiting(Pipe *p, const Object *o);
 
 /* True where objects that wait for more hold too much memory. */
 bool object_too_many(const Pipe *p);

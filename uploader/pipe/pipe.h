@@ -87,6 +87,7 @@ typedef struct RunOptions
 	int64_t max_bytes; /* of an object, as the format writes it, before
 						* compression; 0: OBJECT_FULL_BYTES */
 	int64_t max_rows;  /* likewise; 0: any number */
+	int workers;       /* shippers; 0: one */
 	int64_t memory_limit;
 	bool load_initial;
 	bool resync_auto; /* tables are loaded that no person asks for … */

@@ -30,8 +30,8 @@
 #include "pipe/start.h"
 #include "pipe/sweep.h"
 
-#define SHIPPERS 2 /* they compress */
-#define PUTTERS 16 /* they wait for the store */
+#define WORKERS_MAX 128 /* shippers: they format and compress */
+#define PUTTERS 16      /* they wait for the store */
 #define BACKOFF_BASE_MS 200
 #define BACKOFF_CAP_MS 20000
 #define KEPT_MAX (INT64_C(16) << 20)
@@ -44,7 +44,8 @@ typedef struct Threads
 	pthread_t sweeper;
 	pthread_t watcher; /* of load requests */
 	pthread_t loader;
-	pthread_t shippers[SHIPPERS];
+	pthread_t shippers[WORKERS_MAX];
+	int nshippers;
 	pthread_t putters[PUTTERS];
 	bool loading;
 } Threads;
@@ -167,7 +168,10 @@ start_threads(Pipe *p, Threads *t)
 	p->putters = PUTTERS;
 	for (int i = 0; i < PUTTERS; i++)
 		ok &= pthread_create(&t->putters[i], NULL, put_main, p) == 0;
-	for (int i = 0; i < SHIPPERS; i++)
+	t->nshippers = p->options->workers > 0 ? p->options->workers : 1;
+	if (t->nshippers > WORKERS_MAX)
+		t->nshippers = WORKERS_MAX;
+	for (int i = 0; i < t->nshippers; i++)
 		ok &= pthread_create(&t->shippers[i], NULL, ship_main, p) == 0;
 	ok &= pthread_create(&t->committer, NULL, checkpoint_main, p) == 0;
 	ok &= pthread_create(&t->encoder, NULL, encode_main, p) == 0;
@@ -201,7 +205,7 @@ join_threads(Pipe *p, Threads *t)
 		pthread_join(t->loader, NULL);
 	pthread_join(t->encoder, NULL);
 	queue_close(&p->objects);
-	for (int i = 0; i < SHIPPERS; i++)
+	for (int i = 0; i < t->nshippers; i++)
 		pthread_join(t->shippers[i], NULL);
 	queue_close(&p->puts);
 	for (int i = 0; i < PUTTERS; i++)
