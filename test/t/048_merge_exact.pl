@@ -283,6 +283,47 @@ commit;
 SQL
 		tables => [qw(p c tree)],
 	},
+	taken_over => { # a row goes, and one that others refer to takes its key, or another value that is referred to
+		ddl => <<'SQL',
+create table p (id int primary key, note text);
+create table c (id int primary key, p int references p on update cascade on delete set default);
+create table b (p int references p on update cascade on delete cascade, note text);
+alter table b replica identity full;
+create table q (id int primary key, u int unique);
+create table r (id int primary key, u int references q (u) on update cascade);
+SQL
+		target => <<'SQL',
+create table p (id int primary key, note text);
+create table c (id int primary key, p int references p on update cascade on delete set default);
+create table b (p int references p on update cascade on delete cascade, note text);
+create table q (id int primary key, u int unique);
+create table r (id int primary key, u int references q (u) on update cascade);
+SQL
+		steps => [ <<'SQL', <<'SQL', <<'SQL' ],
+insert into p select g, 'p' || g from generate_series(6, 9) g;
+insert into c values (1, 6), (2, 6), (3, 9);
+insert into b values (6, 'x'), (8, 'y');
+insert into q select g, g from generate_series(1, 4) g;
+insert into r values (1, 1), (2, 1), (3, 2);
+SQL
+begin;
+update c set p = 6 where p = 9;
+delete from p where id in (9, 7);
+update p set id = 9, note = 'moved' where id = 6;
+commit;
+SQL
+begin;
+delete from p where id = 8;
+update p set id = 8 where id = 9;
+insert into p values (9, 'new');
+update c set p = 9 where id = 1;
+delete from r where u = 2;
+delete from q where id = 2;
+update q set u = 2 where id = 1;
+commit;
+SQL
+		tables => [qw(p c b q r)],
+	},
 	moved_child => {
 		ddl => <<'SQL',
 create table p (id int primary key);
@@ -569,4 +610,25 @@ subtest 'a trigger that leaves rows out' => sub {
 	is($t, '1skip 2v2 3three', 'and has all rows');
 };
 
+# What the source's action did has records, and the target's does another thing.
+subtest 'rows of a bag that an action of the target changes otherwise' => sub {
+	for my $default ('', 'default 3')
+	{
+		my $db = 'd' . ++$databases;
+		my $lake = CdcS3::Lake->new(folder => temp_folder() . "/lake_$db");
+		my $p = $lake->table('public.p', key => ['id'], columns => [ [ id => 'int4', 'pk' ] ]);
+		my $b = $lake->table('public.b', identity => 'f', columns => [ [ p => 'int4' ], [ note => 'text' ] ]);
+		my @rows = map { [ $_ ? $b : $p, 'i', 0x2000, $_ + 5, $_ ? { p => 6, note => '"x"' } : { id => 6 } ] } 0 .. 2;
+		$lake->entry(end => 0x2010, rows => [ [ $p, 'i', 0x2000, 1, { id => 3 } ], @rows ]);
+		$lake->entry(end => 0x3010, rows => [ [ $p, 'u', 0x3000, 1, { id => 9 }, { _key => '{"id":6}' } ],
+			map { [ $b, 'u', 0x3000, 1 + $_, { p => 9, note => '"x"' }, { _before => '{"p":6,"note":"x"}' } ] } 1, 2 ]);
+		$target->psql('postgres', "create database $db owner plain");
+		$target->psql($db, "alter schema public owner to plain; set role plain; create table p (id int primary key); create table b (p int $default references p on update set default, note text)");
+		my $r = run_cdc('merge', "--store.url=file://$lake->{folder}", '--until=now', '--merge.on_reject=continue', '--target.conninfo=' . $target->conninfo($db, user => 'plain'));
+		my $rejected = $target->psql($db, q(select count(*) from cdc_s3.rejected where source_table = 'b'));
+		my $right = $target->psql($db, q(select count(*) from b where p = 9));
+		is($rejected + $right, 2, "set default, $default: each is right or named") or diag $r->{err};
+		is($r->{code}, $rejected ? 8 : 0, 'and the exit code says so');
+	}
+};
 done_testing;

@@ -3,16 +3,23 @@
 # each merge every table is equal to the source's, or stands in cdc_s3.resync;
 # after the loads that this asks for every table is equal.
 #
+# Meanwhile "run" and merges are killed, tables are loaded anew, and by seed the
+# role of the merge is a superuser, one that owns the target's tables, or one
+# that some of them are taken from, until the end.
+#
 #	DDL_SEEDS=1,7 or 1-50	which histories (default 1-4)
 #	DDL_ROUNDS=n			merges a history (default 6)
+#	DDL_CALM=1				nothing is killed or loaded; the statements are the same
+#	DDL_ROLE=postgres		or owner, or some: not by seed
 #	DDL_TRACE=1				says each statement
 #-------------------------------------------------------------------------
 use strict;
 use warnings;
 use JSON::PP;
 use Test::More;
+use Time::HiRes qw(sleep);
 
-use CdcS3::Proc qw(poll slurp);
+use CdcS3::Proc qw(poll slurp spawn);
 use CdcS3::Sidecar;
 use CdcS3::Test;
 
@@ -20,6 +27,7 @@ my @seeds = map { /^(\d+)-(\d+)$/ ? $1 .. $2 : $_ } split /,/, $ENV{DDL_SEEDS} /
 my $rounds = $ENV{DDL_ROUNDS} // 6;
 my $source = new_cluster('source')->start;
 my $target = new_cluster('target')->start;
+$target->psql('postgres', 'create role plain login');
 
 # Numbers of our own, so that a seed is a history on every machine.
 my $state;
@@ -31,7 +39,16 @@ sub rnd
 }
 sub pick { return $_[ rnd(scalar @_) ] }
 
-my ($db, @trace);
+# The same for what happens beside the history, which stays what it is without.
+my $beside;
+sub chance
+{
+	my ($n) = @_;
+	$beside = ($beside * 1103515245 + 12345) % 2147483648;
+	return ($beside >> 8) % $n;
+}
+
+my ($db, $role, @trace);
 
 sub ask { return $source->psql($db, $_[0]) }
 
@@ -168,19 +185,25 @@ sub content
 	my $r = $cluster->try_psql($db, "select coalesce(string_agg(x::text, E'\\n' order by x::text collate \"C\"), '') from (select $list from $t) x");
 	return $r->{code} ? "-- $r->{err}" : $r->{out};
 }
-sub outstanding
+# What a table of the target says of the source's, by their names of now: its
+# lines go by the last ones that the target has followed.
+sub said_of
 {
+	my ($of, $what) = @_;
+	my %now = map { split /\t/ } split /\n/, ask("select format(E'%s\t%I.%I', c.oid, n.nspname, c.relname) from pg_class c join pg_namespace n on n.oid = c.relnamespace where $wanted");
 	my %found;
-	for (split /\n/, $target->psql($db, q{select concat_ws(E'\t', format('%I.%I', source_schema, source_table), reason, state) from cdc_s3.resync}))
+	for (split /\n/, $target->psql($db, "select concat_ws(E'\\t', coalesce(t.relation_id, 0), format('%I.%I', source_schema, source_table), $what) from $of left join cdc_s3.tables t using (system_identifier, database, slot, source_schema, source_table)"))
 	{
-		my ($t, $reason, $state) = split /\t/;
-		$found{$t} = "$reason $state";
+		my ($oid, $t, $said) = split /\t/;
+		$found{ $now{$oid} // $t } = $said;
 	}
 	return %found;
 }
+sub outstanding { return said_of('cdc_s3.resync', q{concat_ws(' ', reason, state, translate(detail, E'\n\t', '  '))}) }
+sub loading { return said_of(q{(select * from cdc_s3.waiting where load_id <> '') w}, 'load_id') }
 sub differences
 {
-	my %out = outstanding();
+	my %out = (outstanding(), loading());
 	my @bad;
 	for my $t (tables())
 	{
@@ -192,10 +215,27 @@ sub differences
 	return @bad;
 }
 
+# Merges that end in their middle; what they leave is for the next one.
+sub killed_merges
+{
+	my ($cdc) = @_;
+	return if $ENV{DDL_CALM};
+	for (1 .. chance(3))
+	{
+		my $p = spawn(
+			cmd => [ CdcS3::Sidecar::program(), 'merge', $cdc->flags, '--merge.until=now' ],
+			log => temp_folder() . '/killed.log');
+		sleep chance(300) / 1000;
+		$p->stop('KILL');
+	}
+	return;
+}
+
 sub merge
 {
-	my ($cdc, $round) = @_;
-	$cdc->wait_durable or return "not durable: " . $cdc->{run}->errors;
+	my ($cdc) = @_;
+	$cdc->wait_durable or return 'not durable: ' . $cdc->{run}->errors;
+	killed_merges($cdc);
 	my $r = $cdc->call('merge', '--merge.until=now');
 	return "merge: exit $r->{code}: $r->{err}\n$r->{out}" if $r->{code} != 0 && $r->{code} != 8;
 	my %out = outstanding();
@@ -205,15 +245,66 @@ sub merge
 	return @bad ? "differs: @bad\n$r->{err}" : undef;
 }
 
-# What stands in resync is loaded and merged, until nothing does.
+# ---- what happens beside ----
+
+# Tables of the target, made by merges, that are the role's or not.
+sub target_tables
+{
+	my ($owner) = @_;
+	return split /\n/, $target->psql($db, "select format('%I.%I', n.nspname, c.relname) from pg_class c join pg_namespace n on n.oid = c.relnamespace where c.relkind = 'r' and n.nspname in ('public', 'z') and pg_get_userbyid(c.relowner) = '$owner' order by c.oid");
+}
+
+sub take_away
+{
+	my @t = target_tables('plain') or return;
+	my $t = $t[ chance(scalar @t) ];
+	push @trace, "-- target: $t is not the role's any more";
+	$target->psql($db, "alter table $t owner to postgres; grant select, insert, update, delete on $t to plain");
+	return;
+}
+sub give_back
+{
+	my $sql = join '; ', map { "alter table $_ owner to plain" } target_tables('postgres');
+	$target->psql($db, $sql) if $sql;
+	return;
+}
+
+# "run" is killed and started again, or a table is to be loaded anew.
+sub disturb
+{
+	my ($cdc) = @_;
+	my $what = chance(20);
+	return if $ENV{DDL_CALM};
+	if ($what == 0)
+	{
+		push @trace, '-- run is killed';
+		$cdc->{run}->stop('KILL');
+		$source->wait_for_free_slot($cdc->{slot});
+		$cdc->start;
+	}
+	elsif ($what == 1 && (my @t = tables()))
+	{
+		my $t = $t[ chance(scalar @t) ];
+		push @trace, "-- snapshot $t";
+		my $r = $cdc->call('snapshot', $t);
+		return "snapshot $t: exit $r->{code}: $r->{err}" if $r->{code};
+	}
+	return;
+}
+
+# Loads that are under way are waited for; what stands in resync is loaded and
+# merged, until nothing does.
 sub heal
 {
 	my ($cdc) = @_;
 	for (1 .. 4)
 	{
+		$cdc->wait_loaded or return 'loads do not end: ' . $cdc->{run}->errors;
+		my $late = merge($cdc);
+		return $late if $late;
 		my %out = outstanding();
 		my %there = map { $_ => 1 } tables();
-		my @ask = grep { $there{$_} && $out{$_} !~ /blocked|left/ } sort keys %out;
+		my @ask = grep { $there{$_} && $out{$_} !~ /^\S+ (?:blocked|left)/ } sort keys %out;
 		return join ', ', map { "$_ $out{$_}" } sort keys %out if !@ask && %out;
 		return '' if !@ask;
 		my $r = $cdc->call('snapshot', '--wait', @ask);
@@ -221,8 +312,14 @@ sub heal
 		my $why = merge($cdc);
 		return $why if $why;
 	}
-	my %out = outstanding();
+	my %out = (outstanding(), loading());
 	return join ', ', map { "$_ $out{$_}" } sort keys %out;
+}
+
+# What the target knows of them.
+sub known
+{
+	return map { "$_:\n" . $target->psql($db, "select * from cdc_s3.$_ order by source_schema, source_table") . "\n" } qw(tables resync waiting);
 }
 
 # What the log says of tables.
@@ -242,8 +339,15 @@ for my $seed (@seeds)
 	rnd(2) for 1 .. 10;
 	@trace = ();
 	$names = 10;
-	$_->psql('postgres', "create database $db") for $source, $target;
-	my $cdc = sidecar($source, $db, file_store(), target => $target, slot => "ddl$seed", flags => ['--flush.interval=1s']);
+	$beside = $seed * 104729;
+	chance(2) for 1 .. 10;
+	my $rights = $ENV{DDL_ROLE} // (qw(postgres owner some))[ chance(3) ];
+	$role = $rights eq 'postgres' ? 'postgres' : 'plain';
+	$source->psql('postgres', "create database $db");
+	$target->psql('postgres', "create database $db owner $role");
+	$target->psql($db, "alter schema public owner to $role");
+	my $cdc = sidecar($source, $db, file_store(), slot => "ddl$seed",
+		flags => [ '--flush.interval=1s', '--target.conninfo=' . $target->conninfo($db, user => $role) ]);
 	my $extension = rnd(2);
 	if ($extension)
 	{
@@ -261,11 +365,19 @@ for my $seed (@seeds)
 	{
 		last if $why;
 		push @trace, "-- round $round";
-		step() for 1 .. 6 + rnd(20);
-		$why = merge($cdc, $round);
+		for (1 .. 6 + rnd(20))
+		{
+			step();
+			$why //= disturb($cdc);
+		}
+		take_away() if $rights eq 'some' && chance(2);
+		$why //= merge($cdc);
 	}
+	give_back();
 	$why //= heal($cdc) || undef;
-	is($why, undef, "seed $seed, " . ($extension ? 'with' : 'without') . ' the extension') or diag join(";\n", @trace), "\n", said($cdc);
+	is($why, undef, "seed $seed, role: $rights, " . ($extension ? 'with' : 'without') . ' the extension')
+	  or diag join(";\n", @trace), "\n", said($cdc), known();
+	$run = $cdc->{run};
 	$run->signal('TERM');
 	is($run->wait, 0, "seed $seed: run ends") or diag $run->errors;
 	$source->psql('postgres', "select pg_drop_replication_slot('ddl$seed')");

@@ -199,7 +199,7 @@ test_split(void **state)
 				fail_msg("%s: tail %s", rows[i].name, rows_of(tail));
 			check_ends(tail, 200, 1, 200, rows[i].open);
 			assert_ptr_equal(tail->table, l.table);
-			assert_int_equal(tail->hour, HOUR);
+			assert_int_equal(tail->folder, HOUR);
 			/* there is no more of it here */
 			assert_null(batch_split(&l.pipe, b, rows[i].split));
 		}

@@ -25,12 +25,14 @@
 #include "pipe/event.h"
 
 #define START 1000 /* end of the log when the session starts */
+#define COUNT(a) (sizeof(a) / sizeof((a)[0]))
 #define HOUR INT64_C(498680)
 
 typedef struct Lab
 {
 	Pipe pipe;
 	RunOptions options;
+	Path *path;
 	RunControl control;
 	Entry start;
 	Buf packet; /* being built: frames only */
@@ -41,6 +43,8 @@ typedef struct Lab
 static void
 lab_init(Lab *l)
 {
+	Err err;
+
 	*l = (Lab){ .start = { .end = START, .seq = 4 } };
 	log_init(LOG_ERROR, false);
 	l->control.wake_fd = eventfd(0, EFD_NONBLOCK);
@@ -51,6 +55,8 @@ lab_init(Lab *l)
 	l->options.format = &json_format;
 	l->pipe.options = &l->options;
 	l->pipe.start = &l->start;
+	assert_true(path_parse(PATH_DEFAULT, zone_fixed("UTC"), &l->path, &err));
+	l->options.path = l->path;
 	l->pipe.loads = entry_new();
 	memcpy(l->pipe.writer, "0a0b0c0d", 9);
 	queue_init(&l->pipe.events);
@@ -93,6 +99,7 @@ lab_done(Lab *l)
 		}
 	}
 	assert_int_equal(budget_used(&l->pipe.budget), 0);
+	path_free(l->path);
 	entry_free(l->pipe.loads);
 	queue_done(&l->pipe.events);
 	queue_done(&l->pipe.objects);
@@ -1086,10 +1093,57 @@ test_abandoned(void **state)
 	lab_done(&l);
 }
 
+/* Its own folder, or where that is complete the one that is open. */
+static void
+test_folder(void **state)
+{
+	static const struct
+	{
+		const char *text, *zone;
+		int64_t time, closed_until, want; /* minutes since HOUR */
+	} rows[] = {
+		{ PATH_DEFAULT, "UTC", 90, 0, 60 },
+		{ PATH_DEFAULT, "UTC", 90, 60, 60 },
+		{ PATH_DEFAULT, "UTC", 90, 120, 120 },
+		{ PATH_DEFAULT, "UTC", -9000, 120, 120 },
+		/* hours from half past to half past: closed by the hour behind */
+		{ PATH_DEFAULT, "+05:30", 45, 60, 30 },
+		{ PATH_DEFAULT, "+05:30", 15, 60, 30 },
+		{ PATH_DEFAULT, "+05:30", 45, 120, 90 },
+		/* the day began eight hours ago, and goes on */
+		{ "{schema}/{table}/{yyyy}{mm}{dd}", "UTC", 90, 600, -480 },
+		{ "{schema}/{table}/{yyyy}{mm}{dd}", "UTC", 90, 960, 960 },
+		{ "{schema}/{table}/{yyyy}{mm}{dd}{hh}{mi}", "UTC", 90, 0, 90 },
+		{ "{schema}/{table}/{yyyy}{mm}{dd}{hh}{mi}", "UTC", 90, 120, 120 },
+	};
+	static const int64_t minute = 60 * US_PER_SEC;
+	static const int64_t start = HOUR * US_PER_HOUR;
+
+	(void) state;
+	for (size_t i = 0; i < COUNT(rows); i++)
+	{
+		RunOptions options = { .slot = "s" };
+		Pipe pipe = { .options = &options };
+		Path *path;
+		int64_t got;
+		Err err;
+
+		assert_true(
+			path_parse(rows[i].text, zone_fixed(rows[i].zone), &path, &err));
+		options.path = path;
+		got = pipe_folder(&pipe, start + rows[i].time * minute,
+						  start + rows[i].closed_until * minute);
+		if (got != start + rows[i].want * minute)
+			fail_msg("row %zu: %lld", i, (long long) ((got - start) / minute));
+		path_free(path);
+	}
+}
+
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_folder),
 		cmocka_unit_test(test_commit_and_stop),
 		cmocka_unit_test(test_commit_behind_keepalive),
 		cmocka_unit_test(test_covered),

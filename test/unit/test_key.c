@@ -167,38 +167,6 @@ test_keys(void **state)
 }
 
 static void
-test_partitions(void **state)
-{
-	static const struct
-	{
-		int64_t hour;
-		KeyPartition by;
-		const char *want;
-	} rows[] = {
-		{ 498680, KEY_BY_HOUR, "year=2026/month=11/day=21/hour=08/" },
-		{ 498680, KEY_BY_DAY, "year=2026/month=11/day=21/" },
-		{ 498680, KEY_BY_NONE, "" },
-		{ 0, KEY_BY_HOUR, "year=1970/month=01/day=01/hour=00/" },
-		{ -1, KEY_BY_HOUR, "year=1969/month=12/day=31/hour=23/" },
-		{ 262967, KEY_BY_HOUR, "year=1999/month=12/day=31/hour=23/" },
-		{ 262968, KEY_BY_HOUR, "year=2000/month=01/day=01/hour=00/" },
-		{ 264407, KEY_BY_DAY, "year=2000/month=02/day=29/" },
-		{ 264408, KEY_BY_DAY, "year=2000/month=03/day=01/" },
-	};
-	Buf b;
-
-	(void) state;
-	buf_init(&b, 1024);
-	for (size_t i = 0; i < COUNT(rows); i++)
-	{
-		buf_reset(&b);
-		key_add_partition(&b, rows[i].by, rows[i].hour);
-		assert_string_equal(buf_cstr(&b), rows[i].want);
-	}
-	buf_done(&b);
-}
-
-static void
 test_parse(void **state)
 {
 	static const struct
@@ -343,10 +311,10 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_segments),   cmocka_unit_test(test_no_segments),
-		cmocka_unit_test(test_injective),  cmocka_unit_test(test_keys),
-		cmocka_unit_test(test_partitions), cmocka_unit_test(test_parse),
-		cmocka_unit_test(test_writer),     cmocka_unit_test(test_patterns),
+		cmocka_unit_test(test_segments),  cmocka_unit_test(test_no_segments),
+		cmocka_unit_test(test_injective), cmocka_unit_test(test_keys),
+		cmocka_unit_test(test_parse),     cmocka_unit_test(test_writer),
+		cmocka_unit_test(test_patterns),
 	};
 
 	return cmocka_run_group_tests_name("key", tests, NULL, NULL);

@@ -86,7 +86,9 @@ test_json_names(void **state)
 		{ "hour", "hour_" },
 		{ "hour_", "hour__" },
 		{ "_hour", "_hour" },
-		{ "_OP", "_OP" },
+		{ "_OP", "_OP_" },
+		{ "Year", "Year_" },
+		{ "HOUR_", "HOUR__" },
 		{ "op", "op" },
 		{ "_o", "_o" },
 		{ "_opp", "_opp" },
@@ -106,6 +108,59 @@ test_json_names(void **state)
 		assert_string_equal(s->cols[0].json_name, rows[i].want);
 		schema_free(s);
 	}
+}
+
+/* Names that differ by case only are one to the engines. */
+static void
+test_json_names_case(void **state)
+{
+	static const struct
+	{
+		const char *name, *want;
+	} rows[] = {
+		{ "a", "a" },
+		{ "A", "A_" },
+		{ "a_", "a__" },
+		{ "year_", "year__" },
+		{ "Year", "Year_" },
+		{ "YEAR", "YEAR___" },
+		{ "\303\244", "\303\244" },
+		{ "\303\204", "\303\204" },
+	};
+	Schema *s = schema_new("public", "t", COUNT(rows));
+
+	(void) state;
+	for (size_t i = 0; i < COUNT(rows); i++)
+	{
+		s->cols[i].name = xstrdup(rows[i].name);
+		s->cols[i].type_schema = xstrdup("pg_catalog");
+		s->cols[i].type_name = xstrdup("int4");
+		s->cols[i].kind = CDC_S3_KIND_INT4;
+	}
+	s->identity = 'd';
+	schema_finish(s);
+	for (size_t i = 0; i < COUNT(rows); i++)
+		assert_string_equal(s->cols[i].json_name, rows[i].want);
+	schema_free(s);
+}
+
+/* A file of an earlier release keeps the names that its objects have. */
+static void
+test_old_names_stay(void **state)
+{
+	Schema *s = one_column("Year");
+	char *file = encode(s);
+	char *at = strstr(file, "Year_");
+	Schema *old;
+	Err err = { 0 };
+
+	(void) state;
+	memmove(at + 4, at + 5, strlen(at + 5) + 1);
+	assert_true(schema_parse(slice_cstr(file), &old, &err));
+	assert_string_equal(old->cols[0].json_name, "Year");
+	schema_free(old);
+	schema_free(s);
+	free(file);
 }
 
 static void
@@ -375,9 +430,14 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_json_names), cmocka_unit_test(test_bytes),
-		cmocka_unit_test(test_identity),   cmocka_unit_test(test_hash_differs),
-		cmocka_unit_test(test_missing),    cmocka_unit_test(test_damaged),
+		cmocka_unit_test(test_json_names),
+		cmocka_unit_test(test_json_names_case),
+		cmocka_unit_test(test_old_names_stay),
+		cmocka_unit_test(test_bytes),
+		cmocka_unit_test(test_identity),
+		cmocka_unit_test(test_hash_differs),
+		cmocka_unit_test(test_missing),
+		cmocka_unit_test(test_damaged),
 		cmocka_unit_test(test_has_key),
 	};
 

@@ -20,6 +20,7 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "cdc_s3_proto.h"
@@ -28,7 +29,7 @@
 #include "pipe/checkpoint.h"
 #include "pipe/ship.h"
 
-#define HOUR 498680 /* 2026-11-21 08:00 UTC */
+#define HOUR (498680 * US_PER_HOUR) /* 2026-11-21 08:00 UTC */
 #define TABLES 5
 #define SHIPPERS 2
 #define PUTTERS 3
@@ -39,6 +40,8 @@ typedef struct Lab
 	char url[80];
 	RunControl control;
 	RunOptions options;
+	Path *path;
+	Entry start;
 	Pipe pipe;
 	Table *tables[TABLES];
 	JsonTable *json[TABLES];
@@ -51,6 +54,16 @@ typedef struct Lab
 	int nputters;
 	Store *store;
 } Lab;
+
+static void
+set_path(Lab *l, const char *text)
+{
+	Err err;
+
+	path_free(l->path);
+	assert_true(path_parse(text, zone_fixed("UTC"), &l->path, &err));
+	l->options.path = l->path;
+}
 
 static void
 lab_init(Lab *l, Compression compression)
@@ -66,6 +79,9 @@ lab_init(Lab *l, Compression compression)
 							   .format = &json_format,
 							   .memory_limit = 64 << 20, /* for all of them */
 							   .control = &l->control };
+	l->start = (Entry){ .database = "shop", .slot = "cdc_s3" };
+	l->pipe.start = &l->start;
+	set_path(l, PATH_DEFAULT);
 	l->control.wake_fd = eventfd(0, EFD_NONBLOCK);
 	l->pipe.options = &l->options;
 	memcpy(l->pipe.writer, "0a0b0c0d", 9);
@@ -107,6 +123,7 @@ lab_done(Lab *l)
 {
 	ship_abandon(&l->pipe);
 	assert_null(l->pipe.alive);
+	path_free(l->path);
 	assert_int_equal(budget_used(&l->pipe.budget), 0);
 	assert_int_equal(l->pipe.budget.limit, l->options.memory_limit);
 	assert_int_equal(atomic_load(&l->pipe.open_bytes), 0);
@@ -278,16 +295,17 @@ test_names(void **state)
 {
 	static const struct
 	{
-		KeyPartition by;
+		const char *path;
 		Compression compression;
 		const char *key;
 	} rows[] = {
-		{ KEY_BY_HOUR, COMPRESS_ZSTD,
+		{ PATH_DEFAULT, COMPRESS_ZSTD,
 		  "public/%5Ft/year=2026/month=11/day=21/hour=08/"
 		  "stem-0000-0a0b0c0d.json.zst" },
-		{ KEY_BY_DAY, COMPRESS_GZIP,
-		  "public/%5Ft/year=2026/month=11/day=21/stem-0001-0a0b0c0d.json.gz" },
-		{ KEY_BY_NONE, COMPRESS_NONE, "public/%5Ft/stem-0002-0a0b0c0d.json" },
+		{ "{slot}/{database}/{yyyy}{mm}{dd}/{schema}.{table}", COMPRESS_GZIP,
+		  "cdc_s3/shop/20261121/public.%5Ft/stem-0001-0a0b0c0d.json.gz" },
+		{ "{schema}/{table}", COMPRESS_NONE,
+		  "public/%5Ft/stem-0002-0a0b0c0d.json" },
 	};
 	Entry *list = entry_new();
 	int outstanding = 0;
@@ -307,7 +325,7 @@ test_names(void **state)
 		const EntryObject *e;
 		Object *o;
 
-		l.options.partition = rows[i].by;
+		set_path(&l, rows[i].path);
 		l.options.compression = rows[i].compression;
 		o = object_new(&l.pipe, &place, l.tables[0], HOUR);
 		object_add(&l.pipe, o, batch(&l, 0, 2), false);

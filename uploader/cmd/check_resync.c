@@ -38,9 +38,12 @@ static const char may_sql[] =
 	" 'SELECT'), false)";
 
 static void
-add_mend(const char *state, const char *schema, const char *table, Buf *out)
+add_mend(const char *reason, const char *state, const char *schema,
+		 const char *table, Buf *out)
 {
-	if (strcmp(state, "blocked") == 0)
+	if (strcmp(reason, "parent") == 0)
+		buf_str(out, "mend the table that it refers to, or wait for its load");
+	else if (strcmp(state, "blocked") == 0)
 		buf_str(out, "mend the target, so that its changes can be applied");
 	else if (strcmp(state, "left") == 0)
 		buf_str(out, "it is not wanted any more: want it again, or delete its "
@@ -68,8 +71,9 @@ report_table(Check *c, const PGresult *res, int row)
 	Buf mend;
 
 	buf_init(&mend, WORD_MAX);
-	add_mend(state, PQgetvalue(res, row, R_SCHEMA),
-			 PQgetvalue(res, row, R_TABLE), &mend);
+	add_mend(PQgetvalue(res, row, R_REASON), state,
+			 PQgetvalue(res, row, R_SCHEMA), PQgetvalue(res, row, R_TABLE),
+			 &mend);
 	f.mend = buf_cstr(&mend);
 	check_report(c, &f, "%s.%s stands in cdc_s3.resync since %s (%s, %s%s%s)",
 				 PQgetvalue(res, row, R_SCHEMA), PQgetvalue(res, row, R_TABLE),

@@ -12,6 +12,7 @@
 #include "cmd/check.h"
 #include "cmd/cmd.h"
 #include "cmd/probe.h"
+#include "codec/key.h"
 #include "store/commitlog.h"
 
 #define STORE_RETRY_MS 3000
@@ -71,12 +72,35 @@ check_about(Check *c)
 			about.skew_us < 0 ? "behind" : "ahead of");
 }
 
+/* No store is needed for it, but it says where in the store all lies. */
+static void
+check_folders(Check *c)
+{
+	Path *path;
+	Err err;
+	Buf b;
+
+	if (!config_path(c->cfg, &path, &err))
+	{
+		check_failed(c, "folders", "objects lie in folders by table and time",
+					 &err);
+		return;
+	}
+	buf_init(&b, KEY_TEXT_MAX);
+	path_add(path, &(PathNames){ "public", "orders", "shop", "cdc_s3" },
+			 clock_unix_us(), &b);
+	check_ok(c, "folders", "an order of now is in \"%s\"", buf_cstr(&b));
+	buf_done(&b);
+	path_free(path);
+}
+
 void
 check_store(Check *c)
 {
 	StoreOptions options = config_store_options(c->cfg);
 	Err err;
 
+	check_folders(c);
 	options.retry_ms = STORE_RETRY_MS;
 	if (!store_open(&options, &c->store, &err))
 	{

@@ -377,9 +377,10 @@ report_case(Check *c, const char *table, const char *a, const char *b)
 	const Finding f = {
 		.level = CHECK_WARNING,
 		.name = "column name",
-		.why = "engines that read names without case, as Athena, Hive and "
-			   "Spark do, refuse or mix up such a table",
-		.mend = "rename one of the two, if such an engine reads the lake",
+		.why = "engines read names without case, so the column that was added "
+			   "later gets underscores in the lake",
+		.mend = "use that name in queries there (\"cdc-s3 ddl\" prints it), or "
+				"rename the column; a merge restores its own name",
 	};
 
 	check_report(c, &f, "%s: \"%s\" and \"%s\" differ by case only", table, a,

@@ -13,6 +13,7 @@
 #include "base/log.h"
 #include "cmd/args.h"
 #include "cmd/cmd.h"
+#include "io/zonefile.h"
 
 #define STORE_RETRY_MS 10000
 #define LINE_MAX_BYTES 4096
@@ -70,6 +71,21 @@ static const Command commands[] = {
 	  "  --from LSN       changes that end behind it\n"
 	  "  --to LSN         changes that end at or before it\n"
 	  "  --table S.T      only this table\n" },
+	{ "ddl", cmd_ddl, "ddl --engine ENGINE [TABLE...] [--view changes|latest]",
+	  "print SQL by which an engine reads the lake",
+	  "  --engine ENGINE  athena, trino, spark, duckdb, clickhouse, snowflake, "
+	  "redshift;\n"
+	  "                   glue prints the JSON of its create-table\n"
+	  "  TABLE            schema.table, or a pattern such as 'public.*'; also "
+	  "--table\n"
+	  "  --view changes   a view of all changes, each once, too\n"
+	  "  --view latest    a view of the rows of now, too\n"
+	  "  --keys one|four  partitions of Athena, Glue and Trino: one key by "
+	  "date and\n"
+	  "                   hour (default), or year, month, day, hour\n"
+	  "  --truncates      read the changes for truncates of single "
+	  "partitions, and\n"
+	  "                   leave their rows out of the view\n" },
 	{ "help", NULL, "help [COMMAND]", "show this, or a command's own page",
 	  NULL },
 	{ "version", NULL, "version", "show the version", NULL },
@@ -86,6 +102,40 @@ static const char exit_codes[] =
 	"\nExit codes: 0 done, 1 internal, 2 usage or configuration, 3 gap (a "
 	"person must\ndecide), 4 source, 5 store, 6 credentials, 7 target, 8 "
 	"merged, but\nrejected rows or tables are outstanding, 75 temporary.\n";
+
+/* A word of output.partition is a template of its own. */
+static const char *
+template_of(const char *partition)
+{
+	if (strcmp(partition, "none") == 0)
+		return "{schema}/{table}";
+	if (strcmp(partition, "day") == 0)
+		return "{schema}/{table}/year={yyyy}/month={mm}/day={dd}";
+	return PATH_DEFAULT;
+}
+
+bool
+config_path(const Config *cfg, Path **out, Err *err)
+{
+	const char *text = cfg->output_path;
+	Zone *zone;
+
+	if (strcmp(text, PATH_DEFAULT) == 0)
+		text = template_of(cfg->output_partition);
+	else if (strcmp(cfg->output_partition, "hour") != 0)
+	{
+		(void) err_set(err, ERR_USAGE, 0,
+					   "settings \"output.path\" and \"output.partition\" "
+					   "are both given");
+		return err_hint(err, "A path of its own says by what times its folders "
+							 "are: leave output.partition out.");
+	}
+	if (!zone_open(cfg->output_timezone, &zone, err))
+		return err_prefix(err, "setting \"output.timezone\"");
+	if (!path_parse(text, zone, out, err))
+		return err_prefix(err, "setting \"output.path\"");
+	return true;
+}
 
 StoreOptions
 config_store_options(const Config *cfg)

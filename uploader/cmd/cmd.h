@@ -13,6 +13,7 @@
 
 #include "base/err.h"
 #include "cmd/config.h"
+#include "codec/path.h"
 #include "store/store.h"
 
 #define CDC_S3_VERSION "1.0.0"
@@ -26,6 +27,7 @@ bool cmd_check(const Config *cfg, int argc, char **argv, Err *err) MUST_CHECK;
 bool cmd_snapshot(const Config *cfg, int argc, char **argv,
 				  Err *err) MUST_CHECK;
 bool cmd_ls(const Config *cfg, int argc, char **argv, Err *err) MUST_CHECK;
+bool cmd_ddl(const Config *cfg, int argc, char **argv, Err *err) MUST_CHECK;
 bool cmd_replay(const Config *cfg, int argc, char **argv, Err *err) MUST_CHECK;
 
 /*
@@ -43,6 +45,9 @@ bool cli_flush(Err *err) MUST_CHECK;
 
 /* The store that cfg names (store_open with the right options). */
 StoreOptions config_store_options(const Config *cfg);
+
+/* The folders that output.path, partition and timezone say; owned. */
+bool config_path(const Config *cfg, Path **out, Err *err) MUST_CHECK;
 
 /* Sets level and form of the log as cfg says. */
 void config_apply_log(const Config *cfg);

@@ -100,6 +100,8 @@ print_lack(const MergeResync *t)
 			 strcmp(r, "dropped") == 0 || strcmp(r, "new") == 0 ||
 			 strcmp(r, "left") == 0)
 		printf("it lacks what changed before LSN " LSN_FMT, LSN_ARGS(t->lsn));
+	else if (strcmp(r, "parent") == 0)
+		printf("a table that it refers to waits");
 	else
 		printf("rows changed at LSN " LSN_FMT " without change events",
 			   LSN_ARGS(t->lsn));
@@ -145,6 +147,8 @@ print_ask(const MergeResync *t, bool preview)
 		printf(preview ? "; merge asks run for it" : "; run is asked for it");
 	else if (t->ask == ASK_LOADING)
 		printf("; the load is on its way");
+	else if (strcmp(t->reason, "parent") == 0)
+		printf("; its changes wait as long");
 	else if (strcmp(t->state, "blocked") == 0)
 		printf("; its changes wait until the target is mended");
 	else if (strcmp(t->state, "left") == 0)

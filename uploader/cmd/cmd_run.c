@@ -110,14 +110,6 @@ tame_malloc(void)
 /* Of zstd and gzip in a format that compresses by itself, as of objects. */
 #define PAGE_LEVEL 1
 
-static KeyPartition
-partition_of(const char *name)
-{
-	if (strcmp(name, "day") == 0)
-		return KEY_BY_DAY;
-	return strcmp(name, "none") == 0 ? KEY_BY_NONE : KEY_BY_HOUR;
-}
-
 static FormatNumeric
 numeric_of(const char *name)
 {
@@ -156,7 +148,6 @@ cmd_run(const Config *cfg, int argc, char **argv, Err *err)
 		.exclude = cfg->source_exclude,
 		.publication = cfg->source_publication,
 		.store = config_store_options(cfg),
-		.partition = partition_of(cfg->output_partition),
 		.format = format_find(cfg->output_format),
 		.max_bytes = cfg->output_max_bytes,
 		.max_rows = cfg->output_max_rows,
@@ -183,7 +174,7 @@ cmd_run(const Config *cfg, int argc, char **argv, Err *err)
 							  strcmp(cfg->log_format, "json") != 0 },
 		.control = &control,
 	};
-
+	Path *path = NULL;
 	bool ok;
 
 	if (argc > 0)
@@ -197,13 +188,15 @@ cmd_run(const Config *cfg, int argc, char **argv, Err *err)
 		return err_set(err, ERR_USAGE, 0,
 					   "output.compression = snappy needs output.format = "
 					   "parquet; zstd, gzip and none are for all formats");
+	if (!config_path(cfg, &path, err))
+		return false;
+	o.path = path;
 	tame_malloc();
 	set_control(cfg);
 	current = cfg;
 	control.reload = reload;
-	if (!catch_signals(err))
-		return false;
-	ok = run_stream(&o, err);
+	ok = catch_signals(err) && run_stream(&o, err);
 	config_free(reloaded);
+	path_free(path);
 	return ok;
 }

@@ -21,6 +21,7 @@
 #include "cmd/ini.h"
 #include "cmd/setting.h"
 #include "codec/hash.h"
+#include "codec/path.h"
 
 #define ENV_PREFIX "CDC_S3_"
 #define ENV_FILE "CDC_S3_CONFIG"
@@ -92,9 +93,11 @@ static const CfgDef cfg_defs[] = {
 	{ "output.compression", CFG_ENUM, CFG_RELOAD, TEXT(output_compression), "zstd",
 	  0, 0, "zstd, gzip, snappy, none", "Compression of data files; snappy is for parquet only" },
 	{ "output.partition", CFG_ENUM, 0, TEXT(output_partition), "hour",
-	  0, 0, "hour, day, none", "Folders by commit time" },
-	{ "output.timezone", CFG_ENUM, 0, TEXT(output_timezone), "UTC",
-	  0, 0, "UTC", "Time zone of the folders" },
+	  0, 0, "hour, day, none", "Folders by commit time, where output.path says nothing else" },
+	{ "output.path", CFG_STR, 0, TEXT(output_path), PATH_DEFAULT,
+	  0, 0, NULL, "Folders of the data files, with {schema} {table} {database} {slot} {yyyy} {mm} {dd} {hh} {mi}" },
+	{ "output.timezone", CFG_STR, 0, TEXT(output_timezone), "UTC",
+	  0, 0, NULL, "Time zone of the folders: UTC, an offset as +05:30, or a name as Europe/Berlin" },
 	{ "output.before", CFG_ENUM, 0, TEXT(output_before), "off",
 	  0, 0, "off, on", "Old rows in records, where the replica identity is full" },
 	{ "output.numeric", CFG_ENUM, 0, TEXT(output_numeric), "number",

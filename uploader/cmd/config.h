@@ -44,11 +44,12 @@ typedef struct Config
 	char *store_expected_owner;
 	char *store_requester_pays; /* off, on */
 
-	char *output_format;            /* json, csv */
+	char *output_format;            /* json, csv, parquet */
 	char *output_shape;             /* flat */
 	char *output_compression;       /* zstd, gzip, none */
 	char *output_partition;         /* hour, day, none */
-	char *output_timezone;          /* UTC */
+	char *output_path;              /* template, see path.h */
+	char *output_timezone;          /* see zonefile.h */
 	char *output_csv_newlines;      /* keep, escape */
 	char *output_parquet_timestamp; /* us, ms */
 	char *output_before;            /* off, on */

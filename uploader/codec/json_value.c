@@ -282,7 +282,11 @@ add_element(Buf *out, JsonForm form, const uint8_t *p, size_t n, bool quoted)
 	else if (form == FORM_BOOLS)
 		buf_str(out, p[0] == 't' ? "true" : "false");
 	else if (form == FORM_NUMBERS && is_number(p, n))
+	{
 		buf_add(out, p, n);
+		if (n == 2 && memcmp(p, "-0", 2) == 0)
+			buf_str(out, ".0"); /* as value_text_fixed() has it */
+	}
 	else
 		json_put_string(out, p, n);
 }

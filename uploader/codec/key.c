@@ -9,8 +9,6 @@
 
 #include <inttypes.h>
 
-#include "base/clock.h"
-
 static bool
 is_plain(uint8_t c)
 {
@@ -77,20 +75,6 @@ key_add_table(Buf *out, const char *schema, const char *table)
 	buf_byte(out, '/');
 	key_add_segment(out, table);
 	buf_byte(out, '/');
-}
-
-void
-key_add_partition(Buf *out, KeyPartition by, int64_t unix_hour)
-{
-	CivilTime c;
-
-	if (by == KEY_BY_NONE)
-		return;
-	civil_from_unix_us(unix_hour * US_PER_HOUR, &c);
-	buf_printf(out, "year=%04" PRId64 "/month=%02d/day=%02d/", c.year, c.month,
-			   c.day);
-	if (by == KEY_BY_HOUR)
-		buf_printf(out, "hour=%02d/", c.hour);
 }
 
 void

@@ -16,12 +16,9 @@
 
 #include "base/buf.h"
 
-typedef enum KeyPartition
-{
-	KEY_BY_HOUR,
-	KEY_BY_DAY,
-	KEY_BY_NONE
-} KeyPartition;
+/* Longest key that a store takes is 1,024 bytes; its refusal is clearer than
+ * a key that was cut. */
+#define KEY_TEXT_MAX 4096
 
 #define KEY_LOG_PREFIX "_cdc/log/"
 
@@ -38,9 +35,6 @@ bool key_parse_segment(Slice segment, Buf *out);
 
 /* "<schema>/<table>/" */
 void key_add_table(Buf *out, const char *schema, const char *table);
-
-/* "year=2026/month=11/day=21/hour=08/" of a unix hour (hours since 1970). */
-void key_add_partition(Buf *out, KeyPartition by, int64_t unix_hour);
 
 /* "_cdc/log/00000000000000000042.json" */
 void key_add_entry(Buf *out, int64_t seq);

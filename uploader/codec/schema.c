@@ -13,6 +13,7 @@
 #include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <strings.h>
 
 #include "base/mem.h"
 #include "cdc_s3_proto.h"
@@ -115,7 +116,10 @@ schema_free(Schema *s)
 	free(s);
 }
 
-/* True where name, less trailing underscores, is taken by the record. */
+/*
+ * True where name, less trailing underscores, is taken by the record: in any
+ * case, since the engines that read records know none.
+ */
 static bool
 is_reserved(const char *name)
 {
@@ -125,7 +129,7 @@ is_reserved(const char *name)
 		n--;
 	for (size_t i = 0; i < sizeof(reserved) / sizeof(reserved[0]); i++)
 	{
-		if (strlen(reserved[i]) == n && strncmp(reserved[i], name, n) == 0)
+		if (strlen(reserved[i]) == n && strncasecmp(reserved[i], name, n) == 0)
 			return true;
 	}
 	return false;
@@ -260,6 +264,33 @@ pack_strings(Schema *s)
 	s->strings = block;
 }
 
+/* Does a column before that one have the name, in any case? */
+static bool
+is_taken(const Schema *s, int col, const char *json_name)
+{
+	for (int i = 0; i < col; i++)
+		if (strcasecmp(s->cols[i].json_name, json_name) == 0)
+			return true;
+	return false;
+}
+
+static void
+name_column(Schema *s, int col)
+{
+	SchemaColumn *c = &s->cols[col];
+	char *name = xasprintf("%s%s", c->name, is_reserved(c->name) ? "_" : "");
+
+	while (is_taken(s, col, name))
+	{
+		char *longer = xasprintf("%s_", name);
+
+		free(name);
+		name = longer;
+	}
+	free(c->json_name);
+	c->json_name = name;
+}
+
 void
 schema_finish(Schema *s)
 {
@@ -267,13 +298,7 @@ schema_finish(Schema *s)
 	uint8_t sum[SHA256_LEN];
 
 	for (int i = 0; !s->strings && i < s->ncols; i++)
-	{
-		SchemaColumn *c = &s->cols[i];
-
-		free(c->json_name);
-		c->json_name =
-			xasprintf("%s%s", c->name, is_reserved(c->name) ? "_" : "");
-	}
+		name_column(s, i);
 	buf_init(&b, SCHEMA_FILE_MAX);
 	schema_encode(s, &b);
 	sha256(b.p, b.n, sum);

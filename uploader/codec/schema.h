@@ -74,7 +74,9 @@ void schema_free(Schema *s);
  * whose name, less trailing underscores, is one of the metadata names (_op,
  * _lsn, _seq, _xid, _ts, _unchanged, _key, _before, _nokey, _withheld,
  * _jsonnull, _partial, _reason, _exact) or partition keys (year, month, day,
- * hour) gets one underscore more.
+ * hour) gets one underscore more.  A name that a column before it has takes
+ * more, until no other has it.  All that without regard to case, as engines
+ * compare names (ASCII letters; others are told apart).
  */
 void schema_finish(Schema *s);
 

@@ -13,6 +13,20 @@
 #include "codec/pgfmt.h"
 #include "codec/row.h"
 
+/*
+ * What stands in o is a float's text of n bytes; returns how many it has then.
+ * Readers take "-0" for an integer, which has no sign: it is to be -0.0.
+ */
+static size_t
+finish_float(char *o, size_t n, bool *out_string)
+{
+	*out_string = o[n - 1] == 'N' || o[n - 1] == 'y';
+	if (n != 2 || memcmp(o, "-0", 2) != 0)
+		return n;
+	memcpy(o + n, ".0", 2);
+	return n + 2;
+}
+
 size_t
 value_text_fixed(char *o, uint8_t kind, const uint8_t *p, bool *out_string)
 {
@@ -20,7 +34,6 @@ value_text_fixed(char *o, uint8_t kind, const uint8_t *p, bool *out_string)
 	uint64_t u64;
 	float f4;
 	double f8;
-	size_t n;
 
 	*out_string = kind >= CDC_S3_KIND_DATE;
 	switch (kind)
@@ -39,15 +52,11 @@ value_text_fixed(char *o, uint8_t kind, const uint8_t *p, bool *out_string)
 		case CDC_S3_KIND_FLOAT4:
 			u32 = get_u32(p);
 			memcpy(&f4, &u32, 4);
-			n = fmt_float4(o, f4);
-			*out_string = o[n - 1] == 'N' || o[n - 1] == 'y';
-			return n;
+			return finish_float(o, fmt_float4(o, f4), out_string);
 		case CDC_S3_KIND_FLOAT8:
 			u64 = get_u64(p);
 			memcpy(&f8, &u64, 8);
-			n = fmt_float8(o, f8);
-			*out_string = o[n - 1] == 'N' || o[n - 1] == 'y';
-			return n;
+			return finish_float(o, fmt_float8(o, f8), out_string);
 		case CDC_S3_KIND_DATE:
 			return fmt_date(o, (int32_t) get_u32(p));
 		case CDC_S3_KIND_TIME:

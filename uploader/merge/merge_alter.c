@@ -5,7 +5,8 @@
  *
  * Order: what stands in the way of changes goes first (keys, NOT NULL), then
  * columns get their names, then their types; new ones come last.  A new key
- * is made behind the changes, since they may need it not to be there.
+ * is made behind the changes (merge_key), since they may need it not to be
+ * there.
  * Layer: merge.
  *-------------------------------------------------------------------------
  */
@@ -16,14 +17,17 @@
 
 #include "base/log.h"
 #include "base/mem.h"
+#include "merge/merge_key.h"
 #include "merge/merge_name.h"
+#include "merge/merge_relabel.h"
 #include "merge/merge_target.h"
 
 /* A column of the target that is one of the source's. */
 typedef struct Col
 {
-	int attnum;
+	int attnum; /* 0: the source dropped it before this range */
 	char *name; /* at the target */
+	char *was;  /* before this merge */
 	char *goal; /* NULL: it stays, or goes */
 	bool not_null;
 	bool dropped; /* at the source */
@@ -122,10 +126,88 @@ find_columns(Alter *a)
 		a->cols[a->ncols++] =
 			(Col){ .attnum = c->attnum,
 				   .name = xstrdup(c->name),
+				   .was = xstrdup(c->name),
 				   .not_null = PQgetvalue(a->have, row, 1)[0] == 't',
 				   .dropped = !view_find(a->now, c->attnum),
 				   .type = xstrdup(PQgetvalue(a->have, row, 2)) };
 	}
+}
+
+/* The source dropped them before, and the target has them still. */
+static bool
+find_left(Alter *a, Err *err)
+{
+	const PlanKnown *k = a->t->known;
+	const char *values[] = { a->d->cx->system_identifier,
+							 a->d->cx->database,
+							 a->d->cx->slot,
+							 k->schema,
+							 k->table,
+							 buf_cstr(&a->name) };
+	PGresult *res;
+	size_t n;
+
+	if (!sql_params(a->d->cx, "read which columns were dropped at the source",
+					"SELECT attname, attnotnull FROM pg_attribute"
+					" WHERE attrelid = to_regclass($6) AND attnum > 0"
+					" AND NOT attisdropped AND attname::text IN (SELECT"
+					"  jsonb_array_elements_text(to_jsonb(t) -> 'kept')"
+					"  FROM cdc_s3.tables t WHERE (system_identifier, database,"
+					"  slot, source_schema, source_table)"
+					"  = ($1, $2, $3, $4, $5))",
+					6, values, &res, err))
+		return false;
+	n = (size_t) a->ncols + (size_t) PQntuples(res);
+	a->cols = xrealloc(a->cols, (n + 1) * sizeof(*a->cols));
+	for (int i = 0; i < PQntuples(res); i++)
+	{
+		const char *name = PQgetvalue(res, i, 0);
+
+		a->cols[a->ncols++] =
+			(Col){ .name = xstrdup(name),
+				   .was = xstrdup(name),
+				   .not_null = PQgetvalue(res, i, 1)[0] == 't',
+				   .dropped = true };
+	}
+	PQclear(res);
+	return true;
+}
+
+/* Those that are dropped at the source by now, for the merges to come. */
+static bool
+store_left(const Alter *a, Err *err)
+{
+	const PlanKnown *k = a->t->known;
+	Buf names;
+	const char *values[] = { a->d->cx->system_identifier,
+							 a->d->cx->database,
+							 a->d->cx->slot,
+							 k->schema,
+							 k->table,
+							 NULL };
+	bool first = true;
+	bool ok;
+
+	buf_init(&names, SQL_MAX);
+	buf_byte(&names, '{');
+	for (int i = 0; i < a->ncols; i++)
+	{
+		if (!a->cols[i].dropped)
+			continue;
+		sql_add_array_item(&names, a->cols[i].name, first);
+		first = false;
+	}
+	buf_byte(&names, '}');
+	values[5] = buf_cstr(&names);
+	ok = a->d->cx->opt->preview ||
+		 sql_params(a->d->cx, "note which columns were dropped at the source",
+					"UPDATE cdc_s3.tables SET kept = $6::text[]"
+					" WHERE (system_identifier, database, slot, source_schema,"
+					" source_table) = ($1, $2, $3, $4, $5)"
+					" AND kept <> $6::text[]",
+					6, values, NULL, err);
+	buf_done(&names);
+	return ok;
 }
 
 static void
@@ -134,6 +216,7 @@ alter_done(Alter *a)
 	for (int i = 0; i < a->ncols; i++)
 	{
 		free(a->cols[i].name);
+		free(a->cols[i].was);
 		free(a->cols[i].goal);
 		free(a->cols[i].type);
 	}
@@ -144,65 +227,6 @@ alter_done(Alter *a)
 }
 
 /* ---- keys ---- */
-
-static bool
-in_key(const Schema *s, const SchemaColumn *c)
-{
-	bool primary = false;
-
-	for (int i = 0; i < s->ncols; i++)
-		primary = primary || s->cols[i].pk > 0;
-	return primary ? c->pk > 0 : target_is_keyed(s) && c->key;
-}
-
-/* Do both find rows by the same columns? */
-static bool
-same_key(const Schema *a, const Schema *b)
-{
-	for (int i = 0; i < a->ncols; i++)
-	{
-		const SchemaColumn *c = &a->cols[i];
-		const SchemaColumn *o = view_find(b, c->attnum);
-
-		if (in_key(a, c) != (o && in_key(b, o)))
-			return false;
-	}
-	return true;
-}
-
-/* "{a,b}" of the names of a key, as the target has them. */
-static void
-add_key_array(const Schema *s, Buf *out)
-{
-	bool first = true;
-
-	buf_byte(out, '{');
-	for (int i = 0; i < s->ncols; i++)
-	{
-		if (!in_key(s, &s->cols[i]))
-			continue;
-		sql_add_array_item(out, s->cols[i].name, first);
-		first = false;
-	}
-	buf_byte(out, '}');
-}
-
-/* Unique indexes over just these columns, and the constraints of some. */
-static const char indexes_sql[] =
-	"SELECT quote_ident(n.nspname) || '.' || quote_ident(c.relname),"
-	" k.conname FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid"
-	" JOIN pg_namespace n ON n.oid = c.relnamespace"
-	" LEFT JOIN pg_constraint k ON k.conindid = i.indexrelid"
-	" AND k.contype IN ('p', 'u') AND k.conrelid = i.indrelid"
-	" WHERE i.indrelid = to_regclass($1) AND i.indisunique"
-	" AND i.indpred IS NULL AND i.indexprs IS NULL"
-	" AND (SELECT array_agg(a.attname::text COLLATE \"C\""
-	"   ORDER BY a.attname::text COLLATE \"C\")"
-	"  FROM generate_series(0, i.indnkeyatts - 1) g"
-	"  JOIN pg_attribute a ON a.attrelid = i.indrelid"
-	"  AND a.attnum = i.indkey[g])"
-	" = (SELECT array_agg(x COLLATE \"C\" ORDER BY x COLLATE \"C\")"
-	"  FROM unnest($2::text[]) x)";
 
 static bool
 drop_index(Alter *a, const char *index, const char *constraint, Err *err)
@@ -223,21 +247,13 @@ drop_index(Alter *a, const char *index, const char *constraint, Err *err)
 static bool
 relax_key(Alter *a, Err *err)
 {
-	Buf names;
-	const char *values[] = { buf_cstr(&a->name), NULL };
 	PGresult *res;
-	bool ok;
+	bool ok = true;
 
-	if (same_key(a->old, a->now) && same_key(a->now, a->old))
+	if (key_is_same(a->old, a->now) && key_is_same(a->now, a->old))
 		return true;
 	a->t->rekey = true;
-	buf_init(&names, SQL_MAX);
-	add_key_array(a->old, &names);
-	values[1] = buf_cstr(&names);
-	ok = sql_params(a->d->cx, "look for the indexes of a key", indexes_sql, 2,
-					values, &res, err);
-	buf_done(&names);
-	if (!ok)
+	if (!key_indexes(a->d->cx, buf_cstr(&a->name), a->old, &res, err))
 		return false;
 	for (int i = 0; ok && i < PQntuples(res); i++)
 	{
@@ -316,7 +332,9 @@ drop_columns(Alter *a, Err *err)
 {
 	for (int i = 0; a->d->mirror && i < a->ncols; i++)
 	{
-		if (!a->cols[i].dropped)
+		const Col *c = &a->cols[i];
+
+		if (!c->dropped || (c->attnum == 0 && !now_named(a, c->name)))
 			continue;
 		if (!run(a, err, "DROP COLUMN", a->cols[i].name, ""))
 			return false;
@@ -524,6 +542,19 @@ was_hidden(const Alter *a, const SchemaColumn *c)
 	return found;
 }
 
+/* Is it there by now?  Statements that are not run changed nothing. */
+static bool
+is_there(const Alter *a, const char *name)
+{
+	for (int i = 0; !ddl_runs(a->d) && i < a->ncols; i++)
+	{
+		if (strcmp(a->cols[i].was, name) == 0 &&
+			(a->d->mirror || strcmp(a->cols[i].name, name) != 0))
+			return false;
+	}
+	return have_row(a, name) >= 0;
+}
+
 /* Somebody added it at the target beforehand. */
 static bool
 fill_column(Alter *a, const SchemaColumn *c, const char *missing, Err *err)
@@ -554,7 +585,7 @@ add_column(Alter *a, const SchemaColumn *c, Err *err)
 		rows_unknown(a, "published");
 	else if (c->has_missing && !missing) /* it has no text form */
 		rows_unknown(a, "default");
-	if (have_row(a, c->name) >= 0)
+	if (is_there(a, c->name))
 		return !missing || fill_column(a, c, missing, err);
 	if (!target_column_type(a->d->cx, a->now, c, &type, err))
 		return false;
@@ -589,82 +620,6 @@ add_columns(Alter *a, Err *err)
 	return true;
 }
 
-/* ---- rejected rows ---- */
-
-/* Names in the objects of a line; order and digits stay. */
-#define RENAMED(what)                                                          \
-	"(SELECT '{' || coalesce(string_agg(to_json(coalesce(n.new, e.key))::text" \
-	" || ':' || e.value::text, ',' ORDER BY e.o), '') || '}'"                  \
-	" FROM json_each(" what "::json) WITH ORDINALITY e(key, value, o)"         \
-	" LEFT JOIN unnest($6::text[], $7::text[]) n(old, new) ON n.old = e.key)"
-
-static const char lines_sql[] =
-	"UPDATE cdc_s3.rejected SET"
-	" old_key = CASE WHEN old_key IS NOT NULL THEN"
-	" " RENAMED(
-		"old_key") "::jsonb END,"
-				   " new_key = CASE WHEN new_key IS NOT NULL THEN"
-				   " " RENAMED(
-					   "new_key") "::jsonb END,"
-								  " \"row\" = " RENAMED(
-									  "\"row\"") ","
-												 " unchanged = ARRAY(SELECT "
-												 "coalesce(n.new, u) FROM "
-												 "unnest(unchanged) u"
-												 "  LEFT JOIN "
-												 "unnest($6::text[], "
-												 "$7::text[]) n(old, new) ON "
-												 "n.old = u)"
-												 " WHERE (system_identifier, "
-												 "database, slot, "
-												 "source_schema, source_table)"
-												 " = ($1, $2, $3, $4, $5) AND "
-												 "unchanged IS NOT NULL";
-
-/* Lines of rejected rows name columns as the target's are named. */
-static bool
-rename_lines(Alter *a, Err *err)
-{
-	const PlanKnown *k = a->t->known;
-	const char *values[] = { a->d->cx->system_identifier,
-							 a->d->cx->database,
-							 a->d->cx->slot,
-							 k->schema,
-							 k->table,
-							 NULL,
-							 NULL };
-	Buf from;
-	Buf to;
-	int n = 0;
-	bool ok = true;
-
-	buf_init(&from, SQL_MAX);
-	buf_init(&to, SQL_MAX);
-	buf_byte(&from, '{');
-	buf_byte(&to, '{');
-	for (int i = 0; i < a->old->ncols; i++)
-	{
-		const SchemaColumn *was = &a->old->cols[i];
-		const SchemaColumn *is = view_find(a->now, was->attnum);
-		const char *name = is ? is->name : view_kept(&a->t->view, was->attnum);
-
-		if (!name || strcmp(name, was->name) == 0)
-			continue;
-		sql_add_array_item(&from, was->name, n == 0);
-		sql_add_array_item(&to, name, n++ == 0);
-	}
-	buf_byte(&from, '}');
-	buf_byte(&to, '}');
-	values[5] = buf_cstr(&from);
-	values[6] = buf_cstr(&to);
-	if (n > 0 && !a->d->cx->opt->preview)
-		ok = sql_params(a->d->cx, "rename columns of rejected rows", lines_sql,
-						7, values, NULL, err);
-	buf_done(&from);
-	buf_done(&to);
-	return ok;
-}
-
 /* ---- all of it ---- */
 
 /* What earlier records mean now. */
@@ -682,7 +637,7 @@ keep_view(Alter *a)
 	}
 	for (int i = 0; i < a->ncols; i++)
 	{
-		if (a->cols[i].dropped && !a->d->mirror)
+		if (a->cols[i].dropped && a->cols[i].attnum && !a->d->mirror)
 			view_keep(&a->t->view, a->cols[i].attnum, a->cols[i].name);
 	}
 }
@@ -717,107 +672,16 @@ alter_table(Ddl *d, PlanTable *t, Schema *const *versions, int n, Err *err)
 	if (ok && PQntuples(a.have) > 0)
 	{
 		find_columns(&a);
-		ok = ddl_begin(d, err);
+		ok = find_left(&a, err) && ddl_begin(d, err);
 		if (ok)
 			ok = ddl_end(d, t, run_all(&a, err), err);
 		if (ok && !t->refused)
 		{
 			keep_view(&a);
-			ok = rename_lines(&a, err);
+			ok = relabel_lines(d->cx, t, a.old, a.now, err) &&
+				 store_left(&a, err);
 		}
 	}
 	alter_done(&a);
-	return ok;
-}
-
-/* ---- the new key ---- */
-
-static void
-add_key_list(const Schema *s, Buf *out)
-{
-	bool first = true;
-
-	for (int pos = 0; pos <= s->ncols; pos++)
-	{
-		for (int i = 0; i < s->ncols; i++)
-		{
-			const SchemaColumn *c = &s->cols[i];
-
-			if (c->pk != pos || !in_key(s, c))
-				continue;
-			buf_str(out, first ? "" : ", ");
-			pg_add_ident(out, c->name);
-			first = false;
-		}
-	}
-}
-
-static bool
-make_key(Ddl *d, const char *table, bool primary, const char *columns, Err *err)
-{
-	Buf sql;
-	Err refused;
-	bool ok;
-
-	buf_init(&sql, SQL_MAX);
-	buf_printf(&sql,
-			   primary ? "ALTER TABLE %s ADD PRIMARY KEY (%s)"
-					   : "CREATE UNIQUE INDEX ON %s (%s)",
-			   table, columns);
-	ok = sql_savepoint(d->cx, "cdc_s3_key", err);
-	if (ok && sql_run(d->cx, "make a key", buf_cstr(&sql), NULL, &refused))
-		ok = sql_release(d->cx, "cdc_s3_key", err);
-	else if (ok)
-	{
-		log_warn("the target cannot have the key that the source has",
-				 "statement", buf_cstr(&sql), "cause", refused.msg, NULL);
-		ok = sql_rollback_to(d->cx, "cdc_s3_key", err);
-	}
-	buf_done(&sql);
-	return ok;
-}
-
-static bool
-rekey(Ddl *d, const PlanTable *t, const char *table, Err *err)
-{
-	Buf columns;
-	Buf names;
-	const char *values[] = { table, NULL };
-	PGresult *res = NULL;
-	bool primary = false;
-	bool ok = true;
-
-	buf_init(&columns, SQL_MAX);
-	buf_init(&names, SQL_MAX);
-	add_key_list(t->now, &columns);
-	add_key_array(t->now, &names);
-	values[1] = buf_cstr(&names);
-	for (int i = 0; i < t->now->ncols; i++)
-		primary = primary || t->now->cols[i].pk > 0;
-	if (columns.n > 0)
-		ok = sql_params(d->cx, "look for the indexes of a key", indexes_sql, 2,
-						values, &res, err) &&
-			 (PQntuples(res) > 0 ||
-			  make_key(d, table, primary, buf_cstr(&columns), err));
-	PQclear(res);
-	buf_done(&columns);
-	buf_done(&names);
-	return ok;
-}
-
-bool
-alter_rekey(Ddl *d, const PlanTable *t, Err *err)
-{
-	Buf name;
-	bool ok;
-
-	buf_init(&name, SQL_MAX);
-	if (t->target_table)
-		sql_add_qualified(&name, t->target_schema, t->target_table);
-	else
-		sql_add_qualified(&name, t->known->target_schema,
-						  t->known->target_table);
-	ok = rekey(d, t, buf_cstr(&name), err);
-	buf_done(&name);
 	return ok;
 }

@@ -23,10 +23,4 @@
 bool alter_table(Ddl *d, PlanTable *t, Schema *const *versions, int n,
 				 Err *err) MUST_CHECK;
 
-/*
- * Once all changes are applied: the key that the source has now, where it can
- * be had.
- */
-bool alter_rekey(Ddl *d, const PlanTable *t, Err *err) MUST_CHECK;
-
 #endif

@@ -112,19 +112,37 @@ keep_name(PlanTable *t)
 	t->table = table;
 }
 
+/* From here on its changes wait, and its loads. */
+static void
+refuse(PlanTable *t)
+{
+	if (!t->blocked)
+		t->blocked_since =
+			t->waiting && t->since < t->from ? t->since : t->from;
+	t->blocked = t->refused = true;
+}
+
 bool
 ddl_block(Ddl *d, PlanTable *t, const char *statements, const char *why,
 		  Err *err)
 {
-	if (!t->blocked && !t->waiting)
-		t->since = t->from; /* from here on its changes wait */
-	t->blocked = t->refused = true;
+	refuse(t);
 	log_warn("the target refuses a change of a table's schema: its changes "
 			 "wait",
 			 "schema", t->schema, "table", t->table, "statements",
 			 statements[0] ? statements : NULL, "cause", why, NULL);
 	keep_name(t);
-	return state_blocked(d->cx, t, statements, why, err);
+	return state_blocked(d->cx, t, "schema", statements, why, err);
+}
+
+bool
+ddl_wait(Ddl *d, PlanTable *t, const char *reason, const char *why, Err *err)
+{
+	refuse(t);
+	log_warn("a table's changes wait", "schema", t->schema, "table", t->table,
+			 "cause", why, NULL);
+	keep_name(t);
+	return state_blocked(d->cx, t, reason, "", why, err);
 }
 
 bool

@@ -46,6 +46,10 @@ bool ddl_end(Ddl *d, PlanTable *t, bool ok, Err *err) MUST_CHECK;
 bool ddl_block(Ddl *d, PlanTable *t, const char *statements, const char *why,
 			   Err *err) MUST_CHECK;
 
+/* The changes of t wait, though the target did not refuse anything of it. */
+bool ddl_wait(Ddl *d, PlanTable *t, const char *reason, const char *why,
+			  Err *err) MUST_CHECK;
+
 /* Behind all steps: ERR_TARGET where a strict merge would need some. */
 bool ddl_finish(Ddl *d, Err *err) MUST_CHECK;
 

@@ -483,6 +483,9 @@ note_cascades_of(Exact *x, int child, int parent, const FactKey *k, Err *err)
 			buf_printf(&sql, " AND pn.c%d %s f.c%d", b, k->pairs[i].equal, a);
 		else if (k->on_update == 'n')
 			buf_printf(&sql, " AND f.c%d IS NULL", a);
+		else
+			buf_printf(&sql, " AND f.c%d IS NOT DISTINCT FROM (%s)", a,
+					   k->pairs[i].preset);
 	}
 	if (!keyed)
 		add_first(c, p, k, &sql);

@@ -17,7 +17,9 @@ static const char keys_sql[] =
 	"SELECT c.oid, coalesce(pg_partition_root(c.conrelid), c.conrelid)::oid,"
 	" coalesce(pg_partition_root(c.confrelid), c.confrelid)::oid,"
 	" format('%I.%I', n.nspname, k.relname), c.confdeltype, c.confupdtype,"
-	" a.attname, b.attname, format('OPERATOR(%I.%s)', m.nspname, o.oprname)"
+	" a.attname, b.attname, format('OPERATOR(%I.%s)', m.nspname, o.oprname),"
+	" coalesce((SELECT pg_get_expr(d.adbin, d.adrelid) FROM pg_attrdef d"
+	"  WHERE d.adrelid = c.conrelid AND d.adnum = a.attnum), 'NULL')"
 	" FROM pg_constraint c"
 	" JOIN pg_class k ON k.oid = c.conrelid"
 	" JOIN pg_namespace n ON n.oid = k.relnamespace"
@@ -76,6 +78,7 @@ add_pair(FactKey *k, const PGresult *res, int row)
 		.child = xstrdup(PQgetvalue(res, row, 6)),
 		.parent = xstrdup(PQgetvalue(res, row, 7)),
 		.equal = xstrdup(PQgetvalue(res, row, 8)),
+		.preset = xstrdup(PQgetvalue(res, row, 9)),
 	};
 }
 
@@ -122,6 +125,7 @@ facts_done(Facts *f)
 			free(k->pairs[p].child);
 			free(k->pairs[p].parent);
 			free(k->pairs[p].equal);
+			free(k->pairs[p].preset);
 		}
 		free(k->pairs);
 		free(k->child_name);

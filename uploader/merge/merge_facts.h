@@ -17,7 +17,8 @@ typedef struct FactPair
 {
 	char *child;
 	char *parent;
-	char *equal; /* "OPERATOR(schema.=)", the parent's column on the left */
+	char *equal;  /* "OPERATOR(schema.=)", the parent's column on the left */
+	char *preset; /* the child's default, an expression; "NULL" without one */
 } FactPair;
 
 /* Actions are those of pg_constraint: a no action, r restrict, c n d. */

@@ -14,6 +14,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "merge/merge_alter.h"
+#include "merge/merge_key.h"
 #include "merge/merge_move.h"
 #include "merge/merge_state.h"
 
@@ -89,7 +90,7 @@ follow_columns(Ddl *d, PlanTable *t, Err *err)
 	bool ok;
 
 	if (!t->known || !t->known->hash || !t->target_table || t->refused ||
-		t->nevents == 0)
+		t->held || t->nevents == 0)
 		return true;
 	ok = read_versions(d, t, &v, err);
 	if (ok && v.n > 1)
@@ -139,13 +140,24 @@ follow_plan(Ddl *d, Plan *plan, Err *err)
 
 		if (!follow_columns(d, t, err))
 			return false;
-		if (t->blocked && !t->refused && !d->cx->opt->preview &&
-			!state_unblocked(d->cx, t->known, err))
-			return false;
 		if (found)
 			forget_target(t); /* merge.map may send it elsewhere now */
 	}
 	return ddl_finish(d, err);
+}
+
+bool
+follow_unblocked(Ddl *d, const Plan *plan, Err *err)
+{
+	for (int i = 0; !d->cx->opt->preview && i < plan->ntables; i++)
+	{
+		const PlanTable *t = &plan->tables[i];
+
+		if (t->blocked && !t->refused && t->known &&
+			!state_unblocked(d->cx, t->known, err))
+			return false;
+	}
+	return true;
 }
 
 /* ---- what is known ---- */
@@ -321,7 +333,8 @@ store_table(Ddl *d, const PlanTable *t, Err *err)
 			  " schema_hash = coalesce($8, schema_hash),"
 			  " schema_lsn = coalesce($9::pg_lsn, schema_lsn),"
 			  " schema_seq = CASE WHEN $9 IS NULL THEN schema_seq"
-			  "  ELSE $10::bigint END, gone = $11::boolean,"
+			  "  ELSE $10::bigint END,"
+			  " gone = CASE WHEN $9 IS NULL THEN gone ELSE $11::boolean END,"
 			  " pinned = $12::boolean"
 			  " WHERE (system_identifier, database, slot, source_schema,"
 			  " source_table) = ($1, $2, $3, $4, $5)"
@@ -342,13 +355,17 @@ follow_store(Ddl *d, const Plan *plan, Err *err)
 	{
 		const PlanTable *t = &plan->tables[i];
 
-		if (t->rekey && !t->refused && t->now && !alter_rekey(d, t, err))
+		if (t->rekey && !t->refused && t->now && !key_make(d, t, err))
 			return false;
 		if (t->relation_id == 0 || (t->nevents == 0 && !t->refused &&
 									t->known && t->known->relation_id))
 			continue;
+		if (!store_table(d, t, err))
+			return false;
+		if (t->refused)
+			continue; /* what else became of it is still to be done */
 		if ((t->left && t->nevents > 0 && !state_left(d->cx, t, err)) ||
-			!store_table(d, t, err) || (t->gone && !forget(d, t, err)))
+			(t->gone && !forget(d, t, err)))
 			return false;
 	}
 	return move_grants(d, plan, err);

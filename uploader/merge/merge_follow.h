@@ -19,6 +19,9 @@
  */
 bool follow_plan(Ddl *d, Plan *plan, Err *err) MUST_CHECK;
 
+/* Tables whose changes waited and wait no more are not named any more. */
+bool follow_unblocked(Ddl *d, const Plan *plan, Err *err) MUST_CHECK;
+
 /*
  * Before anything is applied: what cdc_s3 keeps by a table's name goes by its
  * new one.

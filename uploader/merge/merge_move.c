@@ -28,6 +28,7 @@ typedef struct Move
 	char *name;
 	char *to_schema;
 	char *to_name;
+	char *before; /* its name, once it is parked */
 	bool over;
 	bool parked;
 } Move;
@@ -108,7 +109,7 @@ plan_known(Moves *m, PlanTable *t)
 	char *schema;
 	char *name;
 
-	if (!k->target_table)
+	if (t->held)
 		return;
 	t->pinned = k->pinned && !is_renamed(t);
 	if (k->pinned)
@@ -141,7 +142,7 @@ plan_new(Moves *m, PlanTable *t)
 	char *schema;
 	char *name;
 
-	if (t->gone || t->displaced || t->nevents == 0 ||
+	if (t->gone || t->displaced || t->held || t->nevents == 0 ||
 		owner_excludes(m->d->cx, t))
 		return;
 	map_target(m->d->cx->opt->map, t->schema, t->table, &schema, &name);
@@ -175,6 +176,7 @@ moves_done(Moves *m)
 		free(m->moves[i].name);
 		free(m->moves[i].to_schema);
 		free(m->moves[i].to_name);
+		free(m->moves[i].before);
 	}
 	free(m->moves);
 }
@@ -277,6 +279,54 @@ alter_name(const Moves *m, const char *schema, const char *name,
 	return ok;
 }
 
+/* What goes along with a table, and has a name that is taken in the schema. */
+static const char along_sql[] =
+	"WITH t AS (SELECT c.oid FROM pg_class c JOIN pg_namespace n"
+	"  ON n.oid = c.relnamespace WHERE n.nspname = $1 AND c.relname = $2),"
+	" a AS (SELECT indexrelid AS oid FROM pg_index"
+	"  WHERE indrelid IN (SELECT oid FROM t)"
+	"  UNION SELECT objid FROM pg_depend WHERE refobjid IN (SELECT oid FROM t)"
+	"  AND refclassid = 'pg_class'::regclass"
+	"  AND classid = 'pg_class'::regclass AND deptype IN ('a', 'i'))"
+	" SELECT CASE c.relkind WHEN 'S' THEN 'SEQUENCE' ELSE 'INDEX' END,"
+	" c.relname, '_' || c.oid FROM a JOIN pg_class c ON c.oid = a.oid"
+	" WHERE c.relkind IN ('i', 'I', 'S') AND EXISTS (SELECT FROM pg_class o"
+	"  JOIN pg_namespace n ON n.oid = o.relnamespace"
+	"  WHERE n.nspname = $3 AND o.relname = c.relname) ORDER BY 2";
+
+static bool
+rename_along(const Moves *m, const char *schema, const char *name,
+			 const char *to_schema, Err *err)
+{
+	const char *values[] = { schema, name, to_schema };
+	PGresult *res;
+	bool ok = true;
+
+	if (!sql_params(m->d->cx, "look what goes along with a table", along_sql, 3,
+					values, &res, err))
+		return false;
+	for (int i = 0; ok && i < PQntuples(res); i++)
+	{
+		char *to = name_with(PQgetvalue(res, i, 1), PQgetvalue(res, i, 2));
+		Buf sql;
+
+		buf_init(&sql, SQL_MAX);
+		buf_printf(&sql, "ALTER %s ", PQgetvalue(res, i, 0));
+		sql_add_qualified(&sql, schema, PQgetvalue(res, i, 1));
+		buf_str(&sql, " RENAME TO ");
+		pg_add_ident(&sql, to);
+		ok = ddl_run(m->d, buf_cstr(&sql), err);
+		if (ok && ddl_runs(m->d))
+			log_info("renamed at the target, since another one has its name",
+					 "schema", schema, "what", PQgetvalue(res, i, 1),
+					 "to_schema", to_schema, "to_name", to, NULL);
+		buf_done(&sql);
+		free(to);
+	}
+	PQclear(res);
+	return ok;
+}
+
 /* Its way may lead over a name that it has in neither schema. */
 static bool
 run_move(const Moves *m, const char *schema, const char *name,
@@ -287,7 +337,8 @@ run_move(const Moves *m, const char *schema, const char *name,
 
 	if (strcmp(schema, to_schema) == 0)
 		return alter_name(m, schema, name, "RENAME TO", to_name, err);
-	if (!make_schema(m, to_schema, err))
+	if (!make_schema(m, to_schema, err) ||
+		!rename_along(m, schema, name, to_schema, err))
 		return false;
 	if (strcmp(name, to_name) == 0)
 		return alter_name(m, schema, name, "SET SCHEMA", to_schema, err);
@@ -392,6 +443,31 @@ holder(const Moves *m, const Move *v)
 	return NULL;
 }
 
+/* Where nobody came to its place it goes back there. */
+static bool
+unpark(const Moves *m, Move *v, Err *err)
+{
+	char *oid;
+	bool ok;
+
+	if (!v->parked || !look(m, v->schema, v->before, &oid, err))
+		return !v->parked;
+	if (oid)
+	{
+		free(oid);
+		return true;
+	}
+	ok = ddl_begin(m->d, err);
+	if (ok)
+		ok = ddl_end(
+			m->d, v->table,
+			alter_name(m, v->schema, v->name, "RENAME TO", v->before, err),
+			err);
+	if (ok && !v->table->refused)
+		take_target(v->table, v->schema, v->before);
+	return ok;
+}
+
 static bool
 taken(const Moves *m, Move *v, Err *err)
 {
@@ -402,7 +478,9 @@ taken(const Moves *m, Move *v, Err *err)
 	buf_str(&why, "the name is taken at the target: ");
 	sql_add_qualified(&why, v->to_schema, v->to_name);
 	v->over = true;
-	ok = !ddl_runs(m->d) || ddl_block(m->d, v->table, "", buf_cstr(&why), err);
+	ok =
+		!ddl_runs(m->d) || (unpark(m, v, err) &&
+							ddl_block(m->d, v->table, "", buf_cstr(&why), err));
 	buf_done(&why);
 	return ok;
 }
@@ -442,6 +520,28 @@ has_rows(const Moves *m, const Move *v, bool *out, Err *err)
 	return true;
 }
 
+/* Another table of the source is in that place, and stays there. */
+static bool
+is_kept(const Moves *m, const Move *v)
+{
+	for (int i = 0; i < m->plan->ntables; i++)
+	{
+		const PlanTable *t = &m->plan->tables[i];
+		const PlanKnown *k = t->known;
+		const char *schema = t->target_table ? t->target_schema
+							 : k             ? k->target_schema
+											 : NULL;
+		const char *name = t->target_table ? t->target_table
+						   : k             ? k->target_table
+										   : NULL;
+
+		if (t != v->table && name && strcmp(name, v->to_name) == 0 &&
+			strcmp(schema, v->to_schema) == 0)
+			return true;
+	}
+	return false;
+}
+
 /* *moved: it is out of the way, or never will be. */
 static bool
 try(const Moves *m, Move *v, bool *moved, Err *err)
@@ -457,7 +557,7 @@ try(const Moves *m, Move *v, bool *moved, Err *err)
 		return false;
 	if (!oid)
 		return move(m, v, err);
-	if (!v->schema && !has_rows(m, v, &full, err))
+	if (!v->schema && !is_kept(m, v) && !has_rows(m, v, &full, err))
 	{
 		free(oid);
 		return false;
@@ -489,7 +589,8 @@ park(const Moves *m, Move *v, Err *err)
 		free(between);
 		return true;
 	}
-	free(v->name);
+	free(v->before);
+	v->before = v->name;
 	v->name = between;
 	if (ok && ddl_runs(m->d))
 		take_target(t, v->schema, between);
@@ -551,7 +652,7 @@ move_tables(Ddl *d, Plan *plan, Err *err)
 	{
 		PlanTable *t = &plan->tables[i];
 
-		if (t->known)
+		if (t->known && t->known->target_table)
 			plan_known(&m, t);
 		else
 			plan_new(&m, t);

@@ -16,4 +16,7 @@
  */
 char *name_dropped(const char *name, Lsn lsn);
 
+/* The name with that behind it, cut where a name may not be so long. */
+char *name_with(const char *name, const char *suffix);
+
 #endif

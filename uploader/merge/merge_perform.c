@@ -245,6 +245,9 @@ look(Exact *x, Step *s)
 				s->kind = STEP_UPDATE;
 				continue;
 			}
+			if (i == 1 && s->kind == STEP_MOVE && !s->asked &&
+				release_may(x, f->from))
+				return LOOK_SPECIAL;
 			perform_hold(x, s, "", "a change of this row before it waits");
 			return LOOK_SKIP;
 		}
@@ -511,13 +514,20 @@ run_span(Exact *x, Step **list, int n, int *at, Stop *stop, Failure *f,
 	return sql_release(x->cx, "cdc_s3_span", err);
 }
 
-/* Another row stands in the way: that may change until the end. */
+/*
+ * Another row stands in the way: that may change until the end; *again: it has
+ * changed.
+ */
 static bool
-refuse(Exact *x, Step *s, const Failure *f, Err *err)
+refuse(Exact *x, Step *s, const Failure *f, bool *again, Err *err)
 {
 	if (!sql_state_is_order(f->state))
 		return perform_reject(x, s, f->state, f->reason, err);
-	perform_hold(x, s, f->state, f->reason);
+	if (strcmp(f->state, "23505") == 0 &&
+		!release_deletes(x, s->table, again, err))
+		return false;
+	if (!*again)
+		perform_hold(x, s, f->state, f->reason);
 	return true;
 }
 
@@ -539,7 +549,7 @@ take_apart(Exact *x, Step **list, const Failure *f, Err *err)
 	if (f->mismatch)
 		ok = mend(x, of, n, &again, err);
 	else if (n == 1)
-		ok = refuse(x, of[0], f, err);
+		ok = refuse(x, of[0], f, &again, err);
 	if (ok && again)
 		ok = perform(x, of, n, err);
 	else if (ok && n > 1)
@@ -653,6 +663,14 @@ perform_special(Exact *x, Step *s, Err *err)
 
 	if (s->kind == STEP_CUT)
 		return perform_cut(x, s, err);
+	if (s->kind == STEP_MOVE && !s->asked && left && left->kind == FATE_WAITS &&
+		release_may(x, left->from))
+	{
+		bool passed;
+
+		s->asked = true;
+		return release_delete(x, left->from, &passed, err);
+	}
 	if (s->kind == STEP_MARK)
 	{
 		set_rejected(x, s);

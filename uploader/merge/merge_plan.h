@@ -94,13 +94,17 @@ typedef struct PlanTable
 	bool waiting; /* at the range's end, for this load, since … */
 	char *waiting_load;
 	int64_t since;
-	bool initial;        /* it is the first one: the target has no rows yet */
-	bool blocked;        /* DDL that it needs was refused before, since … */
-	bool refused;        /* … or is now: nothing is applied */
-	char *hash;          /* its schema in force at the range's end, or NULL */
-	Schema *now;         /* that one, where merge_follow read it */
-	View view;           /* of its earlier ones */
-	char *target_schema; /* where it goes; NULL: where merge.map says */
+	bool initial; /* it is the first one: the target has no rows yet */
+	bool blocked; /* DDL that it needs was refused before: all that entries
+				   * from blocked_since on say of it is still to be done */
+	int64_t blocked_since;
+	bool refused;         /* it is refused now, or held: nothing is applied */
+	bool held;            /* its schema is left alone (merge_hold.h), … */
+	const char *held_why; /* … for this; borrowed */
+	char *hash;           /* its schema in force at the range's end, or NULL */
+	Schema *now;          /* that one, where merge_follow read it */
+	View view;            /* of its earlier ones */
+	char *target_schema;  /* where it goes; NULL: where merge.map says */
 	char *target_table;
 	bool rekey;           /* its key is to be made anew, once all is applied */
 	bool recast;          /* a type changed at recast_pos: … */

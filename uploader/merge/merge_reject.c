@@ -68,6 +68,43 @@ stop_here(const RejectTo *s, RecordPos pos, const char *reason, Err *err)
 						 "such rows then go to cdc_s3.rejected");
 }
 
+/*
+ * Labels of a row that the target's enums lack, and composite types that may
+ * have got attributes: of columns whose type has the name of the source's.
+ */
+static const char lacks_sql[] =
+	"SELECT a.attname, n.nspname, t.typname, CASE e.typtype"
+	"  WHEN 'e' THEN format('ALTER TYPE %s ADD VALUE %L', e.oid::regtype,"
+	"   l.label)"
+	"  ELSE format('ALTER TYPE %s ADD ATTRIBUTE …', e.oid::regtype) END"
+	" FROM json_each_text($2::json) j"
+	" JOIN pg_attribute a ON a.attrelid = to_regclass($1)"
+	"  AND a.attname = j.key AND NOT a.attisdropped"
+	" JOIN pg_type t ON t.oid = a.atttypid"
+	" JOIN pg_type e ON e.oid = CASE WHEN t.typcategory = 'A' THEN t.typelem"
+	"  ELSE t.oid END"
+	" JOIN pg_namespace n ON n.oid = t.typnamespace"
+	" CROSS JOIN LATERAL unnest(CASE WHEN t.typcategory = 'A'"
+	"  THEN j.value::text[] ELSE ARRAY[j.value] END) l(label)"
+	" WHERE l.label IS NOT NULL AND (e.typtype = 'c' OR (e.typtype = 'e'"
+	"  AND NOT EXISTS (SELECT FROM pg_enum x WHERE x.enumtypid = e.oid"
+	"   AND x.enumlabel = l.label))) ORDER BY e.typtype DESC, a.attnum";
+
+static bool
+has_type(const Schema *s, const char *column, const char *schema,
+		 const char *type)
+{
+	for (int i = 0; s && i < s->ncols; i++)
+	{
+		const SchemaColumn *c = &s->cols[i];
+
+		if (strcmp(c->name, column) == 0)
+			return strcmp(c->type_schema, schema) == 0 &&
+				   strcmp(c->type_name, type) == 0;
+	}
+	return false;
+}
+
 static void
 note_reject(const RejectTo *s, const char *reason)
 {
@@ -306,6 +343,49 @@ is_recast(const PlanTable *t, RecordPos pos)
 	return t->recast && !record_pos_after(pos, t->recast_pos);
 }
 
+/*
+ * True where the row was refused since a type of the target is not what it is
+ * at the source: what it lacks is noted, and the table can wait.
+ */
+static bool
+lacks_something(const RejectTo *s, const Refused *r, Err *err)
+{
+	MergeCx *cx = s->cx;
+	Buf name;
+	Buf row;
+	const char *values[2];
+	PGresult *res = NULL;
+	bool found = false;
+
+	if (strcmp(r->state, "22P02") != 0 || r->rows.n == 0 || cx->opt->preview ||
+		s->table->relation_id == 0 || !sql_savepoint(cx, "cdc_s3_lacks", err))
+		return false;
+	buf_init(&name, SQL_MAX);
+	buf_init(&row, ROW_KEPT_MAX);
+	sql_add_qualified(&name, s->target->schema, s->target->table);
+	add_object(s, line_of(r->rows, true), false, &row, NULL);
+	values[0] = buf_cstr(&name);
+	values[1] = buf_cstr(&row);
+	if (!row.overflow &&
+		sql_params(cx, "look what types lack", lacks_sql, 2, values, &res, err))
+	{
+		for (int i = 0; !found && i < PQntuples(res); i++)
+		{
+			if (!has_type(s->table->now, PQgetvalue(res, i, 0),
+						  PQgetvalue(res, i, 1), PQgetvalue(res, i, 2)))
+				continue;
+			found = true;
+			cx->lacks_of = s->table->relation_id;
+			(void) snprintf(cx->lacks, sizeof(cx->lacks), "%s; -- %s",
+							PQgetvalue(res, i, 3), r->reason); /* may be cut */
+		}
+		PQclear(res);
+	}
+	buf_done(&name);
+	buf_done(&row);
+	return sql_rollback_to(cx, "cdc_s3_lacks", err) && found;
+}
+
 bool
 reject_record(const RejectTo *s, const Refused *r, Err *err)
 {
@@ -315,7 +395,10 @@ reject_record(const RejectTo *s, const Refused *r, Err *err)
 
 	note_reject(s, r->reason);
 	if (!s->goes_on && !is_recast(s->table, r->pos))
+	{
+		(void) lacks_something(s, r, err); /* merge_run looks at it */
 		return stop_here(s, r->pos, r->reason, err);
+	}
 	kept_init(&k);
 	buf_byte(&k.unchanged, '{');
 	if (readable)

@@ -65,6 +65,25 @@ report_begin(Report *r, MergeResult *result)
 }
 
 void
+report_undo(const Report *r, MergeResult *result)
+{
+	for (int i = 0; i < result->ntables; i++)
+	{
+		MergeTable *t = &result->tables[i];
+
+		free(t->why);
+		if (i < r->ntables)
+		{
+			*t = r->tables[i];
+			continue;
+		}
+		free(t->schema);
+		free(t->table);
+	}
+	result->ntables = r->ntables;
+}
+
+void
 report_done(Report *r)
 {
 	free(r->tables);

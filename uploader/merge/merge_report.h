@@ -28,6 +28,8 @@ typedef struct Report
 
 /* A transaction begins; ways and reasons of the one before it are forgotten. */
 void report_begin(Report *r, MergeResult *result);
+/* It was rolled back: the result is as it was when it began. */
+void report_undo(const Report *r, MergeResult *result);
 void report_done(Report *r);
 
 /* By which way a table went, and why; why is taken. */

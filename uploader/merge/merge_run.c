@@ -26,6 +26,7 @@
 #include "merge/merge_choose.h"
 #include "merge/merge_follow.h"
 #include "merge/merge_group.h"
+#include "merge/merge_hold.h"
 #include "merge/merge_limit.h"
 #include "merge/merge_lines.h"
 #include "merge/merge_map.h"
@@ -46,6 +47,8 @@ typedef struct Run
 	MergeResult *out;
 	Facts facts;
 	Ddl ddl;
+	Held held;    /* for the transaction that is begun anew */
+	bool adopted; /* as cx.adopted when the transaction began */
 	PlanFrom from;
 	Report report;
 	int staged; /* staging tables made in this transaction */
@@ -731,16 +734,62 @@ store_run(Run *run, bool stays, Err *err)
 		   sql_run(cx, "commit the merge", "COMMIT", NULL, err);
 }
 
-/* The target's tables become the source's: as tables, then row by row. */
+/* Another transaction is to do it. */
+static bool
+roll_back(Run *run, Err *err)
+{
+	run->cx.adopted = run->adopted;
+	report_undo(&run->report, run->out);
+	return sql_run(&run->cx, "begin a transaction anew", "ROLLBACK", NULL, err);
+}
+
+/*
+ * Rows of a table cannot be applied before the target has something: the
+ * others go on.  False where it is not that.
+ */
+static bool
+leave_waiting(Run *run, bool *again, Err *err)
+{
+	MergeCx *cx = &run->cx;
+	uint32_t relation = cx->lacks_of;
+
+	cx->lacks_of = 0;
+	for (int i = 0; i < run->held.n; i++)
+	{
+		if (run->held.tables[i].relation == relation)
+			return false;
+	}
+	if (relation == 0)
+		return false;
+	held_add(&run->held, relation, cx->lacks);
+	*again = true;
+	return roll_back(run, err);
+}
+
+/* The target's tables become the source's; *again: in another transaction. */
+static bool
+follow(Run *run, bool *again, Err *err)
+{
+	Ddl *d = &run->ddl;
+	Plan *plan = run->plan;
+
+	hold_known(&run->held, plan);
+	if (!session_replica(&run->cx, err) || !follow_plan(d, plan, err) ||
+		!hold_others(d, plan, &run->held, again, err))
+		return false;
+	if (*again)
+		return roll_back(run, err);
+	return follow_unblocked(d, plan, err) && follow_names(d, plan, err);
+}
+
+/* Row by row. */
 static bool
 apply_plan(Run *run, Err *err)
 {
 	MergeCx *cx = &run->cx;
 	Plan *plan = run->plan;
 
-	return session_replica(cx, err) && follow_plan(&run->ddl, plan, err) &&
-		   follow_names(&run->ddl, plan, err) &&
-		   owner_check_plan(cx, plan, err) && run_tables(run, err) &&
+	return owner_check_plan(cx, plan, err) && run_tables(run, err) &&
 		   follow_store(&run->ddl, plan, err) &&
 		   limit_keep(cx, run->out, true, err);
 }
@@ -757,6 +806,7 @@ run_transaction(Run *run, bool *more, Err *err)
 	bool ok;
 
 	*more = false;
+	run->adopted = cx->adopted;
 	ok = session_begin(cx, err) && lock(run, err) &&
 		 state_create(cx, &older, err) && state_read(cx, state, err) &&
 		 (!older || cx->opt->preview ||
@@ -779,9 +829,15 @@ run_transaction(Run *run, bool *more, Err *err)
 	report_begin(&run->report, run->out);
 	progress_planned(cx->progress, run->plan->start.entry + 1,
 					 run->plan->end.entry, plan_rows(run->plan));
-	if (!apply_plan(run, err) ||
-		!store_run(run, stays && !plan_is_blocked(run->plan), err))
+	if (!follow(run, more, err))
 		return false;
+	if (*more)
+		return true;
+	if (!apply_plan(run, err))
+		return leave_waiting(run, more, err);
+	if (!store_run(run, stays && !plan_is_blocked(run->plan), err))
+		return false;
+	held_done(&run->held);
 	if (run->out->entries == 0)
 		run->out->from_entry = run->plan->start.entry + 1;
 	run->out->entries += run->plan->end.entry - run->plan->start.entry;
@@ -859,6 +915,7 @@ merge_run(Store *store, const MergeOptions *o, MergeResult *out, Err *err)
 	report_done(&run.report);
 	drop_tables(&run);
 	facts_done(&run.facts);
+	held_done(&run.held);
 	plan_free(run.plan);
 	state_done(&run.from);
 	ddl_done(&run.ddl);

@@ -606,6 +606,7 @@ settle(Exact *x, Err *err)
 		waiting_done(&w, nsteps);
 	}
 	x->settling = false;
+	x->releases = 0;
 	if (ok)
 		fate_forget(&x->fates);
 	return ok;

@@ -34,6 +34,9 @@ typedef struct MergeCx
 	bool retrying;     /* rejected rows of earlier merges too */
 	int64_t copy_line; /* where the last COPY failed, from 1; 0: not known */
 	char why[256];     /* the first reason for a rejected row */
+	uint32_t lacks_of; /* OID at the source of a table whose rows cannot be
+						* applied before the target has something; 0: none */
+	char lacks[512];   /* the statement, and why */
 	char state[8];     /* SQLSTATE of the last failure, "" without one */
 } MergeCx;
 

@@ -93,7 +93,8 @@ static const char upgrade_sql[] =
 	" ADD COLUMN IF NOT EXISTS schema_lsn pg_lsn,"
 	" ADD COLUMN IF NOT EXISTS schema_seq bigint,"
 	" ADD COLUMN IF NOT EXISTS pinned boolean NOT NULL DEFAULT false,"
-	" ADD COLUMN IF NOT EXISTS gone boolean NOT NULL DEFAULT false;";
+	" ADD COLUMN IF NOT EXISTS gone boolean NOT NULL DEFAULT false,"
+	" ADD COLUMN IF NOT EXISTS kept text[] NOT NULL DEFAULT '{}';";
 
 /* The upgrade is looked for first: ALTER TABLE takes a lock of its own. */
 static bool
@@ -103,12 +104,12 @@ upgrade(MergeCx *cx, Err *err)
 	bool have;
 
 	if (!sql_query(cx, "look for the columns of cdc_s3.resync and tables",
-				   "SELECT count(*) = 9 FROM pg_attribute WHERE"
+				   "SELECT count(*) = 10 FROM pg_attribute WHERE"
 				   " (attrelid = 'cdc_s3.resync'::regclass AND attname IN"
 				   " ('state', 'detail')) OR"
 				   " (attrelid = 'cdc_s3.tables'::regclass AND attname IN"
 				   " ('relation_id', 'row_type', 'schema_hash', 'schema_lsn',"
-				   " 'schema_seq', 'pinned', 'gone'))",
+				   " 'schema_seq', 'pinned', 'gone', 'kept'))",
 				   &res, err))
 		return false;
 	have = PQgetvalue(res, 0, 0)[0] == 't';
@@ -342,7 +343,7 @@ read_known(MergeCx *cx, PlanFrom *out, Err *err)
 			"  (r.system_identifier, r.database, r.slot,"
 			"   r.source_schema, r.source_table) = (t.system_identifier,"
 			"   t.database, t.slot, t.source_schema, t.source_table)"
-			"  AND r.reason <> 'schema'),"
+			"  AND r.reason NOT IN ('schema', 'parent')),"
 			" t.skipped IS NOT NULL"
 			" FROM cdc_s3.tables t, to_jsonb(t) j"
 			" WHERE (system_identifier, database, slot)"
@@ -505,13 +506,14 @@ state_store(MergeCx *cx, const Plan *plan, Err *err)
 		char since[NUMBER_MAX];
 		const char *values[] = { source[0], source[1],
 								 source[2], t->schema,
-								 t->table,  t->waiting ? t->waiting_load : "",
+								 t->table,  t->refused ? "" : t->waiting_load,
 								 since,     t->initial ? "t" : "f" };
 
 		if (!t->waiting && !t->refused)
 			continue;
-		(void) snprintf(since, sizeof(since), "%lld",
-						(long long) t->since); /* fits */
+		(void) snprintf(
+			since, sizeof(since), "%lld",
+			(long long) (t->refused ? t->blocked_since : t->since)); /* fits */
 		if (!sql_params(cx, "store which tables wait for a load",
 						"INSERT INTO cdc_s3.waiting"
 						" VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
@@ -611,8 +613,8 @@ state_resync_over(MergeCx *cx, const PlanTable *t, Err *err)
 }
 
 bool
-state_blocked(MergeCx *cx, const PlanTable *t, const char *statements,
-			  const char *why, Err *err)
+state_blocked(MergeCx *cx, const PlanTable *t, const char *reason,
+			  const char *statements, const char *why, Err *err)
 {
 	char lsn[NUMBER_MAX];
 	char seq[NUMBER_MAX];
@@ -625,7 +627,8 @@ state_blocked(MergeCx *cx, const PlanTable *t, const char *statements,
 							 t->table,
 							 lsn,
 							 seq,
-							 detail };
+							 detail,
+							 reason };
 	bool ok;
 
 	print_pos(t->pos, lsn, seq);
@@ -633,11 +636,13 @@ state_blocked(MergeCx *cx, const PlanTable *t, const char *statements,
 					"INSERT INTO cdc_s3.resync (system_identifier, database,"
 					" slot, source_schema, source_table, lsn, seq, reason,"
 					" state, detail)"
-					" VALUES ($1, $2, $3, $4, $5, $6, $7, 'schema', 'blocked',"
+					" VALUES ($1, $2, $3, $4, $5, $6, $7, $9, 'blocked',"
 					" $8) ON CONFLICT (system_identifier, database, slot,"
 					" source_schema, source_table) DO UPDATE SET"
+					" reason = CASE WHEN resync.reason IN ('schema', 'parent')"
+					"  THEN EXCLUDED.reason ELSE resync.reason END,"
 					" state = 'blocked', detail = EXCLUDED.detail",
-					8, values, NULL, err);
+					9, values, NULL, err);
 	free(detail);
 	return ok;
 }
@@ -649,12 +654,13 @@ state_unblocked(MergeCx *cx, const PlanKnown *k, Err *err)
 	const char *values[] = { cx->system_identifier, cx->database, cx->slot,
 							 k->schema, k->table };
 
-	return sql_params(cx, "unmark a table whose changes waited",
-					  "DELETE FROM cdc_s3.resync"
-					  " WHERE (system_identifier, database, slot,"
-					  " source_schema, source_table) = ($1, $2, $3, $4, $5)"
-					  " AND state = 'blocked' AND reason = 'schema'",
-					  5, values, NULL, err) &&
+	return sql_params(
+			   cx, "unmark a table whose changes waited",
+			   "DELETE FROM cdc_s3.resync"
+			   " WHERE (system_identifier, database, slot,"
+			   " source_schema, source_table) = ($1, $2, $3, $4, $5)"
+			   " AND state = 'blocked' AND reason IN ('schema', 'parent')",
+			   5, values, NULL, err) &&
 		   sql_params(cx, "unmark a table whose changes waited",
 					  "UPDATE cdc_s3.resync SET state = 'resync', detail = NULL"
 					  " WHERE (system_identifier, database, slot,"

@@ -63,8 +63,9 @@ bool state_resync_state(MergeCx *cx, const MergeResync *r, const char *set_to,
  * The target refuses what the table needs; detail: the statements, and why.
  * And the mark is taken back once they passed.
  */
-bool state_blocked(MergeCx *cx, const PlanTable *t, const char *statements,
-				   const char *why, Err *err) MUST_CHECK;
+bool state_blocked(MergeCx *cx, const PlanTable *t, const char *reason,
+				   const char *statements, const char *why,
+				   Err *err) MUST_CHECK;
 bool state_unblocked(MergeCx *cx, const PlanKnown *k, Err *err) MUST_CHECK;
 
 /* The source has the table still, and the stream does not. */

@@ -7,6 +7,7 @@
  *	  merge_perform	 steps as statements, taken apart where one is refused
  *	  merge_mend	 what to do where rows were there, or were not
  *	  merge_settle	 steps that wait for the end of their transaction
+ *	  merge_release	 deletes that cannot wait so long
  *	  merge_shape	 the statements' SQL
  *	  merge_fate	 what became of a change that others follow
  *
@@ -66,6 +67,7 @@ typedef struct Step
 	bool renews; /* a new row for a key whose delete waited */
 	bool absent; /* a delete that found nothing */
 	bool over;   /* it writes over updates that were left out */
+	bool asked;  /* the delete whose key it takes was tried (merge_release) */
 	int unk;     /* names the columns that it does not tell; 0: it tells all */
 	RecordPos pos;
 	int64_t rn;         /* of the new row; of the key for a delete */
@@ -124,6 +126,7 @@ typedef struct Exact
 	ExactRead read;
 	FateMap fates;
 	FateMap unmoved; /* changes of a key that became another kind of step */
+	int releases;    /* times that its deletes were tried before its end */
 	int nheld;       /* steps that wait, of one source transaction */
 	int cap_held;
 	Step *held;
@@ -190,6 +193,15 @@ bool mend_look_up(Exact *x, Step **list, int n, bool *present,
 				  Err *err) MUST_CHECK;
 /* Columns that are always generated take values until exact_apply ends. */
 bool mend_identity_back(Exact *x, Err *err) MUST_CHECK;
+
+/* ---- merge_release ---- */
+
+/* Is it a delete that could be tried before the end of its transaction? */
+bool release_may(const Exact *x, int64_t place);
+/* *passed: it is done, and waits no more. */
+bool release_delete(Exact *x, int64_t place, bool *passed, Err *err) MUST_CHECK;
+/* Those of a table, a few times a transaction; *any: some are done. */
+bool release_deletes(Exact *x, int table, bool *any, Err *err) MUST_CHECK;
 
 /* ---- merge_settle ---- */
 

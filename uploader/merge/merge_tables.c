@@ -130,20 +130,38 @@ note_ddl(Tables *b, const PlanTable *t)
 		b->p->ddl_entry = b->seq;
 }
 
+/* Entries that were merged are read again for tables that are blocked. */
+static bool
+is_settled(const Tables *b, const PlanTable *t)
+{
+	return b->seq <= b->p->start.entry && t->known && !t->blocked;
+}
+
 /* A table that loses its name gets one that nobody has. */
 static void
-displace(PlanTable *t, Lsn lsn)
+displace(Tables *b, PlanTable *t, Lsn lsn)
 {
-	char *name;
+	char *name = name_dropped(t->table, lsn);
+	char *key;
 
-	name = name_dropped(t->table, lsn);
+	while (by_name(b, t->schema, name)) /* another one lost it there */
+	{
+		free(name);
+		name = name_dropped(t->table, ++lsn);
+	}
+	key = name_key(t->schema, name);
+	strmap_put(&b->by_name, key, (int) (t - b->p->tables));
+	free(key);
 	t->displaced = true;
 	t->displaced_at = lsn;
 	free(t->table);
 	t->table = name;
 }
 
-/* t has the name from now on. */
+/*
+ * t has the name from now on; in an entry of long ago one that is known may
+ * have got it since.
+ */
 static void
 take_name(Tables *b, PlanTable *t, const char *schema, const char *table,
 		  Lsn lsn)
@@ -151,18 +169,18 @@ take_name(Tables *b, PlanTable *t, const char *schema, const char *table,
 	char *key = name_key(schema, table);
 	int i = strmap_get(&b->by_name, key);
 	int number = (int) (t - b->p->tables);
+	PlanTable *o = i == STRMAP_NONE || i == number ? NULL : &b->p->tables[i];
 
-	if (i != STRMAP_NONE && i != number)
+	if (o && (strcmp(o->table, table) != 0 || strcmp(o->schema, schema) != 0))
+		o = NULL; /* it has left the name */
+	if (o && !is_settled(b, o))
 	{
-		PlanTable *o = &b->p->tables[i];
-
-		if (strcmp(o->table, table) == 0 && strcmp(o->schema, schema) == 0)
-		{
-			note_ddl(b, o);
-			displace(o, lsn);
-		}
+		note_ddl(b, o);
+		displace(b, o, lsn);
+		o = NULL;
 	}
-	strmap_put(&b->by_name, key, number);
+	if (!o)
+		strmap_put(&b->by_name, key, number);
 	free(key);
 	if (strcmp(t->table, table) != 0 || strcmp(t->schema, schema) != 0)
 	{
@@ -170,6 +188,8 @@ take_name(Tables *b, PlanTable *t, const char *schema, const char *table,
 		set_string(&t->table, table);
 	}
 	t->displaced = false;
+	if (o)
+		displace(b, t, lsn);
 }
 
 /* The table of that name, made where nobody has it (any more). */
@@ -458,9 +478,12 @@ give_up_load(PlanTable *t, const EntryLoad *l, int64_t seq)
 	t->given_up_at = seq;
 }
 
-/* The table that waits for the load, whatever its name is now. */
+/*
+ * The table that waits for the load, whatever its name is now; NULL: what the
+ * load did is done.
+ */
 static PlanTable *
-loaded_table(Tables *b, const EntryLoad *l)
+loaded_table(Tables *b, const EntryLoad *l, bool old)
 {
 	int i = l->hash[0] ? strmap_get(&b->by_hash, l->hash) : STRMAP_NONE;
 
@@ -473,7 +496,8 @@ loaded_table(Tables *b, const EntryLoad *l)
 		if (t->waiting && strcmp(t->waiting_load, l->id) == 0)
 			return t;
 	}
-	return named(b, l->schema, l->table);
+	return old ? by_name(b, l->schema, l->table)
+			   : named(b, l->schema, l->table);
 }
 
 /* What one target lacks by what was done there. */
@@ -492,24 +516,29 @@ static bool
 is_needed(const Tables *b, const PlanTable *t, const EntryLoad *l)
 {
 	const PlanKnown *k = t->known;
+	Lsn at = t->blocked ? log_entry(b->p->log, t->blocked_since)->prev_end
+						: b->p->start.lsn;
 
 	if (!l->reason[0] || strcmp(l->reason, "new") == 0 || t->waiting ||
-		(l->resync > b->p->start.lsn && !is_of_a_target(l->reason)))
+		(l->resync > at && !is_of_a_target(l->reason)))
 		return true;
 	return !(k && k->target_table && !k->skipped && !k->unsure);
 }
 
 static void
-take_load(Tables *b, const EntryLoad *l, int64_t seq, bool initial)
+take_load(Tables *b, const EntryLoad *l, const Turn *turn)
 {
-	PlanTable *t = loaded_table(b, l);
+	PlanTable *t = loaded_table(b, l, turn->old);
+	int64_t seq = turn->entry->seq;
 
+	if (turn->old && !(t && t->blocked && seq >= t->blocked_since))
+		return;
 	if (!is_needed(b, t, l))
 		return;
 	switch (l->state)
 	{
 		case LOAD_OPEN:
-			open_load(t, l, seq, initial);
+			open_load(t, l, seq, !turn->loaded);
 			break;
 		case LOAD_DONE:
 			t->waiting = t->given_up = t->initial = false;
@@ -527,16 +556,18 @@ take_load(Tables *b, const EntryLoad *l, int64_t seq, bool initial)
 static void
 take_waiting(Tables *b, const PlanWaiting *w)
 {
-	PlanTable *t = named(b, w->schema, w->table);
+	PlanTable *t = by_name(b, w->schema, w->table);
 
-	t->since = w->since;
-	t->initial = w->initial;
+	if (!t) /* else it is that one, though the source may have dropped it */
+		t = named(b, w->schema, w->table);
 	if (w->load[0] == '\0')
 	{
 		t->blocked = true;
-		t->from = w->since;
+		t->blocked_since = t->from = w->since;
 		return;
 	}
+	t->since = w->since;
+	t->initial = w->initial;
 	t->waiting = true;
 	set_string(&t->waiting_load, w->load);
 }
@@ -736,8 +767,10 @@ first_entry(const Plan *p)
 	{
 		const PlanTable *t = &p->tables[i];
 
-		if ((t->blocked || t->waiting) && t->since < first)
+		if (t->waiting && t->since < first)
 			first = t->since;
+		if (t->blocked && t->blocked_since < first)
+			first = t->blocked_since;
 	}
 	return first;
 }
@@ -803,8 +836,8 @@ walk(Tables *b, Err *err)
 		b->seq = seq;
 		if (!take_schemas(b, &turn, err) || !take_objects(b, &turn, err))
 			return false;
-		for (int i = 0; !turn.old && i < e->nloads; i++)
-			take_load(b, &e->loads[i], seq, !turn.loaded);
+		for (int i = 0; i < e->nloads; i++)
+			take_load(b, &e->loads[i], &turn);
 	}
 	for (int i = 0; i < p->ntables; i++)
 	{

@@ -17,12 +17,12 @@
 #define BATCH_MAX_BYTES ((size_t) 4 << 30)
 
 Batch *
-batch_new(Table *table, int64_t hour)
+batch_new(Table *table, int64_t folder)
 {
 	Batch *b = xcalloc(1, sizeof(*b));
 
 	b->table = table;
-	b->hour = hour;
+	b->folder = folder;
 	buf_init(&b->buf, BATCH_MAX_BYTES);
 	return b;
 }
@@ -177,7 +177,7 @@ batch_add_part(Pipe *p, Batch *b, Slice bytes, bool last)
 Batch *
 batch_new_after(Pipe *p, Batch *b)
 {
-	Batch *after = batch_new(b->table, b->hour);
+	Batch *after = batch_new(b->table, b->folder);
 
 	after->older = b;
 	after->txn = b->txn; /* all of it belongs to that */
@@ -190,7 +190,7 @@ batch_new_after(Pipe *p, Batch *b)
 Batch *
 batch_continue(Pipe *p, Batch *b)
 {
-	Batch *next = batch_new(b->table, b->hour);
+	Batch *next = batch_new(b->table, b->folder);
 
 	b->more = true;
 	enter(next, b->txn, &b->head, b->last.seq);
@@ -205,7 +205,7 @@ batch_split(Pipe *p, Batch *b, uint64_t txn)
 
 	if (b->txn != txn || b->rows == b->mark_rows)
 		return NULL;
-	tail = batch_new(b->table, b->hour);
+	tail = batch_new(b->table, b->folder);
 	tail->txn = txn;
 	tail->head = b->head;
 	assert(b->buf.p[b->mark_n] == BATCH_TXN); /* what follows needs it */

@@ -74,7 +74,7 @@ struct Batch
 	Batch *next;  /* of its object */
 	Batch *older; /* full, of the same table and partition */
 	Table *table;
-	int64_t hour;    /* unix hour of the partition */
+	int64_t folder;  /* its begin: unix us (path.h) */
 	Buf buf;         /* records: a BatchTag each, and what belongs to it */
 	int64_t charged; /* bytes charged to the budget */
 	int64_t rows;
@@ -101,7 +101,7 @@ struct Batch
 	bool more;
 };
 
-Batch *batch_new(Table *table, int64_t hour);
+Batch *batch_new(Table *table, int64_t folder);
 
 /* The one after b, which is full; it owns b until b is taken from it. */
 Batch *batch_new_after(Pipe *p, Batch *b);

@@ -119,7 +119,7 @@ find_open(Pipe *p, Checkpoint *c, const Batch *b)
 		Object *o = *link;
 		int waiting;
 
-		if (o->table != b->table || o->hour != b->hour)
+		if (o->table != b->table || o->folder != b->folder)
 			continue;
 		if (o->in_row)
 			return link;
@@ -181,7 +181,7 @@ new_object(Pipe *p, Checkpoint *c, const Batch *b)
 
 	(void) snprintf(place.stem, sizeof(place.stem), "part-%012" PRId64,
 					c->entry->seq);
-	o = object_new(p, &place, b->table, b->hour);
+	o = object_new(p, &place, b->table, b->folder);
 	o->brings_file = b->table->file_due;
 	b->table->file_due = false;
 	return o;

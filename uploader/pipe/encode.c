@@ -16,7 +16,7 @@
  *	(2) When rows of the open transaction have been shipped ("early"), the
  *		open checkpoint holds rows of that transaction only, and is closed
  *		after its commit.
- *	(3) A row never goes to an hour that is closed.
+ *	(3) A row never goes to a folder that is complete.
  *
  * Memory: open batches may take half of the budget, a quarter while tables
  * are loaded.  Then the largest are sealed; while all of the budget is on its
@@ -70,7 +70,7 @@ typedef struct Encoder
 	Lsn txn_lsn;  /* its commit LSN */
 	int64_t txn_rows;
 	int64_t txn_no_key; /* of these, rows that name no row */
-	int64_t txn_hour;
+	int64_t txn_folder;
 
 	Lsn position;
 	bool asked; /* by a person */
@@ -297,17 +297,14 @@ table_of(Encoder *e, FrameRelation *rel)
 static void
 on_begin(Encoder *e, const FrameEvent *ev)
 {
-	int64_t us = ev->time + PG_EPOCH_UNIX_US;
-	int64_t hour = us / US_PER_HOUR - (us % US_PER_HOUR < 0);
-	int64_t oldest = e->closed_until / US_PER_HOUR;
-
 	e->in_txn = true;
 	e->open.txn = ++e->txn;
 	e->txn_rows = 0;
 	e->txn_no_key = 0;
 	e->txn_lsn = ev->lsn;
 	e->skip = ev->lsn <= e->p->start->end;
-	e->txn_hour = hour < oldest ? oldest : hour;
+	e->txn_folder =
+		pipe_folder(e->p, ev->time + PG_EPOCH_UNIX_US, e->closed_until);
 	e->head = (BatchTxn){ ev->lsn, ev->xid, ev->time };
 }
 
@@ -325,7 +322,7 @@ batch_for(Encoder *e, Table *t, int64_t seq)
 {
 	if (!told_last(t))
 		told_table(e->told, t, (Position){ e->txn_lsn, seq }, false);
-	return open_batch(&e->open, t, e->txn_hour);
+	return open_batch(&e->open, t, e->txn_folder);
 }
 
 /* b got one row more, and is known to have had so much before. */

@@ -47,7 +47,7 @@ typedef struct Worker
 	BatchTxn head;
 	Batch *batch;
 	Object *object; /* that may get more batches */
-	int64_t hour;
+	int64_t folder;
 	int64_t rate_bytes; /* not yet taken */
 	Err err;
 } Worker;
@@ -66,7 +66,7 @@ new_object(Worker *w)
 						  .load = load->id };
 
 	(void) snprintf(place.stem, sizeof(place.stem), "load-%s", load->id);
-	return object_new(w->p, &place, part->table, w->hour);
+	return object_new(w->p, &place, part->table, w->folder);
 }
 
 /* Hands the batch at hand on; with "end" no other will come. */
@@ -128,7 +128,7 @@ add_row(Worker *w, Slice tuple)
 	{
 		if (!make_room(w))
 			return false;
-		w->batch = batch_new(w->job->part->table, w->hour);
+		w->batch = batch_new(w->job->part->table, w->folder);
 		if (w->object) /* another one was full */
 			(void) buf_room(&w->batch->buf, BATCH_BYTES);
 	}
@@ -257,9 +257,7 @@ copy_all(Worker *w, Schema *schema)
 
 	w->begun = false;
 	w->job->part = load_part_new(w->p, w->job->table->load, schema);
-	w->hour = us / US_PER_HOUR;
-	if (w->hour < atomic_load(&w->p->closed_until) / US_PER_HOUR)
-		w->hour = atomic_load(&w->p->closed_until) / US_PER_HOUR;
+	w->folder = pipe_folder(w->p, us, atomic_load(&w->p->closed_until));
 	w->head = (BatchTxn){ w->shared->lsn, 0, w->shared->time };
 	ok = copy_rows(w) && end_copy(w) &&
 		 load_conn_run(&w->data, "end a table's load", "COMMIT");

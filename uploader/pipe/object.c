@@ -19,9 +19,11 @@ make_key(const Pipe *p, const Object *o, int number)
 	Buf b;
 	char *key;
 
-	buf_init(&b, 1024);
-	key_add_table(&b, t->schema, t->name);
-	key_add_partition(&b, p->options->partition, o->hour);
+	buf_init(&b, KEY_TEXT_MAX);
+	path_add(
+		p->options->path,
+		&(PathNames){ t->schema, t->name, p->start->database, p->start->slot },
+		o->folder, &b);
 	buf_printf(&b, "%s-%0*d-%s%s%s", o->place.stem, o->place.digits, number,
 			   p->writer, t->format->suffix,
 			   t->format->compresses
@@ -52,12 +54,12 @@ list(Pipe *p, Object *o)
 }
 
 Object *
-object_new(Pipe *p, const ObjectPlace *place, Table *t, int64_t hour)
+object_new(Pipe *p, const ObjectPlace *place, Table *t, int64_t folder)
 {
 	Object *o = xcalloc(1, sizeof(*o));
 
 	o->table = t;
-	o->hour = hour;
+	o->folder = folder;
 	o->place = *place;
 	o->idle = true;
 

@@ -60,7 +60,7 @@ struct Object
 {
 	QueueItem link; /* in the ready queue, or that of the putters */
 	Table *table;
-	int64_t hour;
+	int64_t folder; /* its begin: unix us (path.h) */
 	char *key;
 	ObjectPlace place;
 	int index;        /* in the list of its place */
@@ -96,7 +96,7 @@ struct Object
 };
 
 /* Adds the object to the list it belongs to. */
-Object *object_new(Pipe *p, const ObjectPlace *place, Table *t, int64_t hour);
+Object *object_new(Pipe *p, const ObjectPlace *place, Table *t, int64_t folder);
 
 /* Takes b.  With "last" it takes o as well: that closes it. */
 void object_add(Pipe *p, Object *o, Batch *b, bool last);

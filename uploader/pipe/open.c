@@ -50,15 +50,15 @@ open_remove(OpenBatches *o, Batch *b)
 }
 
 Batch *
-open_batch(OpenBatches *o, Table *t, int64_t hour)
+open_batch(OpenBatches *o, Table *t, int64_t folder)
 {
 	Batch *b = t->open;
 
-	while (b && b->hour != hour)
+	while (b && b->folder != folder)
 		b = b->next_open;
 	if (!b)
 	{
-		b = batch_new(t, hour);
+		b = batch_new(t, folder);
 		open_add(o, b);
 	}
 	return b;
@@ -238,7 +238,7 @@ open_seal_committed(OpenBatches *o, Checkpoint *c, Batch *b)
 	}
 	tail = batch_split(o->p, x, o->txn);
 	if (!tail)
-		tail = batch_new(x->table, x->hour);
+		tail = batch_new(x->table, x->folder);
 	if (x == b)
 		open_replace(o, b, tail);
 	else

@@ -65,6 +65,16 @@ table_new(const Pipe *p, Schema *schema)
 	return t;
 }
 
+int64_t
+pipe_folder(const Pipe *p, int64_t unix_us, int64_t closed_until)
+{
+	PathSpan span = path_span(p->options->path, unix_us);
+
+	if (span.end <= closed_until)
+		span = path_span(p->options->path, closed_until);
+	return span.begin;
+}
+
 void
 table_free(Table *t)
 {

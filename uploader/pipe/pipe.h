@@ -37,6 +37,7 @@
 #include "codec/entry.h"
 #include "codec/format.h"
 #include "codec/key.h"
+#include "codec/path.h"
 #include "store/request.h"
 #include "store/store.h"
 
@@ -81,7 +82,7 @@ typedef struct RunOptions
 	const char *publication;
 	StoreOptions store;
 	Compression compression;
-	KeyPartition partition;
+	const Path *path;
 	const Format *format;
 	FormatOptions format_options; /* less raw_text, which the session knows */
 	int64_t max_bytes; /* of an object, as the format writes it, before
@@ -240,6 +241,12 @@ typedef struct Pipe
 	/* The encoder's, by hash; here, since batches outlive the encoder. */
 	Table *tables[PIPE_BUCKETS];
 } Pipe;
+
+/*
+ * The begin of the folder for changes of that time (unix us): its own, or where
+ * that is complete the one that closed_until is in.
+ */
+int64_t pipe_folder(const Pipe *p, int64_t unix_us, int64_t closed_until);
 
 /* Keeps the first error and stops the session. */
 void pipe_fail(Pipe *p, const Err *err);

@@ -3,8 +3,8 @@
  *	  The sweeper: removes objects and uploads that can never count.
  *
  * A writer that died leaves objects that no entry lists.  They lie in
- * partitions that were open at the time, that is, not before swept_until.
- * Those partitions are looked through once after the first entry of a
+ * folders that were open at the time, that is, not before swept_until.
+ * Those are looked through once after the first entry of a
  * session, and each hour again after its closing; then swept_until moves up.
  *
  * A load leaves what it read in vain: chunks that were read again, tables that
@@ -56,7 +56,7 @@ typedef struct Sweeper
 {
 	Pipe *p;
 	Store *store;
-	Names tables;   /* "<schema>/<table>/" as in keys */
+	Names tables;   /* "<schema>/<table>/", as key.h has it */
 	Names suspects; /* keys of the table at hand, or of all uploads */
 	Names ids;      /* of those uploads */
 	Listed *listed; /* of entries that were read */
@@ -65,11 +65,11 @@ typedef struct Sweeper
 	EndedLoad *ended; /* in entries since "from"; read when it is needed */
 	int nended;
 	bool ended_read;
-	int64_t from; /* unix hour: the sweep begins there */
+	int64_t from; /* unix us: the sweep begins there; 0: none is made */
 	int64_t removed;
 	int64_t abandoned;
 	bool warned;  /* that uploads cannot be listed */
-	int64_t born; /* unix hour of entry 0: nothing is older */
+	int64_t born; /* unix us, about: of entry 0: nothing is older */
 	Err err;
 } Sweeper;
 
@@ -246,7 +246,7 @@ add_ended(Sweeper *s, const Entry *e)
 static bool
 read_ended(Sweeper *s)
 {
-	int64_t since = (s->from - 1) * US_PER_HOUR;
+	int64_t since = s->from - US_PER_HOUR;
 
 	for (int64_t seq = atomic_load(&s->p->log_seq); seq > 0; seq--)
 	{
@@ -349,27 +349,66 @@ sweep_prefix(Sweeper *s, const char *prefix)
 	return ok;
 }
 
-/* One table's partitions in [from, to) (unix hours). */
+/* "<schema>/<table>/" of key.h to names; what no writer made is false. */
 static bool
-sweep_table(Sweeper *s, const char *table, int64_t from, int64_t to)
+parse_table(const char *key, Buf *schema, Buf *table)
 {
-	KeyPartition by = s->p->options->partition;
+	size_t n = strcspn(key, "/");
+	size_t m = key[n] ? strcspn(key + n + 1, "/") : 0;
+
+	buf_reset(schema);
+	buf_reset(table);
+	return key_parse_segment((Slice){ (const uint8_t *) key, n }, schema) &&
+		   key_parse_segment((Slice){ (const uint8_t *) key + n + 1, m },
+							 table);
+}
+
+/* The folders of one table that have an instant in [from, to) (unix us). */
+static bool
+sweep_folders(Sweeper *s, const PathNames *names, int64_t from, int64_t to)
+{
+	const Path *path = s->p->options->path;
+	PathSpan span = { .until = from };
+	bool first = true;
 	Buf key;
 	bool ok = true;
 
-	buf_init(&key, 2048);
-	for (int64_t h = from; ok && h < to && !atomic_load(&s->p->stop); h++)
+	buf_init(&key, KEY_TEXT_MAX);
+	while (ok && span.until < to && !atomic_load(&s->p->stop))
 	{
-		if (by == KEY_BY_DAY && h != from && h % 24 != 0)
+		int64_t before = span.id;
+		int64_t at = span.until;
+
+		span = path_span(path, at);
+		if (!first && span.id == before)
 			continue;
-		if (by == KEY_BY_NONE && h != from)
-			break;
+		first = false;
 		buf_reset(&key);
-		buf_str(&key, table);
-		key_add_partition(&key, by, h);
+		path_add(path, names, at, &key);
 		ok = sweep_prefix(s, buf_cstr(&key));
 	}
 	buf_done(&key);
+	return ok;
+}
+
+static bool
+sweep_table(Sweeper *s, const char *table, int64_t from, int64_t to)
+{
+	Buf schema;
+	Buf name;
+	bool ok = true;
+
+	buf_init(&schema, KEY_TEXT_MAX);
+	buf_init(&name, KEY_TEXT_MAX);
+	if (parse_table(table, &schema, &name))
+	{
+		PathNames names = { buf_cstr(&schema), buf_cstr(&name),
+							s->p->start->database, s->p->start->slot };
+
+		ok = sweep_folders(s, &names, from, to);
+	}
+	buf_done(&schema);
+	buf_done(&name);
 	return ok;
 }
 
@@ -381,13 +420,16 @@ sweep_loads(Sweeper *s)
 	Buf key;
 	bool ok = true;
 
-	buf_init(&key, 2048);
+	buf_init(&key, KEY_TEXT_MAX);
 	for (int i = 0; ok && i < loads->nloads; i++)
 	{
+		PathNames names = { loads->loads[i].schema, loads->loads[i].table,
+							s->p->start->database, s->p->start->slot };
+
 		if (loads->loads[i].state != LOAD_GIVEN_UP)
 			continue;
 		buf_reset(&key);
-		key_add_table(&key, loads->loads[i].schema, loads->loads[i].table);
+		path_add_prefix(s->p->options->path, &names, &key);
 		ok = sweep_prefix(s, buf_cstr(&key));
 	}
 	buf_done(&key);
@@ -448,8 +490,8 @@ sweep_uploads(Sweeper *s)
 static bool
 sweep(Sweeper *s, int64_t until)
 {
-	int64_t from = atomic_load(&s->p->swept_until) / US_PER_HOUR;
-	int64_t to = clock_unix_us() / US_PER_HOUR + 2;
+	int64_t from = atomic_load(&s->p->swept_until);
+	int64_t to = clock_unix_us() + 2 * US_PER_HOUR;
 	bool ok = true;
 
 	sweep_uploads(s);
@@ -511,7 +553,7 @@ sweep_main(void *arg)
 	bool ok = pipe_open_store(s.p, &s.store, &s.err) &&
 			  commitlog_read(s.store, 0, &zero, &s.err);
 
-	s.born = ok ? zero->time / US_PER_HOUR - 1 : 0;
+	s.born = ok ? zero->time - US_PER_HOUR : 0;
 	entry_free(zero);
 	while (ok && wait_for_entry(&s, seen))
 	{

@@ -1,0 +1,240 @@
+/*-------------------------------------------------------------------------
+ * cmd_ddl.c
+ *	  "ddl": SQL by which an engine reads the lake as it lies.
+ *
+ * It reads the commit log and schema files, asks neither source nor target,
+ * and prints.  Nothing is changed anywhere.
+ * Layer: cmd.
+ *-------------------------------------------------------------------------
+ */
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/log.h"
+#include "base/mem.h"
+#include "cmd/args.h"
+#include "cmd/cmd.h"
+#include "cmd/ddl.h"
+#include "codec/pattern.h"
+
+#define TABLE_MAX_BYTES ((size_t) 64 * 1024 * 1024)
+#define WORDS_MAX 256
+
+typedef enum ViewKind
+{
+	VIEW_NONE,
+	VIEW_CHANGES,
+	VIEW_LATEST
+} ViewKind;
+
+typedef struct Ddl
+{
+	const DdlEngine *engine;
+	ViewKind view;
+	bool one_key;
+	bool truncates;
+	char *wanted; /* patterns; NULL: all */
+	char *url;
+} Ddl;
+
+static bool
+unknown_engine(const char *name, Err *err)
+{
+	char list[256] = "";
+	size_t n = 0;
+
+	for (int i = 0; ddl_engine_at(i); i++)
+		n += (size_t) snprintf(list + n, sizeof(list) - n, "%s%s",
+							   i ? ", " : "", ddl_engine_at(i)->name);
+	if (name)
+		err_set(err, ERR_USAGE, 0, "ddl knows no engine \"%s\"", name);
+	else
+		err_set(err, ERR_USAGE, 0, "ddl needs to know the engine");
+	return err_hint(err, "write --engine and one of %s", list);
+}
+
+static bool
+take_view(const char *view, ViewKind *out, Err *err)
+{
+	if (!view)
+		*out = VIEW_NONE;
+	else if (strcmp(view, "changes") == 0)
+		*out = VIEW_CHANGES;
+	else if (strcmp(view, "latest") == 0)
+		*out = VIEW_LATEST;
+	else
+	{
+		err_set(err, ERR_USAGE, 0, "ddl knows no view \"%s\"", view);
+		return err_hint(err, "write --view changes, or --view latest");
+	}
+	return true;
+}
+
+static bool
+take_keys(const char *keys, bool *out, Err *err)
+{
+	if (keys && strcmp(keys, "one") != 0 && strcmp(keys, "four") != 0)
+	{
+		err_set(err, ERR_USAGE, 0, "--keys has the value \"%s\"", keys);
+		return err_hint(err, "write --keys one, or --keys four");
+	}
+	*out = !keys || strcmp(keys, "one") == 0;
+	return true;
+}
+
+/* --table and all words, as one list of patterns. */
+static bool
+take_tables(const char *table, const char **words, int nwords, char **out,
+			Err *err)
+{
+	Buf b;
+	bool ok = true;
+
+	buf_init(&b, TABLE_MAX_BYTES);
+	if (table)
+		buf_str(&b, table);
+	for (int i = 0; i < nwords; i++)
+		buf_printf(&b, "%s%s", b.n ? "," : "", words[i]);
+	if (b.n && !pattern_list_valid(buf_cstr(&b)))
+	{
+		err_set(err, ERR_USAGE, 0, "\"%s\" names no table", buf_cstr(&b));
+		ok = err_hint(err, "write schema.table, or a pattern such as "
+						   "'public.*'; names that are not lower case stand "
+						   "in double quotes");
+	}
+	*out = ok && b.n ? xstrdup(buf_cstr(&b)) : NULL;
+	buf_done(&b);
+	return ok;
+}
+
+static void
+add_table(const Ddl *ddl, const DdlTable *t, Buf *out)
+{
+	DdlJob job = { .engine = ddl->engine,
+				   .table = t,
+				   .url = ddl->url,
+				   .format = ddl->engine->format,
+				   .truncates = ddl->truncates,
+				   .one_key = ddl->one_key && t->folders != DDL_NO_FOLDERS,
+				   .out = out };
+
+	if (t->other && ddl->engine->create != ddl_create_glue)
+		ddl_comment(&job,
+					"NOT WHOLE: some of the table's objects are not JSON, "
+					"and \"ddl\" knows no other format yet");
+	ddl_choose_key(&job);
+	if (ddl->engine->create == ddl_create_glue)
+	{
+		job.engine->create(&job);
+		return;
+	}
+	ddl_comment(&job, "%s.%s", t->schema, t->table);
+	job.engine->create(&job);
+	if (ddl->view == VIEW_CHANGES)
+		ddl_view_changes(&job);
+	else if (ddl->view == VIEW_LATEST)
+		ddl_view_latest(&job);
+	buf_byte(out, '\n');
+}
+
+static bool
+print_tables(const Ddl *ddl, const DdlTables *tables, Err *err)
+{
+	Buf b;
+	bool ok = true;
+
+	buf_init(&b, TABLE_MAX_BYTES);
+	if (ddl->engine->create != ddl_create_glue)
+		buf_printf(&b,
+				   "-- cdc-s3 " CDC_S3_VERSION ", for %s, from the commit log "
+				   "up to entry %" PRId64 "\n\n",
+				   ddl->engine->name, tables->entry);
+	for (int i = 0; ok && i < tables->n; i++)
+	{
+		add_table(ddl, &tables->items[i], &b);
+		if (b.overflow)
+			ok = err_set(err, ERR_LIMIT, 0,
+						 "the statements of table \"%s.%s\" are too long",
+						 tables->items[i].schema, tables->items[i].table);
+		ok = ok && cli_write(buf_slice(&b), err);
+		buf_reset(&b);
+	}
+	buf_done(&b);
+	return ok;
+}
+
+static bool
+no_table(const Ddl *ddl, Err *err)
+{
+	if (ddl->wanted)
+		err_set(err, ERR_USAGE, 0, "the lake has no table of \"%s\"",
+				ddl->wanted);
+	else
+		err_set(err, ERR_USAGE, 0, "the lake has no table yet");
+	return err_hint(err, "a table is there once its first change or load is "
+						 "in the log: see \"cdc-s3 ls objects\"");
+}
+
+static bool
+write_ddl(const Config *cfg, Ddl *ddl, Err *err)
+{
+	StoreOptions options = config_store_options(cfg);
+	DdlTables tables = { 0 };
+	Store *store;
+	size_t n = strlen(cfg->store_url);
+	bool ok;
+
+	if (!store_open(&options, &store, err))
+		return false;
+	while (n > 0 && cfg->store_url[n - 1] == '/')
+		n--;
+	ddl->url = xstrndup(cfg->store_url, n);
+	ok = ddl_read(store, ddl->wanted, ddl->truncates, &tables, err);
+	if (ok && tables.n == 0)
+		ok = no_table(ddl, err);
+	ok = ok && print_tables(ddl, &tables, err);
+	ddl_tables_done(&tables);
+	free(ddl->url);
+	store_close(store);
+	return ok;
+}
+
+bool
+cmd_ddl(const Config *cfg, int argc, char **argv, Err *err)
+{
+	Ddl ddl = { 0 };
+	const char *engine = NULL;
+	const char *view = NULL;
+	const char *keys = NULL;
+	const char *table = NULL;
+	const char *words[WORDS_MAX];
+	int nwords = 0;
+	const ArgDef defs[] = { { "--engine", &engine, NULL },
+							{ "--view", &view, NULL },
+							{ "--keys", &keys, NULL },
+							{ "--table", &table, NULL },
+							{ "--truncates", NULL, &ddl.truncates } };
+	const ArgSpec spec = { .command = "ddl",
+						   .defs = defs,
+						   .ndefs = 5,
+						   .words = words,
+						   .max_words = WORDS_MAX };
+	bool ok;
+
+	if (!args_parse(&spec, argc, argv, &nwords, err) ||
+		!take_view(view, &ddl.view, err) || !take_keys(keys, &ddl.one_key, err))
+		return false;
+	if (!engine || !(ddl.engine = ddl_engine_find(engine, "json")))
+		return unknown_engine(engine, err);
+	if (ddl.view != VIEW_NONE && ddl.engine->create == ddl_create_glue)
+	{
+		err_set(err, ERR_USAGE, 0, "Glue's create-table makes no view");
+		return err_hint(err, "--engine athena prints it");
+	}
+	if (!take_tables(table, words, nwords, &ddl.wanted, err))
+		return false;
+	ok = write_ddl(cfg, &ddl, err);
+	free(ddl.wanted);
+	return ok;
+}

@@ -1,0 +1,507 @@
+/*-------------------------------------------------------------------------
+ * ddl_log.c
+ *	  What the commit log says of each table: its schemas one after the other,
+ *	  where the rows of today's table begin, and how its objects lie.
+ *
+ * Ownership: ddl_tables_done() frees all.  Layer: cmd.
+ *-------------------------------------------------------------------------
+ */
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "base/strmap.h"
+#include "cmd/ddl.h"
+#include "cmd/logwalk.h"
+#include "codec/compress.h"
+#include "codec/jsonline.h"
+#include "codec/pattern.h"
+#include "store/commitlog.h"
+
+#define NAME_MAX_BYTES 1024
+#define OBJECT_MAX_BYTES ((size_t) 5 << 30)
+#define LINE_MAX_BYTES ((size_t) 1 << 30)
+#define BOUND_MAX_BYTES ((size_t) 1 << 20)
+#define LOAD_SEQ (INT64_C(1) << 40) /* behind all that a snapshot has */
+#define HOURS "year="
+
+typedef struct Reading
+{
+	Store *store;
+	const char *wanted;
+	bool truncates; /* the second time through: objects are read */
+	StrMap names;   /* "schema\ntable" to its number */
+	DdlTables *tables;
+} Reading;
+
+static int
+find(const Reading *r, const char *schema, const char *table)
+{
+	char *key = xasprintf("%s\n%s", schema, table);
+	int i = strmap_get(&r->names, key);
+
+	free(key);
+	return i;
+}
+
+/* NULL where it is not wanted. */
+static DdlTable *
+get(Reading *r, const char *schema, const char *table)
+{
+	DdlTables *all = r->tables;
+	int i = find(r, schema, table);
+	char *key;
+	DdlTable *t;
+
+	if (i != STRMAP_NONE)
+		return &all->items[i];
+	if (r->wanted && !pattern_list_matches(r->wanted, schema, table))
+		return NULL;
+	key = xasprintf("%s\n%s", schema, table);
+	strmap_put(&r->names, key, all->n);
+	free(key);
+	all->items =
+		xrealloc(all->items, ((size_t) all->n + 1) * sizeof(*all->items));
+	t = &all->items[all->n++];
+	memset(t, 0, sizeof(*t));
+	t->schema = xstrdup(schema);
+	t->table = xstrdup(table);
+	return t;
+}
+
+static bool
+is_before(Lsn lsn, int64_t seq, Lsn other_lsn, int64_t other_seq)
+{
+	return lsn < other_lsn || (lsn == other_lsn && seq < other_seq);
+}
+
+static void
+drop_versions(DdlTable *t)
+{
+	for (int i = 0; i < t->nversions; i++)
+		schema_free(t->versions[i].schema);
+	t->nversions = 0;
+}
+
+/* Items come in the order of entries, and a load's behind later changes. */
+static void
+add_version(DdlTable *t, const EntrySchema *item)
+{
+	int at = t->nversions;
+	DdlVersion *v;
+
+	while (at > 0 && is_before(item->lsn, item->seq, t->versions[at - 1].lsn,
+							   t->versions[at - 1].seq))
+		at--;
+	if (at > 0 && strcmp(t->versions[at - 1].hash, item->hash) == 0)
+		return;
+	t->versions = xrealloc(t->versions,
+						   ((size_t) t->nversions + 1) * sizeof(*t->versions));
+	v = &t->versions[at];
+	memmove(v + 1, v, (size_t) (t->nversions - at) * sizeof(*v));
+	memset(v, 0, sizeof(*v));
+	v->lsn = item->lsn;
+	v->seq = item->seq;
+	memcpy(v->hash, item->hash, sizeof(v->hash));
+	t->nversions++;
+}
+
+static bool
+same_table(const DdlTable *t, uint32_t relation_id, uint32_t row_type)
+{
+	return t->relation_id == relation_id &&
+		   (t->row_type == row_type || !t->row_type || !row_type);
+}
+
+/* Another table has the name from here on. */
+static void
+begin_table(DdlTable *t, const EntrySchema *item)
+{
+	drop_versions(t);
+	t->begin_lsn = item->lsn;
+	t->begin_seq = item->seq;
+	t->start_lsn = item->lsn;
+	t->start_seq = item->seq;
+	t->created = item->created;
+	t->loaded = false;
+	t->loads_open = 0;
+	free(t->renamed_from);
+	t->renamed_from = NULL;
+}
+
+/* Was it another one's name until now?  Then that one has none any more. */
+static void
+look_for_rename(Reading *r, DdlTable *t, const EntrySchema *item)
+{
+	for (int i = 0; item->relation_id && i < r->tables->n; i++)
+	{
+		DdlTable *other = &r->tables->items[i];
+
+		if (other == t || other->gone ||
+			!same_table(other, item->relation_id, item->row_type))
+			continue;
+		other->gone = true;
+		free(t->renamed_from);
+		t->renamed_from = xstrdup(other->table);
+		t->renamed_lsn = item->lsn;
+		t->created = false;
+	}
+}
+
+static void
+end_table(Reading *r, const EntrySchema *item)
+{
+	for (int i = 0; i < r->tables->n; i++)
+	{
+		DdlTable *t = &r->tables->items[i];
+
+		bool same = item->relation_id
+						? same_table(t, item->relation_id, item->row_type)
+						: strcmp(t->schema, item->schema) == 0 &&
+							  strcmp(t->table, item->table) == 0;
+
+		if (!same)
+			continue;
+		t->gone = item->gone;
+		t->left = item->left;
+		t->left_lsn = item->lsn;
+	}
+}
+
+static void
+note_schema(Reading *r, const EntrySchema *item)
+{
+	DdlTable *t;
+
+	if (item->gone || item->left)
+	{
+		end_table(r, item);
+		return;
+	}
+	t = get(r, item->schema, item->table);
+	if (!t)
+		return;
+	if (item->seq == LOAD_SEQ && t->nversions > 0 &&
+		same_table(t, item->relation_id, item->row_type))
+	{
+		/* of a load, which says nothing of what the table is now */
+		add_version(t, item);
+		return;
+	}
+	if (t->nversions > 0 &&
+		(item->created || !same_table(t, item->relation_id, item->row_type) ||
+		 t->gone))
+		begin_table(t, item);
+	if (t->nversions == 0 && item->created)
+		begin_table(t, item);
+	if (t->relation_id != item->relation_id || t->nversions == 0)
+		look_for_rename(r, t, item);
+	t->relation_id = item->relation_id;
+	t->row_type = item->row_type;
+	t->gone = false;
+	t->left = false;
+	add_version(t, item);
+}
+
+static void
+note_load(Reading *r, const EntryLoad *load)
+{
+	DdlTable *t = get(r, load->schema, load->table);
+
+	if (!t)
+		return;
+	if (load->state == LOAD_OPEN)
+		t->loads_open++;
+	else if (t->loads_open > 0)
+		t->loads_open--;
+	if (load->state != LOAD_DONE)
+		return;
+	t->loads = xrealloc(t->loads, ((size_t) t->nloads + 1) * sizeof(*t->loads));
+	t->loads[t->nloads++] = load->lsn;
+	if (load->lsn < t->start_lsn)
+		return; /* of a table that had the name before */
+	t->loaded = true;
+	t->load_lsn = load->lsn;
+	t->start_lsn = load->lsn;
+	t->start_seq = LOAD_SEQ;
+}
+
+/* The digits of "year=2026/month=11/day=21/hour=08" as 2026/11/21/08. */
+static void
+note_folders(DdlTable *t, const char *key)
+{
+	const char *p = strstr(key, "/" HOURS);
+	char hour[sizeof(t->first_hour)] = "";
+	size_t n = 0;
+
+	t->folders = !p                    ? DDL_NO_FOLDERS
+				 : strstr(p, "/hour=") ? DDL_BY_HOUR
+									   : DDL_BY_DAY;
+	for (; p && *p == '/' && (p = strchr(p, '=')) != NULL;)
+	{
+		if (n > 0)
+			hour[n++] = '/';
+		for (p++; *p && *p != '/' && n < sizeof(hour) - 2; p++)
+			hour[n++] = *p;
+		hour[n] = '\0';
+		if (!strchr(p + 1, '='))
+			break;
+	}
+	if (n > 0 && (!t->first_hour[0] || strcmp(hour, t->first_hour) < 0))
+		memcpy(t->first_hour, hour, sizeof(hour));
+}
+
+static void
+note_object(Reading *r, const EntryObject *o)
+{
+	DdlTable *t = get(r, o->schema, o->table);
+	const char *name = strrchr(o->key, '/');
+	const char *suffix = name ? strchr(name, '.') : NULL;
+
+	if (!t || !suffix)
+		return;
+	if (t->suffix && strcmp(t->suffix, suffix) != 0)
+		t->mixed = true;
+	if (strncmp(suffix, ".json", 5) != 0)
+	{
+		t->other = true;
+		return;
+	}
+	free(t->suffix);
+	t->suffix = xstrdup(suffix);
+	t->objects++;
+	note_folders(t, o->key);
+}
+
+/* ---- truncates of single partitions ---- */
+
+/* Takes one partition's bound, whose condition is said in t's names. */
+static bool
+take_bound(DdlTable *t, Lsn lsn, int64_t seq, Slice partition, Err *err)
+{
+	JsonCursor c;
+	JsonMember m;
+	Buf bound;
+	bool ok = json_open_object(&c, partition, err);
+
+	buf_init(&bound, BOUND_MAX_BYTES);
+	while (ok && (ok = json_next_member(&c, &m, err)) && !c.done)
+	{
+		if (json_equals(m.name, m.escaped, "bound") &&
+			m.value.kind == JSON_STRING)
+			ok = json_unescape(json_inner(&m.value), &bound, err);
+	}
+	if (ok)
+	{
+		DdlTruncate *all =
+			xrealloc(t->truncates, ((size_t) t->ntruncates + 1) * sizeof(*all));
+
+		t->truncates = all;
+		all[t->ntruncates++] =
+			(DdlTruncate){ lsn, seq,
+						   bound.n ? xstrdup(buf_cstr(&bound)) : NULL };
+	}
+	buf_done(&bound);
+	return ok;
+}
+
+/* A record of "_op":"t" with "_partial". */
+static bool
+take_truncate(DdlTable *t, Slice line, Err *err)
+{
+	JsonCursor c;
+	JsonMember m;
+	JsonValue partial = { 0 };
+	JsonValue item;
+	char lsn_text[17] = "";
+	Lsn lsn = 0;
+	int64_t seq = 0;
+
+	if (!json_open_object(&c, line, err))
+		return false;
+	while (json_next_member(&c, &m, err) && !c.done)
+	{
+		if (json_equals(m.name, m.escaped, "_lsn") && m.value.text.n == 18)
+			memcpy(lsn_text, m.value.text.p + 1, 16);
+		else if (json_equals(m.name, m.escaped, "_seq"))
+			(void) json_int64(&m.value, &seq); /* ours: it is one */
+		else if (json_equals(m.name, m.escaped, "_partial"))
+			partial = m.value;
+	}
+	if (partial.kind != JSON_ARRAY || !lsn_parse(lsn_text, &lsn))
+		return true; /* of the whole table, or a row that only looks so */
+	if (!json_open_array(&c, partial.text, err))
+		return false;
+	for (;;)
+	{
+		if (!json_next_item(&c, &item, err))
+			return false;
+		if (c.done)
+			return true;
+		if (!take_bound(t, lsn, seq, item.text, err))
+			return false;
+	}
+}
+
+static bool
+look_for_truncates(Reading *r, const EntryObject *o, DdlTable *t, Err *err)
+{
+	static const char head[] = "{\"_op\":\"t\"";
+	Buf body;
+	LineReader *lines;
+	Slice line;
+	bool end = false;
+	bool ok;
+
+	buf_init(&body, OBJECT_MAX_BYTES);
+	if (!commitlog_object(r->store, o, &body, err))
+	{
+		buf_done(&body);
+		return err_prefix(err, "could not read object \"%s\"", o->key);
+	}
+	lines = lines_open(compression_of_key(o->key), buf_slice(&body),
+					   LINE_MAX_BYTES);
+	while ((ok = lines_next(lines, &line, &end, err)) && !end)
+	{
+		if (line.n > sizeof(head) &&
+			memcmp(line.p, head, sizeof(head) - 1) == 0 &&
+			!(ok = take_truncate(t, line, err)))
+			break;
+	}
+	lines_close(lines);
+	buf_done(&body);
+	return ok || err_prefix(err, "object \"%s\"", o->key);
+}
+
+/* Only what today's table may have of them. */
+static bool
+read_truncates(Reading *r, const Entry *e, Err *err)
+{
+	for (int i = 0; i < e->nobjects; i++)
+	{
+		const EntryObject *o = &e->objects[i];
+		int at = find(r, o->schema, o->table);
+
+		if (at == STRMAP_NONE || o->load[0] ||
+			is_before(o->last_lsn, o->last_seq, r->tables->items[at].start_lsn,
+					  r->tables->items[at].start_seq))
+			continue;
+		if (!look_for_truncates(r, o, &r->tables->items[at], err))
+			return false;
+	}
+	return true;
+}
+
+/* ---- all of it ---- */
+
+static bool
+note_entry(const Entry *e, void *arg, Err *err)
+{
+	Reading *r = arg;
+
+	r->tables->entry = e->seq;
+	if (r->truncates)
+		return read_truncates(r, e, err);
+	for (int i = 0; i < e->nschemas; i++)
+		note_schema(r, &e->schemas[i]);
+	for (int i = 0; i < e->nloads; i++)
+		note_load(r, &e->loads[i]);
+	for (int i = 0; i < e->nobjects; i++)
+		note_object(r, &e->objects[i]);
+	return true;
+}
+
+static bool
+read_schemas(Store *store, DdlTable *t, Err *err)
+{
+	for (int i = 0; i < t->nversions; i++)
+		if (!commitlog_schema(store, t->schema, t->table, t->versions[i].hash,
+							  &t->versions[i].schema, err))
+			return false;
+	return true;
+}
+
+static void
+table_done(DdlTable *t)
+{
+	drop_versions(t);
+	for (int i = 0; i < t->ntruncates; i++)
+		free(t->truncates[i].bound);
+	free(t->truncates);
+	free(t->versions);
+	free(t->loads);
+	free(t->renamed_from);
+	free(t->suffix);
+	free(t->schema);
+	free(t->table);
+}
+
+static int
+compare_tables(const void *a, const void *b)
+{
+	const DdlTable *x = a;
+	const DdlTable *y = b;
+	int c = strcmp(x->schema, y->schema);
+
+	return c ? c : strcmp(x->table, y->table);
+}
+
+/* Without those that are gone, and those whose first load is not done. */
+static void
+keep_tables(DdlTables *all)
+{
+	int n = 0;
+
+	for (int i = 0; i < all->n; i++)
+	{
+		if (all->items[i].gone || all->items[i].nversions == 0)
+			table_done(&all->items[i]);
+		else
+			all->items[n++] = all->items[i];
+	}
+	all->n = n;
+	if (n > 0)
+		qsort(all->items, (size_t) n, sizeof(*all->items), compare_tables);
+}
+
+int
+ddl_first_version(const DdlTable *t)
+{
+	int i = t->nversions - 1;
+
+	while (i > 0 && is_before(t->start_lsn, t->start_seq, t->versions[i].lsn,
+							  t->versions[i].seq))
+		i--;
+	return i;
+}
+
+bool
+ddl_read(Store *store, const char *wanted, bool with_truncates, DdlTables *out,
+		 Err *err)
+{
+	Reading r = { .store = store, .wanted = wanted, .tables = out };
+	const LogRange all = { .to = LSN_MAX };
+	bool ok;
+
+	memset(out, 0, sizeof(*out));
+	ok = logwalk(store, &all, note_entry, &r, err);
+	if (ok && with_truncates)
+	{
+		r.truncates = true;
+		ok = logwalk(store, &all, note_entry, &r, err);
+	}
+	strmap_done(&r.names);
+	keep_tables(out);
+	for (int i = 0; ok && i < out->n; i++)
+		ok = read_schemas(store, &out->items[i], err);
+	return ok;
+}
+
+void
+ddl_tables_done(DdlTables *t)
+{
+	for (int i = 0; i < t->n; i++)
+		table_done(&t->items[i]);
+	free(t->items);
+	memset(t, 0, sizeof(*t));
+}
