@@ -1,6 +1,6 @@
 #-------------------------------------------------------------------------
 # The format of the objects makes no difference: the same changes, written as
-# JSON and in three ways as CSV, replay to the same records and merge to the
+# JSON, in three ways as CSV and in two as Parquet, replay to the same records and merge to the
 # same tables, also when a writer is killed.
 #-------------------------------------------------------------------------
 use strict;
@@ -64,6 +64,11 @@ my %ways = (
 	before => [
 		'--output.format=csv', '--output.compression=none',
 		'--output.numeric=string'
+	],
+	parquet => ['--output.format=parquet'],
+	snappy => [
+		'--output.format=parquet', '--output.compression=snappy',
+		'--output.parquet_timestamp=ms'
 	]);
 my (%cdc, %run);
 for my $way (sort keys %ways)
@@ -83,10 +88,10 @@ for my $way (sort keys %ways)
 
 $source->psql('shop', slurp("$demo/changes.sql"));
 $source->psql('shop', changes(2000));
-# One is killed while there is something to write.
-$run{keep}->stop('KILL', 60);
+# Two are killed while there is something to write.
+$run{$_}->stop('KILL', 60) for qw(keep parquet);
 $source->psql('shop', changes(3000));
-$run{keep} = $cdc{keep}->start;
+$run{$_} = $cdc{$_}->start for qw(keep parquet);
 for my $way (sort keys %ways)
 {
 	ok($cdc{$way}->wait_durable, "$way: changes are durable")
@@ -114,7 +119,7 @@ for my $way (sort keys %ways)
 	$records{$way} = { load => join("\n", sort @$load), stream => join("\n", @$stream) };
 	cmp_ok(scalar @$load, '>', 100, "$way: rows were loaded");
 }
-for my $way (qw(keep escape))
+for my $way (qw(keep escape parquet snappy))
 {
 	ok($records{$way}{$_} eq $records{json}{$_}, "$way: the records of the $_ are those of JSON")
 	  for qw(load stream);
@@ -122,7 +127,8 @@ for my $way (qw(keep escape))
 
 for my $way (sort keys %ways)
 {
-	my $suffix = { json => 'json.zst', keep => 'csv.zst', escape => 'csv.gz', before => 'csv' }->{$way};
+	my $suffix = { json => 'json.zst', keep => 'csv.zst', escape => 'csv.gz', before => 'csv',
+		parquet => 'parquet', snappy => 'parquet' }->{$way};
 	my @objects = grep { m{/part-} } split /\n/,
 	  capture([ 'find', $cdc{$way}{store}{folder}, '-type', 'f' ])->{out};
 	cmp_ok(scalar @objects, '>', 5, "$way: objects");
@@ -136,6 +142,11 @@ $cdc{json}{flags} = $ways{escape};
 $run{json} = $cdc{json}->start;
 $source->psql('shop', changes(4000));
 ok($cdc{json}->wait_durable, 'changes after JSON are durable') or diag $run{json}->errors;
+is($run{json}->stop('TERM', 60), 0, 'run stops') or diag $run{json}->errors;
+$cdc{json}{flags} = $ways{parquet};
+$run{json} = $cdc{json}->start;
+$source->psql('shop', changes(5000));
+ok($cdc{json}->wait_durable, 'and Parquet') or diag $run{json}->errors;
 is($run{json}->stop('TERM', 60), 0, 'run stops') or diag $run{json}->errors;
 $cdc{json}{flags} = [];
 $run{json} = $cdc{json}->start;

@@ -17,11 +17,11 @@ my $top = top_folder();
 my $out = temp_folder() . '/parquet';
 mkdir $out or die "$out: $!";
 
-my $r = capture([ 'make', '-s', '-C', "$top/uploader", 'O=../build/unit', '../build/unit/unit/test_parquet' ]);
+my $r = capture([ qw(make -s -C uploader unit/test_parquet) ], cwd => $top);
 is($r->{code}, 0, 'the writer is built') or diag $r->{err};
 
 $ENV{CDC_S3_PARQUET_OUT} = $out;
-$r = capture(["$top/build/unit/unit/test_parquet"]);
+$r = capture(["$top/uploader/unit/test_parquet"]);
 is($r->{code}, 0, 'it writes') or diag $r->{out}, $r->{err};
 
 my @objects = glob "$out/*.parquet";
