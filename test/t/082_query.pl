@@ -278,6 +278,16 @@ for ([qw(none gzip)], [qw(day none)])
 	($partition eq 'day' ? \&like : \&unlike)->($athena, qr/'projection.dh.interval.unit' = 'DAYS'/, 'projection by day');
 }
 
+my $moved = sidecar($source, 'small', file_store(), slot => 's_moved',
+	flags => [ '--flush.interval=1s', '--output.path={table}/{schema}/year={yyyy}' ]);
+$moved->ok('init');
+my $third = $moved->start;
+ok($moved->wait_loaded, 'another output.path: loaded') or diag $third->errors;
+$third->stop('TERM');
+like(ddl_of($moved, '--engine=spark'), qr/^-- NOT WHOLE: objects of the table lie in other folders \(output.path\)/m,
+	'folders that ddl does not know: said');
+unlike(ddl_of($cdc, '--engine=spark'), qr/other folders/, 'and those of the default are known');
+
 # ---- loads that are half done, by hand ----
 
 sub lake_ddl

@@ -123,6 +123,11 @@ add_table(const Ddl *ddl, const DdlTable *t, Buf *out)
 		ddl_comment(&job,
 					"NOT WHOLE: some of the table's objects are not JSON, "
 					"and \"ddl\" knows no other format yet");
+	if (t->elsewhere && ddl->engine->create != ddl_create_glue)
+		ddl_comment(&job,
+					"NOT WHOLE: objects of the table lie in other folders "
+					"(output.path), and \"ddl\" knows those of the default "
+					"only yet");
 	ddl_choose_key(&job);
 	if (ddl->engine->create == ddl_create_glue)
 	{

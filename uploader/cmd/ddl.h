@@ -78,9 +78,10 @@ typedef struct DdlTable
 
 	/* Of the objects that are listed. */
 	int64_t objects;
-	char *suffix; /* of the last one: ".json.zst"; or NULL */
-	bool mixed;   /* not all have it */
-	bool other;   /* some are of a format that ddl does not know */
+	char *suffix;   /* of the last one: ".json.zst"; or NULL */
+	bool mixed;     /* not all have it */
+	bool elsewhere; /* some lie in other folders: output.path */
+	bool other;     /* some are of a format that ddl does not know */
 	DdlFolders folders;
 	char first_hour[32]; /* "2026/11/21/08"; "": none */
 

@@ -15,6 +15,7 @@
 #include "cmd/logwalk.h"
 #include "codec/compress.h"
 #include "codec/jsonline.h"
+#include "codec/key.h"
 #include "codec/pattern.h"
 #include "store/commitlog.h"
 
@@ -251,6 +252,28 @@ note_folders(DdlTable *t, const char *key)
 		memcpy(t->first_hour, hour, sizeof(hour));
 }
 
+/* <schema>/<table>/, and year=…/month=…/day=…/hour=…/, or less of it. */
+static bool
+is_usual_folder(const DdlTable *t, const char *key)
+{
+	static const char *const parts[] = { "year=", "month=", "day=", "hour=" };
+	const char *p = key;
+	bool usual;
+	Buf b;
+
+	buf_init(&b, NAME_MAX_BYTES);
+	key_add_table(&b, t->schema, t->table);
+	usual = strncmp(key, buf_cstr(&b), b.n) == 0;
+	p += usual ? b.n : 0;
+	buf_done(&b);
+	for (size_t i = 0; usual && strchr(p, '/'); i++)
+	{
+		usual = i < 4 && strncmp(p, parts[i], strlen(parts[i])) == 0;
+		p = strchr(p, '/') + 1;
+	}
+	return usual;
+}
+
 static void
 note_object(Reading *r, const EntryObject *o)
 {
@@ -262,6 +285,8 @@ note_object(Reading *r, const EntryObject *o)
 		return;
 	if (t->suffix && strcmp(t->suffix, suffix) != 0)
 		t->mixed = true;
+	if (!is_usual_folder(t, o->key))
+		t->elsewhere = true;
 	if (strncmp(suffix, ".json", 5) != 0)
 	{
 		t->other = true;
