@@ -90,7 +90,7 @@ static const CfgDef cfg_defs[] = {
 	  0, 0, "keep, escape", "Line ends within fields of csv: escape is for readers that know no quoted ones" },
 	{ "output.shape", CFG_ENUM, 0, TEXT(output_shape), "flat",
 	  0, 0, "flat", "Shape of a record: flat has the columns at the top level" },
-	{ "output.compression", CFG_ENUM, CFG_RELOAD, TEXT(output_compression), "zstd",
+	{ "output.compression", CFG_ENUM, 0, TEXT(output_compression), "zstd",
 	  0, 0, "zstd, gzip, snappy, none", "Compression of data files; snappy is for parquet only" },
 	{ "output.partition", CFG_ENUM, 0, TEXT(output_partition), "hour",
 	  0, 0, "hour, day, none", "Folders by commit time, where output.path says nothing else" },

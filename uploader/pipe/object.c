@@ -279,8 +279,6 @@ object_next(Pipe *p, Object *o, const ObjectSum *sum)
 	tell(o, sum);
 	list(p, o);
 	pthread_mutex_unlock(&p->lock);
-	o->table->format->close(o->form);
-	o->form = NULL;
 	store_writer_free(o->writer);
 	o->writer = NULL;
 	o->brings_file = false;

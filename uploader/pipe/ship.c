@@ -238,6 +238,7 @@ end_long(Shipper *s, Object *o, ObjectSum *out, Err *err)
 	return true;
 }
 
+/* All that the format has is in s->lines, and its memory is given back. */
 static bool
 end_format(Shipper *s, Object *o, Err *err)
 {
@@ -245,8 +246,11 @@ end_format(Shipper *s, Object *o, Err *err)
 
 	if (!o->form) /* an object without rows: its maker closed it in between */
 		o->form = f->begin(o->table->form);
-	return f->end(o->form, &s->lines, err) ||
-		   err_prefix(err, "could not write \"%s\"", o->key);
+	if (!f->end(o->form, &s->lines, err))
+		return err_prefix(err, "could not write \"%s\"", o->key);
+	f->close(o->form);
+	o->form = NULL;
+	return true;
 }
 
 /* The object's end.  *out_gone: a putter has it. */
