@@ -296,6 +296,19 @@ add_ended(const Exact *x, int table, bool last, Buf *sql)
 	}
 }
 
+/*
+ * These go over whole tables, where a hash join is the plan; all other plans of
+ * this way are of single keys (settings above).  Within a savepoint.
+ */
+static bool
+join_by_hash(Exact *x, bool on, Err *err)
+{
+	return sql_run(x->cx, "pin a setting",
+				   on ? "SET LOCAL enable_hashjoin = on"
+					  : "SET LOCAL enable_hashjoin = off",
+				   NULL, err);
+}
+
 /* Deletes them; *left: some are still referred to. */
 static bool
 delete_ended(Exact *x, int table, bool last, bool *left, Err *err)
@@ -306,7 +319,8 @@ delete_ended(Exact *x, int table, bool last, bool *left, Err *err)
 	bool ok;
 
 	*left = false;
-	if (!sql_savepoint(x->cx, "cdc_s3_ended", err))
+	if (!sql_savepoint(x->cx, "cdc_s3_ended", err) ||
+		!join_by_hash(x, true, err))
 		return false;
 	buf_init(&sql, SQL_MAX);
 	buf_str(&sql, "DELETE ");
@@ -330,7 +344,8 @@ delete_ended(Exact *x, int table, bool last, bool *left, Err *err)
 	if (ok)
 	{
 		t->m.out->deleted += rows;
-		return sql_release(x->cx, "cdc_s3_ended", err);
+		return join_by_hash(x, false, err) &&
+			   sql_release(x->cx, "cdc_s3_ended", err);
 	}
 	if (!sql_state_is_data(x->cx))
 		return false;
