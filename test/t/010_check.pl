@@ -117,6 +117,17 @@ like($columns, qr/public\.good\."_Op" is "_Op_" in the lake/, '_Op: engines know
 like($columns, qr/public\.good: "Amount" and "amount" differ by case only/,
 	'names that differ by case only');
 
+# Connections for a load: as many as it takes, or a warning.
+like((found($r, 'ok', 'connections'))[0]{what}, qr/^5 for a load$/, 'connections for a load');
+$source->psql('postgres', 'create role few login replication connection limit 3');
+{
+	my $few = check('--source.conninfo=' . $source->conninfo('postgres') . ' user=few');
+	like((found($few, 'warning', 'connections'))[0]{what} // '', qr/^a load needs 5, number \d failed: .*too many connections/,
+		'too few for a load');
+	ok(!found(check('--load.mode=never'), 'ok', 'connections'), 'none are tried where nothing is loaded');
+}
+$source->psql('postgres', 'drop role few');
+
 # DDL without row events is seen with the extension's event triggers only.
 sub notices { return (found(check(), 'ok', 'ddl notices'))[0]{what} }
 like(notices(), qr/goes unseen .*CREATE EXTENSION cdc_s3/, 'no event triggers');

@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/mem.h"
 #include "cdc_s3_proto.h"
 #include "cmd/check.h"
 #include "pipe/wanted.h"
@@ -449,6 +450,40 @@ check_plugin(Check *c)
 				 SOURCE_PLUGIN " is installed and a slot can be made");
 }
 
+/* A load's workers have two connections each, and the loader one. */
+static void
+check_connections(Check *c)
+{
+	const Finding f = {
+		.level = CHECK_WARNING,
+		.name = "connections",
+		.why = "load.jobs workers read tables over two connections each",
+		.mend = "lower load.jobs, raise max_connections, or ALTER ROLE … "
+				"CONNECTION LIMIT",
+	};
+	int wanted = 2 * (int) c->cfg->load_jobs + 1;
+	PGconn **conns = xcalloc((size_t) wanted, sizeof(PGconn *));
+	int n = 0;
+	Err err;
+
+	if (strcmp(c->cfg->load_mode, "never") == 0)
+	{
+		free(conns);
+		return;
+	}
+	while (n < wanted &&
+		   pg_connect(c->cfg->source_conninfo, PG_SOURCE, &conns[n], &err))
+		n++;
+	if (n == wanted)
+		check_ok(c, f.name, "%d for a load", wanted);
+	else
+		check_report(c, &f, "a load needs %d, number %d failed: %s", wanted,
+					 n + 1, err.msg);
+	while (n > 0)
+		PQfinish(conns[--n]);
+	free(conns);
+}
+
 void
 check_source(Check *c)
 {
@@ -477,6 +512,7 @@ check_source(Check *c)
 	check_encoding(c);
 	check_allowed_tables(c);
 	check_read_ahead(c);
+	check_connections(c);
 	if (!source_connect_replication(conninfo, c->conn, &c->replication, &err))
 	{
 		c->replication = NULL;
