@@ -133,7 +133,9 @@ typedef enum CdcS3Frame
 	 * Row changes.  All start with the *change header*: uint32 relation id;
 	 * uint32 version; uint64 LSN of the change; uint64 ordinal in the
 	 * transaction (from 1, increasing, gaps allowed); and with
-	 * CDC_S3_CHANGE_XID: uint32 xid of the (sub)transaction.
+	 * CDC_S3_CHANGE_XID: uint32 xid of the (sub)transaction.  An update with
+	 * CDC_S3_KEY_CHANGED takes two ordinals, of which it tells the first: a
+	 * reader may make a delete and an insert of it.
 	 *	 insert: new row
 	 *	 update: old row (with one of the OLD flags), then new row
 	 *	 delete: old row (with one of the OLD flags)
@@ -143,7 +145,8 @@ typedef enum CdcS3Frame
 	CDC_S3_DELETE = 'D',
 
 	/*
-	 * Truncate: uint64 LSN; uint64 ordinal; with CDC_S3_CHANGE_XID uint32 xid;
+	 * Truncate: uint64 LSN; uint64 ordinal, that of the first relation, the
+	 * others have those behind it; with CDC_S3_CHANGE_XID uint32 xid;
 	 * uint16 number of relations, and for each: uint32 relation id; uint32
 	 * version; uint8 CDC_S3_TRUNC_* of the relation; with
 	 * CDC_S3_TRUNC_PARTIAL: uint32 length and text of the partition bound as

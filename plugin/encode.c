@@ -379,6 +379,8 @@ cdc_s3_put_change(CdcS3State *st, CdcS3Rel *rel, Relation relation,
 	if (new)
 		cdc_s3_put_row(st, rel, relation, new, old, false);
 	cdc_s3_frame_end(st);
+	if (flags & CDC_S3_KEY_CHANGED)
+		st->txn->ordinal++; /* a reader may make two changes of it */
 }
 
 void

@@ -228,6 +228,7 @@ put_frame(CdcS3State *st, ReorderBufferChange *change, const Truncated *list,
 	for (int i = 0; i < n; i++)
 		put_truncated(st, &list[i]);
 	cdc_s3_frame_end(st);
+	st->txn->ordinal += n - 1; /* one for each of them */
 }
 
 /* Send a truncate, if any of its relations is wanted. */

@@ -419,6 +419,11 @@ check_order(const FrameEvent *ev, FrameEvent *begin, uint64_t *ordinal)
 		assert_true(ev->ordinal > *ordinal);
 		assert_true(ev->lsn < begin->lsn);
 		*ordinal = ev->ordinal;
+		/* those that it takes besides */
+		if (ev->type == CDC_S3_UPDATE && ev->flags & CDC_S3_KEY_CHANGED)
+			++*ordinal;
+		if (ev->type == CDC_S3_TRUNCATE)
+			*ordinal += (uint64_t) ev->nrels - 1;
 	}
 }
 

@@ -467,7 +467,10 @@ truncated_parts(Encoder *e, const FrameEvent *ev, const Table *t,
 	return n;
 }
 
-/* One record a table; its partitions come in the same frame. */
+/*
+ * One record a table; its partitions come in the same frame.  Each relation
+ * has an ordinal, and the record that of the table's first one.
+ */
 static bool
 on_truncate(Encoder *e, const FrameEvent *ev)
 {
@@ -478,7 +481,7 @@ on_truncate(Encoder *e, const FrameEvent *ev)
 	{
 		Table *t = table_of(e, ev->rels[i]);
 		Change change = { .op = 't',
-						  .seq = (int64_t) ev->ordinal,
+						  .seq = (int64_t) ev->ordinal + i,
 						  .partial = parts };
 		bool again = false;
 
