@@ -11,7 +11,8 @@ use CdcS3::Lake;
 use CdcS3::Test;
 
 my $source = new_cluster('source')->start;
-my $target = new_cluster('target')->start;
+# Hundreds of tables in one transaction, each with a table for what comes.
+my $target = new_cluster('target', conf => [ 'max_locks_per_transaction = 256' ])->start;
 $target->psql('postgres', 'create role plain login; grant all on database postgres to plain; grant all on schema public to plain');
 my $domains = 'create domain price as numeric(6,2); create domain code as varchar(8); create domain tags as varchar(3)[];'
   . 'create domain cheap as price check (value < 100)';

@@ -113,32 +113,27 @@ too_long(const Source *s, Err *err)
 						 "lake; doc/merge.md");
 }
 
-static bool
-wrong_count(const Source *s, const char *has, Err *err)
-{
-	err_set(err, ERR_DATA, 0, "it holds %s, the log says %lld rows", has,
-			(long long) s->object->rows);
-	return as_gap(s->object, err);
-}
-
 /* The next line of s; *out_end: there is none. */
 static bool
 advance(Source *s, bool *out_end, Err *err)
 {
-	char has[32];
+	long long rows = (long long) s->object->rows;
 
 	s->placed = false;
 	if (!s->format->next(s->reader, &s->line, out_end, err))
 		return err->kind == ERR_LIMIT ? too_long(s, err)
 									  : as_gap(s->object, err);
-	if (!*out_end && s->lines++ < s->object->rows)
+	if (!*out_end && s->lines++ < rows)
 		return true;
 	if (!*out_end) /* do not read on for ever */
-		return wrong_count(s, "more rows", err);
-	if (s->lines == s->object->rows)
+		err_set(err, ERR_DATA, 0,
+				"it holds more than the %lld rows that the log says", rows);
+	else if (s->lines == rows)
 		return true;
-	(void) snprintf(has, sizeof(has), "%lld rows", (long long) s->lines);
-	return wrong_count(s, has, err);
+	else
+		err_set(err, ERR_DATA, 0, "it holds %lld rows, the log says %lld",
+				(long long) s->lines, rows);
+	return as_gap(s->object, err);
 }
 
 static bool
