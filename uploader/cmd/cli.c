@@ -127,8 +127,8 @@ config_path(const Config *cfg, Path **out, Err *err)
 		(void) err_set(err, ERR_USAGE, 0,
 					   "settings \"output.path\" and \"output.partition\" "
 					   "are both given");
-		return err_hint(err, "A path of its own says by what times its folders "
-							 "are: leave output.partition out.");
+		return err_hint(err, "a path of its own says by what times its folders "
+							 "are: leave output.partition out");
 	}
 	if (!zone_open(cfg->output_timezone, &zone, err))
 		return err_prefix(err, "setting \"output.timezone\"");

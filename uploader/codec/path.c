@@ -107,7 +107,7 @@ static bool
 add_piece(Path *p, Piece piece, Err *err)
 {
 	if (p->n == PIECES_MAX)
-		return refuse(p, err, "has too many parts", "Make it shorter.");
+		return refuse(p, err, "has too many parts", "make it shorter");
 	p->pieces[p->n++] = piece;
 	return true;
 }
@@ -122,7 +122,7 @@ add_placeholder(Path *p, size_t *at, Err *err)
 
 	if (s[n] != '}')
 		return refuse(p, err, "has a \"{\" without its \"}\"",
-					  "A placeholder looks like {schema}.");
+					  "a placeholder looks like {schema}");
 	for (size_t i = 0; i < NPLACEHOLDERS; i++)
 	{
 		if (strlen(placeholders[i].name) != n ||
@@ -134,8 +134,8 @@ add_placeholder(Path *p, size_t *at, Err *err)
 	(void) snprintf(what, sizeof(what), "has the unknown placeholder {%.*s}",
 					n > 32 ? 32 : (int) n, s);
 	return refuse(p, err, what,
-				  "Known are {schema}, {table}, {database}, {slot}, {yyyy}, "
-				  "{mm}, {dd}, {hh} and {mi}.");
+				  "known are {schema}, {table}, {database}, {slot}, {yyyy}, "
+				  "{mm}, {dd}, {hh} and {mi}");
 }
 
 static bool
@@ -153,8 +153,8 @@ add_text(Path *p, size_t *at, Err *err)
 						"it: 0x%02X",
 						(uint8_t) p->text[*at]);
 		return refuse(p, err, what,
-					  "Besides placeholders it has letters, digits and "
-					  "- _ . = / only.");
+					  "besides placeholders it has letters, digits and "
+					  "- _ . = / only");
 	}
 	*at += n;
 	return add_piece(p, (Piece){ PIECE_TEXT, 0, *at - n, n }, err);
@@ -206,7 +206,7 @@ check_placeholders(Path *p, Err *err)
 	if (!has(p, PIECE_SCHEMA) || !has(p, PIECE_TABLE))
 		return refuse(
 			p, err, has(p, PIECE_SCHEMA) ? "has no {table}" : "has no {schema}",
-			"Two tables must never share a folder.");
+			"two tables must never share a folder");
 	p->finest = PIECE_SLOT;
 	for (PieceKind k = PIECE_YEAR; k <= PIECE_MINUTE; k++)
 	{
@@ -217,8 +217,8 @@ check_placeholders(Path *p, Err *err)
 			(void) snprintf(what, sizeof(what), "has {%s} without {%s}",
 							name_of(k), name_of(k - 1));
 			return refuse(p, err, what,
-						  "Each time needs all coarser ones, else a folder is "
-						  "never complete.");
+						  "each time needs all coarser ones, else a folder is "
+						  "never complete");
 		}
 		p->finest = k;
 	}
@@ -233,12 +233,12 @@ check_segment(Path *p, int from, int to, Err *err)
 
 	if (from == to)
 		return refuse(p, err, "has an empty segment",
-					  "It begins and ends without \"/\", and has no two of "
-					  "them in a row.");
+					  "it begins and ends without \"/\", and has no two of "
+					  "them in a row");
 	if (first->kind == PIECE_TEXT &&
 		(p->text[first->at] == '_' || p->text[first->at] == '.'))
 		return refuse(p, err, "has a segment that begins with \"_\" or \".\"",
-					  "Engines do not see such folders.");
+					  "engines do not see such folders");
 	for (int i = from; i + 1 < to; i++)
 	{
 		Piece *name = &p->pieces[i];
@@ -253,8 +253,7 @@ check_segment(Path *p, int from, int to, Err *err)
 			(void) snprintf(what, sizeof(what),
 							"does not say where {%s} ends in its segment",
 							name_of(name->kind));
-			return refuse(p, err, what,
-						  "Put one of - _ . = / behind the name.");
+			return refuse(p, err, what, "put one of - _ . = / behind the name");
 		}
 		name->end = p->text[next->at];
 	}
@@ -285,7 +284,7 @@ path_parse(const char *text, Zone *zone, Path **out, Err *err)
 	p->text = xstrdup(text);
 	p->zone = zone;
 	if (strlen(text) > TEXT_MAX)
-		(void) refuse(p, err, "is too long", "It has 512 bytes at most.");
+		(void) refuse(p, err, "is too long", "it has 512 bytes at most");
 	else if (split(p, err) && check_segments(p, err) &&
 			 check_placeholders(p, err))
 	{

@@ -44,8 +44,8 @@ zone_open(const char *name, Zone **out, Err *err)
 	{
 		(void) err_set(err, ERR_USAGE, 0, "\"%.64s\" is not a time zone", name);
 		return err_hint(err,
-						"Say UTC, an offset such as +05:30, or a name such "
-						"as Europe/Berlin.");
+						"say UTC, an offset such as +05:30, or a name such "
+						"as Europe/Berlin");
 	}
 	memcpy(path + sizeof(FOLDER) - 1, name, strlen(name) + 1);
 	buf_init(&file, FILE_MAX);
@@ -55,8 +55,8 @@ zone_open(const char *name, Zone **out, Err *err)
 	{
 		err->kind = ERR_USAGE;
 		err_prefix(err, "time zone \"%s\" is not known here", name);
-		return err_hint(err, "Say UTC, an offset such as +05:30, or a name of "
-							 "the time zone database (package tzdata).");
+		return err_hint(err, "say UTC, an offset such as +05:30, or a name of "
+							 "the time zone database (package tzdata)");
 	}
 	return true;
 }
