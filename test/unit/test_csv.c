@@ -1300,7 +1300,7 @@ test_longest_record(void **state)
 {
 	static ColView wide[1600];
 	static Col cols[1600];
-	static char names[1600][8];
+	static char names[1600][16];
 	RowView row = { 1600, wide };
 	Change change = CHANGE('d', .row = &row);
 	Buf got;
