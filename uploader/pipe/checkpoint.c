@@ -132,7 +132,7 @@ find_open(Pipe *p, Checkpoint *c, const Batch *b)
 		n++;
 	}
 	if (best && least >= OBJECT_BACKLOG && n < p->options->workers &&
-		!c->closing && !object_too_many(p))
+		!c->closing && object_room_beside(p))
 		return NULL;
 	return best;
 }

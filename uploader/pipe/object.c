@@ -179,6 +179,12 @@ object_too_many(Pipe *p)
 }
 
 bool
+object_room_beside(Pipe *p)
+{
+	return open_bytes(p) + OBJECT_LARGE_BYTES <= p->options->memory_limit / 4;
+}
+
+bool
 object_to_close(Pipe *p, const Object *o)
 {
 	int64_t bytes = open_bytes(p);

@@ -34,6 +34,9 @@
  */
 #define OBJECT_FULL_BYTES ((int64_t) 128 << 20)
 
+/* What a large one may hold: a compressor, and a part buffer of S3. */
+#define OBJECT_LARGE_BYTES ((int64_t) 8 << 20)
+
 /* What one holds at least that waits for more: a compressor. */
 #define OBJECT_HELD_BYTES ((int64_t) 1280 << 10)
 
@@ -114,9 +117,12 @@ int object_waiting(Pipe *p, const Object *o);
 /* True where objects that wait for more hold too much memory. */
 bool object_too_many(Pipe *p);
 
+/* Another large one may grow: less than that would close those that do. */
+bool object_room_beside(Pipe *p);
+
 /*
- * The same for one of many makers, that has o alone: it is closed where it is
- * worth that, or where memory runs out.
+ * object_too_many() for one of many makers, that has o alone: it is closed
+ * where it is worth that, or where memory runs out.
  */
 bool object_to_close(Pipe *p, const Object *o);
 
