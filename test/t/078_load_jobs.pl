@@ -199,8 +199,10 @@ for my $n (1 .. 3)
 	my $killed;
 	ok( poll(
 			sub {
+				# when a batch and what lies in sockets has left it
 				$killed = $source->psql('kills', q{select pid, pg_terminate_backend(pid) from pg_stat_activity
-					where application_name = 'cdc-s3' and state = 'active' and query ~ '^COPY.*"big"' limit 1});
+					join pg_stat_progress_copy using (pid) where bytes_processed > 600000
+					and application_name = 'cdc-s3' and state = 'active' and query ~ '^COPY.*"big"' limit 1});
 				return $killed;
 			},
 			60),
