@@ -586,6 +586,29 @@ test_beside(void **state)
 	lab_done(&l);
 }
 
+/* A batch whose rows are not what was routed: nothing of it counts. */
+static void
+test_row_lost(void **state)
+{
+	Checkpoint *c = checkpoint_new(5);
+	Batch *b;
+	Lab l;
+
+	(void) state;
+	lab_init(&l, COMPRESS_ZSTD);
+	b = batch(&l, 0, 3);
+	b->rows++;
+	checkpoint_ship(&l.pipe, c, b);
+	start_shippers(&l);
+	checkpoint_close(&l.pipe, c, 1000, 0);
+	join_shippers(&l);
+	assert_int_equal(l.pipe.error.kind, ERR_INTERNAL);
+	assert_int_equal(c->outstanding, 1);
+	(void) queue_pop(&l.pipe.checkpoints, 0);
+	checkpoint_free(c);
+	lab_done(&l);
+}
+
 /* What holds memory too long is closed, the oldest first. */
 static void
 test_too_many(void **state)
@@ -683,11 +706,12 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_names),   cmocka_unit_test(test_order),
-		cmocka_unit_test(test_putters), cmocka_unit_test(test_puts_left),
-		cmocka_unit_test(test_pieces),  cmocka_unit_test(test_full),
-		cmocka_unit_test(test_beside),  cmocka_unit_test(test_too_many),
-		cmocka_unit_test(test_abandon), cmocka_unit_test(test_gone),
+		cmocka_unit_test(test_names),    cmocka_unit_test(test_order),
+		cmocka_unit_test(test_putters),  cmocka_unit_test(test_puts_left),
+		cmocka_unit_test(test_pieces),   cmocka_unit_test(test_full),
+		cmocka_unit_test(test_beside),   cmocka_unit_test(test_row_lost),
+		cmocka_unit_test(test_too_many), cmocka_unit_test(test_abandon),
+		cmocka_unit_test(test_gone),
 	};
 
 	return cmocka_run_group_tests_name("ship", tests, NULL, NULL);

@@ -295,20 +295,23 @@ is_full(const Pipe *p, const Object *o)
 }
 
 static bool
+ends_row(const BatchItem *item)
+{
+	return item->type == ITEM_CHANGE ||
+		   (item->type == ITEM_PART && item->part.type == PART_DONE);
+}
+
+static bool
 add_item(Shipper *s, Object *o, const BatchItem *item, Err *err)
 {
 	const Format *f = o->table->format;
 	size_t start = s->lines.n;
-	bool ends_row = item->type == ITEM_CHANGE;
 	bool ok;
 
 	if (!o->form)
 		o->form = f->begin(o->table->form);
 	if (item->type == ITEM_PART)
-	{
 		ok = f->add_item(o->form, &item->part, &s->lines, err);
-		ends_row = item->part.type == PART_DONE;
-	}
 	else
 	{
 		o->last_row = (Position){ item->change.lsn, item->change.seq };
@@ -318,7 +321,7 @@ add_item(Shipper *s, Object *o, const BatchItem *item, Err *err)
 				 ? f->add_head(o->form, &item->change, &s->lines, err)
 				 : f->add(o->form, &item->change, &s->lines, err);
 	}
-	o->rows += ends_row;
+	o->rows += ends_row(item);
 	o->written += (int64_t) (s->lines.n - start);
 	return ok;
 }
@@ -340,6 +343,7 @@ static bool
 format_batch(Shipper *s, Object *o, const Batch *b, Err *err)
 {
 	BatchItem item;
+	int64_t rows = 0;
 
 	batch_reader_open(s->reader, b);
 	for (;;)
@@ -347,7 +351,8 @@ format_batch(Shipper *s, Object *o, const Batch *b, Err *err)
 		if (!batch_reader_next(s->reader, &o->part, &item, err))
 			return false;
 		if (item.type == ITEM_END)
-			return true;
+			break;
+		rows += ends_row(&item);
 		if (item.type != ITEM_PART && is_full(s->p, o) && !cut(s, o, err))
 			return false;
 		if (!add_item(s, o, &item, err))
@@ -355,6 +360,11 @@ format_batch(Shipper *s, Object *o, const Batch *b, Err *err)
 		if (s->lines.n >= PIECE_BYTES && !append(s, o, false, err))
 			return false;
 	}
+	/* what was routed is what was written */
+	return rows == b->rows ||
+		   err_set(err, ERR_INTERNAL, 0,
+				   "a batch of \"%s\" has %lld rows, of %lld that came", o->key,
+				   (long long) rows, (long long) b->rows);
 }
 
 /* One batch of the object, or its end. */
