@@ -9,6 +9,8 @@
 #   make sanitized  the tests of whole programs with ASan and UBSan, and with TSan
 #   make bench-memory  the walsender's memory over ten million changes
 #   make test-pgregress  PostgreSQL's regression suite, streamed and merged
+#   make sim SEEDS=N  the stream simulated under any fault, N seeds (10000)
+#   make sim-mutants   what the simulation finds once an invariant is gone
 #   make lint, unit, fuzz-smoke, regress, tap      parts of "make test"
 #
 # PG_CONFIG=…  the server to build for     WERROR=1  warnings are errors
@@ -114,6 +116,14 @@ unit:
 fuzz-smoke:
 	@bash test/fuzz/run.sh
 
+# The stream in one thread, by seed, under any fault.
+SEEDS ?= 10000
+FIRST ?= 1
+sim:
+	@bash test/sim/run.sh $(SEEDS) $(FIRST)
+sim-mutants:
+	@bash test/sim/mutants.sh
+
 tap: all
 	@bash test/tap.sh
 
@@ -145,5 +155,5 @@ test-pgregress: all
 
 .PHONY: default all sidecar install install-sidecar uninstall \
 	uninstall-sidecar clean clean-sidecar deps demo bench bench-memory installcheck \
-	regress lint readme unit fuzz-smoke tap valgrind sanitized test test-all \
+	regress lint readme unit fuzz-smoke sim sim-mutants tap valgrind sanitized test test-all \
 	test-fresh test-pgregress check

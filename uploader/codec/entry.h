@@ -24,9 +24,10 @@
 #include "base/buf.h"
 #include "base/err.h"
 #include "base/lsn.h"
+#include "base/scale.h"
 
 #define ENTRY_FORMAT 2
-#define ENTRY_MAX_BYTES (1024 * 1024) /* one entry, as one single PUT */
+#define ENTRY_MAX_BYTES (1024 * 1024 / SCALE) /* one entry, one single PUT */
 #define ENTRY_LIST_MAX_BYTES (64 * 1024 * 1024)
 #define LOAD_ID_LEN 16
 #define ENTRY_KEYS_MAX 2

@@ -23,10 +23,11 @@
 #ifndef BATCH_H
 #define BATCH_H
 
+#include "base/scale.h"
 #include "codec/change.h"
 #include "pipe/pipe.h"
 
-#define BATCH_BYTES ((size_t) 256 << 10)
+#define BATCH_BYTES ((size_t) (256 << 10) / SCALE)
 
 /* What begins a record of a batch; private to batch.c and batch_read.c. */
 typedef enum BatchTag

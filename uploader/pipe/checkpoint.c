@@ -322,6 +322,9 @@ publish(Pipe *p, const Checkpoint *c)
 	log_entry(e, c->no_key);
 	if (p->options->load.only && e->loaded && e->loads_open == 0)
 		atomic_store(&p->loaded, true);
+	pthread_mutex_lock(&p->lock);
+	pthread_cond_broadcast(&p->changed);
+	pthread_mutex_unlock(&p->lock);
 	pipe_wake(p);
 }
 

@@ -33,6 +33,7 @@
 #include "base/fnv.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/scale.h"
 #include "codec/frame.h"
 #include "codec/notice.h"
 #include "pipe/event.h"
@@ -41,7 +42,8 @@
 #include "pipe/told.h"
 
 #define MAX_FRAME_BYTES ((size_t) 64 << 20) /* of what is no row */
-#define EMPTY_ENTRY_BYTES (16 << 20) /* so far a position may run ahead */
+#define EMPTY_ENTRY_BYTES                                                      \
+	((16 << 20) / SCALE) /* so far a position may run ahead */
 #define TICK_MS 20
 #define IDLE_TICK_MS 1000
 #define REPLY_EVERY_MS 1000

@@ -10,8 +10,9 @@
 #include <stdlib.h>
 
 #include "base/mem.h"
+#include "base/scale.h"
 
-#define BLOCK_BYTES ((size_t) 64 << 10)
+#define BLOCK_BYTES ((size_t) (64 << 10) / SCALE)
 
 Event *
 event_new(EventType type)

@@ -193,7 +193,10 @@ open_snapshot(Loader *l)
 	/* The snapshot is ours now; the temporary slot goes with its connection. */
 	load_conn_close(&l->slot);
 	if (!res)
+	{
+		load_conn_snapshot_gone(&l->anchor);
 		return false;
+	}
 	l->time = strtoll(PQgetvalue(res, 0, 0), NULL, 10) - PG_EPOCH_UNIX_US;
 	(void) snprintf(l->snapshot, sizeof(l->snapshot), "%s",
 					PQgetvalue(res, 0, 1));
@@ -479,6 +482,23 @@ pause_before(Loader *l, int pass)
 	return true;
 }
 
+/*
+ * No object is written before the log says that there is such a load: where
+ * the session dies before that, nobody would know it, and what it left would
+ * never be swept.
+ */
+static bool
+wait_announced(Loader *l)
+{
+	Pipe *p = l->p;
+
+	pthread_mutex_lock(&p->lock);
+	while (atomic_load(&p->log_seq) <= p->start->seq && !is_stopped(l))
+		(void) cond_wait_ms(&p->changed, &p->lock, STOP_POLL_MS);
+	pthread_mutex_unlock(&p->lock);
+	return !is_stopped(l) || err_set(&l->err, ERR_STOP, 0, "stopped");
+}
+
 void *
 load_main(void *arg)
 {
@@ -487,7 +507,7 @@ load_main(void *arg)
 				 .slot = { .p = p, .role = PG_SOURCE_REPLICATION },
 				 .anchor = { .p = p, .role = PG_SOURCE },
 				 .total = p->nload_tables };
-	bool ok = true;
+	bool ok = wait_announced(&l);
 
 	atomic_store(&l.next_seq, LOAD_FIRST_SEQ);
 	load_rate_init(&l.rate, p->options->load.max_rate);

@@ -10,6 +10,7 @@
 
 #include <poll.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "base/log.h"
 
@@ -145,4 +146,12 @@ load_conn_run(LoadConn *c, const char *doing, const char *sql)
 
 	PQclear(res);
 	return res != NULL;
+}
+
+void
+load_conn_snapshot_gone(LoadConn *c)
+{
+	if (strcmp(c->state, "22023") == 0 ||
+		strcmp(c->state, "42704") == 0) /* from 16 on */
+		c->err.code = PG_TRANSIENT;
 }

@@ -43,4 +43,10 @@ PGresult *load_conn_query(LoadConn *c, const char *doing, const char *sql);
 /* The same where only success counts. */
 bool load_conn_run(LoadConn *c, const char *doing, const char *sql) MUST_CHECK;
 
+/*
+ * A statement took a snapshot over and failed.  Where that was gone, it went
+ * with the connection that had exported it: another try gets a new one.
+ */
+void load_conn_snapshot_gone(LoadConn *c);
+
 #endif

@@ -356,10 +356,7 @@ begin_job(Worker *w)
 	ok = load_conn_run(&w->data, "take the load's snapshot over",
 					   buf_cstr(&sql));
 	buf_done(&sql);
-	/* It is gone with its connection, which the loader's thread finds. */
-	if (strcmp(w->data.state, "22023") == 0 ||
-		strcmp(w->data.state, "42704") == 0) /* from 16 on */
-		w->data.err.code = PG_TRANSIENT;
+	load_conn_snapshot_gone(&w->data);
 	return ok;
 }
 

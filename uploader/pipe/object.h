@@ -24,6 +24,7 @@
 #ifndef OBJECT_H
 #define OBJECT_H
 
+#include "base/scale.h"
 #include "pipe/batch.h"
 #include "store/writer.h"
 
@@ -35,13 +36,13 @@
 #define OBJECT_FULL_BYTES ((int64_t) 128 << 20)
 
 /* What a large one may hold: a compressor, and a part buffer of S3. */
-#define OBJECT_LARGE_BYTES ((int64_t) 8 << 20)
+#define OBJECT_LARGE_BYTES ((int64_t) (8 << 20) / SCALE)
 
 /* What one holds at least that waits for more: a compressor. */
-#define OBJECT_HELD_BYTES ((int64_t) 1280 << 10)
+#define OBJECT_HELD_BYTES ((int64_t) (1280 << 10) / SCALE)
 
 /* One of that size is not small any more. */
-#define OBJECT_WORTH_BYTES ((int64_t) 4 << 20)
+#define OBJECT_WORTH_BYTES ((int64_t) (4 << 20) / SCALE)
 
 /* What the log says of its stored bytes. */
 typedef struct ObjectSum

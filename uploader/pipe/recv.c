@@ -30,12 +30,13 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/scale.h"
 #include "io/pgconn.h"
 
 #define KEEPALIVE_BYTES 18
 #define XLOGDATA_HEADER 25
-#define DIRECT_BYTES 16384 /* a packet of this size is not copied */
-#define READS_PER_STEP 16  /* of the socket, before it is polled again */
+#define DIRECT_BYTES (16384 / SCALE) /* a packet of this size is not copied */
+#define READS_PER_STEP 16 /* of the socket, before it is polled again */
 #define ANSWER_EVERY_MS 1000
 #define ASK_EVERY_MS 5000
 #define LOADING_STATUS_MS 1000

@@ -26,13 +26,15 @@
 
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/scale.h"
 #include "codec/hash.h"
 #include "pipe/batch_read.h"
 #include "pipe/object.h"
 
 #define OBJECT_MAX_BYTES ((size_t) 4 << 30)
-#define PUT_BYTES ((size_t) 64 << 10)   /* a small object is shorter */
-#define PIECE_BYTES ((size_t) 64 << 10) /* so far "lines" may grow */
+#define PUT_BYTES ((size_t) (64 << 10) / SCALE)   /* a small one is shorter */
+#define PIECE_BYTES ((size_t) (64 << 10) / SCALE) /* "lines" may grow so far   \
+												   */
 
 /*
  * The fastest level: JSON lines repeat so much that higher ones gain a few

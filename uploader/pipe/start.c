@@ -216,9 +216,37 @@ start_replication(Connections *c, const RunOptions *o, Lsn from, Err *err)
 	return ok;
 }
 
+/*
+ * The slot is beyond the end of the log as it was read before the slot was
+ * ours.  Whoever had it may have written an entry in between: then the log is
+ * longer by now.
+ */
+static bool
+check_log_again(Store *store, const RunOptions *o, const Entry *log,
+				Lsn confirmed, Err *err)
+{
+	Entry *now;
+	Lsn end;
+
+	if (!commitlog_last(store, log->seq, &now, err))
+		return err_prefix(err, "could not read the log");
+	end = now->end;
+	entry_free(now);
+	if (confirmed > end)
+		return gap(err,
+				   "the slot \"%s\" is at " LSN_FMT
+				   ", ahead of the log, which ends at " LSN_FMT
+				   ": what lies between was consumed by somebody else, or the "
+				   "slot was made anew",
+				   o->slot, LSN_ARGS(confirmed), LSN_ARGS(end));
+	return err_set(err, ERR_BUSY, 0,
+				   "another run wrote the log's end while this one started");
+}
+
 /* The slot may stand at the log's end or before it, never beyond. */
 static bool
-check_slot(PGconn *control, const RunOptions *o, const Entry *log, Err *err)
+check_slot(PGconn *control, Store *store, const RunOptions *o, const Entry *log,
+		   Err *err)
 {
 	const char *values[] = { o->slot };
 	PGresult *res;
@@ -241,12 +269,7 @@ check_slot(PGconn *control, const RunOptions *o, const Entry *log, Err *err)
 	}
 	else if (lsn_parse(PQgetvalue(res, 0, 0), &confirmed) &&
 			 confirmed > log->end)
-		ok = gap(err,
-				 "the slot \"%s\" is at " LSN_FMT
-				 ", ahead of the log, which ends at " LSN_FMT
-				 ": what lies between was consumed by somebody else, or the "
-				 "slot was made anew",
-				 o->slot, LSN_ARGS(confirmed), LSN_ARGS(log->end));
+		ok = check_log_again(store, o, log, confirmed, err);
 	else
 		ok = true;
 	PQclear(res);
@@ -328,7 +351,7 @@ start(Pipe *p, Store *store, Connections *c, Err *err)
 		   read_log(p, store, err) && read_settings(p, c, err) &&
 		   check_system(c->repl, p->start, err) &&
 		   start_replication(c, o, p->start->end, err) &&
-		   check_slot(c->control, o, p->start, err);
+		   check_slot(c->control, store, o, p->start, err);
 }
 
 bool

@@ -1,0 +1,24 @@
+/*-------------------------------------------------------------------------
+ * story.h
+ *	  What happens in a simulation: a long story that a seed makes up, or a
+ *	  small one that is always the same but for one fault.
+ *-------------------------------------------------------------------------
+ */
+#ifndef STORY_H
+#define STORY_H
+
+#include "lake.h"
+
+/* The small story, and what goes wrong in it; 0: nothing. */
+typedef struct Small
+{
+	bool on;
+	int64_t kill_step; /* the first writer is killed there */
+	int64_t fault_at;  /* the call of the store */
+	LakeFault fault;
+} Small;
+
+/* To its end; the hash of the way it took.  Once a process. */
+uint64_t story_run(uint64_t seed, const Small *small);
+
+#endif
