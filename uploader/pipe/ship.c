@@ -33,8 +33,7 @@
 
 #define OBJECT_MAX_BYTES ((size_t) 4 << 30)
 #define PUT_BYTES ((size_t) (64 << 10) / SCALE)   /* a small one is shorter */
-#define PIECE_BYTES ((size_t) (64 << 10) / SCALE) /* "lines" may grow so far   \
-												   */
+#define PIECE_BYTES ((size_t) (64 << 10) / SCALE) /* so far "lines" grow */
 
 /*
  * The fastest level: JSON lines repeat so much that higher ones gain a few
