@@ -80,6 +80,7 @@ typedef struct RunOptions
 	const char *tables;
 	const char *exclude;
 	const char *publication;
+	int64_t silence_ms; /* of the source; 0: silence_default_ms() */
 	StoreOptions store;
 	Compression compression;
 	const Path *path;

@@ -220,13 +220,20 @@ join_threads(Pipe *p, Threads *t)
 	pthread_join(t->watcher, NULL);
 }
 
+static SilenceMark
+mark_now(Pipe *p)
+{
+	return (SilenceMark){ atomic_load(&p->log_end),
+						  atomic_load(&p->closed_until) };
+}
+
 /* Fills the receiver's part and runs the session to its end. */
 static bool
-stream(Pipe *p, Connections *c, Err *err)
+stream(Pipe *p, Connections *c, Silence *silence, Err *err)
 {
 	Threads threads = { 0 };
 	Receiver r = { .p = p,
-				   .stream = stream_pg_new(c->repl, c->control),
+				   .stream = stream_pg_new(c->repl, c->control, c->pid),
 				   .status_ms = c->status_ms };
 	bool ok;
 
@@ -236,6 +243,8 @@ stream(Pipe *p, Connections *c, Err *err)
 	atomic_store(&p->swept_until, p->start->swept_until);
 	prepare_loads(p);
 	atomic_store(&p->loaded, p->options->load.only && p->nload_tables == 0);
+	silence_begin(silence, c->silence_ms, mark_now(p), &r.silence,
+				  clock_mono_ms());
 	start_threads(p, &threads);
 	*c = (Connections){ 0 }; /* the stream's now */
 	ok = recv_run(&r, err);
@@ -244,6 +253,8 @@ stream(Pipe *p, Connections *c, Err *err)
 	abandon(p);
 	join_threads(p, &threads);
 	ship_abandon(p);
+	if (r.cut)
+		silence_was_cut(silence, &r.silence, mark_now(p));
 	r.stream->ops->close(r.stream);
 	log_info(ok ? "stopped" : "session ended", "lsn",
 			 log_lsn(atomic_load(&p->log_end)), "entry",
@@ -255,7 +266,8 @@ stream(Pipe *p, Connections *c, Err *err)
 
 /* *out_renew: it ended well, and another one is to begin at once. */
 static bool
-session(const RunOptions *o, bool *out_started, bool *out_renew, Err *err)
+session(const RunOptions *o, Silence *silence, bool *out_started,
+		bool *out_renew, Err *err)
 {
 	Pipe *p = xmalloc(sizeof(*p));
 	Connections c = { 0 };
@@ -269,7 +281,7 @@ session(const RunOptions *o, bool *out_started, bool *out_renew, Err *err)
 	store_close(store);
 	*out_started = ok;
 	if (ok)
-		ok = stream(p, &c, err);
+		ok = stream(p, &c, silence, err);
 	*out_renew = ok && atomic_load(&p->renew);
 	connections_close(&c);
 	pipe_done(p);
@@ -300,6 +312,7 @@ run_stream(const RunOptions *o, Err *err)
 {
 	int attempt = 0;
 	bool ever_started = false;
+	Silence silence = { 0 };
 
 	for (;;)
 	{
@@ -308,7 +321,7 @@ run_stream(const RunOptions *o, Err *err)
 		bool started;
 		bool renew;
 
-		if (session(o, &started, &renew, err))
+		if (session(o, &silence, &started, &renew, err))
 		{
 			if (!renew || atomic_load(&o->control->stop))
 				return true;

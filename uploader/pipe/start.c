@@ -18,6 +18,7 @@
 #include "base/mem.h"
 #include "io/pgconn.h"
 #include "io/source.h"
+#include "pipe/silence.h"
 #include "store/commitlog.h"
 
 #define MAX_STATUS_MS 10000
@@ -218,15 +219,16 @@ start_replication(Connections *c, const RunOptions *o, Lsn from, Err *err)
 
 /* The slot may stand at the log's end or before it, never beyond. */
 static bool
-check_slot(PGconn *control, const RunOptions *o, const Entry *log, Err *err)
+check_slot(Connections *c, const RunOptions *o, const Entry *log, Err *err)
 {
 	const char *values[] = { o->slot };
 	PGresult *res;
 	Lsn confirmed;
 	bool ok;
 
-	if (!pg_exec_params(control, PG_SOURCE, "look at the slot",
-						"SELECT confirmed_flush_lsn, plugin, wal_status "
+	if (!pg_exec_params(c->control, PG_SOURCE, "look at the slot",
+						"SELECT confirmed_flush_lsn, plugin, "
+						"COALESCE(active_pid, 0) "
 						"FROM pg_catalog.pg_replication_slots "
 						"WHERE slot_name = $1",
 						1, values, &res, err))
@@ -248,7 +250,10 @@ check_slot(PGconn *control, const RunOptions *o, const Entry *log, Err *err)
 				 "slot was made anew",
 				 o->slot, LSN_ARGS(confirmed), LSN_ARGS(log->end));
 	else
+	{
+		c->pid = strtoll(PQgetvalue(res, 0, 2), NULL, 10);
 		ok = true;
+	}
 	PQclear(res);
 	return ok;
 }
@@ -282,9 +287,15 @@ read_settings(Pipe *p, Connections *c, Err *err)
 			  value, sizeof(value), err))
 		return false;
 	timeout_ms = strtoll(value, NULL, 10);
+	c->silence_ms = p->options->silence_ms ? p->options->silence_ms
+										   : silence_default_ms(timeout_ms);
 	c->status_ms = MAX_STATUS_MS;
 	if (timeout_ms > 0 && timeout_ms / 3 < c->status_ms)
 		c->status_ms = timeout_ms / 3 > 100 ? timeout_ms / 3 : 100;
+	if (c->silence_ms < SILENCE_MIN_MS)
+		c->silence_ms = SILENCE_MIN_MS;
+	if (c->silence_ms / 3 < c->status_ms) /* each asks for an answer */
+		c->status_ms = c->silence_ms / 3;
 	return true;
 }
 
@@ -328,7 +339,7 @@ start(Pipe *p, Store *store, Connections *c, Err *err)
 		   read_log(p, store, err) && read_settings(p, c, err) &&
 		   check_system(c->repl, p->start, err) &&
 		   start_replication(c, o, p->start->end, err) &&
-		   check_slot(c->control, o, p->start, err);
+		   check_slot(c, o, p->start, err);
 }
 
 bool
