@@ -398,19 +398,6 @@ read_control_flags(Receiver *r, int64_t now_ms)
 	}
 }
 
-static bool
-session_error(Receiver *r, Err *err)
-{
-	bool failed;
-
-	pthread_mutex_lock(&r->p->lock);
-	failed = r->p->error.kind != ERR_NONE;
-	if (failed)
-		*err = r->p->error;
-	pthread_mutex_unlock(&r->p->lock);
-	return failed;
-}
-
 static void
 wait_for_something(Receiver *r, bool paused, int64_t now_ms)
 {
@@ -450,7 +437,8 @@ is_through(Receiver *r, int64_t now_ms, bool *out_ok, Err *err)
 	if (atomic_load(&r->p->finished) &&
 		atomic_load(&r->p->pending_checkpoints) == 0)
 	{
-		*out_ok = send_status(r, now_ms, err);
+		/* its end may have been one: another writer was first */
+		*out_ok = !pipe_failed(r->p, err) && send_status(r, now_ms, err);
 		return true;
 	}
 	if (now_ms < r->stop_ms)
@@ -469,7 +457,7 @@ step(Receiver *r, bool *out_done, Err *err)
 	bool ok = true;
 
 	*out_done = false;
-	if (session_error(r, err))
+	if (pipe_failed(r->p, err))
 		return false;
 	read_control_flags(r, now_ms);
 	if (!read_stream(r, &paused, err))

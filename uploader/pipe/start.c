@@ -160,6 +160,37 @@ slot_is_gone(PGconn *control, const char *slot)
 	return gone;
 }
 
+/* Who has the slot, as far as we may see it. */
+static bool
+hint_holder(PGconn *control, const char *slot, Err *err)
+{
+	static const char sql[] =
+		"SELECT s.active_pid, COALESCE(a.application_name, ''),"
+		" COALESCE(host(a.client_addr), 'this host'),"
+		" COALESCE(a.backend_start::text, '')"
+		" FROM pg_catalog.pg_replication_slots s"
+		" LEFT JOIN pg_catalog.pg_stat_activity a ON a.pid = s.active_pid"
+		" WHERE s.slot_name = $1 AND s.active_pid IS NOT NULL";
+	PGresult *res;
+	Err ignored;
+	bool known = pg_exec_params(control, PG_SOURCE, "look who has the slot",
+								sql, 1, &slot, &res, &ignored);
+
+	if (known && PQntuples(res) == 1)
+		err_hint(err,
+				 "the process with pid %s of the source server holds it: "
+				 "\"%s\" from %s, since %s; stop that one, or wait until the "
+				 "server notices it is gone",
+				 PQgetvalue(res, 0, 0), PQgetvalue(res, 0, 1),
+				 PQgetvalue(res, 0, 2), PQgetvalue(res, 0, 3));
+	else
+		err_hint(err, "another process streams from this slot; stop it, or "
+					  "wait until the server notices it is gone");
+	if (known)
+		PQclear(res);
+	return false;
+}
+
 /* Adds the mend to what the server said when it did not start the slot. */
 static bool
 explain_start(PGconn *control, const RunOptions *o, const char *state, Err *err)
@@ -176,8 +207,8 @@ explain_start(PGconn *control, const RunOptions *o, const char *state, Err *err)
 	if (strcmp(state, "55006") == 0)
 	{
 		err->kind = ERR_BUSY; /* worth waiting for, at the first start too */
-		return err_hint(err, "another process streams from this slot; stop "
-							 "it, or wait until the server notices it is gone");
+		err->code = PG_SLOT_TAKEN;
+		return hint_holder(control, o->slot, err);
 	}
 	(void) source_explain_refusal(control, state, err); /* the mend only */
 	if (err->hint[0] || strcmp(state, "55000") != 0)
@@ -203,7 +234,7 @@ start_replication(Connections *c, const RunOptions *o, Lsn from, Err *err)
 	add_option(&sql, "publication_names", o->publication);
 	buf_byte(&sql, ')');
 	/* Not PQexec(): of a FATAL error it keeps the text, not the SQLSTATE. */
-	res = PQsendQuery(c->repl, buf_cstr(&sql)) ? PQgetResult(c->repl) : NULL;
+	res = PQsendQuery(c->repl, buf_cstr(&sql)) ? pg_take(c->repl) : NULL;
 	buf_done(&sql);
 	ok = PQresultStatus(res) == PGRES_COPY_BOTH;
 	if (!ok)
@@ -333,9 +364,11 @@ static bool
 start(Pipe *p, Store *store, Connections *c, Err *err)
 {
 	const RunOptions *o = p->options;
+	PgWait wait = pipe_pg_wait(p);
 
-	return pg_connect(o->conninfo, PG_SOURCE, &c->control, err) &&
-		   pg_connect(o->conninfo, PG_SOURCE_REPLICATION, &c->repl, err) &&
+	return pg_connect_wait(o->conninfo, PG_SOURCE, &wait, &c->control, err) &&
+		   pg_connect_wait(o->conninfo, PG_SOURCE_REPLICATION, &wait, &c->repl,
+						   err) &&
 		   read_log(p, store, err) && read_settings(p, c, err) &&
 		   check_system(c->repl, p->start, err) &&
 		   start_replication(c, o, p->start->end, err) &&
