@@ -8,8 +8,10 @@
 #include <curl/curl.h>
 #include <signal.h>
 #include <stdio.h>
+#include <unistd.h>
 
 #include "cmd/cmd.h"
+#include "io/aside.h"
 
 int
 main(int argc, char **argv)
@@ -27,6 +29,11 @@ main(int argc, char **argv)
 		return 1;
 	}
 	code = cli_main(argc, argv);
+	if (aside_left())
+	{
+		(void) fflush(NULL);
+		_exit(code);
+	}
 	curl_global_cleanup();
 	return code;
 }

@@ -11,6 +11,9 @@
 
 #include <cmocka.h>
 
+#include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -19,6 +22,7 @@
 
 #include "base/mem.h"
 #include "store/creds.h"
+#include "store/creds_remote.h"
 #include "store/profile.h"
 
 #define COUNT(a) (sizeof(a) / sizeof((a)[0]))
@@ -301,6 +305,111 @@ test_settings(void **state)
 	aws_settings_done(&s);
 }
 
+/*
+ * Processes
+ */
+static const char good[] =
+	"echo '{\"Version\":1,\"AccessKeyId\":\"A\",\"SecretAccessKey\":\"b\"}'";
+
+static bool
+from_process(const char *format, const char *file, atomic_bool *stop, Err *err)
+{
+	CredsOptions o = { .region = "r", .stop = stop };
+	char *command = xasprintf(format, good, file);
+	Creds creds = { 0 };
+	bool ok = creds_from_process(&o, command, &creds, err);
+
+	creds_done(&creds);
+	free(command);
+	return ok;
+}
+
+static bool
+is_zombie(int pid)
+{
+	char *path = xasprintf("/proc/%d/stat", pid);
+	FILE *f = fopen(path, "r");
+	char state = 'Z';
+
+	if (f && fscanf(f, "%*d (%*[^)]) %c", &state) != 1)
+		state = 'Z';
+	if (f)
+		(void) fclose(f);
+	free(path);
+	return state == 'Z';
+}
+
+/* What it started and left holds its output open: that is nobody's wait. */
+static void
+test_process_leaves_child(void **state)
+{
+	char file[] = "/tmp/cdc_s3_creds.XXXXXX";
+	int fd = mkstemp(file);
+	Err err = { 0 };
+	FILE *f;
+	int pid = 0;
+
+	(void) state;
+	assert_true(fd >= 0);
+	assert_true(
+		from_process("%s; sleep 1000 & echo $! > %s", file, NULL, &err));
+	f = fdopen(fd, "r");
+	assert_int_equal(fscanf(f, "%d", &pid), 1);
+	assert_int_equal(kill(pid, SIGKILL), 0);
+	(void) fclose(f);
+	(void) unlink(file);
+}
+
+/* The stop, once the process has written the file. */
+typedef struct Stopper
+{
+	const char *file;
+	atomic_bool stop;
+} Stopper;
+
+static void *
+stop_when_written(void *arg)
+{
+	Stopper *s = arg;
+	struct stat st;
+
+	while (stat(s->file, &st) != 0 || st.st_size == 0)
+		(void) usleep(1000);
+	atomic_store(&s->stop, true);
+	return NULL;
+}
+
+/*
+ * It has closed its output and does not end: the stop ends it, and its
+ * children.
+ */
+static void
+test_process_goes_on(void **state)
+{
+	char file[] = "/tmp/cdc_s3_creds.XXXXXX";
+	int fd = mkstemp(file);
+	Stopper s = { .file = file };
+	pthread_t thread;
+	Err err = { 0 };
+	FILE *f;
+	int pid = 0;
+
+	(void) state;
+	assert_true(fd >= 0);
+	assert_int_equal(pthread_create(&thread, NULL, stop_when_written, &s), 0);
+	assert_false(from_process("%s; exec >&-; sleep 1000 & echo $! > %s; wait",
+							  file, &s.stop, &err));
+	pthread_join(thread, NULL);
+	assert_int_equal(err.kind, ERR_STOP);
+	f = fdopen(fd, "r");
+	assert_int_equal(fscanf(f, "%d", &pid), 1);
+	/* an orphan goes when its new parent has looked */
+	while (kill(pid, 0) == 0 && !is_zombie(pid))
+		(void) usleep(1000);
+	(void) fclose(f);
+	(void) unlink(file);
+}
+
 int
 main(void)
 {
@@ -311,6 +420,8 @@ main(void)
 		TEST(test_mistakes),
 		TEST(test_refused_by_server),
 		TEST(test_settings),
+		cmocka_unit_test(test_process_leaves_child),
+		cmocka_unit_test(test_process_goes_on),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

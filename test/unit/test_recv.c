@@ -42,7 +42,13 @@ struct World
 	RunControl control;
 	Receiver receiver;
 	ScriptFn script;
-	int fd;        /* an eventfd that can always be read */
+	int fd;          /* an eventfd that can always be read */
+	int quiet_fd;    /* one that never can */
+	bool silent;     /* the stream is */
+	bool turns_here; /* the clock, while nothing reads the stream */
+	int work_asked;
+	bool no_work_answer;
+	bool works;
 	char *message; /* the next one */
 	int message_n;
 	bool broken;
@@ -152,7 +158,9 @@ fake_finish(Stream *s)
 static int
 fake_fd(const Stream *s)
 {
-	return ((const World *) s)->fd;
+	const World *w = (const World *) s;
+
+	return w->silent ? w->quiet_fd : w->fd;
 }
 
 static int
@@ -167,6 +175,9 @@ fake_control_read(Stream *s)
 	World *w = (World *) s;
 	bool ends = w->control_gone && !w->control_told;
 
+	if (w->turns_here) /* the stream is not read */
+		w->script(w);
+	now_ms += w->turns_here ? STEP_MS : 0;
 	w->control_told |= ends;
 	return !ends;
 }
@@ -189,6 +200,24 @@ fake_answer(Stream *s, int64_t *out_unix_us, Lsn *out_lsn)
 	return got;
 }
 
+static bool
+fake_ask_work(Stream *s)
+{
+	World *w = (World *) s;
+
+	w->work_asked++;
+	return !w->control_gone;
+}
+
+static bool
+fake_work(Stream *s, bool *out_works)
+{
+	World *w = (World *) s;
+
+	*out_works = w->works;
+	return !w->no_work_answer;
+}
+
 static const StreamOps fake_ops = {
 	.next = fake_next,
 	.read = fake_read,
@@ -201,6 +230,8 @@ static const StreamOps fake_ops = {
 	.control_read = fake_control_read,
 	.ask_clock = fake_ask_clock,
 	.clock = fake_answer,
+	.ask_work = fake_ask_work,
+	.work = fake_work,
 };
 
 static void
@@ -222,6 +253,7 @@ world_new(ScriptFn script)
 	w->stream.ops = &fake_ops;
 	w->script = script;
 	w->fd = eventfd(1, EFD_NONBLOCK);
+	w->quiet_fd = eventfd(0, EFD_NONBLOCK);
 	w->control.wake_fd = eventfd(0, EFD_NONBLOCK);
 	w->control.reload = on_reload;
 	atomic_store(&w->control.shutdown_ms, 5000);
@@ -266,6 +298,7 @@ world_free(World *w)
 	(void) count_events(w, EVENT_STOP);
 	PQfreemem(w->message);
 	close(w->fd);
+	close(w->quiet_fd);
 	close(w->control.wake_fd);
 	queue_done(&w->pipe.events);
 	budget_done(&w->pipe.budget);
@@ -649,6 +682,97 @@ test_unknown_message(void **state)
 	world_free(w);
 }
 
+/* Silence: the limit is 10 s, and the world ends after 100 s. */
+static void
+silent_script(World *w)
+{
+	w->silent = now_ms > 3000;
+	if (now_ms > 101000)
+		atomic_store(&w->control.stop, true);
+	finish_on_stop(w);
+}
+
+static World *
+silent_world(ScriptFn script)
+{
+	World *w = world_new(script);
+	Silence silence = { 0 };
+
+	silence_begin(&silence, 10000, (SilenceMark){ 1000, INT64_MAX },
+				  &w->receiver.silence, now_ms);
+	return w;
+}
+
+static void
+test_silent_at_work(void **state)
+{
+	World *w = silent_world(silent_script);
+	Err err = { 0 };
+
+	(void) state;
+	w->works = true;
+	assert_true(recv_run(&w->receiver, &err));
+	assert_false(w->receiver.cut);
+	assert_in_range(w->work_asked, 9, 10);
+	world_free(w);
+}
+
+static void
+test_silent_and_gone(void **state)
+{
+	World *w = silent_world(silent_script);
+	Err err = { 0 };
+
+	(void) state;
+	assert_false(recv_run(&w->receiver, &err));
+	assert_true(w->receiver.cut);
+	assert_int_equal(err.kind, ERR_SOURCE);
+	assert_int_equal(err.code, PG_TRANSIENT);
+	assert_non_null(strstr(err.msg, "does not work for us"));
+	assert_in_range(now_ms, 13000, 13200);
+	world_free(w);
+}
+
+static void
+test_silent_everywhere(void **state)
+{
+	World *w = silent_world(silent_script);
+	Err err = { 0 };
+
+	(void) state;
+	w->no_work_answer = true;
+	assert_false(recv_run(&w->receiver, &err));
+	assert_true(w->receiver.cut);
+	assert_non_null(strstr(err.msg, "no answer on the other connection"));
+	assert_in_range(now_ms, 23000, 23200);
+	world_free(w);
+}
+
+/* What is not read because there is no room for it is not silence. */
+static void
+paused_script(World *w)
+{
+	w->silent = true;
+	w->turns_here = now_ms < 60000;
+	atomic_store(&w->pipe.queued_bytes, w->turns_here ? 1024 * 1024 : 0);
+	if (now_ms > 65000)
+		atomic_store(&w->control.stop, true);
+	finish_on_stop(w);
+}
+
+static void
+test_paused_is_not_silent(void **state)
+{
+	World *w = silent_world(paused_script);
+	Err err = { 0 };
+
+	(void) state;
+	paused_script(w);
+	assert_true(recv_run(&w->receiver, &err));
+	assert_int_equal(w->work_asked, 0);
+	world_free(w);
+}
+
 int
 main(void)
 {
@@ -664,6 +788,10 @@ main(void)
 		cmocka_unit_test(test_closes_hour),
 		cmocka_unit_test(test_wishes),
 		cmocka_unit_test(test_unknown_message),
+		cmocka_unit_test(test_silent_at_work),
+		cmocka_unit_test(test_silent_and_gone),
+		cmocka_unit_test(test_silent_everywhere),
+		cmocka_unit_test(test_paused_is_not_silent),
 	};
 
 	return cmocka_run_group_tests_name("recv", tests, NULL, NULL);

@@ -147,6 +147,8 @@ cmd_run(const Config *cfg, int argc, char **argv, Err *err)
 		.tables = cfg->source_tables,
 		.exclude = cfg->source_exclude,
 		.publication = cfg->source_publication,
+		.slot_wait_ms = cfg->source_slot_wait_ms,
+		.silence_ms = cfg->source_silence_limit_ms,
 		.store = config_store_options(cfg),
 		.format = format_find(cfg->output_format),
 		.max_bytes = cfg->output_max_bytes,

@@ -52,6 +52,10 @@ static const CfgDef cfg_defs[] = {
 	  0, 0, NULL, "Tables not wanted: patterns as in source.tables" },
 	{ "source.publication", CFG_STR, 0, TEXT(source_publication), "",
 	  0, 0, NULL, "Publications that choose tables, operations and columns" },
+	{ "source.slot_wait", CFG_MS, 0, NUMBER(source_slot_wait_ms), "2min",
+	  0, 24 * 31 * HOUR, NULL, "How long run waits for a slot that another process holds, before it ends with 75 and says which" },
+	{ "source.silence_limit", CFG_MS, 0, NUMBER(source_silence_limit_ms), "0",
+	  0, 24 * HOUR, NULL, "How long the source may say nothing before it is asked on another connection, and given up where it does not work for us; 0: twice its wal_sender_timeout, or 2 minutes" },
 
 	{ "store.url", CFG_URL, CFG_REQUIRED, TEXT(store_url), "",
 	  0, 0, NULL, "The lake: s3://bucket/prefix or file:///folder" },

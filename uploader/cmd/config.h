@@ -28,6 +28,8 @@ typedef struct Config
 	char *source_tables; /* patterns for the plugin, "" = all */
 	char *source_exclude;
 	char *source_publication;
+	int64_t source_slot_wait_ms;
+	int64_t source_silence_limit_ms;
 
 	char *store_url;
 	char *store_endpoint;

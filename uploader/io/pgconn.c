@@ -11,8 +11,11 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "io/aside.h"
 
 #define SQL_MAX_BYTES (1024 * 1024)
+#define QUESTION_MS 10000 /* is the process at work? */
+#define CONNECT_MS 300000 /* of all hosts and names */
 
 /*
  * Settings pinned at connection start, but of a target.  A replication
@@ -125,6 +128,13 @@ pg_error(PGconn *conn, const PGresult *res, PgRole role, const char *doing,
 	char msg[512];
 
 	one_line(primary ? primary : PQerrorMessage(conn), msg, sizeof(msg));
+	if (pg_end(conn) == PG_STOPPED)
+		return err_set(err, ERR_STOP, 0, "could not %s: stopped", doing);
+	if (pg_end(conn) == PG_SILENT)
+		return err_set(err, role_kind(role), PG_TRANSIENT,
+					   "could not %s: the server says nothing, and does not "
+					   "work at it",
+					   doing);
 	if (state && state_is(state, "28"))
 		err_set(err, ERR_AUTH, 0, "could not %s: %s (SQLSTATE %s)", doing, msg,
 				state);
@@ -211,23 +221,140 @@ connect_error(PGconn *conn, PgRole role, Err *err)
 	return err_hint(err, "start the server, or correct %s.conninfo", side);
 }
 
-bool
-pg_connect(const char *conninfo, PgRole role, PGconn **out, Err *err)
+/*
+ * libpq has limits for each host, but none for the lookup of a name, and hears
+ * no stop: so it connects aside.
+ */
+typedef struct Connect
 {
-	const char *keys[] = { "application_name", "options",
-						   "dbname",           "replication",
-						   "client_encoding",  "keepalives_idle",
-						   "connect_timeout",  NULL };
+	char *conninfo;
+	PgRole role;
+	PGconn *conn;
+} Connect;
+
+static void
+connect_run(void *arg)
+{
+	Connect *c = arg;
+	bool target = c->role == PG_TARGET;
+	/*
+	 * What is not acknowledged for a minute is lost; at a target a full socket
+	 * may only mean that a statement waits for a lock.
+	 */
+	const char *keys[] = { "application_name",
+						   "options",
+						   "dbname",
+						   "replication",
+						   "client_encoding",
+						   "keepalives_idle",
+						   "keepalives_interval",
+						   "keepalives_count",
+						   "connect_timeout",
+						   "tcp_user_timeout",
+						   NULL };
 	const char *values[] = {
-		"cdc-s3", role == PG_TARGET ? NULL : PINNED,
-		conninfo, role == PG_SOURCE_REPLICATION ? "database" : NULL,
-		"UTF8",   "30",
-		"30",     NULL
+		"cdc-s3",    target ? NULL : PINNED,
+		c->conninfo, c->role == PG_SOURCE_REPLICATION ? "database" : NULL,
+		"UTF8",      "30",
+		"10",        "3",
+		"30",        target ? NULL : "60000",
+		NULL
 	};
+
+	/* expand_dbname: conninfo's words count more than those before it */
+	c->conn = PQconnectdbParams(keys, values, 1);
+}
+
+static void
+connect_drop(void *arg)
+{
+	Connect *c = arg;
+
+	PQfinish(c->conn);
+	free(c->conninfo);
+	free(c);
+}
+
+static bool
+connect_left(const PgWait *wait, PgRole role, Err *err)
+{
+	const char *side = role == PG_TARGET ? "target" : "source";
+
+	if (wait && wait->stopped && wait->stopped(wait->arg))
+		return err_set(err, ERR_STOP, 0,
+					   "stopped while connecting to the %s server", side);
+	err_set(err, role == PG_TARGET ? ERR_BUSY : ERR_SOURCE, PG_TRANSIENT,
+			"could not connect to the %s server: no answer", side);
+	return err_hint(err, "start the server, or correct %s.conninfo", side);
+}
+
+/*
+ * The server may be waiting for us, or for WAL: then it does not work.  What
+ * stands before a target may give out process numbers of its own; so any
+ * statement of ours there counts.
+ */
+static const char works_sql[] =
+	"SELECT pg_catalog.count(*) FROM pg_catalog.pg_stat_activity a"
+	" WHERE a.state IN ('active', 'disabled')"
+	" AND COALESCE(a.wait_event_type, '') <> 'Client'"
+	" AND (a.pid = $1::int4 OR $2::bool AND a.pid <> pg_backend_pid()"
+	"  AND a.usename = current_user AND a.backend_type = 'client backend'"
+	"  AND a.application_name = current_setting('application_name'))";
+
+static bool
+works(PGconn *conn, const PgWait *as, const PgOrigin *origin)
+{
+	char pid[16];
+	const char *values[] = { pid, origin->target ? "true" : "false" };
+	PgWait wait = *as;
+	PgRole role = origin->target ? PG_TARGET : PG_SOURCE;
+	PGconn *other;
+	PGresult *res;
+	Err ignored;
+	bool yes;
+
+	wait.tick = NULL;
+	wait.final = true;
+	wait.limit_ms = QUESTION_MS;
+	(void) snprintf(pid, sizeof(pid), "%d", PQbackendPID(conn));
+	if (!pg_connect_wait(origin->conninfo, role, &wait, &other, &ignored))
+		return false;
+	yes = pg_exec_params(other, role, "ask whether the server works", works_sql,
+						 2, values, &res, &ignored);
+	if (yes)
+	{
+		yes = PQgetvalue(res, 0, 0)[0] != '0';
+		PQclear(res);
+	}
+	PQfinish(other);
+	return yes;
+}
+
+bool
+pg_connect_wait(const char *conninfo, PgRole role, const PgWait *wait,
+				PGconn **out, Err *err)
+{
+	Connect *c = xcalloc(1, sizeof(*c));
+	AsideCall call = { .run = connect_run,
+					   .drop = connect_drop,
+					   .arg = c,
+					   .limit_ms = CONNECT_MS };
 	PGconn *conn;
 
-	/* expand_dbname: conninfo stands behind, so it overrides what is above */
-	conn = PQconnectdbParams(keys, values, 1);
+	if (wait)
+	{
+		call.stopped = wait->stopped;
+		call.stop_arg = wait->arg;
+		if (wait->final)
+			call.limit_ms = wait->limit_ms;
+	}
+	c->conninfo = xstrdup(conninfo);
+	c->role = role;
+	if (!aside_run(&call))
+		return connect_left(wait, role, err);
+	conn = c->conn;
+	c->conn = NULL;
+	connect_drop(c);
 	if (PQstatus(conn) != CONNECTION_OK)
 	{
 		connect_error(conn, role, err);
@@ -235,21 +362,34 @@ pg_connect(const char *conninfo, PgRole role, PGconn **out, Err *err)
 		return false;
 	}
 	PQsetErrorVerbosity(conn, PQERRORS_DEFAULT);
+	/* it fails on a broken connection only, and that shows at the first use */
+	(void) PQsetnonblocking(conn, 1);
+	pg_wait_as(conn, wait, &(PgOrigin){ conninfo, role == PG_TARGET, works });
 	*out = conn;
 	return true;
+}
+
+bool
+pg_connect(const char *conninfo, PgRole role, PGconn **out, Err *err)
+{
+	return pg_connect_wait(conninfo, role, NULL, out, err);
 }
 
 bool
 pg_exec_params(PGconn *conn, PgRole role, const char *doing, const char *sql,
 			   int nparams, const char *const *values, PGresult **out, Err *err)
 {
-	PGresult *res;
+	PGresult *res = NULL;
 	ExecStatusType status;
+	int sent;
 
 	if (nparams > 0)
-		res = PQexecParams(conn, sql, nparams, NULL, values, NULL, NULL, 0);
+		sent =
+			PQsendQueryParams(conn, sql, nparams, NULL, values, NULL, NULL, 0);
 	else
-		res = PQexec(conn, sql);
+		sent = PQsendQuery(conn, sql);
+	if (sent)
+		res = pg_take(conn);
 	status = PQresultStatus(res);
 	if (status != PGRES_COMMAND_OK && status != PGRES_TUPLES_OK &&
 		status != PGRES_COPY_IN && status != PGRES_COPY_OUT &&

@@ -19,9 +19,12 @@
 
 #include "base/buf.h"
 #include "base/err.h"
+#include "io/pgwait.h"
 
 /* Err.code of a failure that may pass: server down, restarting, too busy. */
 #define PG_TRANSIENT 1
+/* … because somebody else uses the slot. */
+#define PG_SLOT_TAKEN 2
 
 typedef enum PgRole
 {
@@ -33,10 +36,15 @@ typedef enum PgRole
 /*
  * conninfo may be empty: then the PG* variables say all.  A refused password
  * or missing right to connect is ERR_AUTH; a target that has no room, starts
- * or stops is ERR_BUSY.  The caller PQfinish()es.
+ * or stops is ERR_BUSY.  The caller PQfinish()es.  Nothing stops it, and its
+ * statements wait as pgwait.h says.
  */
 bool pg_connect(const char *conninfo, PgRole role, PGconn **out,
 				Err *err) MUST_CHECK;
+
+/* The same with a stop, which is ERR_STOP, and what else is to be heard. */
+bool pg_connect_wait(const char *conninfo, PgRole role, const PgWait *wait,
+					 PGconn **out, Err *err) MUST_CHECK;
 
 /*
  * Statements that begin a transaction at the target in which no setting of

@@ -9,7 +9,6 @@
  */
 #include "io/source.h"
 
-#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -128,7 +127,9 @@ add_list_mend(const char *list, Buf *mend)
 bool
 source_plugin_list(PGconn *conn, SourcePluginList *out, Buf *mend, Err *err)
 {
-	PGresult *res = PQexec(conn, "SHOW output_plugin_libraries");
+	PGresult *res = PQsendQuery(conn, "SHOW output_plugin_libraries")
+						? pg_take(conn)
+						: NULL;
 	const char *state = PQresultErrorField(res, PG_DIAG_SQLSTATE);
 	bool ok = true;
 
@@ -256,21 +257,6 @@ note_wait(PGconn *conn)
 	buf_done(&who);
 }
 
-/* Takes all that is left of the answer; the last part of it counts. */
-static PGresult *
-take_result(PGconn *replication)
-{
-	PGresult *last = NULL;
-	PGresult *res;
-
-	while ((res = PQgetResult(replication)) != NULL)
-	{
-		PQclear(last);
-		last = res;
-	}
-	return last;
-}
-
 /*
  * Sends the command and waits for its answer; false after max_ms without
  * one (0: for ever, telling now and then for whom).
@@ -279,24 +265,12 @@ static bool
 send_and_wait(PGconn *conn, PGconn *replication, const char *command,
 			  int64_t max_ms)
 {
-	int64_t end = clock_mono_ms() + max_ms;
-
 	if (!PQsendQuery(replication, command))
 		return true; /* the connection holds the error */
-	while (PQisBusy(replication))
-	{
-		struct pollfd pfd = { PQsocket(replication), POLLIN, 0 };
-		int64_t left = end - clock_mono_ms();
-		int n;
-
-		if (max_ms && left <= 0)
-			return false;
-		n = poll(&pfd, 1, max_ms ? (int) left : WAIT_NOTE_MS);
-		if (n == 0 && !max_ms)
-			note_wait(conn);
-		else if (n > 0 && !PQconsumeInput(replication))
-			break;
-	}
+	if (max_ms)
+		return pg_wait(replication, max_ms);
+	while (!pg_wait(replication, WAIT_NOTE_MS))
+		note_wait(conn);
 	return true;
 }
 
@@ -334,7 +308,7 @@ source_create_slot(PGconn *conn, PGconn *replication, const char *name,
 	buf_init(&command, COMMAND_MAX);
 	add_create_slot(replication, name, false, &command);
 	(void) send_and_wait(conn, replication, buf_cstr(&command), 0);
-	res = take_result(replication);
+	res = pg_take(replication);
 	buf_done(&command);
 	if (PQresultStatus(res) != PGRES_TUPLES_OK)
 		ok = slot_refused(conn, replication, res, name, err);
@@ -345,17 +319,6 @@ source_create_slot(PGconn *conn, PGconn *replication, const char *name,
 					 "known");
 	PQclear(res);
 	return ok;
-}
-
-static void
-cancel(PGconn *conn)
-{
-	PGcancel *c = PQgetCancel(conn);
-	char why[256];
-
-	if (c)
-		(void) PQcancel(c, why, sizeof(why)); /* then it ends by itself */
-	PQfreeCancel(c);
 }
 
 bool
@@ -375,8 +338,8 @@ source_try_plugin(PGconn *conn, PGconn *replication, int64_t max_ms,
 	in_time = send_and_wait(conn, replication, buf_cstr(&command), max_ms);
 	buf_done(&command);
 	if (!in_time)
-		cancel(replication);
-	res = take_result(replication);
+		pg_cancel(replication);
+	res = pg_take(replication);
 	/* the server loads the plugin first and waits then */
 	if (PQresultStatus(res) == PGRES_TUPLES_OK)
 		ok = source_drop_slot(replication, name, err);

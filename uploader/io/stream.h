@@ -57,6 +57,18 @@ typedef struct StreamOps
 	/* The answer, once: true when it has arrived. */
 	bool (*clock)(Stream *s, int64_t *out_unix_us, Lsn *out_lsn);
 
+	/*
+	 * Asks, by the control connection, whether the server is at work for this
+	 * stream; false: there is no such connection.
+	 */
+	bool (*ask_work)(Stream *s);
+
+	/*
+	 * The answer, once: true when it has arrived.  *out_works: the server
+	 * process of the stream is there and waits neither for us nor for WAL.
+	 */
+	bool (*work)(Stream *s, bool *out_works);
+
 	void (*close)(Stream *s);
 } StreamOps;
 
@@ -67,8 +79,8 @@ struct Stream
 
 /*
  * Over two connections of libpq, which it takes: repl in copy-both mode,
- * control idle.
+ * control idle.  pid: of repl's process at the server, as the slot has it.
  */
-Stream *stream_pg_new(PGconn *repl, PGconn *control);
+Stream *stream_pg_new(PGconn *repl, PGconn *control, int64_t pid);
 
 #endif

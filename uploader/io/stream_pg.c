@@ -5,7 +5,9 @@
  * Layer: io.
  *-------------------------------------------------------------------------
  */
+#include <inttypes.h>
 #include <poll.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "base/clock.h"
@@ -20,7 +22,10 @@ typedef struct PgStream
 	Stream base;
 	PGconn *repl;
 	PGconn *control; /* NULL once it has ended */
-	bool asking;
+	int64_t pid;     /* of repl's process */
+	bool asking;     /* for the clock */
+	bool at_work;    /* the question is, or goes as soon as it can */
+	bool work_sent;
 } PgStream;
 
 static const char clock_sql[] =
@@ -28,6 +33,16 @@ static const char clock_sql[] =
 	"1000000)::pg_catalog.int8, CASE WHEN pg_catalog.pg_is_in_recovery() "
 	"THEN pg_catalog.pg_last_wal_replay_lsn() "
 	"ELSE pg_catalog.pg_current_wal_flush_lsn() END";
+
+/*
+ * A process that waits for WAL or for us would have answered.  Any other
+ * wait, and none, is work.
+ */
+#define WORK_SQL                                                               \
+	"SELECT pg_catalog.count(*) FROM pg_catalog.pg_replication_slots s "       \
+	"JOIN pg_catalog.pg_stat_activity a ON a.pid = s.active_pid "              \
+	"WHERE a.pid = %" PRId64 " AND COALESCE(a.wait_event, '') "                \
+	"NOT LIKE 'WalSender%%'"
 
 static int
 pg_next(Stream *s, char **out_data)
@@ -122,7 +137,7 @@ pg_control_read(Stream *s)
 		return true;
 	PQfinish(pg->control);
 	pg->control = NULL;
-	pg->asking = false;
+	pg->asking = pg->at_work = pg->work_sent = false;
 	return false;
 }
 
@@ -131,7 +146,7 @@ pg_ask_clock(Stream *s)
 {
 	PgStream *pg = (PgStream *) s;
 
-	if (pg->control && !pg->asking)
+	if (pg->control && !pg->asking && !pg->work_sent)
 		pg->asking = PQsendQuery(pg->control, clock_sql);
 }
 
@@ -152,6 +167,51 @@ pg_clock(Stream *s, int64_t *out_unix_us, Lsn *out_lsn)
 				 lsn_parse(PQgetvalue(res, 0, 1), out_lsn))
 		{
 			*out_unix_us = strtoll(PQgetvalue(res, 0, 0), NULL, 10);
+			got = true;
+		}
+		PQclear(res);
+	}
+	return got;
+}
+
+/* Behind the answer that is still to come, if there is one. */
+static void
+send_work(PgStream *pg)
+{
+	char sql[sizeof(WORK_SQL) + 32];
+
+	if (!pg->control || !pg->at_work || pg->work_sent || pg->asking)
+		return;
+	(void) snprintf(sql, sizeof(sql), WORK_SQL, pg->pid);
+	pg->work_sent = PQsendQuery(pg->control, sql);
+}
+
+static bool
+pg_ask_work(Stream *s)
+{
+	PgStream *pg = (PgStream *) s;
+
+	pg->at_work = pg->control != NULL;
+	send_work(pg);
+	return pg->at_work;
+}
+
+static bool
+pg_work(Stream *s, bool *out_works)
+{
+	PgStream *pg = (PgStream *) s;
+	bool got = false;
+
+	send_work(pg);
+	while (pg->work_sent && !PQisBusy(pg->control))
+	{
+		PGresult *res = PQgetResult(pg->control);
+
+		if (!res)
+			pg->work_sent = pg->at_work = false;
+		else
+		{
+			*out_works = PQntuples(res) == 1 && PQgetvalue(res, 0, 0)[0] != '0';
 			got = true;
 		}
 		PQclear(res);
@@ -181,17 +241,20 @@ static const StreamOps pg_ops = {
 	.control_read = pg_control_read,
 	.ask_clock = pg_ask_clock,
 	.clock = pg_clock,
+	.ask_work = pg_ask_work,
+	.work = pg_work,
 	.close = pg_close,
 };
 
 Stream *
-stream_pg_new(PGconn *repl, PGconn *control)
+stream_pg_new(PGconn *repl, PGconn *control, int64_t pid)
 {
 	PgStream *pg = xcalloc(1, sizeof(*pg));
 
 	pg->base.ops = &pg_ops;
 	pg->repl = repl;
 	pg->control = control;
+	pg->pid = pid;
 	/* It fails on a broken connection only, and that shows at the first use. */
 	(void) PQsetnonblocking(repl, 1);
 	return &pg->base;

@@ -594,7 +594,7 @@ merge_run(Store *store, const MergeOptions *o, MergeResult *out, Err *err)
 	run.cx.keep_going = strcmp(o->on_reject, "continue") == 0;
 	ddl_init(&run.ddl, &run.cx);
 	run.cx.ask_run = ask_may(o, source);
-	ok = pg_connect(o->conninfo, PG_TARGET, &run.cx.conn, err);
+	ok = sql_connect(&run.cx, err);
 	if (ok && !(ok = run_all(&run, err)))
 		session_judge(&run.cx, err);
 	if (ok && !o->preview)

@@ -437,9 +437,8 @@ run(Sequences *s, const char *source, Err *err)
 {
 	MergeCx *cx = &s->cx;
 
-	if (!pg_connect(source, PG_SOURCE, &s->source, err) ||
-		!check_source(s, err) ||
-		!pg_connect(cx->opt->conninfo, PG_TARGET, &cx->conn, err) ||
+	if (!sql_connect_source(cx, source, &s->source, err) ||
+		!check_source(s, err) || !sql_connect(cx, err) ||
 		!session_begin(cx, err) || !state_lock(cx, err) ||
 		!read_target(s, err) ||
 		!pg_exec(s->source, PG_SOURCE, "read sequences", columns_sql, &s->from,

@@ -8,14 +8,11 @@
 #include "merge/merge_sql.h"
 
 #include <assert.h>
-#include <errno.h>
-#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 
 #include "merge/merge_preview.h"
 
-#define POLL_MS 200
 #define COPY_PIECE (64 * 1024)
 
 bool
@@ -27,41 +24,20 @@ sql_stopped(const MergeCx *cx, Err *err)
 	return true;
 }
 
-static void
-cancel(PGconn *conn)
+static bool
+is_stopped(void *arg)
 {
-	PGcancel *c = PQgetCancel(conn);
-	char text[256];
-
-	/* when it does not arrive we wait on: the statement ends some day */
-	if (c)
-		(void) PQcancel(c, text, sizeof(text));
-	PQfreeCancel(c);
-}
-
-/* Waits until a result can be taken without blocking. */
-static void
-wait_result(MergeCx *cx)
-{
-	bool cancelled = false;
 	Err ignored;
 
-	progress_tick(cx->progress);
-	while (PQisBusy(cx->conn))
-	{
-		struct pollfd p = { .fd = PQsocket(cx->conn), .events = POLLIN };
+	return sql_stopped(arg, &ignored);
+}
 
-		if (!cancelled && sql_stopped(cx, &ignored))
-		{
-			cancel(cx->conn);
-			cancelled = true;
-		}
-		if (poll(&p, 1, POLL_MS) < 0 && errno != EINTR)
-			return;
-		progress_tick(cx->progress);
-		if (!PQconsumeInput(cx->conn))
-			return;
-	}
+static void
+tick(void *arg)
+{
+	const MergeCx *cx = arg;
+
+	progress_tick(cx->progress);
 }
 
 static bool
@@ -73,32 +49,20 @@ is_error(const PGresult *res)
 		   s == PGRES_NONFATAL_ERROR;
 }
 
-/* The last result, or the first that is an error; NULL: nothing came. */
-static PGresult *
-last_result(MergeCx *cx)
+bool
+sql_connect(MergeCx *cx, Err *err)
 {
-	PGresult *kept = NULL;
+	PgWait wait = { .stopped = is_stopped, .tick = tick, .arg = cx };
 
-	for (;;)
-	{
-		PGresult *res;
+	return pg_connect_wait(cx->opt->conninfo, PG_TARGET, &wait, &cx->conn, err);
+}
 
-		wait_result(cx);
-		res = PQgetResult(cx->conn);
-		if (!res)
-			return kept;
-		if (kept && is_error(kept))
-		{
-			PQclear(res);
-			continue;
-		}
-		PQclear(kept);
-		kept = res;
-		/* the caller drives a copy; a sync has no end of its own */
-		if (PQresultStatus(res) == PGRES_COPY_IN ||
-			PQresultStatus(res) == PGRES_PIPELINE_SYNC)
-			return kept;
-	}
+bool
+sql_connect_source(MergeCx *cx, const char *conninfo, PGconn **out, Err *err)
+{
+	PgWait wait = { .stopped = is_stopped, .tick = tick, .arg = cx };
+
+	return pg_connect_wait(conninfo, PG_SOURCE, &wait, out, err);
 }
 
 /* "COPY t, line 5, column c": the line, whatever the language. */
@@ -112,6 +76,13 @@ failed_line(const PGresult *res)
 	p = p ? strpbrk(p + 1, " ") : NULL;
 	p = p ? strpbrk(p, "0123456789") : NULL;
 	return p ? strtoll(p, NULL, 10) : 0;
+}
+
+static PGresult *
+take(MergeCx *cx)
+{
+	progress_tick(cx->progress);
+	return pg_take(cx->conn);
 }
 
 /* Takes res; false with state and err set where it is a failure. */
@@ -169,7 +140,7 @@ sql_query(MergeCx *cx, const char *doing, const char *sql, PGresult **out,
 		return true;
 	if (!PQsendQuery(cx->conn, sql))
 		return send_failed(cx, doing, err);
-	return judge(cx, doing, last_result(cx), out, err);
+	return judge(cx, doing, take(cx), out, err);
 }
 
 bool
@@ -182,7 +153,7 @@ sql_params(MergeCx *cx, const char *doing, const char *sql, int nparams,
 		return true;
 	if (!PQsendQueryParams(cx->conn, sql, nparams, NULL, values, NULL, NULL, 0))
 		return send_failed(cx, doing, err);
-	return judge(cx, doing, last_result(cx), out, err);
+	return judge(cx, doing, take(cx), out, err);
 }
 
 bool
@@ -214,7 +185,9 @@ sql_copy_put(MergeCx *cx, Slice rows)
 	{
 		size_t n = rows.n - at < COPY_PIECE ? rows.n - at : COPY_PIECE;
 
-		sent = PQputCopyData(cx->conn, (const char *) rows.p + at, (int) n) > 0;
+		sent =
+			PQputCopyData(cx->conn, (const char *) rows.p + at, (int) n) > 0 &&
+			pg_flush(cx->conn);
 	}
 	return sent;
 }
@@ -227,7 +200,7 @@ sql_copy_end(MergeCx *cx, const char *doing, bool sent, int64_t *rows, Err *err)
 	/* a copy that failed tells it by its result */
 	if (PQputCopyEnd(cx->conn, NULL) <= 0 || !sent)
 		(void) PQconsumeInput(cx->conn);
-	if (!judge(cx, doing, last_result(cx), &res, err))
+	if (!judge(cx, doing, take(cx), &res, err))
 		return false;
 	if (rows)
 		*rows = res ? strtoll(PQcmdTuples(res), NULL, 10) : 0;
@@ -240,7 +213,7 @@ sql_copy_abort(MergeCx *cx)
 {
 	if (PQputCopyEnd(cx->conn, "not wanted any more") <= 0)
 		(void) PQconsumeInput(cx->conn);
-	PQclear(last_result(cx));
+	PQclear(take(cx));
 }
 
 bool
@@ -261,7 +234,7 @@ take_answers(MergeCx *cx, const char *doing, SqlCall *calls, int n, int *done,
 
 	for (int i = 0; i < n; i++)
 	{
-		PGresult *res = last_result(cx);
+		PGresult *res = take(cx);
 
 		if (ok && judge(cx, doing, res, &res, err))
 		{
@@ -276,7 +249,7 @@ take_answers(MergeCx *cx, const char *doing, SqlCall *calls, int n, int *done,
 		if (PQstatus(cx->conn) == CONNECTION_BAD)
 			return false;
 	}
-	PQclear(last_result(cx)); /* of the sync */
+	PQclear(take(cx)); /* of the sync */
 	return ok;
 }
 

@@ -40,6 +40,11 @@ typedef struct MergeCx
 	char state[8];     /* SQLSTATE of the last failure, "" without one */
 } MergeCx;
 
+/* Opens the connection to the target; its waits hear the stop. */
+bool sql_connect(MergeCx *cx, Err *err) MUST_CHECK;
+bool sql_connect_source(MergeCx *cx, const char *conninfo, PGconn **out,
+						Err *err) MUST_CHECK;
+
 /* One or several statements; *rows of the last one, may be NULL. */
 bool sql_run(MergeCx *cx, const char *doing, const char *sql, int64_t *rows,
 			 Err *err) MUST_CHECK;

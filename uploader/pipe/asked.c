@@ -516,6 +516,7 @@ look_later(Pipe *p, Store *store)
 {
 	unsigned reloads = atomic_load(&p->options->control->reloads);
 	WantedList later = { 0 };
+	PgWait wait = pipe_pg_wait(p);
 	PGconn *conn = NULL;
 	Err err;
 	bool found = false;
@@ -523,7 +524,7 @@ look_later(Pipe *p, Store *store)
 	if (!p->by_itself || reloads == p->reloads)
 		return false;
 	p->reloads = reloads;
-	if (!pg_connect(p->options->conninfo, PG_SOURCE, &conn, &err) ||
+	if (!pg_connect_wait(p->options->conninfo, PG_SOURCE, &wait, &conn, &err) ||
 		!later_look(p, store, conn, &later, &err))
 		warn("could not look for tables that are wanted later", &err);
 	else

@@ -358,6 +358,8 @@ checkpoint_main(void *arg)
 			before = c->entry;
 			c->entry = NULL;
 		}
+		if (!ok)
+			pipe_fail(p, &err); /* before the count says that it is over */
 		atomic_fetch_sub(&p->pending_checkpoints, 1);
 		if (ok)
 			checkpoint_free(c);

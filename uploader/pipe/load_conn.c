@@ -8,13 +8,8 @@
  */
 #include "pipe/load_conn.h"
 
-#include <poll.h>
 #include <stdio.h>
 #include <string.h>
-
-#include "base/log.h"
-
-#define STOP_POLL_MS 200
 
 /*
  * A table is read by one process, as COPY of the table itself reads it, and
@@ -24,12 +19,23 @@ static const char set_up[] = "SET max_parallel_workers_per_gather = 0;"
 							 "SET jit = off;"
 							 "SET enable_tidscan = on";
 
+static bool
+is_stopped(void *arg)
+{
+	return load_conn_ended(arg);
+}
+
 bool
 load_conn_open(LoadConn *c)
 {
+	PgWait wait = { .stopped = is_stopped,
+					.arg = c,
+					.limit_ms = c->p->options->silence_ms };
+
 	if (c->pg)
 		return true;
-	if (!pg_connect(c->p->options->conninfo, c->role, &c->pg, &c->err))
+	if (!pg_connect_wait(c->p->options->conninfo, c->role, &wait, &c->pg,
+						 &c->err))
 		return false;
 	if (c->role != PG_SOURCE)
 		return true;
@@ -37,24 +43,11 @@ load_conn_open(LoadConn *c)
 		   load_conn_run(c, "set up the load", set_up);
 }
 
-/* What runs would go on for a while, with its locks. */
-static void
-cancel_statement(LoadConn *c)
-{
-	char why[256];
-	PGcancel *cancel = PQgetCancel(c->pg);
-
-	/* The connection is closed next: nothing depends on the answer. */
-	if (cancel && !PQcancel(cancel, why, sizeof(why)))
-		log_debug("could not cancel", "error", why, NULL);
-	PQfreeCancel(cancel);
-}
-
 void
 load_conn_close(LoadConn *c)
 {
 	if (c->pg && PQtransactionStatus(c->pg) == PQTRANS_ACTIVE)
-		cancel_statement(c);
+		pg_cancel(c->pg); /* else it goes on for a while, with its locks */
 	PQfinish(c->pg);
 	c->pg = NULL;
 }
@@ -74,37 +67,10 @@ load_conn_ended(LoadConn *c)
 bool
 load_conn_wait(LoadConn *c)
 {
-	struct pollfd fd = { .fd = PQsocket(c->pg), .events = POLLIN };
-
-	while (poll(&fd, 1, STOP_POLL_MS) <= 0)
-	{
-		if (load_conn_ended(c))
-			return false;
-	}
-	return true;
-}
-
-/* Of several results the last; what follows an error is thrown away. */
-static PGresult *
-last_result(LoadConn *c)
-{
-	PGresult *res = PQgetResult(c->pg);
-	ExecStatusType status = PQresultStatus(res);
-
-	if (status == PGRES_COPY_OUT)
-		return res;
-	for (PGresult *more; (more = PQgetResult(c->pg)) != NULL;)
-	{
-		if (status == PGRES_TUPLES_OK || status == PGRES_COMMAND_OK)
-		{
-			PQclear(res);
-			res = more;
-			status = PQresultStatus(res);
-		}
-		else
-			PQclear(more);
-	}
-	return res;
+	if (load_conn_ended(c))
+		return false;
+	return pg_wait_input(c->pg) ||
+		   pg_error(c->pg, NULL, c->role, "read from the source", &c->err);
 }
 
 PGresult *
@@ -120,14 +86,7 @@ load_conn_query(LoadConn *c, const char *doing, const char *sql)
 		pg_error(c->pg, NULL, c->role, doing, &c->err);
 		return NULL;
 	}
-	while (PQisBusy(c->pg))
-	{
-		if (!load_conn_wait(c))
-			return NULL;
-		if (!PQconsumeInput(c->pg))
-			break;
-	}
-	res = last_result(c);
+	res = pg_take(c->pg);
 	status = PQresultStatus(res);
 	if (status == PGRES_TUPLES_OK || status == PGRES_COMMAND_OK ||
 		status == PGRES_COPY_OUT)

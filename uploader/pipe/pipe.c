@@ -29,6 +29,22 @@ pipe_wake(Pipe *p)
 		return;
 }
 
+static bool
+is_stopped(void *arg)
+{
+	const Pipe *p = arg;
+
+	return atomic_load(&p->stop) || atomic_load(&p->options->control->stop);
+}
+
+PgWait
+pipe_pg_wait(Pipe *p)
+{
+	return (PgWait){ .stopped = is_stopped,
+					 .arg = p,
+					 .limit_ms = p->options->silence_ms };
+}
+
 void
 pipe_fail(Pipe *p, const Err *err)
 {
@@ -43,6 +59,19 @@ pipe_fail(Pipe *p, const Err *err)
 	queue_close(&p->puts);
 	queue_close(&p->checkpoints);
 	pipe_wake(p);
+}
+
+bool
+pipe_failed(Pipe *p, Err *err)
+{
+	bool failed;
+
+	pthread_mutex_lock(&p->lock);
+	failed = p->error.kind != ERR_NONE;
+	if (failed)
+		*err = p->error;
+	pthread_mutex_unlock(&p->lock);
+	return failed;
 }
 
 Table *

@@ -38,6 +38,7 @@
 #include "codec/format.h"
 #include "codec/key.h"
 #include "codec/path.h"
+#include "io/pgwait.h"
 #include "store/request.h"
 #include "store/store.h"
 
@@ -80,6 +81,8 @@ typedef struct RunOptions
 	const char *tables;
 	const char *exclude;
 	const char *publication;
+	int64_t slot_wait_ms; /* for a slot that somebody else has */
+	int64_t silence_ms;   /* of the source; 0: silence_default_ms() */
 	StoreOptions store;
 	Compression compression;
 	const Path *path;
@@ -249,9 +252,15 @@ typedef struct Pipe
  */
 int64_t pipe_folder(const Pipe *p, int64_t unix_us, int64_t closed_until);
 
+/* How connections to the source wait: until the session ends. */
+PgWait pipe_pg_wait(Pipe *p);
+
 /* Keeps the first error and stops the session. */
 void pipe_fail(Pipe *p, const Err *err);
 void pipe_wake(Pipe *p);
+
+/* True with that error, once there is one. */
+bool pipe_failed(Pipe *p, Err *err);
 
 /* The caller owns it, and frees it when no batch points to it any more. */
 Table *table_new(const Pipe *p, Schema *schema);

@@ -11,7 +11,9 @@
  *	(1) The confirmed LSN sent is Pipe.log_end and never goes back.
  *	(2) A status is sent on time, also while the event queue is full and
  *		reading has stopped.
- *	(3) A server that wants an answer gets one at once when the confirmed
+ *	(3) Silence beyond its limit ends the session, but while the server is at
+ *		work (silence.h).
+ *	(4) A server that wants an answer gets one at once when the confirmed
  *		LSN has moved, and else once a second: it would ask again at once.
  *
  * The control connection tells what the replication connection cannot while
@@ -23,6 +25,7 @@
 #include "pipe/recv.h"
 
 #include <endian.h>
+#include <inttypes.h>
 #include <poll.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -212,6 +215,7 @@ take_messages(Receiver *r, bool *out_paused, int *out_n, Err *err)
 			return true;
 		if (n < 0)
 			return stream_ended(r, err);
+		silence_heard(&r->silence, clock_mono_ms());
 		if (!on_message(r, data, n, err))
 			return false;
 	}
@@ -319,6 +323,49 @@ read_control(Receiver *r, int64_t now_ms)
 }
 
 /*
+ * Silence
+ */
+static bool
+cut(Receiver *r, const char *why, Err *err)
+{
+	r->cut = true;
+	return err_set(err, ERR_SOURCE, PG_TRANSIENT,
+				   "the source server has said nothing for %" PRId64
+				   " s, and %s",
+				   (clock_mono_ms() - r->silence.heard_ms) / 1000, why);
+}
+
+static bool
+look_at_silence(Receiver *r, bool paused, int64_t now_ms, Err *err)
+{
+	bool works = false;
+
+	if (paused) /* what it said is not read: then it is not to blame */
+		silence_heard(&r->silence, now_ms);
+	switch (silence_look(&r->silence,
+						 (SilenceMark){ atomic_load(&r->p->log_end),
+										atomic_load(&r->p->closed_until) },
+						 now_ms))
+	{
+		case SILENCE_ASK:
+			return r->stream->ops->ask_work(r->stream) ||
+				   cut(r, "there is no other connection to ask", err);
+		case SILENCE_CUT:
+			return cut(r, "gives no answer on the other connection", err);
+		case SILENCE_NONE:
+			break;
+	}
+	if (!r->silence.asked_ms || !r->stream->ops->work(r->stream, &works))
+		return true;
+	if (!works)
+		return cut(r, "does not work for us any more", err);
+	log_warn("the source server works and does not answer, waiting", "ms",
+			 log_int(now_ms - r->silence.heard_ms), NULL);
+	silence_works(&r->silence, now_ms);
+	return true;
+}
+
+/*
  * The loop
  */
 static void
@@ -352,19 +399,6 @@ read_control_flags(Receiver *r, int64_t now_ms)
 	}
 }
 
-static bool
-session_error(Receiver *r, Err *err)
-{
-	bool failed;
-
-	pthread_mutex_lock(&r->p->lock);
-	failed = r->p->error.kind != ERR_NONE;
-	if (failed)
-		*err = r->p->error;
-	pthread_mutex_unlock(&r->p->lock);
-	return failed;
-}
-
 static void
 wait_for_something(Receiver *r, bool paused, int64_t now_ms)
 {
@@ -384,6 +418,8 @@ wait_for_something(Receiver *r, bool paused, int64_t now_ms)
 	if (poll(fds, 3, timeout < 0 ? 0 : (int) timeout) <= 0)
 		return;
 	r->control_waits = fds[2].revents != 0;
+	if (fds[1].revents & POLLIN) /* a part of a long message, perhaps */
+		silence_heard(&r->silence, now_ms);
 	if (fds[0].revents & POLLIN)
 	{
 		/* Only the wake-up counts, not how many there were. */
@@ -402,7 +438,8 @@ is_through(Receiver *r, int64_t now_ms, bool *out_ok, Err *err)
 	if (atomic_load(&r->p->finished) &&
 		atomic_load(&r->p->pending_checkpoints) == 0)
 	{
-		*out_ok = send_status(r, now_ms, err);
+		/* its end may have been one: another writer was first */
+		*out_ok = !pipe_failed(r->p, err) && send_status(r, now_ms, err);
 		return true;
 	}
 	if (now_ms < r->stop_ms)
@@ -421,7 +458,7 @@ step(Receiver *r, bool *out_done, Err *err)
 	bool ok = true;
 
 	*out_done = false;
-	if (session_error(r, err))
+	if (pipe_failed(r->p, err))
 		return false;
 	read_control_flags(r, now_ms);
 	if (!read_stream(r, &paused, err))
@@ -429,6 +466,8 @@ step(Receiver *r, bool *out_done, Err *err)
 	if (r->control_waits)
 		read_control(r, now_ms);
 	ask_clock(r, now_ms);
+	if (!look_at_silence(r, paused, now_ms, err))
+		return false;
 	if (status_is_due(r, now_ms) && !send_status(r, now_ms, err))
 		return false;
 	*out_done = is_through(r, now_ms, &ok, err);

@@ -29,6 +29,7 @@
 #include "pipe/ship.h"
 #include "pipe/start.h"
 #include "pipe/sweep.h"
+#include "pipe/warden.h"
 
 #define WORKERS_MAX 128 /* shippers: they format and compress */
 #define PUTTERS 16      /* they wait for the store */
@@ -36,6 +37,16 @@
 #define BACKOFF_CAP_MS 20000
 #define KEPT_MAX (INT64_C(16) << 20)
 #define HEALTHY_MS 5000 /* a session that lived so long resets the backoff */
+
+/* What outlives a session. */
+typedef struct Run
+{
+	const RunOptions *options;
+	Silence silence;
+	bool ever_started;
+	bool settled;     /* the last one's entry was written */
+	int64_t taken_ms; /* since then somebody else has the slot; -1: nobody */
+} Run;
 
 typedef struct Threads
 {
@@ -195,11 +206,14 @@ abandon(Pipe *p)
 
 /*
  * Ends the threads in the order of the stream, so that each finds its queue
- * complete: what was closed before is written, if the store lets it.
+ * complete: what was closed before is written, if the store lets it.  Returns
+ * whether it did: all that was committed is in the log then.
  */
-static void
+static bool
 join_threads(Pipe *p, Threads *t)
 {
+	bool settled;
+
 	atomic_store(&p->ending, true);
 	if (t->loading)
 		pthread_join(t->loader, NULL);
@@ -213,20 +227,29 @@ join_threads(Pipe *p, Threads *t)
 	queue_close(&p->checkpoints);
 	pthread_join(t->committer, NULL);
 	pthread_mutex_lock(&p->lock);
-	atomic_store(&p->stop, true);
+	settled = !atomic_exchange(&p->stop, true) &&
+			  atomic_load(&p->pending_checkpoints) == 0;
 	pthread_cond_broadcast(&p->changed);
 	pthread_mutex_unlock(&p->lock);
 	pthread_join(t->sweeper, NULL);
 	pthread_join(t->watcher, NULL);
+	return settled;
+}
+
+static SilenceMark
+mark_now(Pipe *p)
+{
+	return (SilenceMark){ atomic_load(&p->log_end),
+						  atomic_load(&p->closed_until) };
 }
 
 /* Fills the receiver's part and runs the session to its end. */
 static bool
-stream(Pipe *p, Connections *c, Err *err)
+stream(Pipe *p, Connections *c, Run *run, Err *err)
 {
 	Threads threads = { 0 };
 	Receiver r = { .p = p,
-				   .stream = stream_pg_new(c->repl, c->control),
+				   .stream = stream_pg_new(c->repl, c->control, c->pid),
 				   .status_ms = c->status_ms };
 	bool ok;
 
@@ -236,14 +259,20 @@ stream(Pipe *p, Connections *c, Err *err)
 	atomic_store(&p->swept_until, p->start->swept_until);
 	prepare_loads(p);
 	atomic_store(&p->loaded, p->options->load.only && p->nload_tables == 0);
+	silence_begin(&run->silence, c->silence_ms, mark_now(p), &r.silence,
+				  clock_mono_ms());
 	start_threads(p, &threads);
 	*c = (Connections){ 0 }; /* the stream's now */
 	ok = recv_run(&r, err);
 	if (!ok && err->kind == ERR_NET) /* the stop's time is over */
 		pipe_fail(p, err);
 	abandon(p);
-	join_threads(p, &threads);
+	run->settled = join_threads(p, &threads);
+	if (ok && pipe_failed(p, err)) /* behind the receiver's back */
+		ok = false;
 	ship_abandon(p);
+	if (r.cut)
+		silence_was_cut(&run->silence, &r.silence, mark_now(p));
 	r.stream->ops->close(r.stream);
 	log_info(ok ? "stopped" : "session ended", "lsn",
 			 log_lsn(atomic_load(&p->log_end)), "entry",
@@ -253,24 +282,38 @@ stream(Pipe *p, Connections *c, Err *err)
 	return ok;
 }
 
+static bool
+start_all(Pipe *p, Connections *c, Err *err)
+{
+	Store *store = NULL;
+	bool ok = pipe_open_store(p, &store, err) &&
+			  start_session(p, store, c, err) &&
+			  load_plan(p, store, c->control, err) &&
+			  asked_plan(p, store, c->control, err);
+
+	store_close(store);
+	return ok;
+}
+
 /* *out_renew: it ended well, and another one is to begin at once. */
 static bool
-session(const RunOptions *o, bool *out_started, bool *out_renew, Err *err)
+session(Run *run, bool *out_started, bool *out_renew, Err *err)
 {
 	Pipe *p = xmalloc(sizeof(*p));
 	Connections c = { 0 };
-	Store *store = NULL;
+	Warden warden;
 	bool ok;
 
-	pipe_init(p, o);
-	ok = pipe_open_store(p, &store, err) && start_session(p, store, &c, err) &&
-		 load_plan(p, store, c.control, err) &&
-		 asked_plan(p, store, c.control, err);
-	store_close(store);
+	pipe_init(p, run->options);
+	warden_begin(&warden, p);
+	ok = start_all(p, &c, err);
+	if (ok && !warden_streams(&warden))
+		ok = err_set(err, ERR_STOP, 0, "stopped");
 	*out_started = ok;
 	if (ok)
-		ok = stream(p, &c, err);
+		ok = stream(p, &c, run, err);
 	*out_renew = ok && atomic_load(&p->renew);
+	warden_end(&warden);
 	connections_close(&c);
 	pipe_done(p);
 	free(p);
@@ -285,6 +328,24 @@ is_transient(const Err *err)
 		   err->kind == ERR_GONE || err_is_retryable(err->kind);
 }
 
+/*
+ * A stop came, and the session failed with err, or none could begin.  That is
+ * well where one was, and the entry of all that it received is in.
+ */
+static bool
+stopped_well(const Run *run, Err *err)
+{
+	if (err->kind != ERR_STOP && !is_transient(err))
+		return false;
+	if (run->ever_started && run->settled)
+		return true;
+	if (err->kind == ERR_STOP || err->kind == ERR_SOURCE)
+		err->kind = ERR_NET; /* nobody is to blame: it may go on later */
+	return err_prefix(err, run->ever_started
+							   ? "stopped before the last entry was written"
+							   : "stopped before anything was streamed");
+}
+
 /* Waits, but not longer than until a stop is asked for. */
 static void
 pause_ms(const RunOptions *o, int64_t ms)
@@ -295,11 +356,39 @@ pause_ms(const RunOptions *o, int64_t ms)
 		clock_sleep_ms(20);
 }
 
+/* Somebody else has the slot, and has had it for too long. */
+static bool
+waited_enough(Run *run, const Err *err)
+{
+	int64_t now_ms = clock_mono_ms();
+
+	if (err->kind != ERR_BUSY || err->code != PG_SLOT_TAKEN)
+	{
+		run->taken_ms = -1;
+		return false;
+	}
+	if (run->taken_ms < 0)
+		run->taken_ms = now_ms;
+	return now_ms - run->taken_ms >= run->options->slot_wait_ms;
+}
+
+/* How long until the next session begins. */
+static int64_t
+next_wait(const Run *run, int attempt)
+{
+	int64_t wait_ms = backoff_ms(attempt, BACKOFF_BASE_MS, BACKOFF_CAP_MS);
+	int64_t left = run->taken_ms + run->options->slot_wait_ms - clock_mono_ms();
+
+	if (run->taken_ms < 0 || left >= wait_ms)
+		return wait_ms;
+	return left > 0 ? left : 0;
+}
+
 bool
 run_stream(const RunOptions *o, Err *err)
 {
+	Run run = { .options = o, .taken_ms = -1 };
 	int attempt = 0;
-	bool ever_started = false;
 
 	for (;;)
 	{
@@ -308,22 +397,24 @@ run_stream(const RunOptions *o, Err *err)
 		bool started;
 		bool renew;
 
-		if (session(o, &started, &renew, err))
+		if (session(&run, &started, &renew, err))
 		{
 			if (!renew || atomic_load(&o->control->stop))
 				return true;
-			ever_started = true;
+			run.ever_started = true;
 			continue;
 		}
-		ever_started |= started;
+		run.ever_started |= started;
 		if (atomic_load(&o->control->stop))
-			return is_transient(err) && err->kind != ERR_NET;
+			return stopped_well(&run, err);
 		/* What never worked is for the user to see, not for us to repeat. */
-		if (!is_transient(err) || (!ever_started && err->kind != ERR_BUSY))
+		if (!is_transient(err) ||
+			(!run.ever_started && err->kind != ERR_BUSY) ||
+			waited_enough(&run, err))
 			return false;
 		if (clock_mono_ms() - began_ms > HEALTHY_MS)
 			attempt = 0;
-		wait_ms = backoff_ms(++attempt, BACKOFF_BASE_MS, BACKOFF_CAP_MS);
+		wait_ms = next_wait(&run, ++attempt);
 		log_event(LOG_WARN, "session lost, starting again", "error", err->msg,
 				  "hint", err->hint[0] ? err->hint : NULL, "attempt",
 				  log_int(attempt), "ms", log_int(wait_ms), NULL);

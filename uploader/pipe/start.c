@@ -18,6 +18,7 @@
 #include "base/mem.h"
 #include "io/pgconn.h"
 #include "io/source.h"
+#include "pipe/silence.h"
 #include "store/commitlog.h"
 
 #define MAX_STATUS_MS 10000
@@ -159,6 +160,37 @@ slot_is_gone(PGconn *control, const char *slot)
 	return gone;
 }
 
+/* Who has the slot, as far as we may see it. */
+static bool
+hint_holder(PGconn *control, const char *slot, Err *err)
+{
+	static const char sql[] =
+		"SELECT s.active_pid, COALESCE(a.application_name, ''),"
+		" COALESCE(host(a.client_addr), 'this host'),"
+		" COALESCE(a.backend_start::text, '')"
+		" FROM pg_catalog.pg_replication_slots s"
+		" LEFT JOIN pg_catalog.pg_stat_activity a ON a.pid = s.active_pid"
+		" WHERE s.slot_name = $1 AND s.active_pid IS NOT NULL";
+	PGresult *res;
+	Err ignored;
+	bool known = pg_exec_params(control, PG_SOURCE, "look who has the slot",
+								sql, 1, &slot, &res, &ignored);
+
+	if (known && PQntuples(res) == 1)
+		err_hint(err,
+				 "the process with pid %s of the source server holds it: "
+				 "\"%s\" from %s, since %s; stop that one, or wait until the "
+				 "server notices it is gone",
+				 PQgetvalue(res, 0, 0), PQgetvalue(res, 0, 1),
+				 PQgetvalue(res, 0, 2), PQgetvalue(res, 0, 3));
+	else
+		err_hint(err, "another process streams from this slot; stop it, or "
+					  "wait until the server notices it is gone");
+	if (known)
+		PQclear(res);
+	return false;
+}
+
 /* Adds the mend to what the server said when it did not start the slot. */
 static bool
 explain_start(PGconn *control, const RunOptions *o, const char *state, Err *err)
@@ -175,8 +207,8 @@ explain_start(PGconn *control, const RunOptions *o, const char *state, Err *err)
 	if (strcmp(state, "55006") == 0)
 	{
 		err->kind = ERR_BUSY; /* worth waiting for, at the first start too */
-		return err_hint(err, "another process streams from this slot; stop "
-							 "it, or wait until the server notices it is gone");
+		err->code = PG_SLOT_TAKEN;
+		return hint_holder(control, o->slot, err);
 	}
 	(void) source_explain_refusal(control, state, err); /* the mend only */
 	if (err->hint[0] || strcmp(state, "55000") != 0)
@@ -202,7 +234,7 @@ start_replication(Connections *c, const RunOptions *o, Lsn from, Err *err)
 	add_option(&sql, "publication_names", o->publication);
 	buf_byte(&sql, ')');
 	/* Not PQexec(): of a FATAL error it keeps the text, not the SQLSTATE. */
-	res = PQsendQuery(c->repl, buf_cstr(&sql)) ? PQgetResult(c->repl) : NULL;
+	res = PQsendQuery(c->repl, buf_cstr(&sql)) ? pg_take(c->repl) : NULL;
 	buf_done(&sql);
 	ok = PQresultStatus(res) == PGRES_COPY_BOTH;
 	if (!ok)
@@ -245,7 +277,7 @@ check_log_again(Store *store, const RunOptions *o, const Entry *log,
 
 /* The slot may stand at the log's end or before it, never beyond. */
 static bool
-check_slot(PGconn *control, Store *store, const RunOptions *o, const Entry *log,
+check_slot(Connections *c, Store *store, const RunOptions *o, const Entry *log,
 		   Err *err)
 {
 	const char *values[] = { o->slot };
@@ -253,8 +285,9 @@ check_slot(PGconn *control, Store *store, const RunOptions *o, const Entry *log,
 	Lsn confirmed;
 	bool ok;
 
-	if (!pg_exec_params(control, PG_SOURCE, "look at the slot",
-						"SELECT confirmed_flush_lsn, plugin, wal_status "
+	if (!pg_exec_params(c->control, PG_SOURCE, "look at the slot",
+						"SELECT confirmed_flush_lsn, plugin, "
+						"COALESCE(active_pid, 0) "
 						"FROM pg_catalog.pg_replication_slots "
 						"WHERE slot_name = $1",
 						1, values, &res, err))
@@ -271,7 +304,10 @@ check_slot(PGconn *control, Store *store, const RunOptions *o, const Entry *log,
 			 confirmed > log->end)
 		ok = check_log_again(store, o, log, confirmed, err);
 	else
+	{
+		c->pid = strtoll(PQgetvalue(res, 0, 2), NULL, 10);
 		ok = true;
+	}
 	PQclear(res);
 	return ok;
 }
@@ -305,9 +341,15 @@ read_settings(Pipe *p, Connections *c, Err *err)
 			  value, sizeof(value), err))
 		return false;
 	timeout_ms = strtoll(value, NULL, 10);
+	c->silence_ms = p->options->silence_ms ? p->options->silence_ms
+										   : silence_default_ms(timeout_ms);
 	c->status_ms = MAX_STATUS_MS;
 	if (timeout_ms > 0 && timeout_ms / 3 < c->status_ms)
 		c->status_ms = timeout_ms / 3 > 100 ? timeout_ms / 3 : 100;
+	if (c->silence_ms < SILENCE_MIN_MS)
+		c->silence_ms = SILENCE_MIN_MS;
+	if (c->silence_ms / 3 < c->status_ms) /* each asks for an answer */
+		c->status_ms = c->silence_ms / 3;
 	return true;
 }
 
@@ -345,13 +387,15 @@ static bool
 start(Pipe *p, Store *store, Connections *c, Err *err)
 {
 	const RunOptions *o = p->options;
+	PgWait wait = pipe_pg_wait(p);
 
-	return pg_connect(o->conninfo, PG_SOURCE, &c->control, err) &&
-		   pg_connect(o->conninfo, PG_SOURCE_REPLICATION, &c->repl, err) &&
+	return pg_connect_wait(o->conninfo, PG_SOURCE, &wait, &c->control, err) &&
+		   pg_connect_wait(o->conninfo, PG_SOURCE_REPLICATION, &wait, &c->repl,
+						   err) &&
 		   read_log(p, store, err) && read_settings(p, c, err) &&
 		   check_system(c->repl, p->start, err) &&
 		   start_replication(c, o, p->start->end, err) &&
-		   check_slot(c->control, store, o, p->start, err);
+		   check_slot(c, store, o, p->start, err);
 }
 
 bool

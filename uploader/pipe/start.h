@@ -17,6 +17,8 @@ typedef struct Connections
 	PGconn *repl;    /* in copy-both mode */
 	PGconn *control; /* ordinary */
 	int64_t status_ms;
+	int64_t silence_ms; /* of the server, until it is asked whether it works */
+	int64_t pid;        /* of repl's process there */
 } Connections;
 
 /*

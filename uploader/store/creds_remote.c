@@ -30,7 +30,7 @@
 #define ANSWER_MAX 65536
 #define TOKEN_MAX 65536
 #define PROCESS_MS 60000
-#define POLL_MS 200
+#define POLL_MS 20 /* how late the end of a process is seen */
 #define AGENT_CONNECT_MS 1000
 #define AGENT_SILENCE_MS 5000
 #define MACHINE_ENDPOINT "http://169.254.169.254"
@@ -135,8 +135,11 @@ spawn_shell(char *const *argv, int fd, pid_t *out_pid)
 	(void) sigaddset(&pipe_signal, SIGPIPE);
 	(void) posix_spawnattr_setsigmask(&attr, &none);
 	(void) posix_spawnattr_setsigdefault(&attr, &pipe_signal);
+	/* a group of its own, so that its children can be ended with it */
+	(void) posix_spawnattr_setpgroup(&attr, 0);
 	(void) posix_spawnattr_setflags(&attr, POSIX_SPAWN_SETSIGMASK |
-											   POSIX_SPAWN_SETSIGDEF);
+											   POSIX_SPAWN_SETSIGDEF |
+											   POSIX_SPAWN_SETPGROUP);
 	rc =
 		posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDONLY, 0);
 	if (rc == 0)
@@ -180,36 +183,87 @@ start_process(const char *command, pid_t *out_pid, int *out_fd, Err *err)
 	return true;
 }
 
-/* Reads to the end of the output; false at a limit of time or size. */
-static bool
-read_process(const CredsOptions *o, int fd, Buf *out, Err *err)
+typedef struct Process
 {
-	int64_t until = clock_mono_ms() + PROCESS_MS;
+	pid_t pid;
+	int fd;     /* its output */
+	int status; /* once it has ended */
+	bool ended;
+} Process;
+
+static void
+look_for_end(Process *p)
+{
+	pid_t pid;
+
+	while ((pid = waitpid(p->pid, &p->status, WNOHANG)) < 0 && errno == EINTR)
+		;
+	p->ended = pid != 0; /* an error would be that somebody took the status */
+}
+
+/* Ends it, and whatever it started that is in its group. */
+static void
+end_process(Process *p)
+{
+	(void) kill(-p->pid, SIGKILL); /* they may be gone already */
+	while (!p->ended && waitpid(p->pid, &p->status, 0) < 0 && errno == EINTR)
+		;
+	p->ended = true;
+}
+
+static bool
+may_go_on(const CredsOptions *o, int64_t until_ms, Err *err)
+{
+	if (o->stop && atomic_load(o->stop))
+		return err_set(err, ERR_STOP, 0,
+					   "stopped while waiting for credential_process");
+	if (clock_mono_ms() > until_ms)
+		return err_set(err, ERR_NET, 0,
+					   "credential_process did not end within %d s",
+					   PROCESS_MS / 1000);
+	return true;
+}
+
+/* What there is to read; false at its end. */
+static bool
+read_some(int fd, Buf *out)
+{
+	uint8_t bytes[4096];
+	ssize_t n = read(fd, bytes, sizeof(bytes));
+
+	if (n > 0)
+		buf_add(out, bytes, (size_t) n);
+	wipe(bytes, sizeof(bytes));
+	return n > 0 || (n < 0 && errno == EINTR);
+}
+
+/*
+ * Reads to the end of the output, and waits for the end of the process; false
+ * at a limit of time or size.  A child of it that lives on may hold the output
+ * open, and a process may close it and live on: neither is waited for longer
+ * than for an answer.
+ */
+static bool
+read_process(const CredsOptions *o, Process *p, Buf *out, Err *err)
+{
+	int64_t until_ms = clock_mono_ms() + PROCESS_MS;
+	bool open = true;
 
 	for (;;)
 	{
-		struct pollfd p = { fd, POLLIN, 0 };
-		uint8_t bytes[4096];
-		ssize_t n;
+		struct pollfd fd = { open ? p->fd : -1, POLLIN, 0 };
 
-		if (o->stop && atomic_load(o->stop))
-			return err_set(err, ERR_STOP, 0,
-						   "stopped while waiting for credential_process");
-		if (clock_mono_ms() > until)
-			return err_set(err, ERR_NET, 0,
-						   "credential_process did not end within %d s",
-						   PROCESS_MS / 1000);
-		if (poll(&p, 1, POLL_MS) <= 0)
-			continue;
-		n = read(fd, bytes, sizeof(bytes));
-		if (n == 0)
-			return true;
-		if (n > 0)
-			buf_add(out, bytes, (size_t) n);
-		wipe(bytes, sizeof(bytes));
+		if (!may_go_on(o, until_ms, err))
+			return false;
+		if (poll(&fd, 1, p->ended ? 0 : POLL_MS) > 0)
+			open = read_some(p->fd, out);
+		else if (p->ended)
+			return true; /* nothing is left of what it said */
 		if (out->overflow)
 			return err_set(err, ERR_AUTH, 0,
 						   "credential_process writes without end");
+		if (!p->ended)
+			look_for_end(p);
 	}
 }
 
@@ -217,26 +271,22 @@ bool
 creds_from_process(const CredsOptions *options, const char *command, Creds *out,
 				   Err *err)
 {
-	pid_t pid = 0;
-	int fd = -1;
-	int status = 0;
+	Process p = { 0 };
 	bool ok;
 	Buf answer;
 
-	if (!start_process(command, &pid, &fd, err))
+	if (!start_process(command, &p.pid, &p.fd, err))
 		return false;
 	buf_init(&answer, ANSWER_MAX);
-	ok = read_process(options, fd, &answer, err);
-	(void) close(fd); /* only read from */
+	ok = read_process(options, &p, &answer, err);
+	(void) close(p.fd); /* only read from */
 	if (!ok)
-		(void) kill(pid, SIGKILL); /* it may be gone already */
-	while (waitpid(pid, &status, 0) < 0 && errno == EINTR)
-		;
-	if (ok && status != 0)
+		end_process(&p);
+	if (ok && p.status != 0)
 	{
-		ok = err_set(err, ERR_AUTH, WEXITSTATUS(status),
+		ok = err_set(err, ERR_AUTH, WEXITSTATUS(p.status),
 					 "credential_process failed with exit code %d",
-					 WEXITSTATUS(status));
+					 WEXITSTATUS(p.status));
 		err_hint(err, "Run the command that the AWS config file names, and "
 					  "see what it says.");
 	}
