@@ -68,6 +68,25 @@ sub lost_objects
 	  grep { $_->{entry} >= ($since // 0) } $cdc->entries;
 }
 
+sub findings
+{
+	my ($level, @flags) = @_;
+	my $r = $cdc->call('check', '--json', '--no-race', '--load.mode=never', @flags);
+	return ($r->{code}, grep { /"level":"$level","name":"output/ } split /\n/, $r->{out});
+}
+
+# check tests its store as the lake's, and leaves nothing there.
+my ($code, @found) = findings('ok', @output);
+like("@found", qr{"output report".*s3://lake/report.*attaches it}, 'check: it is tested');
+is_deeply([ $fake->keys_stored ], [], 'check: and nothing is left');
+$fake->fault(match => qr/^DELETE /, status => 403, code => 'AccessDenied', times => 0);
+($code, @found) = findings('error', @output);
+like("@found", qr/s3:DeleteObject/, 'check: a right that is missing is named');
+is($code, 6, 'check: and an error');
+($code, @found) = findings('error', "--output.x.url=$cdc->{store}{url}");
+like("@found", qr/one place/, 'check: places that are not apart');
+$fake->clear;
+
 $cdc->ok('init');
 
 # hold: nothing is confirmed until the output has it, too.
@@ -89,7 +108,7 @@ is($run->stop('TERM', 60), 0, 'hold: exit 0');
 $fake->fault(match => qr/^PUT /, status => 403, code => 'AccessDenied', times => 0);
 $run = $cdc->start(@output);
 change();
-my $code = $run->wait(120);
+$code = $run->wait(120);
 is($code, 6, 'hold: a refusal is exit 6') or diag $run->errors;
 like($run->errors, qr/output "report".*AccessDenied/s, 'hold: and names the output');
 
@@ -106,6 +125,8 @@ is(state_now()->{last_lsn}, $o->{last_lsn}, 'detach: and it stays where it was')
 is($run->stop('TERM', 60), 8, 'detach: exit 8') or diag $run->errors;
 like($run->errors, qr/output "report" was detached/, 'detach: with the reason');
 $fake->clear;
+($code, @found) = findings('warning', @output);
+like("@found", qr/was detached at/, 'check: warns that it is detached');
 is_deeply([ lost_objects() ], [], 'detach: what is listed is there');
 is_deeply(replay('--output=report'), wanted($o), 'detach: whole up to there');
 ok(@{ replay() } > @{ wanted($o) }, 'detach: the lake has more');
