@@ -198,6 +198,9 @@ push @{ $flags{csv} }, '--output.csv.compression=none',
   '--output.csv.path={schema}/{table}';
 $run = start_run('csv', 'parquet');
 changes(22);
+# a row that comes in parts, in each output
+$source->psql('work',
+	"insert into orders select 0, string_agg(md5(i::text), E',\\n') from generate_series(1, 300000) i");
 ok($cdc->wait_durable, 'changes are durable') or diag $run->errors;
 is(state_of('csv', $cdc->last_entry)->{since_entry},
 	$first->{entry}, 'csv: goes on in other folders');

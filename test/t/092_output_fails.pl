@@ -187,4 +187,21 @@ is_deeply(
 	[ map { @{ $_->{output_objects} // [] } } $cdc->last_entry ],
 	[], 'no credentials: and has no objects');
 
+# Credentials of its own: a profile.
+my $file = temp_folder() . '/credentials';
+open my $f, '>', $file or die "$file: $!";
+print {$f} "[other]\naws_access_key_id = AKIDOTHER\naws_secret_access_key = s\n";
+close $f or die "$file: $!";
+$cdc->{env}{AWS_SHARED_CREDENTIALS_FILE} = $file;
+$fake->clear;
+$run = $cdc->start(@output, '--output.report.profile=other');
+change();
+ok($cdc->wait_durable(120), 'profile: changes are durable') or diag $run->errors;
+is(state_now()->{state}, 'attached', 'profile: the output is attached');
+is($run->stop('TERM', 60), 0, 'profile: exit 0');
+my ($put) = grep { $_->{line} =~ /^PUT .*\.csv/ } $fake->requests_whole;
+like($put->{headers}{authorization}, qr{Credential=AKIDOTHER/}, 'profile: its key signs');
+is_deeply(replay('--output=report', '--output.report.profile=other'),
+	wanted(state_now()), 'profile: replay has it, too');
+
 done_testing;

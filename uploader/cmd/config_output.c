@@ -80,6 +80,8 @@ static const OutputDef defs[] = {
 		0, 0, NULL, "As store.endpoint, likewise" }, "store.endpoint" },
 	{ { "output.NAME.region", CFG_STR, 0, TEXT(region), "",
 		0, 0, NULL, "As store.region, likewise" }, "store.region" },
+	{ { "output.NAME.profile", CFG_STR, 0, TEXT(profile), "",
+		0, 0, NULL, "Profile of the AWS files that has its credentials; empty for those of the lake" }, NULL },
 	{ { "output.NAME.addressing", CFG_ENUM, 0, TEXT(addressing), "",
 		0, 0, "auto, path, virtual", "As store.addressing, likewise" }, "store.addressing" },
 	{ { "output.NAME.ca_file", CFG_STR, 0, TEXT(ca_file), "",

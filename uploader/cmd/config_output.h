@@ -30,6 +30,7 @@ typedef struct OutputConfig
 	char *url;
 	char *endpoint;
 	char *region;
+	char *profile;
 	char *addressing;
 	char *ca_file;
 	char *checksum;

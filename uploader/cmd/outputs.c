@@ -62,6 +62,7 @@ outputs_store_options(const Config *cfg, const OutputConfig *o)
 	s.url = o->url;
 	s.endpoint = o->endpoint;
 	s.region = o->region;
+	s.profile = o->profile;
 	s.addressing = o->addressing;
 	s.ca_file = o->ca_file;
 	s.checksum = o->checksum;
