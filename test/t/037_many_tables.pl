@@ -8,6 +8,7 @@
 #-------------------------------------------------------------------------
 use strict;
 use warnings;
+use JSON::PP;
 use Test::More;
 
 use CdcS3::Test;
@@ -42,6 +43,15 @@ my $cdc = sidecar($source, 'postgres', file_store(),
 	flags => [ "--memory.limit=${limit}MB", '--flush.interval=1s',
 		'--load.mode=never' ]);
 $cdc->ok('init');
+# The same with further outputs, later.
+my $outputs = temp_folder();
+my $three = sidecar($source, 'postgres', file_store(),
+	slot => 'three',
+	flags => [ '--memory.limit=24MB', '--flush.interval=1s', '--load.mode=never',
+		"--output.gz.url=file://$outputs/gz", '--output.gz.compression=gzip',
+		"--output.columns.url=file://$outputs/columns",
+		'--output.columns.format=parquet' ]);
+$three->ok('init');
 $source->psql('postgres', 'call change()');
 
 my $run = $cdc->start;
@@ -89,5 +99,23 @@ is($run->stop('TERM', 60), 0, 'run ends with 0') or diag $run->errors;
 is_deeply(lake(), \%want, 'the log has the row');
 %listed = map { ($_->{key} => 1) } map { $cdc->entry_objects($_) } $cdc->entries;
 is_deeply([ sort(parts()) ], [ sort keys %listed ], 'and nothing else is gone');
+
+# Two further outputs: each has each row once, within the limit.
+$run = $three->start;
+ok($three->wait_durable(600), 'outputs: all is durable') or diag $run->errors;
+memory_below($run, 96);
+is($run->stop('TERM', 60), 0, 'outputs: run ends with 0') or diag $run->errors;
+($peak) = $run->errors =~ /event=stopped .*buffers_peak=(\d+)/;
+cmp_ok($peak, '<=', 24 << 20, "outputs: buffers stay within the limit ($peak)");
+for my $name (qw(gz columns))
+{
+	my @listed = split /\n/, $three->ls('objects', '--json', "--output=$name");
+	my %n;
+	for (map { JSON::PP->new->decode($_) } @listed)
+	{
+		$n{ $_->{table} } += $_->{rows} if -s "$outputs/$name/$_->{key}" == $_->{bytes};
+	}
+	is_deeply(\%n, \%want, "$name: each row of each table once");
+}
 
 done_testing();

@@ -500,6 +500,42 @@ check_objects(const Entry *e, int n)
 		assert_int_equal(e->objects[i].rows, i);
 }
 
+/* Those of further outputs move behind them, and come back apart from them. */
+static void
+test_lists_of_outputs(void **state)
+{
+	FakeStore *f = fake_new();
+	Entry *e = new_entry(7, "0a0b0c0d");
+	Entry *again;
+	Err err;
+
+	(void) state;
+	add_objects(e, 21000);
+	for (int i = 0; i < 21000; i++)
+	{
+		EntryObject *o = entry_add_further(e);
+		char key[64];
+
+		(void) snprintf(key, sizeof(key), "s/t/part-7-%d-0a0b0c0d.csv", i);
+		entry_set(&o->key, key);
+		entry_set(&o->output, i % 2 ? "odd" : "even");
+		o->rows = i;
+	}
+	assert_true(commitlog_write(&f->base, e, &err));
+	assert_true(commitlog_read(&f->base, 7, &again, &err));
+	assert_int_equal(again->nlists, 3);
+	check_objects(again, 21000);
+	assert_int_equal(again->nfurther, 21000);
+	for (int i = 0; i < 21000; i++)
+	{
+		assert_int_equal(again->further[i].rows, i);
+		assert_string_equal(again->further[i].output, i % 2 ? "odd" : "even");
+	}
+	entry_free(e);
+	entry_free(again);
+	fake_free(f);
+}
+
 /* The size at which objects move to list files, and how many there are. */
 static void
 test_lists(void **state)
@@ -1025,6 +1061,7 @@ main(void)
 		cmocka_unit_test(test_object_signed),
 		cmocka_unit_test(test_lists_signed),
 		cmocka_unit_test(test_folder),
+		cmocka_unit_test(test_lists_of_outputs),
 	};
 
 	return cmocka_run_group_tests_name("commitlog", tests, NULL, NULL);

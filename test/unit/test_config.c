@@ -190,6 +190,113 @@ repeated_flag(void **state)
 	config_free(c);
 }
 
+/* Sections of outputs, from all sources; what is not said is as above them. */
+static void
+outputs(void **state)
+{
+	const char *args[MAX_ARGS] = { "--config", path, "run",
+								   "--output.report.format=csv",
+								   "--output.b2.url=file:///b" };
+	const OutputConfig *o;
+	Config *c;
+	Err err;
+
+	(void) state;
+	write_file("[store]\nurl = s3://bucket/lake\nendpoint = http://s3:9000\n"
+			   "region = eu-central-1\n"
+			   "[output]\ncompression = gzip\npartition = day\n"
+			   "max_bytes = 5MB\n"
+			   "[output.report]\nurl = s3://bucket/report\n"
+			   "path = {schema}/{table}\nmax_bytes = 2MB\n"
+			   "format = parquet\ntables = public.*\n");
+	assert_int_equal(setenv("CDC_S3_OUTPUT_REPORT_MAX_BYTES", "3MB", 1), 0);
+	assert_int_equal(setenv("CDC_S3_OUTPUT_REPORT_ON_FAILURE", "detach", 1), 0);
+	assert_int_equal(setenv("CDC_S3_OUTPUT_REPORT_TAGS", "", 1), 0);
+	c = must_load(args);
+	assert_int_equal(c->outputs.n, 2);
+	o = c->outputs.all[0];
+	assert_string_equal(o->name, "b2");
+	assert_string_equal(o->format, "json");
+	assert_string_equal(o->partition, "day");
+	assert_string_equal(o->endpoint, "http://s3:9000");
+	assert_string_equal(o->on_failure, "hold");
+	assert_int_equal(o->detach_after_ms, 600000);
+	assert_int_equal(o->max_bytes, 5 * 1024 * 1024);
+	o = config_output_find(&c->outputs, "report", &err);
+	assert_ptr_equal(o, c->outputs.all[1]);
+	assert_string_equal(o->url, "s3://bucket/report");
+	assert_string_equal(o->format, "csv");
+	assert_string_equal(o->compression, "gzip");
+	assert_string_equal(o->region, "eu-central-1");
+	assert_string_equal(o->partition, "hour"); /* its path says it */
+	assert_string_equal(o->path, "{schema}/{table}");
+	assert_string_equal(o->tables, "public.*");
+	assert_string_equal(o->on_failure, "detach");
+	assert_int_equal(o->max_bytes, 3 * 1024 * 1024);
+	assert_int_equal(o->max_rows, 0);
+	assert_null(config_output_find(&c->outputs, "none", &err));
+	assert_non_null(strstr(err.hint, "b2, report"));
+	config_free(c);
+	unsetenv("CDC_S3_OUTPUT_REPORT_MAX_BYTES");
+	unsetenv("CDC_S3_OUTPUT_REPORT_ON_FAILURE");
+	unsetenv("CDC_S3_OUTPUT_REPORT_TAGS");
+}
+
+static void
+bad_output_variables(void **state)
+{
+	static const char *const names[] = {
+		"CDC_S3_OUTPUT_REPORT_NONSENSE",
+		"CDC_S3_OUTPUT_REPORT",
+		"CDC_S3_OUTPUT__URL",
+		"CDC_S3_OUTPUT_FORMAT_URL",
+	};
+
+	(void) state;
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+	{
+		const char *args[MAX_ARGS] = { "run", URL };
+		Config *c;
+		Err err;
+
+		assert_int_equal(setenv(names[i], "file:///x", 1), 0);
+		if (load(args, &c, &err))
+			fail_msg("%s was taken", names[i]);
+		assert_int_equal(err.kind, ERR_USAGE);
+		unsetenv(names[i]);
+	}
+}
+
+/* Outputs need a restart; what would have changed is named. */
+static void
+outputs_reload(void **state)
+{
+	const char *args[MAX_ARGS] = { "run", "--config", path,
+								   "--output.a.url=file:///a" };
+	Config *c;
+	Config *again;
+	Buf kept;
+	Err err;
+
+	(void) state;
+	buf_init(&kept, 4096);
+	write_file("[store]\nurl=file:///x\n[output.b]\nurl=file:///b\n"
+			   "[log]\nlevel=warn\n");
+	c = must_load(args);
+	write_file("[store]\nurl=file:///x\n[output.a]\nformat=csv\n"
+			   "[output.c]\nurl=file:///c\n[log]\nlevel=error\n");
+	assert_true(config_reload(c, &again, &kept, &err));
+	assert_string_equal(buf_cstr(&kept),
+						"output.a.format, output.b.url, output.c.url");
+	assert_string_equal(again->log_level, "error");
+	assert_int_equal(again->outputs.n, 2);
+	assert_string_equal(again->outputs.all[0]->format, "json");
+	assert_string_equal(again->outputs.all[1]->url, "file:///b");
+	buf_done(&kept);
+	config_free(c);
+	config_free(again);
+}
+
 typedef struct Bad
 {
 	const char *flag; /* one argument besides URL */
@@ -198,6 +305,18 @@ typedef struct Bad
 } Bad;
 
 static const Bad bad_flags[] = {
+	{ "--output.a.format=csv", "\"output.a.url\" is not set", NULL },
+	{ "--output.a.format=xml", "\"output.a.format\" has the value \"xml\"",
+	  "json, csv, parquet" },
+	{ "--output.a.uri=x", "no setting \"output.a.uri\"", "output.a.url" },
+	{ "--output.a.=x", "no setting \"output.a.\"", NULL },
+	{ "--output..url=x", "\"\" is no name of an output", "small letter" },
+	{ "--output.A.url=x", "\"A\" is no name", NULL },
+	{ "--output.a_b.url=x", "\"a_b\" is no name", NULL },
+	{ "--output.1a.url=x", "\"1a\" is no name", NULL },
+	{ "--output.main.url=x", "\"main\" is no name", NULL },
+	{ "--output.workers.url=x", "\"workers\" is no name", NULL },
+	{ "--output.a.url=s3://me:secret@host/x", "holds credentials", NULL },
 	{ "--flush.interval=60", "\"flush.interval\" has the value \"60\"",
 	  "1s to 1h" },
 	{ "--flush.interval=", "has the value \"\"", NULL },
@@ -532,6 +651,9 @@ main(void)
 		cmocka_unit_test(required),
 		cmocka_unit_test(reload),
 		cmocka_unit_test(command_options),
+		cmocka_unit_test(outputs),
+		cmocka_unit_test(bad_output_variables),
+		cmocka_unit_test(outputs_reload),
 	};
 
 	return cmocka_run_group_tests(tests, set_up, tear_down);

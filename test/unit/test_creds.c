@@ -273,6 +273,46 @@ test_refused_by_server(void **state)
 	assert_false(creds_refused("E")); /* would only be the same again */
 }
 
+/* A store's own profile has nothing of the environment, and its own set. */
+static void
+test_named(void **state)
+{
+	CredsOptions two = { .profile = "two" };
+	CredsOptions none = { .profile = "none" };
+	Creds c = { 0 };
+	AwsSettings s;
+	Err err;
+
+	(void) state;
+	write_file("credentials", credentials_text);
+	write_file("config", config_text);
+	set("AWS_SECRET_ACCESS_KEY", "x");
+	set("AWS_ACCESS_KEY_ID", "E");
+	set("AWS_REGION", "r");
+	for (int i = 0; i < 3; i++) /* from the files, from memory, and anew */
+	{
+		assert_creds("E", "x", NULL);
+		assert_false(creds_are_missing("two", &err));
+		assert_true(creds_get(&two, &c, &err));
+		assert_string_equal(c.access_key_id, "AKID2");
+		assert_string_equal(c.session_token, "token2");
+		creds_done(&c);
+		if (i == 1)
+			assert_true(creds_refused("AKID2"));
+	}
+	assert_true(creds_are_missing("none", &err));
+	assert_false(creds_get(&none, &c, &err));
+	assert_int_equal(err.kind, ERR_AUTH);
+	assert_non_null(strstr(err.msg, "\"none\" was not found"));
+	aws_settings_read_of("two", &s);
+	assert_string_equal(s.region, "us-west-2");
+	assert_string_equal(s.endpoint, "");
+	aws_settings_done(&s);
+	aws_settings_read_of(NULL, &s);
+	assert_string_equal(s.region, "r");
+	aws_settings_done(&s);
+}
+
 static void
 test_settings(void **state)
 {
@@ -417,6 +457,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_profile),
 		TEST(test_order),
+		TEST(test_named),
 		TEST(test_mistakes),
 		TEST(test_refused_by_server),
 		TEST(test_settings),

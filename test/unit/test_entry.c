@@ -265,30 +265,7 @@ test_identity(void **state)
 	assert_int_equal(again->nobjects, 2);
 	assert_string_equal(again->objects[0].key, "a");
 	assert_string_equal(again->objects[1].key, "b");
-	for (int i = 0; i < 2; i++)
-	{
-		EntryObject *to = entry_add_object(again);
-
-		entry_set(&to->key, o[i].key);
-		entry_set(&to->schema, o[i].schema);
-		entry_set(&to->table, o[i].table);
-		entry_set(&to->hash, o[i].hash);
-		entry_set(&to->load, o[i].load);
-		to->rows = o[i].rows;
-		to->bytes = o[i].bytes;
-		to->first_lsn = o[i].first_lsn;
-		to->first_seq = o[i].first_seq;
-		to->last_lsn = o[i].last_lsn;
-		to->last_seq = o[i].last_seq;
-		to->crc32c = o[i].crc32c;
-		free(o[i].key);
-		free(o[i].schema);
-		free(o[i].table);
-		free(o[i].hash);
-		free(o[i].load);
-		free(o[i].sha256);
-	}
-	free(o);
+	entry_move_objects(&again->objects, &again->nobjects, o, 2);
 	second = encode(again);
 	assert_string_equal(second, first);
 	free(first);
@@ -738,6 +715,143 @@ test_sort(void **state)
 	}
 }
 
+static void
+add_further(Entry *e, const char *output, const char *key)
+{
+	EntryObject *o = entry_add_further(e);
+
+	entry_set(&o->output, output);
+	entry_set(&o->key, key);
+	o->rows = 2;
+}
+
+static Entry *
+entry_with_outputs(void)
+{
+	Entry *e = full_entry();
+	EntryOutput *o;
+
+	e->objects[0].rows = 1;
+	for (int i = OUTPUT_ATTACHED; i <= OUTPUT_ENDED; i++)
+	{
+		o = entry_add_output(e);
+		entry_set(&o->name, i == OUTPUT_ENDED ? "old" : "report");
+		entry_set(&o->url, "s3://b/" ODD);
+		entry_set(&o->tables, "public.*");
+		entry_set(&o->exclude, "x.y");
+		o->state = (OutputState) i;
+		o->since = 7 + i;
+		o->first = 0x16B36000;
+		o->filled = i == OUTPUT_DETACHED;
+		o->last = i == OUTPUT_ATTACHED ? 0 : 0x16B36001;
+		o->swept_until = i == OUTPUT_ENDED ? INT64_C(1795248000000000) : 0;
+	}
+	add_further(e, "report", "x");
+	add_further(e, "old", "y");
+	add_further(e, "report", "z");
+	return e;
+}
+
+/* Outputs and their objects come back; "objects" has none of these. */
+static void
+test_outputs(void **state)
+{
+	Entry *e = entry_with_outputs();
+	char *first = encode(e);
+	Entry *again = parse(first);
+	char *second;
+
+	(void) state;
+	assert_int_equal(again->nobjects, 2);
+	assert_int_equal(again->noutputs, 3);
+	for (int i = 0; i < 3; i++)
+	{
+		const EntryOutput *o = &again->outputs[i];
+
+		assert_string_equal(o->name, e->outputs[i].name);
+		assert_string_equal(o->url, "s3://b/" ODD);
+		assert_string_equal(o->tables, "public.*");
+		assert_string_equal(o->exclude, "x.y");
+		assert_int_equal(o->state, i);
+		assert_int_equal(o->since, 7 + i);
+		assert_true(o->first == e->outputs[i].first);
+		assert_true(o->last == e->outputs[i].last);
+		assert_int_equal(o->filled, e->outputs[i].filled);
+		assert_true(o->swept_until == e->outputs[i].swept_until);
+	}
+	assert_int_equal(again->nfurther, 3);
+	assert_string_equal(again->further[1].output, "old");
+	assert_string_equal(again->further[1].key, "y");
+
+	entry_free(again);
+	again = parse(first);
+	entry_drop_output(again, "old");
+	assert_int_equal(again->nfurther, 2);
+	assert_int_equal(again->nobjects, 2);
+	entry_choose_output(again, "");
+	assert_string_equal(again->objects[0].key, "c");
+	entry_choose_output(again, "report");
+	assert_int_equal(again->nfurther, 0);
+	assert_int_equal(again->nobjects, 2);
+	assert_string_equal(again->objects[0].key, "x");
+	assert_string_equal(again->objects[1].key, "z");
+	entry_choose_output(again, "none");
+	assert_int_equal(again->nobjects, 0);
+	second = encode(e);
+	assert_string_equal(first, second);
+	free(first);
+	free(second);
+	entry_free(e);
+	entry_free(again);
+}
+
+static char *
+replaced(const char *text, const char *from, const char *to)
+{
+	const char *at = strstr(text, from);
+
+	assert_non_null(at);
+	return xasprintf("%.*s%s%s", (int) (at - text), text, to,
+					 at + strlen(from));
+}
+
+/* Half an output is none. */
+static void
+test_damaged_outputs(void **state)
+{
+	static const char *const rows[][2] = {
+		{ "\"name\":\"report\",", "" },
+		{ "\"url\":", "\"ur\":" },
+		{ "\"tables\":\"public.*\",", "" },
+		{ "\"state\":\"attached\"", "\"state\":\"on\"" },
+		{ "\"state\":\"attached\"", "\"state\":\"ended\"" },
+		{ "\"since_entry\":7", "\"since_entry\":-7" },
+		{ "\"filled\":false", "\"filled\":0" },
+		{ "{\"output\":\"report\",", "{" },
+		{ "{\"output\":\"report\",", "{\"output\":\"\"," },
+	};
+	Entry *e = entry_with_outputs();
+	char *text = encode(e);
+
+	(void) state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
+	{
+		char *damaged = replaced(text, rows[i][0], rows[i][1]);
+		char *sealed = seal(damaged);
+		Entry *out;
+		Err err;
+
+		if (entry_parse((Slice){ (const uint8_t *) sealed, strlen(sealed) },
+						NULL, &out, &err))
+			fail_msg("row %zu was taken", i);
+		assert_int_equal(err.kind, ERR_DATA);
+		free(damaged);
+		free(sealed);
+	}
+	free(text);
+	entry_free(e);
+}
+
 int
 main(void)
 {
@@ -754,6 +868,8 @@ main(void)
 		cmocka_unit_test(test_keys),
 		cmocka_unit_test(test_keys_parse),
 		cmocka_unit_test(test_sort),
+		cmocka_unit_test(test_outputs),
+		cmocka_unit_test(test_damaged_outputs),
 	};
 
 	return cmocka_run_group_tests_name("entry", tests, NULL, NULL);

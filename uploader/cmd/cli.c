@@ -59,18 +59,22 @@ static const Command commands[] = {
 	  "  --list           show the requests that wait\n"
 	  "  --cancel ID      take one back that run has not begun\n" },
 	{ "ls", cmd_ls,
-	  "ls [objects] [--table S.T] [--from LSN] [--to LSN] [--json]",
+	  "ls [objects] [--table S.T] [--from LSN] [--to LSN] [--output NAME] "
+	  "[--json]",
 	  "list entries of the commit log, or their objects",
 	  "  objects          list the objects, not the entries\n"
 	  "  --table S.T      only objects of this table (entries that have some)\n"
 	  "  --from LSN       only what holds changes that end behind it\n"
 	  "  --to LSN         only what holds changes that end at or before it\n"
+	  "  --output NAME    objects of that further output\n"
 	  "  --json           one JSON object a line\n" },
-	{ "replay", cmd_replay, "replay [--from LSN] [--to LSN] [--table S.T]",
+	{ "replay", cmd_replay,
+	  "replay [--from LSN] [--to LSN] [--table S.T] [--output NAME]",
 	  "print changes in order as JSON lines",
 	  "  --from LSN       changes that end behind it\n"
 	  "  --to LSN         changes that end at or before it\n"
-	  "  --table S.T      only this table\n" },
+	  "  --table S.T      only this table\n"
+	  "  --output NAME    from the objects of that further output\n" },
 	{ "ddl", cmd_ddl, "ddl --engine ENGINE [TABLE...] [--view changes|latest]",
 	  "print SQL by which an engine reads the lake",
 	  "  --engine ENGINE  athena, trino, spark, duckdb, clickhouse, snowflake, "
@@ -101,7 +105,8 @@ static const char help_end[] =
 static const char exit_codes[] =
 	"\nExit codes: 0 done, 1 internal, 2 usage or configuration, 3 gap (a "
 	"person must\ndecide), 4 source, 5 store, 6 credentials, 7 target, 8 "
-	"merged, but\nrejected rows or tables are outstanding, 75 temporary.\n";
+	"merged, but\nrejected rows or tables are outstanding, or an output was "
+	"detached, 75 temporary.\n";
 
 /* A word of output.partition is a template of its own. */
 static const char *
@@ -115,26 +120,37 @@ template_of(const char *partition)
 }
 
 bool
-config_path(const Config *cfg, Path **out, Err *err)
+config_path_of(const char *section, const char *path, const char *partition,
+			   const char *timezone, Path **out, Err *err)
 {
-	const char *text = cfg->output_path;
+	const char *text = path;
 	Zone *zone;
 
 	if (strcmp(text, PATH_DEFAULT) == 0)
-		text = template_of(cfg->output_partition);
-	else if (strcmp(cfg->output_partition, "hour") != 0)
+		text = template_of(partition);
+	else if (strcmp(partition, "hour") != 0)
 	{
 		(void) err_set(err, ERR_USAGE, 0,
-					   "settings \"output.path\" and \"output.partition\" "
-					   "are both given");
-		return err_hint(err, "a path of its own says by what times its folders "
-							 "are: leave output.partition out");
+					   "settings \"%s.path\" and \"%s.partition\" "
+					   "are both given",
+					   section, section);
+		return err_hint(err,
+						"a path of its own says by what times its folders "
+						"are: leave %s.partition out",
+						section);
 	}
-	if (!zone_open(cfg->output_timezone, &zone, err))
-		return err_prefix(err, "setting \"output.timezone\"");
+	if (!zone_open(timezone, &zone, err))
+		return err_prefix(err, "setting \"%s.timezone\"", section);
 	if (!path_parse(text, zone, out, err))
-		return err_prefix(err, "setting \"output.path\"");
+		return err_prefix(err, "setting \"%s.path\"", section);
 	return true;
+}
+
+bool
+config_path(const Config *cfg, Path **out, Err *err)
+{
+	return config_path_of("output", cfg->output_path, cfg->output_partition,
+						  cfg->output_timezone, out, err);
 }
 
 StoreOptions

@@ -49,6 +49,11 @@ StoreOptions config_store_options(const Config *cfg);
 /* The folders that output.path, partition and timezone say; owned. */
 bool config_path(const Config *cfg, Path **out, Err *err) MUST_CHECK;
 
+/* The same of another section's settings. */
+bool config_path_of(const char *section, const char *path,
+					const char *partition, const char *timezone, Path **out,
+					Err *err) MUST_CHECK;
+
 /* Sets level and form of the log as cfg says. */
 void config_apply_log(const Config *cfg);
 

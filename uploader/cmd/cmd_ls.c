@@ -23,6 +23,7 @@ typedef struct Ls
 	LogRange range;
 	bool objects;
 	bool json;
+	bool known; /* the output that is wanted was met */
 	Buf line;
 } Ls;
 
@@ -68,6 +69,45 @@ time_or_none(int64_t us, char *buf, const char *none)
 }
 
 static void
+add_outputs(Buf *b, const Entry *e)
+{
+	for (int i = 0; i < e->noutputs; i++)
+	{
+		const EntryOutput *o = &e->outputs[i];
+
+		buf_str(b, i ? ",{" : "\"outputs\":[{");
+		add_name(b, "name", o->name);
+		buf_byte(b, ',');
+		add_name(b, "url", o->url);
+		buf_printf(b,
+				   ",\"state\":\"%s\",\"since\":%" PRId64
+				   ",\"first\":\"" LSN_FMT "\",\"filled\":%s",
+				   output_state_name(o->state), o->since, LSN_ARGS(o->first),
+				   o->filled ? "true" : "false");
+		if (o->state != OUTPUT_ATTACHED)
+			buf_printf(b, ",\"last\":\"" LSN_FMT "\"", LSN_ARGS(o->last));
+		buf_byte(b, '}');
+	}
+	if (e->noutputs > 0)
+		buf_str(b, "],");
+}
+
+/* Those that came or went with this entry. */
+static void
+add_output_words(Buf *b, const Entry *e)
+{
+	for (int i = 0; i < e->noutputs; i++)
+	{
+		const EntryOutput *o = &e->outputs[i];
+
+		if (o->state == OUTPUT_ENDED ||
+			(o->state == OUTPUT_ATTACHED && o->since == e->seq) ||
+			(o->state == OUTPUT_DETACHED && o->last == e->prev_end))
+			buf_printf(b, "  %s %s", o->name, output_state_name(o->state));
+	}
+}
+
+static void
 entry_json(Ls *ls, const Entry *e, const Sum *sum)
 {
 	Buf *b = &ls->line;
@@ -107,6 +147,7 @@ entry_json(Ls *ls, const Entry *e, const Sum *sum)
 		buf_byte(b, '}');
 	}
 	buf_str(b, "],");
+	add_outputs(b, e);
 	add_name(b, "writer", e->writer);
 	buf_byte(b, '}');
 }
@@ -153,6 +194,7 @@ entry_text(Ls *ls, const Entry *e, const Sum *sum)
 		if (states[i])
 			buf_printf(b, "  %d %s", states[i], load_state_name((LoadState) i));
 	add_reasons(b, e);
+	add_output_words(b, e);
 }
 
 static void
@@ -210,6 +252,8 @@ ls_entry(const Entry *e, void *arg, Err *err)
 	Sum sum = sum_objects(ls, e);
 	bool ok = true;
 
+	for (int i = 0; ls->range.output && i < e->noutputs; i++)
+		ls->known |= strcmp(e->outputs[i].name, ls->range.output) == 0;
 	if (!ls->objects)
 	{
 		if (ls->range.table && sum.objects == 0)
@@ -253,6 +297,10 @@ ls_log(const Config *cfg, Ls *ls, Err *err)
 			   "loads");
 	buf_init(&ls->line, LINE_MAX_BYTES);
 	ok = logwalk(store, &ls->range, ls_entry, ls, err);
+	if (ok && ls->range.output && !ls->known)
+		ok = err_set(err, ERR_USAGE, 0,
+					 "no entry of the range knows an output \"%.60s\"",
+					 ls->range.output);
 	buf_done(&ls->line);
 	store_close(store);
 	return ok;
@@ -268,10 +316,11 @@ cmd_ls(const Config *cfg, int argc, char **argv, Err *err)
 	const ArgDef defs[] = { { "--from", &from, NULL },
 							{ "--to", &to, NULL },
 							{ "--table", &ls.range.table, NULL },
+							{ "--output", &ls.range.output, NULL },
 							{ "--json", NULL, &ls.json } };
 	const ArgSpec spec = { .command = "ls",
 						   .defs = defs,
-						   .ndefs = 4,
+						   .ndefs = 5,
 						   .words = &what,
 						   .max_words = 1 };
 

@@ -25,6 +25,7 @@
 #include "cmd/args.h"
 #include "cmd/cmd.h"
 #include "cmd/logwalk.h"
+#include "cmd/outputs.h"
 #include "codec/format.h"
 #include "codec/json.h"
 #include "codec/jsonline.h"
@@ -57,7 +58,8 @@ typedef struct Source
 
 typedef struct Replay
 {
-	Store *store;
+	Store *log;
+	Store *store; /* of the objects; the log's, but for a further output's */
 	LogRange range;
 	Lsn end; /* of the last entry seen */
 	Source **heap;
@@ -131,7 +133,7 @@ source_free(Source *s)
 }
 
 static bool
-open_reader(Store *store, Source *s, Err *err)
+open_reader(const Replay *r, Source *s, Err *err)
 {
 	const EntryObject *o = s->object;
 	FormatSource source = { .compression = compression_of_key(o->key),
@@ -140,7 +142,7 @@ open_reader(Store *store, Source *s, Err *err)
 	s->format = format_of_key(o->key);
 	if (!s->format)
 		return format_unknown(o->key, err);
-	if (!commitlog_object(store, o, &s->body, err))
+	if (!commitlog_object(r->store, o, &s->body, err))
 	{
 		err_prefix(err, "could not read object \"%s\"", o->key);
 		if (err->kind == ERR_NOT_FOUND)
@@ -149,7 +151,8 @@ open_reader(Store *store, Source *s, Err *err)
 		return false;
 	}
 	if (s->format->reads_schema &&
-		!commitlog_schema(store, o->schema, o->table, o->hash, &s->schema, err))
+		!commitlog_schema(r->log, o->schema, o->table, o->hash, &s->schema,
+						  err))
 		return false;
 	source.object = buf_slice(&s->body);
 	source.schema = s->schema;
@@ -159,7 +162,7 @@ open_reader(Store *store, Source *s, Err *err)
 
 /* Opens the object and reads its first row. */
 static bool
-source_open(Store *store, const EntryObject *o, Source **out, bool *out_end,
+source_open(const Replay *r, const EntryObject *o, Source **out, bool *out_end,
 			Err *err)
 {
 	Source *s = xcalloc(1, sizeof(*s));
@@ -173,7 +176,7 @@ source_open(Store *store, const EntryObject *o, Source **out, bool *out_end,
 	buf_str(&s->prefix, "\",\"_table\":\"");
 	json_add_escaped(&s->prefix, (const uint8_t *) o->table, strlen(o->table));
 	buf_str(&s->prefix, "\",");
-	if (!open_reader(store, s, err) || !source_next(s, out_end, err))
+	if (!open_reader(r, s, err) || !source_next(s, out_end, err))
 	{
 		source_free(s);
 		return false;
@@ -307,7 +310,7 @@ merge_objects(Replay *r, const EntryObject **objects, int n, Err *err)
 				return false;
 			continue;
 		}
-		if (!source_open(r->store, objects[opened++], &s, &end, err))
+		if (!source_open(r, objects[opened++], &s, &end, err))
 			return false;
 		if (end)
 			source_free(s);
@@ -355,19 +358,23 @@ cmd_replay(const Config *cfg, int argc, char **argv, Err *err)
 	const char *to = NULL;
 	const ArgDef defs[] = { { "--from", &from, NULL },
 							{ "--to", &to, NULL },
-							{ "--table", &r.range.table, NULL } };
-	const ArgSpec spec = { .command = "replay", .defs = defs, .ndefs = 3 };
-	StoreOptions options = config_store_options(cfg);
+							{ "--table", &r.range.table, NULL },
+							{ "--output", &r.range.output, NULL } };
+	const ArgSpec spec = { .command = "replay", .defs = defs, .ndefs = 4 };
 	bool ok;
 
 	if (!args_parse(&spec, argc, argv, NULL, err) ||
 		!args_lsn("--from", from, &r.range.from, err) ||
 		!args_lsn("--to", to, &r.range.to, err) ||
-		!store_open(&options, &r.store, err))
+		!outputs_open_store(cfg, NULL, &r.log, err))
 		return false;
-	ok = logwalk(r.store, &r.range, replay_entry, &r, err);
+	ok = outputs_open_store(cfg, r.range.output, &r.store, err) &&
+		 (!r.range.output || outputs_range(r.log, r.range.output, &r.range.from,
+										   &r.range.to, err)) &&
+		 logwalk(r.log, &r.range, replay_entry, &r, err);
 	if (ok && to && r.end < r.range.to)
 		log_warn("the log ends before --to", "lsn", log_lsn(r.end), NULL);
 	store_close(r.store);
+	store_close(r.log);
 	return ok;
 }

@@ -16,6 +16,7 @@
 
 #include "base/log.h"
 #include "cmd/cmd.h"
+#include "cmd/outputs.h"
 #include "io/cores.h"
 #include "pipe/run.h"
 
@@ -107,17 +108,6 @@ tame_malloc(void)
 	(void) mallopt(M_ARENA_MAX, 2);
 }
 
-/* Of zstd and gzip in a format that compresses by itself, as of objects. */
-#define PAGE_LEVEL 1
-
-static FormatNumeric
-numeric_of(const char *name)
-{
-	if (strcmp(name, "string") == 0)
-		return NUMERIC_STRING;
-	return strcmp(name, "auto") == 0 ? NUMERIC_AUTO : NUMERIC_NUMBER;
-}
-
 #define WORKER_MEMORY ((int64_t) 8 << 20)
 
 /*
@@ -150,16 +140,11 @@ cmd_run(const Config *cfg, int argc, char **argv, Err *err)
 		.slot_wait_ms = cfg->source_slot_wait_ms,
 		.silence_ms = cfg->source_silence_limit_ms,
 		.store = config_store_options(cfg),
-		.format = format_find(cfg->output_format),
 		.max_bytes = cfg->output_max_bytes,
 		.max_rows = cfg->output_max_rows,
-		.format_options = { .numeric = numeric_of(cfg->output_numeric),
-							.before = strcmp(cfg->output_before, "on") == 0,
-							.csv_escape =
-								strcmp(cfg->output_csv_newlines, "escape") == 0,
-							.level = PAGE_LEVEL,
-							.parquet_ms = strcmp(cfg->output_parquet_timestamp,
-												 "ms") == 0 },
+		.format_options = outputs_format_options(
+			cfg->output_numeric, cfg->output_before, cfg->output_csv_newlines,
+			cfg->output_parquet_timestamp),
 		.workers = workers_of(cfg),
 		.memory_limit = cfg->memory_limit,
 		.load_initial = strcmp(cfg->load_mode, "never") != 0,
@@ -176,29 +161,33 @@ cmd_run(const Config *cfg, int argc, char **argv, Err *err)
 							  strcmp(cfg->log_format, "json") != 0 },
 		.control = &control,
 	};
+	OutputSet outputs;
 	Path *path = NULL;
 	bool ok;
 
 	if (argc > 0)
 		return err_set(err, ERR_USAGE, 0, "run takes no argument \"%s\"",
 					   argv[0]);
-	if (!compression_parse_inner(cfg->output_compression, &o.compression))
-		return err_set(err, ERR_INTERNAL, 0, "unknown compression");
-	if (!o.format)
-		return err_set(err, ERR_INTERNAL, 0, "unknown format");
-	if (o.compression == COMPRESS_SNAPPY && !o.format->compresses)
-		return err_set(err, ERR_USAGE, 0,
-					   "output.compression = snappy needs output.format = "
-					   "parquet; zstd, gzip and none are for all formats");
-	if (!config_path(cfg, &path, err))
+	if (!outputs_form("output", cfg->output_format, cfg->output_compression,
+					  &o.format, &o.compression, err) ||
+		!outputs_open(cfg, &outputs, err))
 		return false;
+	if (!config_path(cfg, &path, err))
+	{
+		outputs_close(&outputs);
+		return false;
+	}
+	o.further = outputs.all;
+	o.nfurther = outputs.n;
 	o.path = path;
 	tame_malloc();
 	set_control(cfg);
 	current = cfg;
 	control.reload = reload;
-	ok = catch_signals(err) && run_stream(&o, err);
+	ok = catch_signals(err) && run_stream(&o, err) &&
+		 outputs_all_attached(&outputs, err);
 	config_free(reloaded);
 	path_free(path);
+	outputs_close(&outputs);
 	return ok;
 }

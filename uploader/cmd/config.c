@@ -225,20 +225,25 @@ static bool
 config_set(Config *c, const CfgDef *def, const char *value, bool from_argv,
 		   const char *where, Err *err)
 {
-	char **text;
-	int64_t number = 0;
+	return setting_store(c, def, value, from_argv, where, err);
+}
 
-	if (!setting_check(def, value, from_argv, where, &number, err))
-		return false;
-	if (setting_is_number(def))
-	{
-		*number_field(c, def) = number;
-		return true;
-	}
-	text = text_field(c, def);
-	free(*text);
-	*text = xstrdup(value);
-	return true;
+static bool
+has_setting(const char *name)
+{
+	return def_find(name) != NULL;
+}
+
+static const char *
+text_of(const void *config, const char *name)
+{
+	return *text_field(config, def_find(name));
+}
+
+static int64_t
+number_of(const void *config, const char *name)
+{
+	return *number_field(config, def_find(name));
 }
 
 static bool
@@ -275,6 +280,9 @@ file_setting(const char *name, const char *value, int line, void *arg, Err *err)
 
 	(void) snprintf(where, sizeof(where), "line %d of \"%s\"", line,
 					st->path); /* a cut is fine */
+	if (!def && config_is_output(name))
+		return config_output_set(&st->config->outputs, name, value, false,
+								 where, line, err);
 	if (!def)
 		return unknown_name(name, where, err);
 	if (st->seen[def - cfg_defs])
@@ -331,6 +339,27 @@ unknown_variable(const char *name, Err *err)
 	return err_hint(err, "unset it; \"cdc-s3 help\" lists all settings");
 }
 
+/* A variable that is none of the table's. */
+static bool
+output_variable(Config *c, const char *name, const char *value, Err *err)
+{
+	char where[NAME_SIZE + 16];
+	Buf setting;
+	bool ok;
+
+	buf_init(&setting, NAME_SIZE);
+	config_output_variable(name + strlen(ENV_PREFIX), &setting);
+	(void) snprintf(where, sizeof(where), "variable %.100s", name);
+	if (setting.n == 0)
+		ok = unknown_variable(name, err);
+	else
+		ok =
+			*value == '\0' || config_output_set(&c->outputs, buf_cstr(&setting),
+												value, false, where, 0, err);
+	buf_done(&setting);
+	return ok;
+}
+
 static bool
 env_setting(Config *c, const char *name, const char *value, Err *err)
 {
@@ -348,7 +377,7 @@ env_setting(Config *c, const char *name, const char *value, Err *err)
 		(void) snprintf(where, sizeof(where), "variable %s", expected);
 		return config_set(c, &cfg_defs[i], value, false, where, err);
 	}
-	return unknown_variable(name, err);
+	return output_variable(c, name, value, err);
 }
 
 static bool
@@ -461,14 +490,18 @@ take_flag(FlagState *st, bool *out_taken, Err *err)
 		st->config->file = xstrdup(value);
 		return true;
 	}
-	if (!flag_find(st, name, &def, err))
-		return false;
-	if (!def)
-		return true;
+	if (!config_is_output(name))
+	{
+		if (!flag_find(st, name, &def, err))
+			return false;
+		if (!def)
+			return true;
+		(void) snprintf(name, sizeof(name), "%s", def->name); /* fits */
+	}
 	*out_taken = true;
 	if (!flag_value(st, arg, &value, err))
 		return false;
-	keep_flag(st, def->name, value);
+	keep_flag(st, name, value);
 	return true;
 }
 
@@ -505,7 +538,9 @@ load_flags(Config *c, Err *err)
 	{
 		const CfgDef *def = def_find(f[0]);
 
-		if (!config_set(c, def, f[1], true, "flag", err))
+		if (def ? !config_set(c, def, f[1], true, "flag", err)
+				: !config_output_set(&c->outputs, f[0], f[1], true, "flag", 0,
+									 err))
 			return false;
 	}
 	return true;
@@ -521,6 +556,7 @@ config_new(void)
 	Err err;
 
 	c->file = xstrdup("");
+	c->outputs.parent = (OutputParent){ c, has_setting, text_of, number_of };
 	for (size_t i = 0; i < NDEFS; i++)
 	{
 		/* the defaults are within their own limits, a unit test sees to it */
@@ -543,6 +579,7 @@ config_free(Config *c)
 		free(*f);
 	free(c->flags);
 	free(c->file);
+	config_outputs_free(&c->outputs);
 	entry_keys_done(&c->log_keys);
 	free(c);
 }
@@ -595,7 +632,8 @@ static bool
 load_sources(Config *c, Err *err)
 {
 	if (!load_file(c, err) || !load_environment(c, err) ||
-		!load_flags(c, err) || !load_keys(c, err))
+		!load_flags(c, err) || !load_keys(c, err) ||
+		!config_outputs_finish(&c->outputs, err))
 		return false;
 	for (size_t i = 0; i < NDEFS; i++)
 		if ((cfg_defs[i].flags & CFG_REQUIRED) &&
@@ -669,6 +707,7 @@ config_reload(const Config *old, Config **out, Buf *kept, Err *err)
 		return false;
 	}
 	keep_fixed(old, c, kept);
+	config_outputs_keep(&old->outputs, &c->outputs, kept);
 	*out = c;
 	return true;
 }
@@ -706,6 +745,7 @@ config_print_help(FILE *out)
 		fprintf(out, "  %-16s %s\n", def->name + n + 1, def->help);
 		setting_print_limits(def, out);
 	}
+	config_outputs_print_help(out);
 }
 
 void
@@ -726,4 +766,5 @@ config_print_markdown(FILE *out)
 				def->def, def->def[0] ? "`" : "", values, def->help,
 				def->flags & CFG_RELOAD ? " (reload)" : "");
 	}
+	config_outputs_print_markdown(out);
 }

@@ -19,6 +19,7 @@
 
 #include "base/buf.h"
 #include "base/err.h"
+#include "cmd/config_output.h"
 #include "codec/entry.h"
 
 typedef struct Config
@@ -94,7 +95,8 @@ typedef struct Config
 	char *log_format; /* text, json */
 	char *log_key_file;
 	char *log_key;
-	EntryKeys log_keys; /* what the file or the key says */
+	OutputConfigs outputs; /* further ones */
+	EntryKeys log_keys;    /* what the file or the key says */
 	int64_t shutdown_timeout_ms;
 
 	/* Where it came from, for config_reload. */

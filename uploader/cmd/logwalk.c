@@ -108,6 +108,8 @@ step(Walk *w, int64_t seq, Err *err)
 					 "the log's chain is broken: entry %" PRId64
 					 " begins at " LSN_FMT ", the one before ends at " LSN_FMT,
 					 seq, LSN_ARGS(e->prev_end), LSN_ARGS(w->end));
+	if (w->range->output)
+		entry_choose_output(e, w->range->output);
 	w->begun = true;
 	w->end = e->end;
 	w->over = e->prev_end > w->range->to;

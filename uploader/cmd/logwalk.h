@@ -23,7 +23,8 @@ typedef struct LogRange
 {
 	Lsn from;
 	Lsn to;
-	const char *table; /* "schema.table"; NULL: all */
+	const char *table;  /* "schema.table"; NULL: all */
+	const char *output; /* whose objects are an entry's; NULL: the main one's */
 } LogRange;
 
 typedef bool (*LogWalkFn)(const Entry *e, void *arg, Err *err);

@@ -9,11 +9,13 @@
 
 #include <ctype.h>
 #include <inttypes.h>
+#include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 
 #include "base/clock.h"
 #include "base/lsn.h"
+#include "base/mem.h"
 #include "cmd/args.h"
 #include "codec/entry.h"
 #include "io/pgconn.h"
@@ -336,4 +338,23 @@ setting_check(const CfgDef *def, const char *value, bool from_argv,
 			return check_number(def, value, where, out_number, err);
 	}
 	return false; /* not reached */
+}
+
+bool
+setting_store(void *to, const CfgDef *def, const char *value, bool from_argv,
+			  const char *where, Err *err)
+{
+	char *field = (char *) to + def->offset;
+	int64_t number = 0;
+
+	if (!setting_check(def, value, from_argv, where, &number, err))
+		return false;
+	if (setting_is_number(def))
+	{
+		*(int64_t *) (void *) field = number;
+		return true;
+	}
+	free(*(char **) (void *) field);
+	*(char **) (void *) field = xstrdup(value);
+	return true;
 }

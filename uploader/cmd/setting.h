@@ -54,6 +54,10 @@ bool setting_is_number(const CfgDef *def);
 bool setting_check(const CfgDef *def, const char *value, bool from_argv,
 				   const char *where, int64_t *out_number, Err *err) MUST_CHECK;
 
+/* The same, and then it is in the struct, as def says. */
+bool setting_store(void *to, const CfgDef *def, const char *value,
+				   bool from_argv, const char *where, Err *err) MUST_CHECK;
+
 /* "64kB to 64GB", "zstd, gzip, none", or "". */
 void setting_values(const CfgDef *def, char *buf, size_t size);
 

@@ -27,6 +27,8 @@ typedef enum Compression
 	COMPRESS_SNAPPY /* in Parquet's pages only; never a whole object */
 } Compression;
 
+#define COMPRESS_KINDS (COMPRESS_SNAPPY + 1)
+
 /* "none", "gzip", "zstd"; false where the name is none of these. */
 bool compression_parse(const char *name, Compression *out);
 

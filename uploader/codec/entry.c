@@ -25,11 +25,18 @@
 #define CRC_SIZE (sizeof(CRC_BEGIN) - 1 + CRC_DIGITS + sizeof(CRC_END) - 1)
 
 static const char *const load_states[] = { "open", "done", "given_up" };
+static const char *const output_states[] = { "attached", "detached", "ended" };
 
 const char *
 load_state_name(LoadState s)
 {
 	return load_states[s];
+}
+
+const char *
+output_state_name(OutputState s)
+{
+	return output_states[s];
 }
 
 Entry *
@@ -53,6 +60,16 @@ object_done(EntryObject *o)
 	free(o->hash);
 	free(o->load);
 	free(o->sha256);
+	free(o->output);
+}
+
+static void
+output_done(EntryOutput *o)
+{
+	free(o->name);
+	free(o->url);
+	free(o->tables);
+	free(o->exclude);
 }
 
 void
@@ -62,6 +79,10 @@ entry_free(Entry *e)
 		return;
 	for (int i = 0; i < e->nobjects; i++)
 		object_done(&e->objects[i]);
+	for (int i = 0; i < e->nfurther; i++)
+		object_done(&e->further[i]);
+	for (int i = 0; i < e->noutputs; i++)
+		output_done(&e->outputs[i]);
 	for (int i = 0; i < e->nloads; i++)
 	{
 		free(e->loads[i].id);
@@ -82,6 +103,8 @@ entry_free(Entry *e)
 		free(e->lists[i].sha256);
 	}
 	free(e->objects);
+	free(e->further);
+	free(e->outputs);
 	free(e->loads);
 	free(e->schemas);
 	free(e->lists);
@@ -112,19 +135,68 @@ grow(void *array, int n, size_t size)
 	return array;
 }
 
-EntryObject *
-entry_add_object(Entry *e)
+static EntryObject *
+add_object(EntryObject **objects, int *n)
 {
 	EntryObject *o;
 
-	e->objects = grow(e->objects, e->nobjects, sizeof(*e->objects));
-	o = &e->objects[e->nobjects++];
+	*objects = grow(*objects, *n, sizeof(**objects));
+	o = &(*objects)[(*n)++];
 	*o = (EntryObject){ .key = xstrdup(""),
 						.schema = xstrdup(""),
 						.table = xstrdup(""),
 						.hash = xstrdup(""),
 						.load = xstrdup(""),
-						.sha256 = xstrdup("") };
+						.sha256 = xstrdup(""),
+						.output = xstrdup("") };
+	return o;
+}
+
+EntryObject *
+entry_add_object(Entry *e)
+{
+	return add_object(&e->objects, &e->nobjects);
+}
+
+EntryObject *
+entry_add_further(Entry *e)
+{
+	return add_object(&e->further, &e->nfurther);
+}
+
+void
+entry_move_objects(EntryObject **to, int *nto, EntryObject *from, int n)
+{
+	for (int i = 0; i < n; i++)
+	{
+		*to = grow(*to, *nto, sizeof(**to));
+		(*to)[(*nto)++] = from[i];
+	}
+	free(from);
+}
+
+void
+entry_take_objects(Entry *e, Entry *from)
+{
+	entry_move_objects(&e->objects, &e->nobjects, from->objects,
+					   from->nobjects);
+	entry_move_objects(&e->further, &e->nfurther, from->further,
+					   from->nfurther);
+	from->objects = from->further = NULL;
+	from->nobjects = from->nfurther = 0;
+}
+
+EntryOutput *
+entry_add_output(Entry *e)
+{
+	EntryOutput *o;
+
+	e->outputs = grow(e->outputs, e->noutputs, sizeof(*e->outputs));
+	o = &e->outputs[e->noutputs++];
+	*o = (EntryOutput){ .name = xstrdup(""),
+						.url = xstrdup(""),
+						.tables = xstrdup(""),
+						.exclude = xstrdup("") };
 	return o;
 }
 
@@ -222,6 +294,51 @@ entry_sort_objects(Entry *e)
 	if (e->nobjects > 0)
 		qsort(e->objects, (size_t) e->nobjects, sizeof(*e->objects),
 			  compare_objects);
+	if (e->nfurther > 0)
+		qsort(e->further, (size_t) e->nfurther, sizeof(*e->further),
+			  compare_objects);
+}
+
+/* Of those further ones: to what other array they go, or away. */
+static void
+take_output(Entry *e, const char *output, EntryObject **to, int *nto)
+{
+	int kept = 0;
+
+	for (int i = 0; i < e->nfurther; i++)
+	{
+		EntryObject o = e->further[i];
+
+		if (strcmp(o.output, output) != 0)
+			e->further[kept++] = o;
+		else if (!to)
+			object_done(&o);
+		else
+		{
+			*to = grow(*to, *nto, sizeof(**to));
+			(*to)[(*nto)++] = o;
+		}
+	}
+	e->nfurther = kept;
+}
+
+void
+entry_choose_output(Entry *e, const char *output)
+{
+	if (!output[0])
+		return;
+	for (int i = 0; i < e->nobjects; i++)
+		object_done(&e->objects[i]);
+	free(e->objects);
+	e->objects = NULL;
+	e->nobjects = 0;
+	take_output(e, output, &e->objects, &e->nobjects);
+}
+
+void
+entry_drop_output(Entry *e, const char *output)
+{
+	take_output(e, output, NULL, NULL);
 }
 
 /*
@@ -286,6 +403,11 @@ static void
 encode_object(const EntryObject *o, Buf *out)
 {
 	buf_byte(out, '{');
+	if (o->output[0])
+	{
+		add_string(out, "output", o->output);
+		buf_byte(out, ',');
+	}
 	add_string(out, "key", o->key);
 	add_table(out, o->schema, o->table);
 	buf_byte(out, ',');
@@ -306,16 +428,70 @@ encode_object(const EntryObject *o, Buf *out)
 	buf_byte(out, '}');
 }
 
-void
-entry_encode_list(const Entry *e, int from, int to, Buf *out)
+/* [from, to) of them, up to the list's end. */
+static void
+encode_objects(const EntryObject *objects, int from, int to, Buf *out)
 {
-	buf_str(out, "{\"version\":1,\"objects\":[");
+	buf_byte(out, '[');
 	for (int i = from; i < to; i++)
 	{
 		buf_str(out, i > from ? ",\n" : "\n");
-		encode_object(&e->objects[i], out);
+		encode_object(&objects[i], out);
 	}
-	buf_str(out, "]}\n");
+	buf_byte(out, ']');
+}
+
+void
+entry_encode_list(const Entry *e, int from, int to, Buf *out)
+{
+	buf_str(out, "{\"version\":1,\"objects\":");
+	encode_objects(e->objects, from, to, out);
+	buf_str(out, "}\n");
+}
+
+/* Another version, as of loads. */
+void
+entry_encode_further_list(const Entry *e, int from, int to, Buf *out)
+{
+	buf_str(out, "{\"version\":3,\"objects\":[],\"output_objects\":");
+	encode_objects(e->further, from, to, out);
+	buf_str(out, "}\n");
+}
+
+static void
+encode_output(const EntryOutput *o, Buf *out)
+{
+	buf_byte(out, '{');
+	add_string(out, "name", o->name);
+	buf_byte(out, ',');
+	add_string(out, "url", o->url);
+	buf_byte(out, ',');
+	add_string(out, "tables", o->tables);
+	buf_byte(out, ',');
+	add_string(out, "exclude", o->exclude);
+	buf_byte(out, ',');
+	add_string(out, "state", output_states[o->state]);
+	buf_printf(out, ",\"since_entry\":%" PRId64, o->since);
+	add_lsn(out, "first_lsn", o->first);
+	buf_printf(out, ",\"filled\":%s", o->filled ? "true" : "false");
+	if (o->state != OUTPUT_ATTACHED)
+		add_lsn(out, "last_lsn", o->last);
+	add_time(out, "swept_until", o->swept_until, false);
+	buf_byte(out, '}');
+}
+
+static void
+encode_outputs(const Entry *e, Buf *out)
+{
+	if (e->noutputs == 0)
+		return;
+	buf_str(out, ",\n\"outputs\":[");
+	for (int i = 0; i < e->noutputs; i++)
+	{
+		buf_str(out, i ? ",\n" : "\n");
+		encode_output(&e->outputs[i], out);
+	}
+	buf_byte(out, ']');
 }
 
 static void
@@ -422,6 +598,8 @@ encode_list(const EntryList *l, Buf *out)
 	if (l->loads > 0 || l->schemas > 0)
 		buf_printf(out, ",\"loads\":%" PRId64 ",\"schemas\":%" PRId64, l->loads,
 				   l->schemas);
+	if (l->further > 0)
+		buf_printf(out, ",\"output_objects\":%" PRId64, l->further);
 	buf_printf(out, ",\"crc32c\":\"%08x\"", l->crc32c);
 	add_sha256(out, l->sha256);
 	buf_byte(out, '}');
@@ -452,12 +630,14 @@ entry_encode(const Entry *e, const EntryKeys *keys, Buf *out)
 {
 	size_t from = out->n;
 	int64_t listed = 0;
+	int64_t further = 0;
 	int64_t loads = 0;
 	int64_t schemas = 0;
 
 	for (int i = 0; i < e->nlists; i++)
 	{
 		listed += e->lists[i].objects;
+		further += e->lists[i].further;
 		loads += e->lists[i].loads;
 		schemas += e->lists[i].schemas;
 	}
@@ -470,13 +650,14 @@ entry_encode(const Entry *e, const EntryKeys *keys, Buf *out)
 		encode_list(&e->lists[i], out);
 	}
 	/* What stands in a list comes first in e and not again here. */
-	buf_str(out, "],\n\"objects\":[");
-	for (int i = (int) listed; i < e->nobjects; i++)
+	buf_str(out, "],\n\"objects\":");
+	encode_objects(e->objects, (int) listed, e->nobjects, out);
+	encode_outputs(e, out);
+	if (e->nfurther > 0)
 	{
-		buf_str(out, i > listed ? ",\n" : "\n");
-		encode_object(&e->objects[i], out);
+		buf_str(out, ",\n\"output_objects\":");
+		encode_objects(e->further, (int) further, e->nfurther, out);
 	}
-	buf_byte(out, ']');
 	add_checks(keys, from, out);
 }
 
@@ -635,6 +816,61 @@ parse_object(json_t *obj, EntryObject *o, bool *ok)
 }
 
 static void
+parse_further(json_t *doc, Entry *e, bool *ok)
+{
+	size_t i;
+	json_t *m;
+
+	if (!json_object_get(doc, "output_objects"))
+		return;
+	json_array_foreach(get_list(doc, "output_objects", ok), i, m)
+	{
+		EntryObject *o = entry_add_further(e);
+
+		parse_object(m, o, ok);
+		get_string(m, "output", &o->output, ok);
+		*ok = *ok && o->output[0];
+	}
+}
+
+static void
+parse_output(json_t *obj, EntryOutput *o, bool *ok)
+{
+	const char *state = json_string_value(json_object_get(obj, "state"));
+
+	get_string(obj, "name", &o->name, ok);
+	get_string(obj, "url", &o->url, ok);
+	get_string(obj, "tables", &o->tables, ok);
+	get_string(obj, "exclude", &o->exclude, ok);
+	o->since = get_int(obj, "since_entry", ok);
+	o->first = get_lsn(obj, "first_lsn", ok);
+	o->filled = get_bool(obj, "filled", ok);
+	o->swept_until = get_time(obj, "swept_until", ok);
+	for (int i = OUTPUT_ATTACHED; i <= OUTPUT_ENDED; i++)
+	{
+		if (!state || strcmp(state, output_states[i]) != 0)
+			continue;
+		o->state = (OutputState) i;
+		if (i != OUTPUT_ATTACHED)
+			o->last = get_lsn(obj, "last_lsn", ok);
+		return;
+	}
+	*ok = false;
+}
+
+static void
+parse_outputs(json_t *doc, Entry *e, bool *ok)
+{
+	size_t i;
+	json_t *m;
+
+	if (!json_object_get(doc, "outputs"))
+		return;
+	json_array_foreach(get_list(doc, "outputs", ok), i, m)
+		parse_output(m, entry_add_output(e), ok);
+}
+
+static void
 parse_load(json_t *obj, EntryLoad *l, bool *ok)
 {
 	const char *state = json_string_value(json_object_get(obj, "state"));
@@ -720,6 +956,8 @@ parse_members(json_t *doc, Entry *e, bool *ok)
 
 	json_array_foreach(get_list(doc, "objects", ok), i, m)
 		parse_object(m, entry_add_object(e), ok);
+	parse_further(doc, e, ok);
+	parse_outputs(doc, e, ok);
 	parse_loads(doc, e, ok);
 	json_array_foreach(get_list(doc, "lists", ok), i, m)
 	{
@@ -732,6 +970,8 @@ parse_members(json_t *doc, Entry *e, bool *ok)
 			l->loads = get_int(m, "loads", ok);
 			l->schemas = get_int(m, "schemas", ok);
 		}
+		if (json_object_get(m, "output_objects"))
+			l->further = get_int(m, "output_objects", ok);
 		l->crc32c = get_crc(m, "crc32c", ok);
 		if (json_object_get(m, "sha256"))
 			get_string(m, "sha256", &l->sha256, ok);
@@ -894,7 +1134,7 @@ entry_parse_list(Slice json, Entry *e, Err *err)
 	json_error_t jerr;
 	json_t *doc = json_loadb((const char *) json.p, json.n, 0, &jerr);
 	json_int_t version = json_integer_value(json_object_get(doc, "version"));
-	bool ok = version == 1 || version == 2;
+	bool ok = version >= 1 && version <= 3;
 	size_t i;
 	json_t *m;
 
@@ -902,6 +1142,8 @@ entry_parse_list(Slice json, Entry *e, Err *err)
 		parse_object(m, entry_add_object(e), &ok);
 	if (version == 2)
 		parse_loads(doc, e, &ok);
+	if (version == 3)
+		parse_further(doc, e, &ok);
 	json_decref(doc);
 	if (!ok)
 		return err_set(err, ERR_DATA, 0, "the list is damaged");

@@ -59,7 +59,33 @@ typedef struct EntryObject
 	int64_t last_seq;
 	uint32_t crc32c; /* of the stored bytes */
 	char *sha256;    /* of them, in hex; "" in a log without a key */
+	char *output;    /* "": of the main one; else it is in Entry.further */
 } EntryObject;
+
+/*
+ * A further output: the entries from "since" on list all objects it is to
+ * have, up to "last" where it is not attached any more.
+ */
+typedef enum OutputState
+{
+	OUTPUT_ATTACHED,
+	OUTPUT_DETACHED, /* it failed, and the log went on without it */
+	OUTPUT_ENDED,    /* it is not wanted any more; in one entry only */
+} OutputState;
+
+typedef struct EntryOutput
+{
+	char *name;
+	char *url;
+	char *tables; /* patterns, of the tables that it has */
+	char *exclude;
+	OutputState state;
+	int64_t since; /* entry; all of them were written with it attached */
+	Lsn first;     /* it has what ends behind it, … */
+	bool filled;   /* … and all before that */
+	Lsn last;      /* 0 where it is attached */
+	int64_t swept_until;
+} EntryOutput;
 
 /* A load of one table changed its state. */
 typedef enum LoadState
@@ -100,13 +126,15 @@ typedef struct EntrySchema
 	bool left;    /* there, and not wanted any more */
 } EntrySchema;
 
-/* A part of the entry that did not fit: objects, or all loads and schemas. */
+/* A part of the entry that did not fit: objects of the main output, or of
+ * further ones, or all loads and schemas. */
 typedef struct EntryList
 {
 	char *key;
 	int64_t objects;
 	int64_t loads;
 	int64_t schemas;
+	int64_t further;
 	uint32_t crc32c;
 	char *sha256; /* as of an object */
 } EntryList;
@@ -143,6 +171,12 @@ typedef struct Entry
 	EntryObject *objects;
 	int nlists;
 	EntryList *lists;
+
+	/* of further outputs; whoever reads the lake reads "objects" alone */
+	int noutputs;
+	EntryOutput *outputs;
+	int nfurther;
+	EntryObject *further;
 } Entry;
 
 Entry *entry_new(void); /* all zero, strings "" */
@@ -153,6 +187,8 @@ void entry_set(char **field, const char *value);
 
 /* Append a zeroed member (strings "") and return it; valid until the next. */
 EntryObject *entry_add_object(Entry *e);
+EntryObject *entry_add_further(Entry *e);
+EntryOutput *entry_add_output(Entry *e);
 EntryLoad *entry_add_load(Entry *e);
 EntrySchema *entry_add_schema(Entry *e);
 EntryList *entry_add_list(Entry *e);
@@ -161,8 +197,20 @@ EntryList *entry_add_list(Entry *e);
  */
 void entry_sort_schemas(Entry *e);
 
-/* Puts objects in the order of their first rows. */
+/* Puts objects in the order of their first rows, further ones too. */
 void entry_sort_objects(Entry *e);
+
+/* Leaves the objects of that output, "" the main one, as e's objects. */
+void entry_choose_output(Entry *e, const char *output);
+
+/* Takes those of that output off e. */
+void entry_drop_output(Entry *e, const char *output);
+
+/* Moves all objects of "from", further ones too, behind those of e. */
+void entry_take_objects(Entry *e, Entry *from);
+
+/* Moves n objects behind those of *to, which are *nto; frees the array. */
+void entry_move_objects(EntryObject **to, int *nto, EntryObject *from, int n);
 
 /*
  * JSON, one object a line, appended to out; objects in the order given.  With
@@ -181,13 +229,15 @@ bool entry_keys_parse(const char *text, EntryKeys *out, Err *err) MUST_CHECK;
 void entry_keys_done(EntryKeys *k);
 
 /*
- * The objects [from, to) for an EntryList file, or loads and schemas; parse
- * appends to those of e.
+ * The objects [from, to) for an EntryList file, or further ones, or loads and
+ * schemas; parse appends to those of e.
  */
 void entry_encode_list(const Entry *e, int from, int to, Buf *out);
+void entry_encode_further_list(const Entry *e, int from, int to, Buf *out);
 void entry_encode_loads_list(const Entry *e, Buf *out);
 bool entry_parse_list(Slice json, Entry *e, Err *err) MUST_CHECK;
 
 const char *load_state_name(LoadState s);
+const char *output_state_name(OutputState s);
 
 #endif

@@ -27,6 +27,35 @@ batch_new(Table *table, int64_t folder)
 	return b;
 }
 
+Batch *
+batch_new_like(const Batch *b)
+{
+	Batch *like = batch_new(b->table, b->folder);
+
+	memcpy(like->further, b->further, sizeof(like->further));
+	return like;
+}
+
+void
+batch_set_folders(Batch *b, const Folders *folders)
+{
+	b->folder = folders->at[0];
+	memcpy(b->further, folders->at + 1, sizeof(b->further));
+}
+
+bool
+batch_is_in(const Batch *b, const Folders *folders)
+{
+	return b->folder == folders->at[0] &&
+		   memcmp(b->further, folders->at + 1, sizeof(b->further)) == 0;
+}
+
+int64_t
+batch_folder(const Batch *b, int output)
+{
+	return output > 0 ? b->further[output - 1] : b->folder;
+}
+
 static void
 charge(Pipe *p, Batch *b)
 {
@@ -39,10 +68,36 @@ charge(Pipe *p, Batch *b)
 	}
 }
 
+Batch *
+batch_share(Pipe *p, Batch *b)
+{
+	Batch *share = batch_new_like(b);
+
+	assert(!b->origin);
+	atomic_fetch_add(&b->shares, 1);
+	share->origin = b;
+	share->buf = b->buf;
+	share->rows = b->rows;
+	share->first = b->first;
+	share->last = b->last;
+	share->more = b->more;
+	share->charged = (int64_t) sizeof(*share);
+	budget_charge(&p->budget, share->charged);
+	return share;
+}
+
 void
 batch_free(Pipe *p, Batch *b)
 {
-	if (!b)
+	Batch *origin = b ? b->origin : NULL;
+
+	if (origin)
+	{
+		budget_charge(&p->budget, -b->charged);
+		free(b);
+		b = origin;
+	}
+	if (!b || atomic_fetch_sub(&b->shares, 1) > 0)
 		return;
 	budget_charge(&p->budget, -b->charged);
 	buf_done(&b->buf);
@@ -177,7 +232,7 @@ batch_add_part(Pipe *p, Batch *b, Slice bytes, bool last)
 Batch *
 batch_new_after(Pipe *p, Batch *b)
 {
-	Batch *after = batch_new(b->table, b->folder);
+	Batch *after = batch_new_like(b);
 
 	after->older = b;
 	after->txn = b->txn; /* all of it belongs to that */
@@ -190,7 +245,7 @@ batch_new_after(Pipe *p, Batch *b)
 Batch *
 batch_continue(Pipe *p, Batch *b)
 {
-	Batch *next = batch_new(b->table, b->folder);
+	Batch *next = batch_new_like(b);
 
 	b->more = true;
 	enter(next, b->txn, &b->head, b->last.seq);
@@ -205,7 +260,7 @@ batch_split(Pipe *p, Batch *b, uint64_t txn)
 
 	if (b->txn != txn || b->rows == b->mark_rows)
 		return NULL;
-	tail = batch_new(b->table, b->folder);
+	tail = batch_new_like(b);
 	tail->txn = txn;
 	tail->head = b->head;
 	assert(b->buf.p[b->mark_n] == BATCH_TXN); /* what follows needs it */

@@ -16,6 +16,9 @@
  * what a processor has at hand, and of one size, so that the heap has memory
  * for the next one.
  *
+ * Where there are further outputs one batch goes into an object of each: then
+ * others share its bytes (batch_share()), which live as long as the last.
+ *
  * Ownership: one owner at any time: encoder or loader, Object, one shipper.
  * Memory is charged to the pipe's budget by capacity.  Layer: pipe.
  *-------------------------------------------------------------------------
@@ -75,7 +78,10 @@ struct Batch
 	Batch *next;  /* of its object */
 	Batch *older; /* full, of the same table and partition */
 	Table *table;
-	int64_t folder;  /* its begin: unix us (path.h) */
+	int64_t folder;                   /* its begin: unix us (path.h) */
+	int64_t further[OUTPUTS_MAX - 1]; /* the same of further outputs */
+	Batch *origin;                    /* whose bytes these are; NULL: its own */
+	atomic_int shares;                /* others that have its bytes */
 	Buf buf;         /* records: a BatchTag each, and what belongs to it */
 	int64_t charged; /* bytes charged to the budget */
 	int64_t rows;
@@ -103,6 +109,15 @@ struct Batch
 };
 
 Batch *batch_new(Table *table, int64_t folder);
+
+/* An empty one of the same folders. */
+Batch *batch_new_like(const Batch *b);
+void batch_set_folders(Batch *b, const Folders *folders);
+bool batch_is_in(const Batch *b, const Folders *folders);
+int64_t batch_folder(const Batch *b, int output);
+
+/* The same changes once more, to be read only; b gets no more from now on. */
+Batch *batch_share(Pipe *p, Batch *b);
 
 /* The one after b, which is full; it owns b until b is taken from it. */
 Batch *batch_new_after(Pipe *p, Batch *b);

@@ -15,6 +15,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "pipe/load.h"
+#include "pipe/output.h"
 #include "store/commitlog.h"
 
 Checkpoint *
@@ -91,14 +92,7 @@ checkpoint_add_load(Pipe *p, Checkpoint *c, LoadTable *load)
 		checkpoint_add_file(c, load->table);
 	}
 	pthread_mutex_lock(&p->lock);
-	for (int i = 0; i < load->list->nobjects; i++)
-	{
-		EntryObject *o = entry_add_object(c->entry);
-		EntryObject empty = *o;
-
-		*o = load->list->objects[i]; /* moves; the load is over */
-		load->list->objects[i] = empty;
-	}
+	entry_take_objects(c->entry, load->list); /* the load is over */
 	pthread_mutex_unlock(&p->lock);
 }
 
@@ -108,7 +102,7 @@ checkpoint_add_load(Pipe *p, Checkpoint *c, LoadTable *load)
  * backlog another one grows beside them, so that all workers write one table.
  */
 static Object **
-find_open(Pipe *p, Checkpoint *c, const Batch *b)
+find_open(Pipe *p, Checkpoint *c, const Batch *b, int output)
 {
 	Object **best = NULL;
 	int least = 0;
@@ -119,7 +113,8 @@ find_open(Pipe *p, Checkpoint *c, const Batch *b)
 		Object *o = *link;
 		int waiting;
 
-		if (o->table != b->table || o->folder != b->folder)
+		if (o->table != b->table || o->output != output ||
+			o->folder != batch_folder(b, output))
 			continue;
 		if (o->in_row)
 			return link;
@@ -139,9 +134,9 @@ find_open(Pipe *p, Checkpoint *c, const Batch *b)
 
 /* Takes the object for b off the open ones; NULL where there is none. */
 static Object *
-take_open(Pipe *p, Checkpoint *c, const Batch *b)
+take_open(Pipe *p, Checkpoint *c, const Batch *b, int output)
 {
-	Object **link = find_open(p, c, b);
+	Object **link = find_open(p, c, b, output);
 	Object *o;
 
 	if (!link)
@@ -171,9 +166,10 @@ close_oldest(Pipe *p, Checkpoint *c)
 }
 
 static Object *
-new_object(Pipe *p, Checkpoint *c, const Batch *b)
+new_object(Pipe *p, Checkpoint *c, const Batch *b, int output)
 {
-	ObjectPlace place = { .list = c->entry,
+	ObjectPlace place = { .output = output,
+						  .list = c->entry,
 						  .outstanding = &c->outstanding,
 						  .next_number = &c->next_object,
 						  .digits = 4 };
@@ -181,20 +177,24 @@ new_object(Pipe *p, Checkpoint *c, const Batch *b)
 
 	(void) snprintf(place.stem, sizeof(place.stem), "part-%012" PRId64,
 					c->entry->seq);
-	o = object_new(p, &place, b->table, b->folder);
-	o->brings_file = b->table->file_due;
-	b->table->file_due = false;
+	o = object_new(p, &place, b->table, batch_folder(b, output));
+	if (output == 0)
+	{
+		o->brings_file = b->table->file_due;
+		b->table->file_due = false;
+	}
 	return o;
 }
 
-void
-checkpoint_ship(Pipe *p, Checkpoint *c, Batch *b)
+/* The object for b; an output that b is the first of is not attached. */
+static void
+ship_to(Pipe *p, Checkpoint *c, Batch *b, int output)
 {
-	Object *o = take_open(p, c, b);
+	Object *o = take_open(p, c, b, output);
 	bool last;
 
 	if (!o)
-		o = new_object(p, c, b);
+		o = new_object(p, c, b, output);
 	last = !b->more && c->closing;
 	if (!last)
 	{
@@ -204,6 +204,18 @@ checkpoint_ship(Pipe *p, Checkpoint *c, Batch *b)
 	object_add(p, o, b, last);
 	if (!last && object_too_many(p))
 		close_oldest(p, c);
+}
+
+/* The main output comes last: it has the batch itself. */
+void
+checkpoint_ship(Pipe *p, Checkpoint *c, Batch *b)
+{
+	for (int n = 1; n < outputs_n(p); n++)
+	{
+		if (output_wants(p, n, b->table))
+			ship_to(p, c, batch_share(p, b), n);
+	}
+	ship_to(p, c, b, 0);
 }
 
 void
@@ -272,6 +284,7 @@ fill_entry(Pipe *p, Entry *e, const Entry *before)
 	e->swept_until = atomic_load(&p->swept_until);
 	e->time = clock_unix_us();
 	count_loads(e, before);
+	outputs_fill_entry(p, e, before);
 	e->loads_before = before->nloads > 0 ? before->seq : before->loads_before;
 	if (p->options->load_initial)
 		e->loaded = true; /* the first entry of the session announced it */
@@ -306,7 +319,8 @@ log_entry(const Entry *e, int64_t no_key)
 	log_event(e->nobjects ? LOG_INFO : LOG_DEBUG, "entry written", "entry",
 			  log_int(e->seq), "lsn", log_lsn(e->end), "objects",
 			  log_int(e->nobjects), "rows", log_int(rows), "bytes",
-			  log_int(bytes), no_key > 0 ? "without_key" : NULL,
+			  log_int(bytes), e->nfurther ? "further_objects" : NULL,
+			  log_int(e->nfurther), no_key > 0 ? "without_key" : NULL,
 			  log_int(no_key), NULL);
 }
 

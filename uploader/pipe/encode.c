@@ -72,7 +72,7 @@ typedef struct Encoder
 	Lsn txn_lsn;  /* its commit LSN */
 	int64_t txn_rows;
 	int64_t txn_no_key; /* of these, rows that name no row */
-	int64_t txn_folder;
+	Folders txn_folders;
 
 	Lsn position;
 	bool asked; /* by a person */
@@ -305,8 +305,8 @@ on_begin(Encoder *e, const FrameEvent *ev)
 	e->txn_no_key = 0;
 	e->txn_lsn = ev->lsn;
 	e->skip = ev->lsn <= e->p->start->end;
-	e->txn_folder =
-		pipe_folder(e->p, ev->time + PG_EPOCH_UNIX_US, e->closed_until);
+	pipe_folders(e->p, ev->time + PG_EPOCH_UNIX_US, e->closed_until,
+				 &e->txn_folders);
 	e->head = (BatchTxn){ ev->lsn, ev->xid, ev->time };
 }
 
@@ -324,7 +324,7 @@ batch_for(Encoder *e, Table *t, int64_t seq)
 {
 	if (!told_last(t))
 		told_table(e->told, t, (Position){ e->txn_lsn, seq }, false);
-	return open_batch(&e->open, t, e->txn_folder);
+	return open_batch(&e->open, t, &e->txn_folders);
 }
 
 /* b got one row more, and is known to have had so much before. */
@@ -723,14 +723,14 @@ on_event(Encoder *e, Event *ev)
 
 /*
  * Announces the loads this session will make, in its first entry, so that a
- * merge holds their tables' changes back.
+ * merge holds their tables' changes back; and which outputs come and go.
  */
 static void
 announce_loads(Encoder *e)
 {
 	const Entry *loads = e->p->loads;
 
-	if (loads->nloads == 0)
+	if (loads->nloads == 0 && !e->p->announces_outputs)
 		return;
 	for (int i = 0; i < loads->nloads; i++)
 	{

@@ -46,8 +46,8 @@ typedef struct Worker
 	bool begun; /* the COPY's header was seen */
 	BatchTxn head;
 	Batch *batch;
-	Object *object; /* that may get more batches */
-	int64_t folder;
+	Object *objects[OUTPUTS_MAX]; /* by output, that may get more batches */
+	Folders folders;
 	int64_t rate_bytes; /* not yet taken */
 	Err err;
 } Worker;
@@ -55,7 +55,7 @@ typedef struct Worker
 /* ---- rows to objects ---- */
 
 static Object *
-new_object(Worker *w)
+new_object(Worker *w, int output)
 {
 	LoadTable *load = w->job->table->load;
 	LoadPart *part = w->job->part;
@@ -63,31 +63,51 @@ new_object(Worker *w)
 						  .outstanding = &part->outstanding,
 						  .next_number = &load->next_object,
 						  .digits = 6,
-						  .load = load->id };
+						  .load = load->id,
+						  .output = output };
 
 	(void) snprintf(place.stem, sizeof(place.stem), "load-%s", load->id);
-	return object_new(w->p, &place, part->table, w->folder);
+	return object_new(w->p, &place, part->table, w->folders.at[output]);
 }
 
-/* Hands the batch at hand on; with "end" no other will come. */
+/* b, where there is one, to the object of that output. */
+static void
+ship_to(Worker *w, int output, Batch *b, bool end)
+{
+	Object **o = &w->objects[output];
+
+	if (b)
+	{
+		if (!*o)
+			*o = new_object(w, output);
+		object_add(w->p, *o, b, end);
+		if (end)
+			*o = NULL;
+	}
+	if (*o && (end || object_to_close(w->p, *o)))
+	{
+		object_close(w->p, *o);
+		*o = NULL;
+	}
+}
+
+/*
+ * Hands the batch at hand on; with "end" no other will come.  The main output
+ * comes last: it has the batch itself.
+ */
 static void
 ship_batch(Worker *w, bool end)
 {
 	Batch *b = w->batch;
 
 	w->batch = NULL;
-	if (b)
+	for (int n = outputs_n(w->p) - 1; n >= 0; n--)
 	{
-		if (!w->object)
-			w->object = new_object(w);
-		object_add(w->p, w->object, b, end);
-		if (end)
-			w->object = NULL;
-	}
-	if (w->object && (end || object_to_close(w->p, w->object)))
-	{
-		object_close(w->p, w->object);
-		w->object = NULL;
+		Batch *its = NULL;
+
+		if (b && output_wants(w->p, n, b->table))
+			its = n > 0 ? batch_share(w->p, b) : b;
+		ship_to(w, n, its, end);
 	}
 }
 
@@ -102,7 +122,7 @@ drop_rows(Worker *w)
 	w->batch = NULL;
 	if (atomic_load(&w->job->end) == LOAD_GOES_ON &&
 		w->data.err.kind == ERR_STOP)
-		w->object = NULL;
+		memset(w->objects, 0, sizeof(w->objects));
 }
 
 static bool
@@ -128,8 +148,9 @@ add_row(Worker *w, Slice tuple)
 	{
 		if (!make_room(w))
 			return false;
-		w->batch = batch_new(w->job->part->table, w->folder);
-		if (w->object) /* another one was full */
+		w->batch = batch_new(w->job->part->table, 0);
+		batch_set_folders(w->batch, &w->folders);
+		if (w->objects[0]) /* another one was full */
 			(void) buf_room(&w->batch->buf, BATCH_BYTES);
 	}
 	if (w->seq == w->seq_end)
@@ -257,7 +278,7 @@ copy_all(Worker *w, Schema *schema)
 
 	w->begun = false;
 	w->job->part = load_part_new(w->p, w->job->table->load, schema);
-	w->folder = pipe_folder(w->p, us, atomic_load(&w->p->closed_until));
+	pipe_folders(w->p, us, atomic_load(&w->p->closed_until), &w->folders);
 	w->head = (BatchTxn){ w->shared->lsn, 0, w->shared->time };
 	ok = copy_rows(w) && end_copy(w) &&
 		 load_conn_run(&w->data, "end a table's load", "COMMIT");

@@ -352,14 +352,7 @@ gather(PoolTable *t)
 			continue;
 		load->table = load->table ? load->table : part->table;
 		load->rows += part->rows;
-		for (int k = 0; k < part->list->nobjects; k++)
-		{
-			EntryObject *o = entry_add_object(load->list);
-			EntryObject empty = *o;
-
-			*o = part->list->objects[k];
-			part->list->objects[k] = empty;
-		}
+		entry_take_objects(load->list, part->list);
 	}
 }
 

@@ -21,14 +21,14 @@ make_key(const Pipe *p, const Object *o, int number)
 
 	buf_init(&b, KEY_TEXT_MAX);
 	path_add(
-		p->options->path,
+		output_path(p, o->output),
 		&(PathNames){ t->schema, t->name, p->start->database, p->start->slot },
 		o->folder, &b);
 	buf_printf(&b, "%s-%0*d-%s%s%s", o->place.stem, o->place.digits, number,
-			   p->writer, t->format->suffix,
-			   t->format->compresses
+			   p->writer, o->format->suffix,
+			   o->format->compresses
 				   ? ""
-				   : compression_suffix(p->options->compression));
+				   : compression_suffix(output_compression(p, o->output)));
 	key = xstrdup(buf_cstr(&b));
 	buf_done(&b);
 	return key;
@@ -43,8 +43,10 @@ list(Pipe *p, Object *o)
 
 	free(o->key);
 	o->key = make_key(p, o, (*o->place.next_number)++);
-	o->index = o->place.list->nobjects;
-	e = entry_add_object(o->place.list);
+	o->index = o->output ? o->place.list->nfurther : o->place.list->nobjects;
+	e = o->output ? entry_add_further(o->place.list)
+				  : entry_add_object(o->place.list);
+	entry_set(&e->output, output_name(p, o->output));
 	entry_set(&e->key, o->key);
 	entry_set(&e->schema, t->schema);
 	entry_set(&e->table, t->name);
@@ -61,6 +63,9 @@ object_new(Pipe *p, const ObjectPlace *place, Table *t, int64_t folder)
 	o->table = t;
 	o->folder = folder;
 	o->place = *place;
+	o->output = place->output;
+	o->format = output_format(t, o->output);
+	o->table_form = output_form(t, o->output);
 	o->idle = true;
 
 	pthread_mutex_lock(&p->lock);
@@ -232,6 +237,24 @@ object_hold(Pipe *p, Object *o, int64_t bytes)
 	o->held = bytes;
 }
 
+/* What a shipper or a putter needs for it. */
+static void
+free_held(Pipe *p, Object *o)
+{
+	object_hold(p, o, 0);
+	budget_charge(&p->budget, -(int64_t) o->body.n);
+	free((void *) o->body.p);
+	o->body = (Slice){ 0 };
+	o->format->close(o->form);
+	framepart_free(o->part);
+	compressor_free(o->compressor);
+	store_writer_drop(o->writer);
+	o->form = NULL;
+	o->part = NULL;
+	o->compressor = NULL;
+	o->writer = NULL;
+}
+
 void
 object_free(Pipe *p, Object *o)
 {
@@ -251,13 +274,8 @@ object_free(Pipe *p, Object *o)
 		o->first = b->next;
 		batch_free(p, b);
 	}
-	object_hold(p, o, 0);
-	budget_charge(&p->budget, -(int64_t) o->body.n - o->charged);
-	free((void *) o->body.p);
-	o->table->format->close(o->form);
-	framepart_free(o->part);
-	compressor_free(o->compressor);
-	store_writer_drop(o->writer);
+	free_held(p, o);
+	budget_charge(&p->budget, -o->charged);
 	free(o->key);
 	free(o);
 }
@@ -266,7 +284,8 @@ object_free(Pipe *p, Object *o)
 static void
 tell(Object *o, const ObjectSum *sum)
 {
-	EntryObject *e = &o->place.list->objects[o->index];
+	EntryObject *e = o->output ? &o->place.list->further[o->index]
+							   : &o->place.list->objects[o->index];
 
 	e->rows = o->rows;
 	e->first_lsn = o->first_row.lsn;
@@ -289,6 +308,30 @@ object_next(Pipe *p, Object *o, const ObjectSum *sum)
 	o->writer = NULL;
 	o->brings_file = false;
 	o->rows = o->written = 0;
+}
+
+void
+object_drop(Pipe *p, Object *o)
+{
+	bool last = false;
+	Batch *b;
+
+	free_held(p, o);
+	do
+	{
+		b = object_take(p, o, &last);
+		batch_free(p, b);
+	} while (b && !last);
+	if (!last)
+	{
+		object_yield(p, o);
+		return;
+	}
+	pthread_mutex_lock(&p->lock);
+	--*o->place.outstanding;
+	pthread_cond_broadcast(&p->changed);
+	pthread_mutex_unlock(&p->lock);
+	object_free(p, o);
 }
 
 void

@@ -61,6 +61,7 @@ typedef struct ObjectPlace
 	int digits;       /* of the number */
 	char stem[48];    /* of the names, before the number */
 	const char *load; /* id; NULL: not of a load */
+	int output;       /* number: 0 is the main one */
 } ObjectPlace;
 
 struct Object
@@ -69,6 +70,9 @@ struct Object
 	Table *table;
 	int64_t folder; /* its begin: unix us (path.h) */
 	char *key;
+	int output; /* number: 0 is the main one */
+	const Format *format;
+	FormatTable *table_form; /* of the table, for the output */
 	ObjectPlace place;
 	int index;        /* in the list of its place */
 	bool brings_file; /* the table's schema file is written with it */
@@ -144,6 +148,12 @@ void object_next(Pipe *p, Object *o, const ObjectSum *sum);
 
 /* Gives o back, after a batch that was not the last. */
 void object_yield(Pipe *p, Object *o);
+
+/*
+ * The output was detached: nothing of the object will count.  Frees what it
+ * holds, and once no more batches will come, itself; else it is given back.
+ */
+void object_drop(Pipe *p, Object *o);
 
 /* The object is durable: tells the list it is in, and frees it. */
 void object_done(Pipe *p, Object *o, const ObjectSum *sum);

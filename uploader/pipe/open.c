@@ -50,15 +50,16 @@ open_remove(OpenBatches *o, Batch *b)
 }
 
 Batch *
-open_batch(OpenBatches *o, Table *t, int64_t folder)
+open_batch(OpenBatches *o, Table *t, const Folders *folders)
 {
 	Batch *b = t->open;
 
-	while (b && b->folder != folder)
+	while (b && !batch_is_in(b, folders))
 		b = b->next_open;
 	if (!b)
 	{
-		b = batch_new(t, folder);
+		b = batch_new(t, 0);
+		batch_set_folders(b, folders);
 		open_add(o, b);
 	}
 	return b;
@@ -238,7 +239,7 @@ open_seal_committed(OpenBatches *o, Checkpoint *c, Batch *b)
 	}
 	tail = batch_split(o->p, x, o->txn);
 	if (!tail)
-		tail = batch_new(x->table, x->folder);
+		tail = batch_new_like(x);
 	if (x == b)
 		open_replace(o, b, tail);
 	else

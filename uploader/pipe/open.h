@@ -34,7 +34,7 @@ typedef struct OpenBatches
 void open_done(OpenBatches *o);
 
 /* The one to append to, made if there is none. */
-Batch *open_batch(OpenBatches *o, Table *t, int64_t folder);
+Batch *open_batch(OpenBatches *o, Table *t, const Folders *folders);
 
 /*
  * To be called when b was appended to; charged is what it was charged before.

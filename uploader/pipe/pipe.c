@@ -13,6 +13,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "codec/pattern.h"
 
 /* One store call is tried this long before a warning says so. */
 #define STORE_RETRY_MS 15000
@@ -74,6 +75,45 @@ pipe_failed(Pipe *p, Err *err)
 	return failed;
 }
 
+static bool
+has_table(const OutputOptions *o, const Table *t)
+{
+	return (o->tables[0] == '\0' ||
+			pattern_list_matches(o->tables, t->schema, t->name)) &&
+		   !pattern_list_matches(o->exclude, t->schema, t->name);
+}
+
+/* How further outputs write it. */
+static void
+add_forms(const Pipe *p, Table *t, Schema *schema)
+{
+	t->nfurther = p->options->nfurther;
+	t->outputs = p->options->further;
+	t->further = xcalloc((size_t) t->nfurther + 1, sizeof(*t->further));
+	for (int i = 0; i < t->nfurther; i++)
+	{
+		const OutputOptions *o = &t->outputs[i];
+		FormatOptions options = o->format_options;
+
+		if (!has_table(o, t))
+			continue;
+		options.raw_text = p->raw_text;
+		options.compression = o->compression;
+		t->further[i] = o->format->table_new(schema, &options);
+	}
+}
+
+static void
+free_forms(Table *t)
+{
+	for (int i = 0; i < t->nfurther; i++)
+	{
+		if (t->further[i])
+			t->outputs[i].format->table_free(t->further[i]);
+	}
+	free(t->further);
+}
+
 Table *
 table_new(const Pipe *p, Schema *schema)
 {
@@ -90,18 +130,33 @@ table_new(const Pipe *p, Schema *schema)
 	t->shape = row_shape_new(schema);
 	t->format = p->options->format;
 	t->form = t->format->table_new(schema, &options);
+	add_forms(p, t, schema);
 	t->unwritten = schema_ref(schema);
 	return t;
+}
+
+static int64_t
+folder(const Path *path, int64_t unix_us, int64_t closed_until)
+{
+	PathSpan span = path_span(path, unix_us);
+
+	if (span.end <= closed_until)
+		span = path_span(path, closed_until);
+	return span.begin;
 }
 
 int64_t
 pipe_folder(const Pipe *p, int64_t unix_us, int64_t closed_until)
 {
-	PathSpan span = path_span(p->options->path, unix_us);
+	return folder(p->options->path, unix_us, closed_until);
+}
 
-	if (span.end <= closed_until)
-		span = path_span(p->options->path, closed_until);
-	return span.begin;
+void
+pipe_folders(const Pipe *p, int64_t unix_us, int64_t closed_until, Folders *out)
+{
+	*out = (Folders){ 0 };
+	for (int n = 0; n < outputs_n(p); n++)
+		out->at[n] = folder(output_path(p, n), unix_us, closed_until);
 }
 
 void
@@ -114,6 +169,7 @@ table_free(Table *t)
 	schema_free(t->unwritten);
 	row_shape_free(t->shape);
 	t->format->table_free(t->form);
+	free_forms(t);
 	free(t);
 }
 
@@ -175,15 +231,23 @@ on_outage(void *arg, const char *call, const Err *err)
 				 NULL);
 }
 
-bool
-pipe_open_store(Pipe *p, Store **out, Err *err)
+StoreOptions
+pipe_store_options(Pipe *p, const StoreOptions *from)
 {
-	StoreOptions o = p->options->store;
+	StoreOptions o = *from;
 
 	o.retry_ms = STORE_RETRY_MS;
 	o.stop = &p->stop;
 	o.on_outage = on_outage;
 	o.outage_arg = p;
+	return o;
+}
+
+bool
+pipe_open_store(Pipe *p, Store **out, Err *err)
+{
+	StoreOptions o = pipe_store_options(p, &p->options->store);
+
 	return store_open(&o, out, err);
 }
 

@@ -73,6 +73,34 @@ typedef struct LoadOptions
 	bool terminal; /* progress is shown in lines that are written over */
 } LoadOptions;
 
+/* The main output, number 0, and further ones (output.h). */
+#define OUTPUTS_MAX 9
+
+/* How a further output is; it outlives the session. */
+typedef struct OutputHealth
+{
+	_Atomic int64_t failing_ms; /* since when (monotonic); 0: it works */
+	atomic_bool detached;
+} OutputHealth;
+
+/* A further output; strings are borrowed for the whole run. */
+typedef struct OutputOptions
+{
+	const char *name;
+	StoreOptions store;
+	const char *tables; /* patterns; "": all */
+	const char *exclude;
+	Compression compression;
+	const Path *path;
+	const Format *format;
+	FormatOptions format_options; /* as in RunOptions */
+	int64_t max_bytes;
+	int64_t max_rows;
+	bool detach; /* the stream goes on without it when it failed … */
+	int64_t detach_after_ms; /* … for so long */
+	OutputHealth *health;
+} OutputOptions;
+
 /* What run needs to know; strings are borrowed for the whole run. */
 typedef struct RunOptions
 {
@@ -91,7 +119,9 @@ typedef struct RunOptions
 	int64_t max_bytes; /* of an object, as the format writes it, before
 						* compression; 0: OBJECT_FULL_BYTES */
 	int64_t max_rows;  /* likewise; 0: any number */
-	int workers;       /* shippers; 0: one */
+	const OutputOptions *further; /* besides the main one, which is above */
+	int nfurther;
+	int workers; /* shippers; 0: one */
 	int64_t memory_limit;
 	bool load_initial;
 	bool resync_auto; /* tables are loaded that no person asks for … */
@@ -135,9 +165,12 @@ typedef struct Table
 	struct Said *said; /* of the table; told.h */
 	RowShape *shape;   /* how its rows are read */
 	const Format *format;
-	FormatTable *form; /* how they are written */
-	Batch *open;       /* batches that still grow, one a partition */
-	int64_t no_key;    /* updates and deletes that name no row, this session */
+	FormatTable *form;     /* how they are written */
+	FormatTable **further; /* and for further outputs; NULL: not in that one */
+	const OutputOptions *outputs; /* these */
+	int nfurther;
+	Batch *open;    /* batches that still grow, one a partition */
+	int64_t no_key; /* updates and deletes that name no row, this session */
 } Table;
 
 #define PIPE_BUCKETS 1024
@@ -192,11 +225,14 @@ typedef struct Pipe
 	const RunOptions *options;
 
 	/* Fixed before the threads start. */
-	char writer[9];    /* 8 hex digits */
-	Entry *start;      /* the last entry when the session started */
-	Entry *loads;      /* its loads member: to be announced by this session */
-	RequestList asked; /* load requests that were there (asked.h); later on
-						* the watcher's, as these: */
+	char writer[9]; /* 8 hex digits */
+	Entry *start;   /* the last entry when the session started */
+	Entry *loads;   /* its loads member: to be announced by this session */
+	Entry *outputs; /* its outputs member: state of the further ones, the
+					 * committer's once that runs */
+	bool announces_outputs; /* they are not those of "start" */
+	RequestList asked;      /* load requests that were there (asked.h); later on
+							 * the watcher's, as these: */
 	Later later;
 	unsigned reloads; /* of the configuration, that were looked at */
 	bool by_itself;   /* tables are loaded that no person asks for */
@@ -222,6 +258,7 @@ typedef struct Pipe
 	_Atomic int64_t log_seq;
 	_Atomic int64_t closed_until; /* unix us */
 	_Atomic int64_t swept_until;
+	_Atomic int64_t further_swept_until[OUTPUTS_MAX]; /* by output */
 	atomic_int pending_checkpoints;
 	atomic_bool finished;    /* the encoder is through after EVENT_STOP */
 	atomic_int loads_active; /* tables still to be loaded */
@@ -255,12 +292,92 @@ int64_t pipe_folder(const Pipe *p, int64_t unix_us, int64_t closed_until);
 /* How connections to the source wait: until the session ends. */
 PgWait pipe_pg_wait(Pipe *p);
 
+/* The same for each output. */
+typedef struct Folders
+{
+	int64_t at[OUTPUTS_MAX]; /* 0 where there is no such output */
+} Folders;
+
+void pipe_folders(const Pipe *p, int64_t unix_us, int64_t closed_until,
+				  Folders *out);
+
 /* Keeps the first error and stops the session. */
 void pipe_fail(Pipe *p, const Err *err);
 void pipe_wake(Pipe *p);
 
 /* True with that error, once there is one. */
 bool pipe_failed(Pipe *p, Err *err);
+
+static inline int
+outputs_n(const Pipe *p)
+{
+	return 1 + p->options->nfurther;
+}
+
+static inline const OutputOptions *
+output_options(const Pipe *p, int output)
+{
+	return &p->options->further[output - 1];
+}
+
+static inline const char *
+output_name(const Pipe *p, int output)
+{
+	return output ? output_options(p, output)->name : "";
+}
+
+static inline const Path *
+output_path(const Pipe *p, int output)
+{
+	return output ? output_options(p, output)->path : p->options->path;
+}
+
+static inline Compression
+output_compression(const Pipe *p, int output)
+{
+	return output ? output_options(p, output)->compression
+				  : p->options->compression;
+}
+
+static inline int64_t
+output_max_bytes(const Pipe *p, int output)
+{
+	return output ? output_options(p, output)->max_bytes
+				  : p->options->max_bytes;
+}
+
+static inline int64_t
+output_max_rows(const Pipe *p, int output)
+{
+	return output ? output_options(p, output)->max_rows : p->options->max_rows;
+}
+
+static inline const Format *
+output_format(const Table *t, int output)
+{
+	return output ? t->outputs[output - 1].format : t->format;
+}
+
+static inline FormatTable *
+output_form(const Table *t, int output)
+{
+	return output ? t->further[output - 1] : t->form;
+}
+
+static inline bool
+output_is_detached(const Pipe *p, int output)
+{
+	return output > 0 &&
+		   atomic_load(&output_options(p, output)->health->detached);
+}
+
+/* Is it attached, and has it this table? */
+static inline bool
+output_wants(const Pipe *p, int output, const Table *t)
+{
+	return output == 0 ||
+		   (t->further[output - 1] && !output_is_detached(p, output));
+}
 
 /* The caller owns it, and frees it when no batch points to it any more. */
 Table *table_new(const Pipe *p, Schema *schema);
@@ -269,8 +386,11 @@ void table_free(Table *t);
 /* Makes the schema file durable. */
 bool table_put_file(Pipe *p, Store *store, Table *t, Err *err) MUST_CHECK;
 
-/* The options with which each thread opens its own store. */
+/* The options with which each thread opens its own store, the main one's. */
 bool pipe_open_store(Pipe *p, Store **out, Err *err) MUST_CHECK;
+
+/* Those of a store of the session, retry_ms included. */
+StoreOptions pipe_store_options(Pipe *p, const StoreOptions *from);
 
 /*
  * Calls again, with a warning in the log, while a store call fails with

@@ -25,6 +25,7 @@
 #include "pipe/event.h"
 #include "pipe/later.h"
 #include "pipe/load.h"
+#include "pipe/output.h"
 #include "pipe/recv.h"
 #include "pipe/ship.h"
 #include "pipe/start.h"
@@ -66,9 +67,11 @@ typedef struct Threads
  * example, is kept free for them from the beginning.
  */
 static int64_t
-kept_for_objects(int64_t limit)
+kept_for_objects(int64_t limit, int outputs)
 {
-	return limit / 16 * 7 < KEPT_MAX ? limit / 16 * 7 : KEPT_MAX;
+	int64_t most = outputs * KEPT_MAX;
+
+	return limit / 16 * 7 < most ? limit / 16 * 7 : most;
 }
 
 static void
@@ -78,12 +81,13 @@ pipe_init(Pipe *p, const RunOptions *o)
 	p->options = o;
 	(void) snprintf(p->writer, sizeof(p->writer), "%08x", random_u32());
 	p->loads = entry_new();
+	p->outputs = entry_new();
 	queue_init(&p->events);
 	queue_init(&p->objects);
 	queue_init(&p->puts);
 	queue_init(&p->checkpoints);
 	budget_init(&p->budget, o->memory_limit);
-	budget_keep(&p->budget, kept_for_objects(o->memory_limit));
+	budget_keep(&p->budget, kept_for_objects(o->memory_limit, 1 + o->nfurther));
 	pthread_mutex_init(&p->lock, NULL);
 	cond_init(&p->changed);
 }
@@ -136,6 +140,7 @@ pipe_done(Pipe *p)
 	free_loads(p);
 	entry_free(p->start);
 	entry_free(p->loads);
+	entry_free(p->outputs);
 	request_list_done(&p->asked);
 	later_done(&p->later);
 	queue_done(&p->events);
@@ -287,7 +292,7 @@ start_all(Pipe *p, Connections *c, Err *err)
 {
 	Store *store = NULL;
 	bool ok = pipe_open_store(p, &store, err) &&
-			  start_session(p, store, c, err) &&
+			  start_session(p, store, c, err) && outputs_plan(p, err) &&
 			  load_plan(p, store, c->control, err) &&
 			  asked_plan(p, store, c->control, err);
 

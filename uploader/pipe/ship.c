@@ -30,6 +30,7 @@
 #include "codec/hash.h"
 #include "pipe/batch_read.h"
 #include "pipe/object.h"
+#include "pipe/output.h"
 
 #define OBJECT_MAX_BYTES ((size_t) 4 << 30)
 #define PUT_BYTES ((size_t) (64 << 10) / SCALE)   /* a small one is shorter */
@@ -47,12 +48,13 @@
 typedef struct Shipper
 {
 	Pipe *p;
-	Store *store;
+	OutputStores stores;
+	Store *store; /* of the object at hand */
 	BatchReader *reader;
-	Compressor *compressor; /* NULL while an object has it */
-	Buf lines;              /* a piece, as the format writes it */
-	Buf out;                /* compressed */
-	int64_t reserved;       /* for these, which keep what they have */
+	Compressor *spare[COMPRESS_KINDS]; /* NULL while an object has it */
+	Buf lines;                         /* a piece, as the format writes it */
+	Buf out;                           /* compressed */
+	int64_t reserved; /* for these, which keep what they have */
 } Shipper;
 
 /* Brings the budget up to date with what shipper and object hold. */
@@ -65,9 +67,12 @@ account(Shipper *s, Object *o)
 		o->compressor ? (int64_t) compressor_memory(o->compressor) : 0;
 
 	if (o->form)
-		held += (int64_t) o->table->format->memory(o->form);
-	if (s->compressor)
-		kept += (int64_t) compressor_memory(s->compressor);
+		held += (int64_t) o->format->memory(o->form);
+	for (int i = 0; i < COMPRESS_KINDS; i++)
+	{
+		if (s->spare[i])
+			kept += (int64_t) compressor_memory(s->spare[i]);
+	}
 	if (o->writer)
 		held += (int64_t) store_writer_memory(o->writer);
 	budget_reserve(&s->p->budget, kept - s->reserved);
@@ -76,12 +81,13 @@ account(Shipper *s, Object *o)
 }
 
 static Compressor *
-take_compressor(Shipper *s)
+take_compressor(Shipper *s, const Object *o)
 {
-	Compressor *c = s->compressor;
+	Compression kind = output_compression(s->p, o->output);
+	Compressor *c = s->spare[kind];
 
-	s->compressor = NULL;
-	return c ? c : compressor_new(s->p->options->compression, LEVEL);
+	s->spare[kind] = NULL;
+	return c ? c : compressor_new(kind, LEVEL);
 }
 
 /* Puts a whole object, and the schema file that comes with it. */
@@ -92,7 +98,9 @@ put_object(Pipe *p, Store *store, Object *o, Slice body, Err *err)
 
 	do
 		ok = store_put(store, o->key, body, false, err);
-	while (!ok && pipe_again(p, "writing an object", err));
+	while (!ok && output_again(p, o->output, "writing an object", err));
+	if (ok)
+		output_works(p, o->output);
 	return ok && (!o->brings_file || table_put_file(p, store, o->table, err));
 }
 
@@ -113,12 +121,13 @@ static bool
 put_whole(Shipper *s, Object *o, bool *out_gone, Slice *out_whole, Err *err)
 {
 	*out_whole = buf_slice(&s->lines);
-	if (!o->table->format->compresses)
+	if (!o->format->compresses)
 	{
-		if (!s->compressor)
-			s->compressor = take_compressor(s);
+		Compression kind = output_compression(s->p, o->output);
+
+		s->spare[kind] = take_compressor(s, o);
 		buf_reset(&s->out);
-		if (!compressor_run(s->compressor, *out_whole, &s->out, err))
+		if (!compressor_run(s->spare[kind], *out_whole, &s->out, err))
 			return err_prefix(err, "could not compress \"%s\"", o->key);
 		*out_whole = buf_slice(&s->out);
 	}
@@ -140,7 +149,9 @@ write_out(Shipper *s, Object *o, Slice rest, bool last, Err *err)
 	do
 		ok = (rest.n == 0 || store_writer_append(o->writer, &rest, err)) &&
 			 (!last || store_writer_commit(o->writer, err));
-	while (!ok && pipe_again(s->p, "writing an object", err));
+	while (!ok && output_again(s->p, o->output, "writing an object", err));
+	if (ok && rest.n > 0)
+		output_works(s->p, o->output);
 	return ok;
 }
 
@@ -149,7 +160,7 @@ write_piece(Shipper *s, Object *o, Slice piece, bool last, Err *err)
 {
 	bool ok;
 
-	if (o->table->format->compresses)
+	if (o->format->compresses)
 		ok = write_out(s, o, piece, last, err);
 	else
 	{
@@ -160,6 +171,19 @@ write_piece(Shipper *s, Object *o, Slice piece, bool last, Err *err)
 	}
 	account(s, o);
 	return ok;
+}
+
+/* The compressor of an object that is at its end. */
+static void
+take_back(Shipper *s, Object *o)
+{
+	Compressor **spare = &s->spare[output_compression(s->p, o->output)];
+
+	if (!o->compressor || *spare)
+		return;
+	*spare = o->compressor;
+	o->compressor = NULL;
+	account(s, o);
 }
 
 /*
@@ -174,10 +198,10 @@ append(Shipper *s, Object *o, bool last, Err *err)
 
 	if (!o->writer)
 	{
-		if (!o->table->format->compresses)
+		if (!o->format->compresses)
 		{
 			if (!o->compressor)
-				o->compressor = take_compressor(s);
+				o->compressor = take_compressor(s, o);
 			compressor_begin(o->compressor);
 		}
 		o->writer = store_writer_new(s->store, o->key, 0);
@@ -197,12 +221,8 @@ append(Shipper *s, Object *o, bool last, Err *err)
 			return false;
 	} while (lines.n > 0);
 	buf_reset(&s->lines);
-	if (last && o->compressor && !s->compressor)
-	{
-		s->compressor = o->compressor;
-		o->compressor = NULL;
-		account(s, o);
-	}
+	if (last)
+		take_back(s, o);
 	return true;
 }
 
@@ -243,10 +263,10 @@ end_long(Shipper *s, Object *o, ObjectSum *out, Err *err)
 static bool
 end_format(Shipper *s, Object *o, Err *err)
 {
-	const Format *f = o->table->format;
+	const Format *f = o->format;
 
 	if (!o->form) /* an object without rows: its maker closed it in between */
-		o->form = f->begin(o->table->form);
+		o->form = f->begin(o->table_form);
 	if (!f->end(o->form, &s->lines, err))
 		return err_prefix(err, "could not write \"%s\"", o->key);
 	f->close(o->form);
@@ -289,10 +309,11 @@ cut(Shipper *s, Object *o, Err *err)
 static bool
 is_full(const Pipe *p, const Object *o)
 {
-	int64_t max = p->options->max_bytes;
+	int64_t max = output_max_bytes(p, o->output);
+	int64_t rows = output_max_rows(p, o->output);
 
 	return o->written >= (max > 0 ? max : OBJECT_FULL_BYTES) ||
-		   (p->options->max_rows > 0 && o->rows >= p->options->max_rows);
+		   (rows > 0 && o->rows >= rows);
 }
 
 static bool
@@ -305,12 +326,12 @@ ends_row(const BatchItem *item)
 static bool
 add_item(Shipper *s, Object *o, const BatchItem *item, Err *err)
 {
-	const Format *f = o->table->format;
+	const Format *f = o->format;
 	size_t start = s->lines.n;
 	bool ok;
 
 	if (!o->form)
-		o->form = f->begin(o->table->form);
+		o->form = f->begin(o->table_form);
 	if (item->type == ITEM_PART)
 		ok = f->add_item(o->form, &item->part, &s->lines, err);
 	else
@@ -331,7 +352,7 @@ add_item(Shipper *s, Object *o, const BatchItem *item, Err *err)
 static bool
 shrink(Shipper *s, Object *o, Err *err)
 {
-	const Format *f = o->table->format;
+	const Format *f = o->format;
 	size_t share = (size_t) s->p->options->memory_limit / FORM_SHARE;
 
 	return !f->shrink || !o->form || f->memory(o->form) < share ||
@@ -373,11 +394,14 @@ static bool
 ship(Shipper *s, Object *o, Err *err)
 {
 	bool last;
-	Batch *b = object_take(s->p, o, &last);
+	Batch *b;
 	ObjectSum sum;
 	bool gone;
 	bool ok;
 
+	if (!output_store(s->p, &s->stores, o->output, &s->store, err))
+		return false;
+	b = object_take(s->p, o, &last);
 	buf_reset(&s->lines);
 	if (s->lines.cap > 16 * PIECE_BYTES)
 		buf_done(&s->lines); /* a long row was in it */
@@ -399,13 +423,28 @@ ship(Shipper *s, Object *o, Err *err)
 	return true;
 }
 
+/* The same of any output; one that is detached gets no more. */
+static bool
+ship_or_drop(Shipper *s, Object *o, Err *err)
+{
+	if (!output_is_detached(s->p, o->output))
+	{
+		if (ship(s, o, err))
+			return true;
+		if (err->kind == ERR_STOP || !output_is_detached(s->p, o->output))
+			return false;
+	}
+	object_drop(s->p, o);
+	return true;
+}
+
 void *
 ship_main(void *arg)
 {
 	Shipper s = { .p = arg };
 	Err err = { 0 };
 	QueueItem *item;
-	bool ok = pipe_open_store(s.p, &s.store, &err);
+	bool ok = output_store(s.p, &s.stores, 0, &s.store, &err);
 
 	s.reader = batch_reader_new(ROW_WHOLE_MAX);
 	buf_init(&s.lines, OBJECT_MAX_BYTES);
@@ -413,7 +452,7 @@ ship_main(void *arg)
 	while (ok && (item = queue_pop(&s.p->objects, -1)) != NULL)
 	{
 		ok = !atomic_load(&s.p->stop) || err_set(&err, ERR_STOP, 0, "stopped");
-		ok = ok && ship(&s, (Object *) item, &err);
+		ok = ok && ship_or_drop(&s, (Object *) item, &err);
 	}
 	if (!ok)
 		pipe_fail(s.p, &err);
@@ -421,36 +460,52 @@ ship_main(void *arg)
 	batch_reader_free(s.reader);
 	buf_done(&s.lines);
 	buf_done(&s.out);
-	compressor_free(s.compressor);
-	store_close(s.store);
+	for (int i = 0; i < COMPRESS_KINDS; i++)
+		compressor_free(s.spare[i]);
+	output_stores_close(&s.stores);
 	return NULL;
+}
+
+static bool
+put_or_drop(Pipe *p, OutputStores *stores, Object *o, Err *err)
+{
+	Store *store;
+
+	if (!output_is_detached(p, o->output))
+	{
+		if (output_store(p, stores, o->output, &store, err) &&
+			put_object(p, store, o, o->body, err))
+		{
+			ObjectSum sum = sum_of(store, o->body);
+
+			written(p, o, &sum);
+			return true;
+		}
+		if (err->kind == ERR_STOP || !output_is_detached(p, o->output))
+			return false;
+	}
+	object_drop(p, o);
+	return true;
 }
 
 void *
 put_main(void *arg)
 {
 	Pipe *p = arg;
-	Store *store = NULL;
+	OutputStores stores = { 0 };
+	Store *store;
 	Err err = { 0 };
 	QueueItem *item;
-	bool ok = pipe_open_store(p, &store, &err);
+	bool ok = output_store(p, &stores, 0, &store, &err);
 
 	while (ok && (item = queue_pop(&p->puts, -1)) != NULL)
 	{
-		Object *o = (Object *) item;
-
 		ok = !atomic_load(&p->stop) || err_set(&err, ERR_STOP, 0, "stopped");
-		ok = ok && put_object(p, store, o, o->body, &err);
-		if (ok)
-		{
-			ObjectSum sum = sum_of(store, o->body);
-
-			written(p, o, &sum);
-		}
+		ok = ok && put_or_drop(p, &stores, (Object *) item, &err);
 	}
 	if (!ok)
 		pipe_fail(p, &err);
-	store_close(store);
+	output_stores_close(&stores);
 	return NULL;
 }
 
@@ -459,13 +514,14 @@ put_main(void *arg)
  * where the session ended because the store does not answer.
  */
 static Store *
-open_to_abandon(Pipe *p)
+open_to_abandon(Pipe *p, int output)
 {
-	StoreOptions o = p->options->store;
+	StoreOptions o =
+		output ? output_options(p, output)->store : p->options->store;
 	Store *store;
 	Err err;
 
-	if (err_is_retryable(p->error.kind))
+	if (err_is_retryable(p->error.kind) || output_is_detached(p, output))
 		return NULL;
 	o.retry_ms = 0;
 	o.stop = NULL;
@@ -475,8 +531,8 @@ open_to_abandon(Pipe *p)
 void
 ship_abandon(Pipe *p)
 {
-	Store *store = NULL;
-	bool tried = false;
+	OutputStores stores = { 0 };
+	bool tried[OUTPUTS_MAX] = { false };
 
 	while (queue_pop(&p->objects, 0) || queue_pop(&p->puts, 0))
 		; /* all of them are in p->alive */
@@ -486,17 +542,19 @@ ship_abandon(Pipe *p)
 
 		if (o->writer && store_writer_has_upload(o->writer))
 		{
-			if (!tried)
-				store = open_to_abandon(p);
-			tried = true;
-			if (store)
+			Store **store = &stores.of[o->output];
+
+			if (!tried[o->output])
+				*store = open_to_abandon(p, o->output);
+			tried[o->output] = true;
+			if (*store)
 			{
-				store_writer_move(o->writer, store);
+				store_writer_move(o->writer, *store);
 				store_writer_free(o->writer);
 				o->writer = NULL;
 			}
 		}
 		object_free(p, o);
 	}
-	store_close(store);
+	output_stores_close(&stores);
 }

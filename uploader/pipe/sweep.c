@@ -10,6 +10,10 @@
  * A load leaves what it read in vain: chunks that were read again, tables that
  * changed meanwhile.  What the entry that ended it does not list is nobody's.
  *
+ * Further outputs are swept like the main one, each for itself: in its own
+ * store, by what entries list for it, and up to a point of its own.  One that
+ * is detached is left alone.
+ *
  * A writer may leave uploads too, of the first two entries it had not
  * written.  All objects of an entry are whole before it is written, so whatever
  * upload has the number of a written entry is nobody's any more.
@@ -24,7 +28,7 @@
 #include "base/fnv.h"
 #include "base/log.h"
 #include "base/mem.h"
-#include "pipe/pipe.h"
+#include "pipe/output.h"
 #include "store/commitlog.h"
 
 /* Hashes of keys that are kept: 4 MB of them. */
@@ -40,6 +44,7 @@ typedef struct Names
 typedef struct Listed
 {
 	int64_t seq;
+	int output;
 	uint64_t *hashes;
 	int n;
 } Listed;
@@ -55,6 +60,9 @@ typedef struct EndedLoad
 typedef struct Sweeper
 {
 	Pipe *p;
+	Store *log; /* the lake, where the entries are */
+	OutputStores stores;
+	int output; /* the one at hand, and its store */
 	Store *store;
 	Names tables;   /* "<schema>/<table>/", as key.h has it */
 	Names suspects; /* keys of the table at hand, or of all uploads */
@@ -176,16 +184,18 @@ listed_of(Sweeper *s, int64_t seq, const Listed **out)
 	for (int i = 0; i < s->nlisted; i++)
 	{
 		*out = &s->listed[i];
-		if (s->listed[i].seq == seq)
+		if (s->listed[i].seq == seq && s->listed[i].output == s->output)
 			return true;
 	}
-	if (!commitlog_read(s->store, seq, &e, &s->err))
+	if (!commitlog_read(s->log, seq, &e, &s->err))
 		return false;
+	entry_choose_output(e, output_name(s->p, s->output));
 	if (s->nhashes + e->nobjects > LISTED_MAX)
 		listed_done(s);
 	s->listed = xrealloc(s->listed, ((size_t) s->nlisted + 1) * sizeof(Listed));
 	l = &s->listed[s->nlisted++];
 	l->seq = seq;
+	l->output = s->output;
 	l->n = e->nobjects;
 	l->hashes = xcalloc((size_t) l->n + 1, sizeof(uint64_t));
 	for (int i = 0; i < l->n; i++)
@@ -253,7 +263,7 @@ read_ended(Sweeper *s)
 		Entry *e;
 		bool older;
 
-		if (!commitlog_read(s->store, seq, &e, &s->err))
+		if (!commitlog_read(s->log, seq, &e, &s->err))
 			return false;
 		add_ended(s, e);
 		older = e->time < since;
@@ -367,7 +377,7 @@ parse_table(const char *key, Buf *schema, Buf *table)
 static bool
 sweep_folders(Sweeper *s, const PathNames *names, int64_t from, int64_t to)
 {
-	const Path *path = s->p->options->path;
+	const Path *path = output_path(s->p, s->output);
 	PathSpan span = { .until = from };
 	bool first = true;
 	Buf key;
@@ -429,7 +439,7 @@ sweep_loads(Sweeper *s)
 		if (loads->loads[i].state != LOAD_GIVEN_UP)
 			continue;
 		buf_reset(&key);
-		path_add_prefix(s->p->options->path, &names, &key);
+		path_add_prefix(output_path(s->p, s->output), &names, &key);
 		ok = sweep_prefix(s, buf_cstr(&key));
 	}
 	buf_done(&key);
@@ -486,11 +496,17 @@ sweep_uploads(Sweeper *s)
 	names_done(&s->ids);
 }
 
+static _Atomic int64_t *
+swept_until(Pipe *p, int output)
+{
+	return output ? &p->further_swept_until[output] : &p->swept_until;
+}
+
 /* Sweeps what lies before "until" and was not swept yet, and now's hours. */
 static bool
 sweep(Sweeper *s, int64_t until)
 {
-	int64_t from = atomic_load(&s->p->swept_until);
+	int64_t from = atomic_load(swept_until(s->p, s->output));
 	int64_t to = clock_unix_us() + 2 * US_PER_HOUR;
 	bool ok = true;
 
@@ -499,7 +515,7 @@ sweep(Sweeper *s, int64_t until)
 		from = s->born;
 	s->removed = 0;
 	names_done(&s->tables);
-	if (!store_list(s->store, "_cdc/schema/", on_schema_file, s, &s->err))
+	if (!store_list(s->log, "_cdc/schema/", on_schema_file, s, &s->err))
 		return false;
 	names_unique(&s->tables);
 	s->from = from;
@@ -509,10 +525,11 @@ sweep(Sweeper *s, int64_t until)
 	ended_done(s);
 	if (ok && !atomic_load(&s->p->stop))
 	{
-		atomic_store(&s->p->swept_until, until);
+		atomic_store(swept_until(s->p, s->output), until);
 		log_event(s->removed || s->abandoned ? LOG_INFO : LOG_DEBUG,
 				  "leftovers removed", "objects", log_int(s->removed),
-				  "uploads", log_int(s->abandoned), NULL);
+				  "uploads", log_int(s->abandoned), s->output ? "output" : NULL,
+				  output_name(s->p, s->output), NULL);
 		s->abandoned = 0;
 	}
 	names_done(&s->tables);
@@ -543,38 +560,64 @@ wait_for_entry(Sweeper *s, int64_t after)
 	return there && !atomic_load(&s->p->stop) && !atomic_load(&s->p->finished);
 }
 
+/* The store of that output; false: there is nothing to be swept there. */
+static bool
+turn_to(Sweeper *s, int output)
+{
+	s->output = output;
+	if (output_is_detached(s->p, output))
+		return false;
+	if (output_store(s->p, &s->stores, output, &s->store, &s->err))
+		return true;
+	warn(s, "could not look for leftovers of an output");
+	return false;
+}
+
+/* After an entry that closed all before "closed". */
+static void
+sweep_output(Sweeper *s, bool *first, int64_t closed)
+{
+	if (!*first && atomic_load(&s->p->log_seq) <= s->p->start->seq + 2)
+		sweep_uploads(s);
+	if (!*first && closed <= atomic_load(swept_until(s->p, s->output)))
+		return;
+	/* A sweep that fails is made again after the next entry. */
+	if (!((*first ? sweep_loads(s) : true) && sweep(s, closed)))
+		warn(s, "could not look for leftovers");
+	else
+		*first = false;
+}
+
 void *
 sweep_main(void *arg)
 {
 	Sweeper s = { .p = arg };
 	int64_t seen = s.p->start->seq;
-	bool first = true;
+	bool first[OUTPUTS_MAX];
 	Entry *zero = NULL;
-	bool ok = pipe_open_store(s.p, &s.store, &s.err) &&
-			  commitlog_read(s.store, 0, &zero, &s.err);
+	bool ok = output_store(s.p, &s.stores, 0, &s.log, &s.err) &&
+			  commitlog_read(s.log, 0, &zero, &s.err);
 
 	s.born = ok ? zero->time - US_PER_HOUR : 0;
 	entry_free(zero);
+	for (int n = 0; n < OUTPUTS_MAX; n++)
+		first[n] = true;
 	while (ok && wait_for_entry(&s, seen))
 	{
 		int64_t closed = atomic_load(&s.p->closed_until);
 
 		seen = atomic_load(&s.p->log_seq);
-		if (!first && seen <= s.p->start->seq + 2)
-			sweep_uploads(&s);
-		if (!first && closed <= atomic_load(&s.p->swept_until))
-			continue;
-		/* A sweep that fails is made again after the next entry. */
-		if (!((first ? sweep_loads(&s) : true) && sweep(&s, closed)))
-			warn(&s, "could not look for leftovers");
-		else
-			first = false;
+		for (int n = 0; n < outputs_n(s.p); n++)
+		{
+			if (turn_to(&s, n))
+				sweep_output(&s, &first[n], closed);
+		}
 	}
 	if (!ok)
 		warn(&s, "the sweeper could not start");
 	names_done(&s.tables);
 	listed_done(&s);
 	ended_done(&s);
-	store_close(s.store);
+	output_stores_close(&s.stores);
 	return NULL;
 }

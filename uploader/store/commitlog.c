@@ -74,6 +74,7 @@ read_list(Store *store, const EntryList *l, Entry *e, Err *err)
 		 entry_parse_list(buf_slice(&b), e, err);
 	buf_done(&b);
 	if (ok && (e->nobjects - before.nobjects != l->objects ||
+			   e->nfurther - before.nfurther != l->further ||
 			   e->nloads - before.nloads != l->loads ||
 			   e->nschemas - before.nschemas != l->schemas))
 		ok = err_set(err, ERR_DATA, 0,
@@ -93,28 +94,19 @@ static bool
 read_lists(Store *store, Entry *e, Err *err)
 {
 	EntryObject *own = e->objects;
+	EntryObject *further = e->further;
 	int nown = e->nobjects;
+	int nfurther = e->nfurther;
 	bool ok = true;
 
 	if (e->nlists == 0)
 		return true;
-	e->objects = NULL;
-	e->nobjects = 0;
+	e->objects = e->further = NULL;
+	e->nobjects = e->nfurther = 0;
 	for (int i = 0; ok && i < e->nlists; i++)
 		ok = read_list(store, &e->lists[i], e, err);
-	for (int i = 0; i < nown; i++)
-	{
-		EntryObject *o = entry_add_object(e);
-
-		free(o->key);
-		free(o->schema);
-		free(o->table);
-		free(o->hash);
-		free(o->load);
-		free(o->sha256);
-		*o = own[i];
-	}
-	free(own);
+	entry_move_objects(&e->objects, &e->nobjects, own, nown);
+	entry_move_objects(&e->further, &e->nfurther, further, nfurther);
 	return ok;
 }
 
@@ -381,6 +373,22 @@ write_list(Store *store, Entry *e, int from, int to, Err *err)
 	return ok;
 }
 
+/* The same of further outputs. */
+static bool
+write_further_list(Store *store, Entry *e, int from, int to, Err *err)
+{
+	EntryList *l = new_list(e);
+	Buf b;
+	bool ok;
+
+	l->further = to - from;
+	buf_init(&b, ENTRY_LIST_MAX_BYTES);
+	entry_encode_further_list(e, from, to, &b);
+	ok = put_list(store, l, &b, err);
+	buf_done(&b);
+	return ok;
+}
+
 /* Moves all loads and schemas of e into a list file. */
 static bool
 write_loads_list(Store *store, Entry *e, Err *err)
@@ -411,30 +419,39 @@ drop_lists(Entry *e)
 	e->nlists = 0;
 }
 
+/* Moves objects into list files, until the entry itself is short enough. */
+static bool
+write_lists(Store *store, Entry *e, int n,
+			bool (*write)(Store *, Entry *, int, int, Err *), Buf *b, Err *err)
+{
+	bool ok = true;
+
+	for (int listed = 0; ok && b->overflow && listed < n;)
+	{
+		int to = n - listed > OBJECTS_PER_LIST ? listed + OBJECTS_PER_LIST : n;
+
+		ok = write(store, e, listed, to, err);
+		listed = to;
+		buf_reset(b);
+		entry_encode(e, store->keys, b);
+	}
+	return ok;
+}
+
 bool
 commitlog_write(Store *store, Entry *e, Err *err)
 {
 	Buf key;
 	Buf b;
-	bool ok = true;
-	int listed = 0;
+	bool ok;
 
 	drop_lists(e); /* of an earlier try */
 	buf_init(&key, KEY_MAX_BYTES);
 	buf_init(&b, ENTRY_MAX_BYTES);
 	key_add_entry(&key, e->seq);
 	entry_encode(e, store->keys, &b);
-	while (ok && b.overflow && listed < e->nobjects)
-	{
-		int to = e->nobjects - listed > OBJECTS_PER_LIST
-					 ? listed + OBJECTS_PER_LIST
-					 : e->nobjects;
-
-		ok = write_list(store, e, listed, to, err);
-		listed = to;
-		buf_reset(&b);
-		entry_encode(e, store->keys, &b);
-	}
+	ok = write_lists(store, e, e->nobjects, write_list, &b, err) &&
+		 write_lists(store, e, e->nfurther, write_further_list, &b, err);
 	if (ok && b.overflow && e->nloads + e->nschemas > 0)
 	{
 		ok = write_loads_list(store, e, err);

@@ -40,14 +40,26 @@ typedef enum Found
 	FOUND_ERROR
 } Found;
 
-/* options NULL: make no request, answer FOUND_LATER. */
-typedef Found (*SourceFn)(const CredsOptions *options, Creds *out, Err *err);
+/*
+ * options NULL: make no request, answer FOUND_LATER.  profile: the one that was
+ * asked for, "" the environment's.
+ */
+typedef Found (*SourceFn)(const CredsOptions *options, const char *profile,
+						  Creds *out, Err *err);
+
+/* The process's own set, and one for each profile that a store names. */
+typedef struct Set
+{
+	struct Set *next;
+	char *profile; /* "": the process's own */
+	Creds cached;  /* access_key_id NULL: none */
+	bool fetching;
+	int64_t not_before_ms; /* no new fetch before, while still good */
+	bool renewable;        /* there were some that end: others will come */
+} Set;
 
 static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
-static Creds cached; /* access_key_id NULL: none */
-static bool fetching;
-static int64_t not_before_ms; /* no new fetch before, while still good */
-static bool renewable;        /* there were some that end: others will come */
+static Set own = { .profile = "" };
 
 /* ---- environment ---- */
 
@@ -60,8 +72,10 @@ env(const char *name)
 }
 
 static const char *
-profile_name(void)
+profile_name(const char *profile)
 {
+	if (*profile)
+		return profile;
 	if (*env("AWS_PROFILE"))
 		return env("AWS_PROFILE");
 	if (*env("AWS_DEFAULT_PROFILE"))
@@ -115,9 +129,9 @@ read_shared(bool config, Buf *out, Err *err)
 	return ok;
 }
 
-/* A value of the profile in use; "" where there is none.  Freed by caller. */
+/* A value of the profile; "" where there is none.  Freed by caller. */
 static char *
-profile_get(bool config, const char *name)
+profile_get(const char *profile, bool config, const char *name)
 {
 	Buf text;
 	Buf value;
@@ -127,8 +141,8 @@ profile_get(bool config, const char *name)
 	buf_init(&text, FILE_MAX);
 	buf_init(&value, VALUE_MAX);
 	if (read_shared(config, &text, &err))
-		(void) profile_value(buf_cstr(&text), profile_name(), config, name,
-							 &value); /* nothing is "" */
+		(void) profile_value(buf_cstr(&text), profile_name(profile), config,
+							 name, &value); /* nothing is "" */
 	s = xstrdup(buf_cstr(&value));
 	wipe_buf(&value);
 	wipe_buf(&text);
@@ -138,12 +152,13 @@ profile_get(bool config, const char *name)
 /* ---- sources ---- */
 
 static Found
-from_environment(const CredsOptions *options, Creds *out, Err *err)
+from_environment(const CredsOptions *options, const char *profile, Creds *out,
+				 Err *err)
 {
 	const char *id = env("AWS_ACCESS_KEY_ID");
 	const char *secret = env("AWS_SECRET_ACCESS_KEY");
 
-	(void) options;
+	(void) options, (void) profile;
 	if (*id == '\0' && *secret == '\0')
 		return FOUND_NOTHING;
 	if (*id == '\0' || *secret == '\0')
@@ -162,11 +177,11 @@ from_environment(const CredsOptions *options, Creds *out, Err *err)
 }
 
 static Found
-from_file(bool config, Creds *out, Err *err)
+from_file(bool config, const char *profile, Creds *out, Err *err)
 {
-	char *id = profile_get(config, "aws_access_key_id");
-	char *secret = profile_get(config, "aws_secret_access_key");
-	char *token = profile_get(config, "aws_session_token");
+	char *id = profile_get(profile, config, "aws_access_key_id");
+	char *secret = profile_get(profile, config, "aws_secret_access_key");
+	char *token = profile_get(profile, config, "aws_session_token");
 	Found result = FOUND_NOTHING;
 
 	if (*id && *secret)
@@ -183,7 +198,7 @@ from_file(bool config, Creds *out, Err *err)
 		err_set(err, ERR_AUTH, 0,
 				"profile \"%s\" of the AWS %s file has only one of "
 				"aws_access_key_id and aws_secret_access_key",
-				profile_name(), config ? "config" : "credentials");
+				profile_name(profile), config ? "config" : "credentials");
 		result = FOUND_ERROR;
 	}
 	wipe_str(&id);
@@ -193,28 +208,31 @@ from_file(bool config, Creds *out, Err *err)
 }
 
 static Found
-from_credentials_file(const CredsOptions *options, Creds *out, Err *err)
+from_credentials_file(const CredsOptions *options, const char *profile,
+					  Creds *out, Err *err)
 {
 	(void) options;
-	return from_file(false, out, err);
+	return from_file(false, profile, out, err);
 }
 
 static Found
-from_config_file(const CredsOptions *options, Creds *out, Err *err)
+from_config_file(const CredsOptions *options, const char *profile, Creds *out,
+				 Err *err)
 {
 	(void) options;
-	return from_file(true, out, err);
+	return from_file(true, profile, out, err);
 }
 
 /* A profile that was asked for by name must be there. */
 static Found
-check_profile(const CredsOptions *options, Creds *out, Err *err)
+check_profile(const CredsOptions *options, const char *profile, Creds *out,
+			  Err *err)
 {
 	Buf text;
 	bool there = false;
 
 	(void) options, (void) out; /* gives none */
-	if (strcmp(profile_name(), "default") == 0)
+	if (strcmp(profile_name(profile), "default") == 0)
 		return FOUND_NOTHING;
 	for (int config = 0; config < 2 && !there; config++)
 	{
@@ -224,14 +242,17 @@ check_profile(const CredsOptions *options, Creds *out, Err *err)
 			wipe_buf(&text);
 			return FOUND_ERROR;
 		}
-		there = profile_exists(buf_cstr(&text), profile_name(), config);
+		there = profile_exists(buf_cstr(&text), profile_name(profile), config);
 		wipe_buf(&text);
 	}
 	if (there)
 		return FOUND_NOTHING;
-	err_set(err, ERR_AUTH, 0, "profile \"%s\" was not found", profile_name());
-	err_hint(err, "AWS_PROFILE names it; add it to ~/.aws/credentials or "
-				  "~/.aws/config, or correct the name.");
+	err_set(err, ERR_AUTH, 0, "profile \"%s\" was not found",
+			profile_name(profile));
+	err_hint(err,
+			 "%s names it; add it to ~/.aws/credentials or "
+			 "~/.aws/config, or correct the name.",
+			 *profile ? "A setting" : "AWS_PROFILE");
 	return FOUND_ERROR;
 }
 
@@ -249,13 +270,15 @@ sts_endpoint(void)
 }
 
 static Found
-from_web_identity(const CredsOptions *options, Creds *out, Err *err)
+from_web_identity(const CredsOptions *options, const char *profile, Creds *out,
+				  Err *err)
 {
 	WebIdentity w = { .sts_endpoint = sts_endpoint(),
 					  .role_arn = env("AWS_ROLE_ARN"),
 					  .token_file = env("AWS_WEB_IDENTITY_TOKEN_FILE"),
 					  .session_name = env("AWS_ROLE_SESSION_NAME") };
 
+	(void) profile;
 	if (*w.token_file == '\0')
 		return FOUND_NOTHING;
 	if (*w.role_arn == '\0')
@@ -270,11 +293,12 @@ from_web_identity(const CredsOptions *options, Creds *out, Err *err)
 }
 
 static Found
-from_profile_web_identity(const CredsOptions *options, Creds *out, Err *err)
+from_profile_web_identity(const CredsOptions *options, const char *profile,
+						  Creds *out, Err *err)
 {
-	char *file = profile_get(true, "web_identity_token_file");
-	char *role = profile_get(true, "role_arn");
-	char *name = profile_get(true, "role_session_name");
+	char *file = profile_get(profile, true, "web_identity_token_file");
+	char *role = profile_get(profile, true, "role_arn");
+	char *name = profile_get(profile, true, "role_session_name");
 	WebIdentity w = { .sts_endpoint = sts_endpoint(),
 					  .role_arn = role,
 					  .token_file = file,
@@ -291,15 +315,16 @@ from_profile_web_identity(const CredsOptions *options, Creds *out, Err *err)
 }
 
 static Found
-from_process(const CredsOptions *options, Creds *out, Err *err)
+from_process(const CredsOptions *options, const char *profile, Creds *out,
+			 Err *err)
 {
-	char *command = profile_get(true, "credential_process");
+	char *command = profile_get(profile, true, "credential_process");
 	Found result = FOUND_NOTHING;
 
 	if (*command == '\0')
 	{
 		free(command);
-		command = profile_get(false, "credential_process");
+		command = profile_get(profile, false, "credential_process");
 	}
 	if (*command)
 		result = options ? found(creds_from_process(options, command, out, err))
@@ -310,7 +335,8 @@ from_process(const CredsOptions *options, Creds *out, Err *err)
 
 /* What a profile can ask for and we cannot do. */
 static Found
-check_unsupported(const CredsOptions *options, Creds *out, Err *err)
+check_unsupported(const CredsOptions *options, const char *profile, Creds *out,
+				  Err *err)
 {
 	static const char *const names[] = { "source_profile", "credential_source",
 										 "sso_session", "sso_start_url" };
@@ -319,18 +345,18 @@ check_unsupported(const CredsOptions *options, Creds *out, Err *err)
 	(void) options, (void) out; /* gives none */
 	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
 	{
-		char *value = profile_get(true, names[i]);
+		char *value = profile_get(profile, true, names[i]);
 
 		if (*value && result == FOUND_NOTHING)
 		{
 			err_set(err, ERR_AUTH, 0,
 					"profile \"%s\" has %s, which is not supported",
-					profile_name(), names[i]);
+					profile_name(profile), names[i]);
 			err_hint(err,
 					 "Give another profile the line \"credential_process = aws "
 					 "configure export-credentials --profile %s\", and name "
 					 "that one in AWS_PROFILE.",
-					 profile_name());
+					 profile_name(profile));
 			result = FOUND_ERROR;
 		}
 		free(value);
@@ -339,13 +365,15 @@ check_unsupported(const CredsOptions *options, Creds *out, Err *err)
 }
 
 static Found
-from_container(const CredsOptions *options, Creds *out, Err *err)
+from_container(const CredsOptions *options, const char *profile, Creds *out,
+			   Err *err)
 {
 	const char *relative = env("AWS_CONTAINER_CREDENTIALS_RELATIVE_URI");
 	const char *full = env("AWS_CONTAINER_CREDENTIALS_FULL_URI");
 	char *url;
 	bool ok;
 
+	(void) profile;
 	if (*relative == '\0' && *full == '\0')
 		return FOUND_NOTHING;
 	if (options == NULL)
@@ -361,10 +389,12 @@ from_container(const CredsOptions *options, Creds *out, Err *err)
 }
 
 static Found
-from_machine(const CredsOptions *options, Creds *out, Err *err)
+from_machine(const CredsOptions *options, const char *profile, Creds *out,
+			 Err *err)
 {
 	bool absent = false;
 
+	(void) profile;
 	if (strcasecmp(env("AWS_EC2_METADATA_DISABLED"), "true") == 0)
 		return FOUND_NOTHING;
 	if (options == NULL)
@@ -383,40 +413,74 @@ static const SourceFn sources[] = {
 	from_container,        from_machine,
 };
 
+/* A profile that is named says all; nothing of the environment's is used. */
+static const SourceFn profile_sources[] = {
+	check_profile, from_profile_web_identity, from_credentials_file,
+	from_process,  from_config_file,          check_unsupported,
+};
+
+#define COUNT(a) (sizeof(a) / sizeof((a)[0]))
+
 /* Where some were found before, their source is only away for a while. */
 static bool
-none_found(Err *err)
+none_found(const Set *set, Err *err)
 {
-	err_set(err, renewable ? ERR_NET : ERR_AUTH, 0,
+	const char *profile = set->profile;
+
+	err_set(err, set->renewable ? ERR_NET : ERR_AUTH, 0,
 			"no credentials for the store were found");
+	if (*profile)
+		return err_hint(
+			err, "Add them to profile \"%s\" in ~/.aws/credentials.", profile);
 	return err_hint(err,
 					"Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or "
 					"add them to profile \"%s\" in ~/.aws/credentials.",
-					profile_name());
+					profile_name(profile));
 }
 
 static Found
-ask_sources(const CredsOptions *options, Creds *out, Err *err)
+ask_sources(const CredsOptions *options, const Set *set, Creds *out, Err *err)
 {
-	for (size_t i = 0; i < sizeof(sources) / sizeof(sources[0]); i++)
+	const SourceFn *fns = *set->profile ? profile_sources : sources;
+	size_t n = *set->profile ? COUNT(profile_sources) : COUNT(sources);
+
+	for (size_t i = 0; i < n; i++)
 	{
-		Found f = sources[i](options, out, err);
+		Found f = fns[i](options, set->profile, out, err);
 
 		if (f != FOUND_NOTHING)
 			return f;
 	}
-	none_found(err);
+	none_found(set, err);
 	return FOUND_ERROR;
 }
 
-/* ---- the shared set ---- */
+/* ---- the shared sets ---- */
+
+/* With the mutex held.  A set lives as long as the process. */
+static Set *
+find_set(const char *profile)
+{
+	Set **link = &own.next;
+
+	if (!profile || *profile == '\0')
+		return &own;
+	while (*link && strcmp((*link)->profile, profile) != 0)
+		link = &(*link)->next;
+	if (!*link)
+	{
+		*link = xcalloc(1, sizeof(**link));
+		(*link)->profile = xstrdup(profile);
+	}
+	return *link;
+}
 
 static bool
-is_good(int64_t margin_us)
+is_good(const Set *set, int64_t margin_us)
 {
-	return cached.access_key_id != NULL &&
-		   (cached.expires_us == 0 ||
-			cached.expires_us - margin_us > clock_unix_us());
+	return set->cached.access_key_id != NULL &&
+		   (set->cached.expires_us == 0 ||
+			set->cached.expires_us - margin_us > clock_unix_us());
 }
 
 /*
@@ -424,19 +488,20 @@ is_good(int64_t margin_us)
  * and returns, with the mutex held.
  */
 static bool
-wait_for_fetch(const CredsOptions *options, bool *out_fetch, Err *err)
+wait_for_fetch(Set *set, const CredsOptions *options, bool *out_fetch, Err *err)
 {
 	for (;;)
 	{
 		*out_fetch = false;
-		if (is_good(REFRESH_US))
+		if (is_good(set, REFRESH_US))
 			return true;
-		if (is_good(0) && (fetching || clock_mono_ms() < not_before_ms))
+		if (is_good(set, 0) &&
+			(set->fetching || clock_mono_ms() < set->not_before_ms))
 			return true;
-		if (!fetching)
+		if (!set->fetching)
 		{
 			*out_fetch = true;
-			fetching = true;
+			set->fetching = true;
 			return true;
 		}
 		if (options->stop && atomic_load(options->stop))
@@ -452,48 +517,52 @@ bool
 creds_get(const CredsOptions *options, Creds *out, Err *err)
 {
 	Creds fresh = { 0 };
+	Set *set;
 	bool fetch;
 	bool ok;
 
 	(void) pthread_mutex_lock(&mutex);
-	ok = wait_for_fetch(options, &fetch, err);
+	set = find_set(options->profile);
+	ok = wait_for_fetch(set, options, &fetch, err);
 	if (ok && fetch)
 	{
 		(void) pthread_mutex_unlock(&mutex);
-		ok = ask_sources(options, &fresh, err) == FOUND_CREDS;
+		ok = ask_sources(options, set, &fresh, err) == FOUND_CREDS;
 		(void) pthread_mutex_lock(&mutex);
-		fetching = false;
+		set->fetching = false;
 		if (ok)
 		{
-			creds_done(&cached);
-			cached = fresh;
-			renewable = renewable || fresh.expires_us != 0;
+			creds_done(&set->cached);
+			set->cached = fresh;
+			set->renewable = set->renewable || fresh.expires_us != 0;
 		}
 		else
 		{
 			creds_done(&fresh);
-			ok = is_good(0);
+			ok = is_good(set, 0);
 		}
 		/* Also for those that come with little time left. */
-		not_before_ms = clock_mono_ms() + FETCH_WAIT_MS;
+		set->not_before_ms = clock_mono_ms() + FETCH_WAIT_MS;
 	}
 	if (ok)
-		creds_copy(&cached, out);
+		creds_copy(&set->cached, out);
 	(void) pthread_mutex_unlock(&mutex);
 	return ok;
 }
 
 bool
-creds_are_missing(Err *err)
+creds_are_missing(const char *profile, Err *err)
 {
 	Creds c = { 0 };
-	bool missing = false;
+	Set *set;
+	bool missing;
 
 	(void) pthread_mutex_lock(&mutex);
-	missing = cached.access_key_id == NULL;
+	set = find_set(profile);
+	missing = set->cached.access_key_id == NULL;
 	(void) pthread_mutex_unlock(&mutex);
 	if (missing)
-		missing = ask_sources(NULL, &c, err) == FOUND_ERROR;
+		missing = ask_sources(NULL, set, &c, err) == FOUND_ERROR;
 	creds_done(&c);
 	return missing;
 }
@@ -504,12 +573,14 @@ creds_refused(const char *access_key_id)
 	bool other = true;
 
 	(void) pthread_mutex_lock(&mutex);
-	if (cached.access_key_id &&
-		strcmp(cached.access_key_id, access_key_id) == 0)
+	for (Set *set = &own; set; set = set->next)
 	{
-		other = strcmp(cached.source, "environment") != 0;
-		creds_done(&cached);
-		not_before_ms = 0;
+		if (!set->cached.access_key_id ||
+			strcmp(set->cached.access_key_id, access_key_id) != 0)
+			continue;
+		other = strcmp(set->cached.source, "environment") != 0;
+		creds_done(&set->cached);
+		set->not_before_ms = 0;
 	}
 	(void) pthread_mutex_unlock(&mutex);
 	return other;
@@ -519,31 +590,50 @@ void
 creds_reset(void)
 {
 	(void) pthread_mutex_lock(&mutex);
-	creds_done(&cached);
-	not_before_ms = 0;
-	renewable = false;
+	for (Set *set = &own; set; set = set->next)
+	{
+		creds_done(&set->cached);
+		set->not_before_ms = 0;
+		set->renewable = false;
+	}
 	(void) pthread_mutex_unlock(&mutex);
 }
 
 /* ---- settings ---- */
 
+/* A profile that is named goes first, then the environment. */
 static char *
-first_of(const char *a, const char *b, const char *in_profile)
+first_of(const char *profile, const char *a, const char *b,
+		 const char *in_profile)
 {
+	char *named = *profile ? profile_get(profile, true, in_profile) : NULL;
+
+	if (named && *named)
+		return named;
+	free(named);
 	if (*env(a))
 		return xstrdup(env(a));
 	if (*b && *env(b))
 		return xstrdup(env(b));
-	return profile_get(true, in_profile);
+	return *profile ? xstrdup("") : profile_get(profile, true, in_profile);
+}
+
+void
+aws_settings_read_of(const char *profile, AwsSettings *out)
+{
+	if (!profile)
+		profile = "";
+	out->region =
+		first_of(profile, "AWS_REGION", "AWS_DEFAULT_REGION", "region");
+	out->endpoint = first_of(profile, "AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL",
+							 "endpoint_url");
+	out->ca_file = first_of(profile, "AWS_CA_BUNDLE", "", "ca_bundle");
 }
 
 void
 aws_settings_read(AwsSettings *out)
 {
-	out->region = first_of("AWS_REGION", "AWS_DEFAULT_REGION", "region");
-	out->endpoint =
-		first_of("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL", "endpoint_url");
-	out->ca_file = first_of("AWS_CA_BUNDLE", "", "ca_bundle");
+	aws_settings_read_of("", out);
 }
 
 void

@@ -9,7 +9,8 @@
  *		4. container endpoint: AWS_CONTAINER_CREDENTIALS_*_URI
  *		5. the machine's role (IMDSv2), unless AWS_EC2_METADATA_DISABLED
  *
- * One set for the process, shared by all stores.  Those that end are
+ * One set for the process, shared by all stores, and one for each profile that
+ * a store names: then from 3. alone.  Those that end are
  * fetched again five minutes before, by one thread, while the others go on
  * with what they have.  The only file that reads environment variables of
  * the store.
@@ -32,7 +33,7 @@ bool creds_get(const CredsOptions *options, Creds *out, Err *err) MUST_CHECK;
  * True where no source could have any: so much is known without a request.
  * err says where was looked.
  */
-bool creds_are_missing(Err *err);
+bool creds_are_missing(const char *profile, Err *err);
 
 /*
  * The server called these expired: forget them, unless others have taken
@@ -53,6 +54,9 @@ typedef struct AwsSettings
 } AwsSettings;
 
 void aws_settings_read(AwsSettings *out);
+
+/* Of a profile that a store names, where it says any; "" or NULL: none. */
+void aws_settings_read_of(const char *profile, AwsSettings *out);
 void aws_settings_done(AwsSettings *s);
 
 #endif

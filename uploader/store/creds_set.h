@@ -28,6 +28,7 @@ typedef struct CredsOptions
 	const char *ca_file;
 	const char *proxy;
 	const atomic_bool *stop;
+	const char *profile; /* "" or NULL: the environment's */
 } CredsOptions;
 
 void creds_done(Creds *c);

@@ -207,7 +207,7 @@ bool
 s3_call(S3Store *s, const S3Request *r, S3Refusal *out_refusal, Err *err)
 {
 	CredsOptions creds_options = { s->place.region, s->ca_file, s->proxy,
-								   s->stop };
+								   s->stop, s->profile };
 	unsigned cured = 0;
 
 	out_refusal->status = 0;

@@ -29,6 +29,7 @@ typedef struct S3Store
 	int64_t skew_us; /* the server's clock minus ours */
 	char *ca_file;   /* NULL: the system's */
 	char *proxy;     /* NULL: by environment */
+	char *profile;   /* NULL: by environment */
 	const atomic_bool *stop;
 	bool checksum;
 	/* headers of every put, and of every request; values are owned */

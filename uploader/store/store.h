@@ -40,6 +40,7 @@ typedef struct StoreOptions
 	const char *url;         /* s3://bucket/prefix or file:///dir */
 	const char *endpoint;    /* unset: from environment or profile, else AWS */
 	const char *region;      /* unset: the same, else us-east-1 */
+	const char *profile;     /* of the AWS files; unset: by environment */
 	const char *addressing;  /* "auto" (unset), "path" or "virtual" */
 	const char *ca_file;     /* unset: AWS_CA_BUNDLE, else the system's */
 	int64_t retry_ms;        /* how long one call is tried; 0: once */

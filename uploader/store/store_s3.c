@@ -324,7 +324,8 @@ static bool
 s3_about(Store *store, StoreAbout *out)
 {
 	S3Store *s = (S3Store *) store;
-	CredsOptions options = { s->place.region, s->ca_file, s->proxy, s->stop };
+	CredsOptions options = { s->place.region, s->ca_file, s->proxy, s->stop,
+							 s->profile };
 	Creds creds = { 0 };
 	Err err;
 
@@ -354,6 +355,7 @@ s3_close(Store *store)
 		free((char *) s->all_headers[i].value);
 	free(s->ca_file);
 	free(s->proxy);
+	free(s->profile);
 	free(s);
 }
 
@@ -449,15 +451,17 @@ store_s3_open(const StoreOptions *options, Store **out, Err *err)
 	s->stop = options->stop;
 	http_response_init(&s->response);
 	sigv4_key_init(&s->key);
-	aws_settings_read(&env);
+	aws_settings_read_of(options->profile, &env);
 	ca_file = set_or_null(options->ca_file);
 	if (ca_file == NULL)
 		ca_file = set_or_null(env.ca_file);
 	s->ca_file = ca_file ? xstrdup(ca_file) : NULL;
+	if (set_or_null(options->profile))
+		s->profile = xstrdup(options->profile);
 	if (set_or_null(options->proxy))
 		s->proxy = xstrdup(options->proxy);
 	ok = find_place(options, &env, &s->place, err) &&
-		 keep_options(s, options, err) && !creds_are_missing(err);
+		 keep_options(s, options, err) && !creds_are_missing(s->profile, err);
 	aws_settings_done(&env);
 	if (!ok)
 	{

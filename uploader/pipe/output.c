@@ -1,0 +1,284 @@
+/*-------------------------------------------------------------------------
+ * output.c
+ *	  Further outputs: their stores, and their state in the log.
+ *
+ * Layer: pipe.
+ *-------------------------------------------------------------------------
+ */
+#include "pipe/output.h"
+
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/mem.h"
+
+#define AGAIN_MS 500
+
+/*
+ * Stores
+ */
+static bool
+open_store(Pipe *p, int output, Store **out, Err *err)
+{
+	const OutputOptions *o = output_options(p, output);
+	StoreOptions options = pipe_store_options(p, &o->store);
+
+	if (o->detach && o->detach_after_ms < options.retry_ms)
+		options.retry_ms = o->detach_after_ms;
+	return store_open(&options, out, err) ||
+		   err_prefix(err, "output \"%s\"", o->name);
+}
+
+bool
+output_store(Pipe *p, OutputStores *stores, int output, Store **out, Err *err)
+{
+	Store **store = &stores->of[output];
+	bool ok = *store != NULL;
+
+	if (!ok && output == 0)
+		ok = pipe_open_store(p, store, err);
+	else if (!ok)
+	{
+		do
+			ok = open_store(p, output, store, err);
+		while (!ok && output_again(p, output, "opening its store", err));
+	}
+	if (ok)
+		*out = *store;
+	return ok;
+}
+
+void
+output_stores_close(OutputStores *stores)
+{
+	for (int i = 0; i < OUTPUTS_MAX; i++)
+		store_close(stores->of[i]);
+}
+
+/*
+ * Failures
+ */
+void
+output_works(const Pipe *p, int output)
+{
+	const OutputOptions *o;
+
+	if (output == 0)
+		return;
+	o = output_options(p, output);
+	if (atomic_load(&o->health->failing_ms) != 0 &&
+		atomic_exchange(&o->health->failing_ms, 0) != 0)
+		log_info("output works again", "output", o->name, NULL);
+}
+
+static void
+detach(const OutputOptions *o, const Err *err)
+{
+	if (atomic_exchange(&o->health->detached, true))
+		return;
+	log_event(LOG_WARN, "output detached, the stream goes on without it",
+			  "output", o->name, "url", o->store.url, "error", err->msg, "hint",
+			  "mend it and start run again: it is a new output then", NULL);
+}
+
+/* So long it has failed, this call included. */
+static int64_t
+failing_for(const OutputOptions *o, const Err *err)
+{
+	int64_t now = clock_mono_ms();
+	int64_t since = 0;
+
+	if (!atomic_compare_exchange_strong(&o->health->failing_ms, &since, now))
+		return now - since;
+	log_event(LOG_WARN, "output fails", "output", o->name, "url", o->store.url,
+			  "detached_after_ms", log_int(o->detach_after_ms), "error",
+			  err->msg, "hint", err->hint[0] ? err->hint : NULL, NULL);
+	return 0;
+}
+
+static bool
+again_or_detach(Pipe *p, const OutputOptions *o, const Err *err)
+{
+	if (err->kind == ERR_STOP || atomic_load(&p->stop) ||
+		atomic_load(&o->health->detached))
+		return false;
+	if (failing_for(o, err) >= o->detach_after_ms)
+	{
+		detach(o, err);
+		return false;
+	}
+	if (err->kind == ERR_GONE) /* only from the log on */
+		return false;
+	if (atomic_load(&p->ending) && atomic_load(&p->options->control->stop))
+		return false;
+	clock_sleep_ms(backoff_ms(1, AGAIN_MS, AGAIN_MS));
+	return true;
+}
+
+bool
+output_again(Pipe *p, int output, const char *doing, Err *err)
+{
+	const OutputOptions *o;
+
+	if (output == 0)
+		return pipe_again(p, doing, err);
+	o = output_options(p, output);
+	if (o->detach ? again_or_detach(p, o, err) : pipe_again(p, doing, err))
+		return true;
+	return err_prefix(err, "output \"%s\"", o->name);
+}
+
+/*
+ * State
+ */
+static void
+copy_output(EntryOutput *to, const EntryOutput *from)
+{
+	entry_set(&to->name, from->name);
+	entry_set(&to->url, from->url);
+	entry_set(&to->tables, from->tables);
+	entry_set(&to->exclude, from->exclude);
+	to->state = from->state;
+	to->since = from->since;
+	to->first = from->first;
+	to->filled = from->filled;
+	to->last = from->last;
+	to->swept_until = from->swept_until;
+}
+
+static bool
+is_same(const EntryOutput *e, const OutputOptions *o)
+{
+	return e->state != OUTPUT_ENDED && strcmp(e->name, o->name) == 0 &&
+		   strcmp(e->url, o->store.url) == 0 &&
+		   strcmp(e->tables, o->tables) == 0 &&
+		   strcmp(e->exclude, o->exclude) == 0;
+}
+
+/* A lake that has nothing yet leaves nothing to be filled. */
+static void
+attach(Pipe *p, const OutputOptions *o, EntryOutput *out)
+{
+	entry_set(&out->name, o->name);
+	entry_set(&out->url, o->store.url);
+	entry_set(&out->tables, o->tables);
+	entry_set(&out->exclude, o->exclude);
+	out->since = p->start->seq + 1;
+	out->first = p->start->end;
+	out->filled = p->start->seq == 0;
+	out->swept_until = p->start->closed_until;
+	p->announces_outputs = true;
+	log_info("output attached", "output", o->name, "url", o->store.url, "entry",
+			 log_int(out->since), "lsn", log_lsn(out->first), NULL);
+}
+
+static void
+plan_output(Pipe *p, int output)
+{
+	const OutputOptions *o = output_options(p, output);
+	EntryOutput *now = entry_add_output(p->outputs);
+	const EntryOutput *before = NULL;
+
+	for (int i = 0; !before && i < p->start->noutputs; i++)
+	{
+		if (is_same(&p->start->outputs[i], o))
+			before = &p->start->outputs[i];
+	}
+	if (before &&
+		(before->state == OUTPUT_ATTACHED || output_is_detached(p, output)))
+		copy_output(now, before);
+	else
+		attach(p, o, now);
+	if (before)
+		now->swept_until = before->swept_until;
+	atomic_store(&p->further_swept_until[output], now->swept_until);
+}
+
+static bool
+is_configured(const Pipe *p, const EntryOutput *e)
+{
+	for (int n = 1; n < outputs_n(p); n++)
+	{
+		if (is_same(e, output_options(p, n)))
+			return true;
+	}
+	return false;
+}
+
+static void
+end_output(Pipe *p, const EntryOutput *before)
+{
+	EntryOutput *ended = entry_add_output(p->outputs);
+
+	copy_output(ended, before);
+	if (before->state == OUTPUT_ATTACHED)
+		ended->last = p->start->end;
+	ended->state = OUTPUT_ENDED;
+	p->announces_outputs = true;
+	log_info("output ended", "output", ended->name, "url", ended->url, "lsn",
+			 log_lsn(ended->last), NULL);
+}
+
+/* What cannot work is said before anything is streamed. */
+static bool
+check_stores(Pipe *p, Err *err)
+{
+	for (int n = 1; n < outputs_n(p); n++)
+	{
+		Store *store;
+
+		if (open_store(p, n, &store, err))
+			store_close(store);
+		else if (!output_options(p, n)->detach || err->kind == ERR_USAGE)
+			return false;
+	}
+	return true;
+}
+
+bool
+outputs_plan(Pipe *p, Err *err)
+{
+	if (!check_stores(p, err))
+		return false;
+	for (int n = 1; n < outputs_n(p); n++)
+		plan_output(p, n);
+	for (int i = 0; i < p->start->noutputs; i++)
+	{
+		const EntryOutput *before = &p->start->outputs[i];
+
+		if (before->state != OUTPUT_ENDED && !is_configured(p, before))
+			end_output(p, before);
+	}
+	return true;
+}
+
+/* The state of output number n after e. */
+static void
+fill_output(Pipe *p, int output, EntryOutput *now, Entry *e,
+			const Entry *before)
+{
+	if (now->state == OUTPUT_ATTACHED && output_is_detached(p, output))
+	{
+		now->state = OUTPUT_DETACHED;
+		now->last = before->end;
+	}
+	if (now->state != OUTPUT_ATTACHED)
+		entry_drop_output(e, now->name);
+	now->swept_until = atomic_load(&p->further_swept_until[output]);
+	copy_output(entry_add_output(e), now);
+}
+
+void
+outputs_fill_entry(Pipe *p, Entry *e, const Entry *before)
+{
+	Entry *now = p->outputs;
+
+	for (int i = 0; now && i < now->noutputs; i++)
+	{
+		if (i < p->options->nfurther)
+			fill_output(p, i + 1, &now->outputs[i], e, before);
+		else if (before == p->start)
+			copy_output(entry_add_output(e), &now->outputs[i]);
+	}
+}
