@@ -158,6 +158,8 @@ cmd_run(const Config *cfg, int argc, char **argv, Err *err)
 							.level = PAGE_LEVEL,
 							.parquet_ms = strcmp(cfg->output_parquet_timestamp,
 												 "ms") == 0 },
+		.split_keys = strcmp(cfg->output_key_change, "split") == 0,
+		.fill_unchanged = strcmp(cfg->output_unchanged, "old") == 0,
 		.workers = workers_of(cfg),
 		.memory_limit = cfg->memory_limit,
 		.load_initial = strcmp(cfg->load_mode, "never") != 0,

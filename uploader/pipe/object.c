@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "pipe/split.h"
 
 static char *
 make_key(const Pipe *p, const Object *o, int number)
@@ -256,6 +257,7 @@ object_free(Pipe *p, Object *o)
 	free((void *) o->body.p);
 	o->table->format->close(o->form);
 	framepart_free(o->part);
+	split_free(o->split);
 	compressor_free(o->compressor);
 	store_writer_drop(o->writer);
 	free(o->key);

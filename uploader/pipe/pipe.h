@@ -85,10 +85,12 @@ typedef struct RunOptions
 	const Path *path;
 	const Format *format;
 	FormatOptions format_options; /* less raw_text, which the session knows */
-	int64_t max_bytes; /* of an object, as the format writes it, before
-						* compression; 0: OBJECT_FULL_BYTES */
-	int64_t max_rows;  /* likewise; 0: any number */
-	int workers;       /* shippers; 0: one */
+	bool split_keys;     /* a change of a key is two records (split.h) */
+	bool fill_unchanged; /* from the old row, where that is at hand */
+	int64_t max_bytes;   /* of an object, as the format writes it, before
+						  * compression; 0: OBJECT_FULL_BYTES */
+	int64_t max_rows;    /* likewise; 0: any number */
+	int workers;         /* shippers; 0: one */
 	int64_t memory_limit;
 	bool load_initial;
 	bool resync_auto; /* tables are loaded that no person asks for … */
@@ -131,6 +133,7 @@ typedef struct Table
 	bool file_due;     /* its next object brings the file */
 	struct Said *said; /* of the table; told.h */
 	RowShape *shape;   /* how its rows are read */
+	bool split_keys;   /* split.h */
 	const Format *format;
 	FormatTable *form; /* how they are written */
 	Batch *open;       /* batches that still grow, one a partition */
