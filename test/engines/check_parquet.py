@@ -112,12 +112,12 @@ def same_json(got, want):
 
 
 META = ("_op", "_lsn", "_seq", "_xid", "_ts", "_nokey", "_partial", "_reason",
-        "_before", "_key", "_unchanged", "_withheld", "_jsonnull", "_exact")
+        "_before", "_key", "_unchanged", "_withheld", "_jsonnull", "_exact", "_moved")
 JSON_COLUMNS = ("js", "jb")
 
 
 def check_meta(where, row, record):
-    for name in ("_op", "_lsn", "_reason", "_nokey"):
+    for name in ("_op", "_lsn", "_reason", "_nokey", "_moved"):
         if row[name] != record.get(name):
             complain(where, name, row[name], record.get(name))
     for name in ("_seq", "_xid"):

@@ -41,11 +41,12 @@
 	}
 
 #define META                                                                   \
-	"_op,_lsn,_seq,_xid,_ts,_nokey,_partial,_reason,_before,_key,_unchanged,"  \
+	"_op,_lsn,_seq,_xid,_ts,_nokey,_moved,_partial,_reason,_before,_key,_"     \
+	"unchanged,"                                                               \
 	"_withheld,_jsonnull"
 #define HEAD(op)                                                               \
 	"\"" op "\",\"0000000016B374D8\",3,712,\"2026-11-21T08:14:07.123456Z\""
-#define PLAIN(op) HEAD(op) ",\\N,\\N,\\N,\\N,\\N,\\N,\\N,\\N"
+#define PLAIN(op) HEAD(op) ",\\N,\\N,\\N,\\N,\\N,\\N,\\N,\\N,\\N"
 
 /*
  * Tables and changes
@@ -556,26 +557,26 @@ test_metadata(void **state)
 		{ "update", 'd', false, false, CHANGE('u', .row = &view_a),
 		  PLAIN("u") ",1,\"a\"" },
 		{ "unchanged", 'd', false, false, CHANGE('u', .row = &view_unchanged),
-		  HEAD("u") ",\\N,\\N,\\N,\\N,\\N,\"[\"\"t\"\"]\",\\N,\\N,1,\\N" },
+		  HEAD("u") ",\\N,\\N,\\N,\\N,\\N,\\N,\"[\"\"t\"\"]\",\\N,\\N,1,\\N" },
 		{ "key", 'd', false, false,
 		  CHANGE('u', .row = &view_a, .old = &view_key, .key_changed = true),
-		  HEAD("u") ",\\N,\\N,\\N,\\N,\"{\"\"id\"\":2}\",\\N,\\N,\\N,1,"
+		  HEAD("u") ",\\N,\\N,\\N,\\N,\\N,\"{\"\"id\"\":2}\",\\N,\\N,\\N,1,"
 					"\"a\"" },
 		{ "before", 'f', false, true,
 		  CHANGE('u', .row = &view_a, .old = &view_b, .key_changed = true),
-		  HEAD("u") ",\\N,\\N,\\N,\"{\"\"id\"\":2,\"\"t\"\":\"\"b\"\"}\","
+		  HEAD("u") ",\\N,\\N,\\N,\\N,\"{\"\"id\"\":2,\"\"t\"\":\"\"b\"\"}\","
 					"\"{\"\"id\"\":2}\",\\N,\\N,\\N,1,\"a\"" },
 		{ "old row that is not asked for", 'f', false, false,
 		  CHANGE('u', .row = &view_a, .old = &view_b), PLAIN("u") ",1,\"a\"" },
 		{ "no primary key", 'f', true, false,
 		  CHANGE('u', .row = &view_a, .old = &view_b, .key_changed = true),
-		  HEAD("u") ",\\N,\\N,\\N,\"{\"\"id\"\":2,\"\"t\"\":\"\"b\"\"}\","
+		  HEAD("u") ",\\N,\\N,\\N,\\N,\"{\"\"id\"\":2,\"\"t\"\":\"\"b\"\"}\","
 					"\\N,\\N,\\N,\\N,1,\"a\"" },
 		{ "no identity", 'n', false, false,
 		  CHANGE('u', .row = &view_a, .no_identity = true),
-		  HEAD("u") ",true,\\N,\\N,\\N,\\N,\\N,\\N,\\N,1,\"a\"" },
+		  HEAD("u") ",true,\\N,\\N,\\N,\\N,\\N,\\N,\\N,\\N,1,\"a\"" },
 		{ "withheld", 'd', false, false, CHANGE('i', .row = &view_withheld),
-		  HEAD("i") ",\\N,\\N,\\N,\\N,\\N,\\N,\"{\"\"t\"\":{\"\"reason\"\":"
+		  HEAD("i") ",\\N,\\N,\\N,\\N,\\N,\\N,\\N,\"{\"\"t\"\":{\"\"reason\"\":"
 					"\"\"encoding\"\",\"\"size\"\":1234,\"\"crc32c\"\":"
 					"\"\"0000abcd\"\",\"\"bytes\"\":\"\"\\\\xff\"\"}}\",\\N,1,"
 					"\\N" },
@@ -584,19 +585,20 @@ test_metadata(void **state)
 		{ "delete of a full row", 'f', false, false,
 		  CHANGE('d', .row = &view_a), PLAIN("d") ",1,\\N" },
 		{ "delete with before", 'f', false, true, CHANGE('d', .row = &view_a),
-		  HEAD("d") ",\\N,\\N,\\N,\"{\"\"id\"\":1,\"\"t\"\":\"\"a\"\"}\",\\N,"
+		  HEAD("d") ",\\N,\\N,\\N,\\N,\"{\"\"id\"\":1,\"\"t\"\":\"\"a\"\"}\","
+					"\\N,"
 					"\\N,\\N,\\N,1,\\N" },
 		{ "delete without identity", 'n', false, false,
 		  CHANGE('d', .no_identity = true),
-		  HEAD("d") ",true,\\N,\\N,\\N,\\N,\\N,\\N,\\N,\\N,\\N" },
+		  HEAD("d") ",true,\\N,\\N,\\N,\\N,\\N,\\N,\\N,\\N,\\N,\\N" },
 		{ "truncate", 'd', false, false, CHANGE('t'), PLAIN("t") ",\\N,\\N" },
 		{ "truncate of a partition", 'd', false, false,
 		  CHANGE('t', .partial = &partition, .npartial = 1),
-		  HEAD("t") ",\\N,\"[{\"\"schema\"\":\"\"s\"\",\"\"table\"\":"
+		  HEAD("t") ",\\N,\\N,\"[{\"\"schema\"\":\"\"s\"\",\"\"table\"\":"
 					"\"\"p\\\"\"1\"\",\"\"bound\"\":null}]\",\\N,\\N,\\N,\\N,"
 					"\\N,\\N,\\N,\\N" },
 		{ "resync", 'd', false, false, CHANGE('s', .reason = "rewrite"),
-		  HEAD("s") ",\\N,\\N,\"rewrite\",\\N,\\N,\\N,\\N,\\N,\\N,\\N" },
+		  HEAD("s") ",\\N,\\N,\\N,\"rewrite\",\\N,\\N,\\N,\\N,\\N,\\N,\\N" },
 	};
 
 	(void) state;
@@ -620,11 +622,11 @@ test_load(void **state)
 					  .row = &view_a };
 
 	(void) state;
-	check_record("load", make_schema(two, 2, 'd', false), &plain, &change,
-				 META ",id,t",
-				 "\"r\",\"0000000016B374D8\",1099511627776,\\N,"
-				 "\"2026-11-21T08:14:07.123456Z\",\\N,\\N,\\N,\\N,\\N,\\N,\\N,"
-				 "\\N,1,\"a\"");
+	check_record(
+		"load", make_schema(two, 2, 'd', false), &plain, &change, META ",id,t",
+		"\"r\",\"0000000016B374D8\",1099511627776,\\N,"
+		"\"2026-11-21T08:14:07.123456Z\",\\N,\\N,\\N,\\N,\\N,\\N,\\N,\\N,"
+		"\\N,1,\"a\"");
 }
 
 /* Names of columns that want quotes, and such as are taken. */
@@ -1231,25 +1233,29 @@ test_refused(void **state)
 		{ "long op", FILE_OF(PLAIN("ii") ",1,\"a\""), "_op" },
 		{ "empty op", FILE_OF(PLAIN("") ",1,\"a\""), "_op" },
 		{ "unchanged that is none",
-		  FILE_OF(HEAD("u") ",\\N,\\N,\\N,\\N,\\N,\"[\"\"x\"\"]\",\\N,\\N,1,"
-							"\\N"),
+		  FILE_OF(
+			  HEAD("u") ",\\N,\\N,\\N,\\N,\\N,\\N,\"[\"\"x\"\"]\",\\N,\\N,1,"
+						"\\N"),
 		  "_unchanged" },
 		{ "unchanged with a value",
-		  FILE_OF(HEAD("u") ",\\N,\\N,\\N,\\N,\\N,\"[\"\"t\"\"]\",\\N,\\N,1,"
-							"\"a\""),
+		  FILE_OF(
+			  HEAD("u") ",\\N,\\N,\\N,\\N,\\N,\\N,\"[\"\"t\"\"]\",\\N,\\N,1,"
+						"\"a\""),
 		  "value of a column" },
 		{ "before that is none",
-		  FILE_OF(HEAD("u") ",\\N,\\N,\\N,\"{}{\",\\N,\\N,\\N,\\N,1,\"a\""),
+		  FILE_OF(HEAD("u") ",\\N,\\N,\\N,\\N,\"{}{\",\\N,\\N,\\N,\\N,1,\"a\""),
 		  "_before" },
 		{ "before of another kind",
-		  FILE_OF(HEAD("u") ",\\N,\\N,\\N,\"[]\",\\N,\\N,\\N,\\N,1,\"a\""),
+		  FILE_OF(HEAD("u") ",\\N,\\N,\\N,\\N,\"[]\",\\N,\\N,\\N,\\N,1,\"a\""),
 		  "kind" },
 		{ "before with a line feed",
-		  FILE_OF(HEAD("u") ",\\N,\\N,\\N,\"{\n}\",\\N,\\N,\\N,\\N,1,\"a\""),
+		  FILE_OF(
+			  HEAD("u") ",\\N,\\N,\\N,\\N,\"{\n}\",\\N,\\N,\\N,\\N,1,\"a\""),
 		  "line feed" },
 		{ "details that are none",
-		  FILE_OF(HEAD("i") ",\\N,\\N,\\N,\\N,\\N,\\N,\"{\"\"t\"\":null}\",\\N,"
-							"1,\"[]\""),
+		  FILE_OF(
+			  HEAD("i") ",\\N,\\N,\\N,\\N,\\N,\\N,\\N,\"{\"\"t\"\":null}\",\\N,"
+						"1,\"[]\""),
 		  "details" },
 		{ "a value in a truncate", FILE_OF(PLAIN("t") ",1,\\N"),
 		  "value of a column" },

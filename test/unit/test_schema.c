@@ -77,6 +77,7 @@ test_json_names(void **state)
 		{ "_key", "_key_" },
 		{ "_before", "_before_" },
 		{ "_nokey", "_nokey_" },
+		{ "_moved", "_moved_" },
 		{ "_withheld", "_withheld_" },
 		{ "_jsonnull", "_jsonnull_" },
 		{ "_partial", "_partial_" },

@@ -48,7 +48,8 @@ enum
 	T_GOOD_PK,    /* not deferrable, valid */
 	T_GOOD_INDEX, /* the index of REPLICA IDENTITY USING INDEX is there */
 	T_CANDIDATE,  /* an index that could be the identity; "" if none */
-	T_READABLE    /* the root, which is what a load reads */
+	T_READABLE,   /* the root, which is what a load reads */
+	T_LEFT_OUT    /* columns that an update may leave out; "" if none */
 };
 
 static const char tables_sql[] =
@@ -70,7 +71,16 @@ static const char tables_sql[] =
 	"   AND a.attnum = ANY (i.indkey::int2[]))"
 	"  ORDER BY i.indisprimary DESC, i.indnatts, x.relname LIMIT 1), ''),"
 	" has_schema_privilege(coalesce(rn.oid, n.oid), 'USAGE')"
-	"  AND has_table_privilege(coalesce(r.oid, c.oid), 'SELECT')" FROM_RELATIONS
+	"  AND has_table_privilege(coalesce(r.oid, c.oid), 'SELECT'),"
+	" coalesce((SELECT string_agg(quote_ident(a.attname), ', '"
+	"  ORDER BY a.attnum) FROM pg_catalog.pg_attribute a"
+	"  WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped"
+	"  AND a.attlen = -1 AND a.attstorage <> 'p' AND c.reltoastrelid <> 0"
+	"  AND c.relreplident <> 'f' AND NOT EXISTS (SELECT"
+	"   FROM pg_catalog.pg_index i WHERE i.indrelid = c.oid"
+	"   AND CASE c.relreplident WHEN 'i' THEN i.indisreplident"
+	"    ELSE i.indisprimary END"
+	"   AND a.attnum = ANY (i.indkey::int2[]))), '')" FROM_RELATIONS
 	" WHERE c.relpersistence IN ('p', 'u') AND" WANTED_RELATIONS
 	" ORDER BY 3, 4, 1, 2";
 
@@ -206,6 +216,53 @@ report_unreadable(Check *c, const PGresult *res, int row)
 	buf_done(&mend);
 }
 
+/*
+ * Who sets output.key_change or output.unchanged wants the query for the last
+ * change of each key to be right: for which tables is it not?
+ */
+static void
+report_last_change(Check *c, const PGresult *res, int row, const char *flaw)
+{
+	Finding f = { .level = CHECK_WARNING,
+				  .name = "last change of a key",
+				  .mend = "the view of \"cdc-s3 ddl --view latest\"" };
+	const char *columns = PQgetvalue(res, row, T_LEFT_OUT);
+	const char *table = PQgetvalue(res, row, T_QUOTED);
+	bool bag =
+		PQgetvalue(res, row, T_IDENTITY)[0] == 'f' && !yes(res, row, T_PK);
+	Buf mend;
+
+	if (flaw || bag)
+	{
+		f.why = "output.key_change and output.unchanged do not make a query "
+				"for the last change of each key right: nothing tells which "
+				"rows are one";
+		f.mend = bag ? "give it a primary key; or the view of \"cdc-s3 ddl "
+					   "--view latest\""
+					 : "give it a primary key";
+		check_report(c, &f, "%s has no key", table);
+		return;
+	}
+	if (!*columns)
+		return;
+	f.why = "an update that does not touch a TOAST value does not tell it, "
+			"and the old row that would is not at hand: such a query reads "
+			"NULL there";
+	buf_init(&mend, TEXT_MAX_BYTES);
+	buf_printf(&mend, "ALTER TABLE %s REPLICA IDENTITY FULL; or %s", table,
+			   f.mend);
+	f.mend = buf_cstr(&mend);
+	check_report(c, &f, "%s: updates may leave out %s", table, columns);
+	buf_done(&mend);
+}
+
+static bool
+wants_last_change(const Check *c)
+{
+	return strcmp(c->cfg->output_key_change, "split") == 0 ||
+		   strcmp(c->cfg->output_unchanged, "old") == 0;
+}
+
 /* Will there be a load whose rights matter? */
 static bool
 load_is_due(const Check *c)
@@ -257,6 +314,8 @@ check_rows(Check *c, const PGresult *res)
 			report_identity(c, res, row, flaw);
 			no_identity++;
 		}
+		if (wants_last_change(c))
+			report_last_change(c, res, row, flaw);
 		if (!yes(res, row, T_READABLE) && load_is_due(c) &&
 			!same_root(res, row))
 		{

@@ -5,7 +5,9 @@
  * An entry's objects are merged by (commit LSN, seq).  An object is opened
  * when the merge comes to its first row and closed behind its last, so that
  * only those that overlap are in memory: their stored bytes, and a window
- * each.  A line is printed as it is stored, with the table's name before it.
+ * each.  A line is printed as it is stored, with the table's name before it;
+ * but a change that stands there as two (output.key_change = split) comes as
+ * the one that it was.
  *
  * Invariants:
  *	(1) heap[0] is the least of all open objects' next rows.
@@ -61,7 +63,9 @@ typedef struct Replay
 	Store *log;
 	Store *store; /* of the objects; the log's, but for a further output's */
 	LogRange range;
-	Lsn end; /* of the last entry seen */
+	Lsn end;     /* of the last entry seen */
+	Place moved; /* of the last delete that the record behind it tells, too */
+	bool any_moved;
 	Source **heap;
 	int nheap;
 } Replay;
@@ -241,17 +245,43 @@ heap_pop(Replay *r)
 	heap_sift(r);
 }
 
+/* The line behind its brace; of an update behind its half with that one's
+ * position. */
 static bool
-print_line(const Source *s, Err *err)
+print_members(const Replay *r, const Source *s, Slice seq, Err *err)
+{
+	const uint8_t *from = s->line.p + 1;
+	const uint8_t *end = s->line.p + s->line.n;
+	char number[24];
+	size_t n;
+
+	if (!r->any_moved || s->place.lsn != r->moved.lsn ||
+		s->place.seq != r->moved.seq + 1 || seq.n == 0)
+		return cli_write((Slice){ from, (size_t) (end - from) }, err);
+	n = (size_t) snprintf(number, sizeof(number), "%" PRId64, r->moved.seq);
+	return cli_write((Slice){ from, (size_t) (seq.p - from) }, err) &&
+		   cli_write((Slice){ (const uint8_t *) number, n }, err) &&
+		   cli_write((Slice){ seq.p + seq.n, (size_t) (end - seq.p) - seq.n },
+					 err);
+}
+
+static bool
+print_line(Replay *r, const Source *s, Err *err)
 {
 	const Slice line = s->line;
+	Slice seq;
 
 	if (line.n < 2 || line.p[0] != '{')
 		return err_set(err, ERR_DATA, 0, "object \"%s\": row without \"{\"",
 					   s->object->key);
+	if (jsonline_moved(line, &seq))
+	{
+		r->moved = s->place;
+		r->any_moved = true;
+		return true;
+	}
 	return cli_write(buf_slice(&s->prefix), err) &&
-		   cli_write((Slice){ line.p + 1, line.n - 1 }, err) &&
-		   cli_write(slice_cstr("\n"), err);
+		   print_members(r, s, seq, err) && cli_write(slice_cstr("\n"), err);
 }
 
 /* Is the least row in the range?  Those of a load stand where it counts. */
@@ -270,7 +300,7 @@ advance(Replay *r, Err *err)
 	Source *s = r->heap[0];
 	bool end;
 
-	if (is_in_range(r, s) && !print_line(s, err))
+	if (is_in_range(r, s) && !print_line(r, s, err))
 		return false;
 	if (!source_next(s, &end, err))
 		return false;

@@ -145,6 +145,8 @@ cmd_run(const Config *cfg, int argc, char **argv, Err *err)
 		.format_options = outputs_format_options(
 			cfg->output_numeric, cfg->output_before, cfg->output_csv_newlines,
 			cfg->output_parquet_timestamp),
+		.split_keys = strcmp(cfg->output_key_change, "split") == 0,
+		.fill_unchanged = strcmp(cfg->output_unchanged, "old") == 0,
 		.workers = workers_of(cfg),
 		.memory_limit = cfg->memory_limit,
 		.load_initial = strcmp(cfg->load_mode, "never") != 0,

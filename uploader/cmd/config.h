@@ -55,6 +55,8 @@ typedef struct Config
 	char *output_timezone;          /* see zonefile.h */
 	char *output_csv_newlines;      /* keep, escape */
 	char *output_parquet_timestamp; /* us, ms */
+	char *output_key_change;        /* record, split */
+	char *output_unchanged;         /* list, old */
 	char *output_before;            /* off, on */
 	char *output_numeric;           /* number, string, auto */
 	int64_t output_grace_ms;

@@ -43,6 +43,7 @@ add_record_fields(const DdlJob *job, DdlField *f)
 		{ "_key", NULL, json, false },
 		{ "_before", NULL, json, false },
 		{ "_nokey", &as_bool, NULL, false },
+		{ "_moved", &as_bool, NULL, false },
 		{ "_partial", NULL, json, false },
 		{ "_reason", &as_text, NULL, false },
 		{ "_withheld", NULL, json, false },

@@ -116,10 +116,7 @@ count(const View *v, Which which)
 static bool
 is_bag(const Schema *s)
 {
-	for (int i = 0; i < s->ncols; i++)
-		if (s->cols[i].pk)
-			return false;
-	return s->identity == 'f' && s->ncols > 0;
+	return schema_is_bag(s) && s->ncols > 0;
 }
 
 /* "pattern" for each of these columns, # being its number. */
@@ -423,6 +420,15 @@ add_lsn_is(const View *v, Lsn lsn)
 	buf_printf(v->out, " = '%016" PRIX64 "'", (uint64_t) lsn);
 }
 
+/* An update that changes the key tells the old one, too: what else says that
+ * this is gone (output.key_change = split) is not needed. */
+static void
+add_not_moved(const View *v)
+{
+	own(v, "_moved");
+	buf_str(v->out, " IS NULL AND ");
+}
+
 /* Records of today's table: the rows of its last load, and all behind it. */
 static void
 where_now(const View *v)
@@ -430,6 +436,7 @@ where_now(const View *v)
 	const DdlTable *t = v->table;
 
 	buf_str(v->out, "WHERE ");
+	add_not_moved(v);
 	if (waits(t))
 		buf_str(v->out, "1 = 0 AND ");
 	if (t->loaded)
@@ -915,7 +922,8 @@ say_columns(const View *v)
 			v->job,
 			"NULL where it should not be: a TOAST column of a row "
 			"whose key changed more than %d time(s) since a record told "
-			"it; REPLICA IDENTITY FULL at the source tells it always",
+			"it; REPLICA IDENTITY FULL at the source, on which "
+			"output.unchanged=old relies, tells it always",
 			v->engine->back);
 	ddl_comment(v->job, "NULL, too: what a type of the engine cannot hold "
 						"(infinity, NaN, years BC); the table has it as text");
@@ -1019,7 +1027,9 @@ where_changes(const View *v)
 {
 	const DdlTable *t = v->table;
 
-	buf_str(v->out, "WHERE (");
+	buf_str(v->out, "WHERE ");
+	add_not_moved(v);
+	buf_byte(v->out, '(');
 	own(v, "_op");
 	buf_str(v->out, " <> 'r'");
 	for (int i = 0; i < t->nloads; i++)

@@ -36,6 +36,9 @@ typedef struct Change
 	int64_t time;     /* of the commit: microseconds since 2000-01-01 UTC */
 	bool key_changed; /* "old" has another key */
 	bool no_identity; /* nobody can tell which row it was */
+	bool moved;       /* delete: the row goes on under another key, which the
+					   * change behind this one tells */
+	bool no_before;   /* of the old row only the key is to be told */
 	const ChangePartition *partial; /* truncate: of these partitions only */
 	int npartial;
 	const char *reason; /* resync: why; a plain word */

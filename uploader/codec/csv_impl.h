@@ -21,6 +21,7 @@ typedef enum CsvMeta
 	CSV_XID,
 	CSV_TS,
 	CSV_NOKEY,
+	CSV_MOVED,
 	CSV_PARTIAL, /* JSON text, and so are those from "_before" on */
 	CSV_REASON,
 	CSV_BEFORE,

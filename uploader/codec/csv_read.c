@@ -417,6 +417,19 @@ put_json(FormatReader *r, CsvMeta meta, JsonKind kind, Err *err)
 	return true;
 }
 
+/* true, or NULL for a member that is not there. */
+static bool
+put_true(FormatReader *r, CsvMeta meta, Err *err)
+{
+	if (is_null(&r->fields[meta]))
+		return true;
+	if (!is_word(&r->fields[meta], "true"))
+		return bad_record(r, "a mark that is not true", err);
+	add_name(r, meta);
+	buf_str(&r->line, "true");
+	return true;
+}
+
 static bool
 put_meta(FormatReader *r, Err *err)
 {
@@ -432,11 +445,8 @@ put_meta(FormatReader *r, Err *err)
 		return false;
 	if (!put_string(r, CSV_TS, err))
 		return false;
-	if (is_word(&f[CSV_NOKEY], "true"))
-		buf_str(&r->line, ",\"_nokey\":true");
-	else if (!is_null(&f[CSV_NOKEY]))
-		return bad_record(r, "bad _nokey", err);
-	return put_json(r, CSV_PARTIAL, JSON_ARRAY, err) &&
+	return put_true(r, CSV_NOKEY, err) && put_true(r, CSV_MOVED, err) &&
+		   put_json(r, CSV_PARTIAL, JSON_ARRAY, err) &&
 		   (is_null(&f[CSV_REASON]) || put_string(r, CSV_REASON, err)) &&
 		   put_json(r, CSV_BEFORE, JSON_OBJECT, err) &&
 		   put_json(r, CSV_KEY, JSON_OBJECT, err) &&

@@ -24,9 +24,9 @@
 #define TEXT_KEPT ((size_t) 64 << 10)
 
 const char *const csv_meta_names[CSV_METAS] = {
-	"_op",        "_lsn",      "_seq",      "_xid",    "_ts",
-	"_nokey",     "_partial",  "_reason",   "_before", "_key",
-	"_unchanged", "_withheld", "_jsonnull", "_escaped"
+	"_op",    "_lsn",       "_seq",      "_xid",      "_ts",
+	"_nokey", "_moved",     "_partial",  "_reason",   "_before",
+	"_key",   "_unchanged", "_withheld", "_jsonnull", "_escaped"
 };
 
 /*
@@ -267,6 +267,15 @@ put_header(FormatWriter *w, Buf *out)
 	w->headed = true;
 }
 
+static void
+put_true_or_null(Buf *out, bool yes)
+{
+	if (yes)
+		buf_str(out, ",true");
+	else
+		csv_put_null(out);
+}
+
 void
 csv_put_meta(FormatWriter *w, const Change *change, Slice partial, Buf *out)
 {
@@ -299,10 +308,8 @@ csv_put_meta(FormatWriter *w, const Change *change, Slice partial, Buf *out)
 	*o++ = '"';
 	out->n = (size_t) (o - (char *) out->p);
 	*o = 0;
-	if (change->no_identity)
-		buf_str(out, ",true");
-	else
-		csv_put_null(out);
+	put_true_or_null(out, change->no_identity);
+	put_true_or_null(out, change->moved);
 	csv_put_text_or_null(w->table, out, partial);
 	csv_put_text_or_null(w->table, out,
 						 change->reason ? slice_cstr(change->reason)

@@ -436,6 +436,8 @@ json_put_meta(JsonWriter *w, const Change *change, Buf *out)
 	*o = 0;
 	if (change->no_identity)
 		buf_str(out, ",\"_nokey\":true");
+	if (change->moved)
+		buf_str(out, ",\"_moved\":true");
 	if (change->npartial > 0)
 		add_partial(out, change->partial, change->npartial);
 	if (change->reason)
@@ -452,6 +454,8 @@ json_has_key(const JsonWriter *w, const Change *change)
 bool
 json_has_before(const JsonWriter *w, const Change *change)
 {
+	if (change->no_before)
+		return false;
 	if (change->op == 'u')
 		return w->table->before || w->table->before_always;
 	return change->op == 'd' && w->table->before && !w->table->before_always &&

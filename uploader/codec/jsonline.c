@@ -471,3 +471,24 @@ jsonline_place(Slice line, Lsn *out_lsn, int64_t *out_seq, Err *err)
 	}
 	return true;
 }
+
+bool
+jsonline_moved(Slice line, Slice *out_seq)
+{
+	JsonCursor c;
+	JsonMember m;
+	Err err; /* a line that is none is somebody else's to refuse */
+
+	*out_seq = (Slice){ NULL, 0 };
+	if (!json_open_object(&c, line, &err))
+		return false;
+	while (json_next_member(&c, &m, &err) && !c.done && m.name.n > 0 &&
+		   m.name.p[0] == '_')
+	{
+		if (json_equals(m.name, m.escaped, "_seq"))
+			*out_seq = m.value.text;
+		else if (json_equals(m.name, m.escaped, "_moved"))
+			return m.value.kind == JSON_TRUE;
+	}
+	return false;
+}

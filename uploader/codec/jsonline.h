@@ -96,4 +96,10 @@ bool json_int64(const JsonValue *v, int64_t *out);
 bool jsonline_place(Slice line, Lsn *out_lsn, int64_t *out_seq,
 					Err *err) MUST_CHECK;
 
+/*
+ * Is it the delete of an old key, whose row goes on in the next record?
+ * *out_seq: the text of its _seq, in the line.
+ */
+bool jsonline_moved(Slice line, Slice *out_seq);
+
 #endif

@@ -257,6 +257,10 @@ take_rare_meta(FormatReader *r, Err *err)
 	r->nokey = there && s.p[0];
 	if (r->nokey)
 		buf_str(&r->line, ",\"_nokey\":true");
+	if (!reader_flat(r, LEAF_MOVED, &s, &there, err))
+		return false;
+	if (there && s.p[0])
+		buf_str(&r->line, ",\"_moved\":true");
 	if (!take_json(r, LEAF_PARTIAL, "_partial", err) ||
 		!reader_flat(r, LEAF_REASON, &s, &there, err))
 		return false;

@@ -82,6 +82,7 @@ static const char *const meta_names[LEAF_COLUMNS] = {
 	[LEAF_WITHHELD_COLUMN] = "_withheld",
 	[LEAF_JSONNULL] = "_jsonnull",
 	[LEAF_EXACT_COLUMN] = "_exact",
+	[LEAF_MOVED] = "_moved",
 };
 
 /* Members of the structures in _withheld and _exact; NULL: none. */

@@ -185,6 +185,7 @@ meta_leaf(ParquetLeaf *leaf, int i)
 		[LEAF_JSONNULL] = { CDC_S3_KIND_STRING, 2, 1 },
 		[LEAF_EXACT_COLUMN] = { CDC_S3_KIND_STRING, 2, 1 },
 		[LEAF_EXACT_TEXT] = { CDC_S3_KIND_STRING, 2, 1 },
+		[LEAF_MOVED] = { CDC_S3_KIND_BOOL, 1, 0 },
 	};
 
 	leaf->kind = meta[i].kind;

@@ -267,6 +267,9 @@ put_rare_meta(FormatWriter *w, const Change *change, Err *err)
 	if (change->no_identity &&
 		!writer_put(w, LEAF_NOKEY, 0, 1, (Slice){ &yes, 1 }, err))
 		return false;
+	if (change->moved &&
+		!writer_put(w, LEAF_MOVED, 0, 1, (Slice){ &yes, 1 }, err))
+		return false;
 	if (change->reason && !put_text(w, LEAF_REASON, change->reason, err))
 		return false;
 	if (change->npartial == 0)
@@ -294,14 +297,7 @@ writer_put_meta(FormatWriter *w, const Change *change, Err *err)
 static bool
 before_always(const FormatWriter *w)
 {
-	const Schema *s = w->t->schema;
-
-	for (int i = 0; i < s->ncols; i++)
-	{
-		if (s->cols[i].pk > 0)
-			return false;
-	}
-	return s->identity == 'f';
+	return schema_is_bag(w->t->schema);
 }
 
 bool
@@ -315,6 +311,8 @@ writer_has_before(const FormatWriter *w, const Change *change)
 {
 	bool before = w->t->options.before;
 
+	if (change->no_before)
+		return false;
 	if (change->op == 'u')
 		return before || before_always(w);
 	return change->op == 'd' && before && !before_always(w) &&

@@ -34,6 +34,7 @@ static const char *const reserved[] = {
 	"_partial",
 	"_reason",
 	"_exact",
+	"_moved",
 	/* what replay adds */
 	"_schema",
 	"_table",
@@ -434,6 +435,17 @@ schema_has_key(const Schema *s)
 			return true;
 	}
 	return false;
+}
+
+bool
+schema_is_bag(const Schema *s)
+{
+	for (int i = 0; i < s->ncols; i++)
+	{
+		if (s->cols[i].pk > 0)
+			return false;
+	}
+	return s->identity == 'f';
 }
 
 bool

@@ -72,7 +72,7 @@ void schema_free(Schema *s);
 /*
  * Once all columns have their names: derives json_name and hash.  A column
  * whose name, less trailing underscores, is one of the metadata names (_op,
- * _lsn, _seq, _xid, _ts, _unchanged, _key, _before, _nokey, _withheld,
+ * _lsn, _seq, _xid, _ts, _unchanged, _key, _before, _nokey, _moved, _withheld,
  * _jsonnull, _partial, _reason, _exact) or partition keys (year, month, day,
  * hour) gets one underscore more.  A name that a column before it has takes
  * more, until no other has it.  All that without regard to case, as engines
@@ -89,5 +89,9 @@ bool schema_same_type(const SchemaColumn *a, const SchemaColumn *b);
 
 /* True where at least one column is in the key. */
 bool schema_has_key(const Schema *s);
+
+/* All columns are the key, with no primary key: equal rows are told apart by
+ * nothing. */
+bool schema_is_bag(const Schema *s);
 
 #endif

@@ -60,7 +60,7 @@ record_reset(Record *r, const Schema *schema)
 	memset(r->before, 0, n * sizeof(*r->before));
 	r->op = 0;
 	r->pos = (RecordPos){ 0, -1 };
-	r->no_key = r->partial = r->has_key = r->has_before = false;
+	r->no_key = r->moved = r->partial = r->has_key = r->has_before = false;
 	r->nwithheld = 0;
 	r->parts = (JsonValue){ .kind = JSON_NULL };
 	memcpy(r->reason, "other", sizeof("other"));
@@ -133,6 +133,8 @@ take_metadata(Record *r, const JsonMember *m, Later *later, bool *known,
 	}
 	else if (is_named(m, "_nokey"))
 		r->no_key = v->kind == JSON_TRUE;
+	else if (is_named(m, "_moved"))
+		r->moved = v->kind == JSON_TRUE;
 	else if (is_named(m, "_partial"))
 	{
 		r->partial = v->kind != JSON_FALSE && v->kind != JSON_NULL;

@@ -51,6 +51,8 @@ typedef struct Record
 	char op; /* 'r', 'i', 'u', 'd', 't', 's' */
 	RecordPos pos;
 	bool no_key;     /* the source could not tell which row it was */
+	bool moved;      /* a delete that is half of the change behind it, which
+					  * tells the old key too */
 	bool partial;    /* a truncate of some partitions only: */
 	JsonValue parts; /* an array of them, each with its "bound" */
 	char reason[RECORD_REASON_MAX]; /* of a resync */

@@ -424,6 +424,8 @@ stage_line(Stage *s, const StageVersion *v, Slice line, Err *err)
 
 	if (!record_parse(r, v->schema, line, err))
 		return false; /* the lake itself is wrong: no row to reject */
+	if (r->moved)
+		return true; /* the update behind it is all of the change */
 	item.pos = r->pos;
 	item.op = r->op;
 	if (!counts(s, r))

@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "pipe/split.h"
 
 static char *
 make_key(const Pipe *p, const Object *o, int number)
@@ -247,10 +248,12 @@ free_held(Pipe *p, Object *o)
 	o->body = (Slice){ 0 };
 	o->format->close(o->form);
 	framepart_free(o->part);
+	split_free(o->split);
 	compressor_free(o->compressor);
 	store_writer_drop(o->writer);
 	o->form = NULL;
 	o->part = NULL;
+	o->split = NULL;
 	o->compressor = NULL;
 	o->writer = NULL;
 }

@@ -94,8 +94,9 @@ struct Object
 	Object *prev;
 
 	/* of the shipper that has it */
-	FormatWriter *form; /* NULL before the first batch */
-	FramePart *part;    /* of rows in parts; NULL before the first one */
+	FormatWriter *form;  /* NULL before the first batch */
+	FramePart *part;     /* of rows in parts; NULL before the first one */
+	struct Split *split; /* of one whose key changes, up to its old row's end */
 	Compressor *compressor;
 	StoreWriter *writer; /* NULL before anything went to the store */
 	int64_t held;        /* memory of these, reserved in the budget */

@@ -128,6 +128,7 @@ table_new(const Pipe *p, Schema *schema)
 	t->relation_id = schema->relation_id;
 	t->row_type = schema->row_type;
 	t->shape = row_shape_new(schema);
+	t->split_keys = p->options->split_keys && !schema_is_bag(schema);
 	t->format = p->options->format;
 	t->form = t->format->table_new(schema, &options);
 	add_forms(p, t, schema);

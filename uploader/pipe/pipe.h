@@ -116,9 +116,11 @@ typedef struct RunOptions
 	const Path *path;
 	const Format *format;
 	FormatOptions format_options; /* less raw_text, which the session knows */
-	int64_t max_bytes; /* of an object, as the format writes it, before
-						* compression; 0: OBJECT_FULL_BYTES */
-	int64_t max_rows;  /* likewise; 0: any number */
+	bool split_keys;     /* a change of a key is two records (split.h) */
+	bool fill_unchanged; /* from the old row, where that is at hand */
+	int64_t max_bytes;   /* of an object, as the format writes it, before
+						  * compression; 0: OBJECT_FULL_BYTES */
+	int64_t max_rows;    /* likewise; 0: any number */
 	const OutputOptions *further; /* besides the main one, which is above */
 	int nfurther;
 	int workers; /* shippers; 0: one */
@@ -164,6 +166,7 @@ typedef struct Table
 	bool file_due;     /* its next object brings the file */
 	struct Said *said; /* of the table; told.h */
 	RowShape *shape;   /* how its rows are read */
+	bool split_keys;   /* split.h */
 	const Format *format;
 	FormatTable *form;     /* how they are written */
 	FormatTable **further; /* and for further outputs; NULL: not in that one */

@@ -31,6 +31,7 @@
 #include "pipe/batch_read.h"
 #include "pipe/object.h"
 #include "pipe/output.h"
+#include "pipe/split.h"
 
 #define OBJECT_MAX_BYTES ((size_t) 4 << 30)
 #define PUT_BYTES ((size_t) (64 << 10) / SCALE)   /* a small one is shorter */
@@ -348,6 +349,68 @@ add_item(Shipper *s, Object *o, const BatchItem *item, Err *err)
 	return ok;
 }
 
+/* A record, in the object that has room for it. */
+static bool
+add_record(Shipper *s, Object *o, const BatchItem *item, Err *err)
+{
+	if (item->type != ITEM_PART && is_full(s->p, o) && !cut(s, o, err))
+		return false;
+	return add_item(s, o, item, err);
+}
+
+/* An update that changes its key, as the two changes that split.h makes. */
+static bool
+add_split(Shipper *s, Object *o, const BatchItem *item, Err *err)
+{
+	BatchItem gone = { .type = ITEM_CHANGE,
+					   .change = split_gone(&item->change) };
+	BatchItem come = { .type = ITEM_CHANGE,
+					   .change = split_come(&item->change) };
+
+	return add_record(s, o, &gone, err) && add_record(s, o, &come, err);
+}
+
+/* The same of a row in parts, once its old row is through. */
+static bool
+add_split_part(Shipper *s, Object *o, Err *err)
+{
+	BatchItem item = { .type = ITEM_CHANGE,
+					   .change = split_part_gone(o->split) };
+	bool ok = add_record(s, o, &item, err);
+
+	item =
+		(BatchItem){ .type = ITEM_HEAD, .change = split_part_come(o->split) };
+	ok = ok && add_record(s, o, &item, err);
+	item.type = ITEM_PART;
+	while (ok && split_next(o->split, &item.part))
+		ok = add_item(s, o, &item, err);
+	split_free(o->split);
+	o->split = NULL;
+	return ok;
+}
+
+static bool
+take_item(Shipper *s, Object *o, const BatchItem *item, Err *err)
+{
+	bool whole = item->type == ITEM_CHANGE;
+	bool end;
+
+	if (item->type == ITEM_PART && o->split)
+	{
+		if (!split_take(o->split, o->table, &item->part, &end, err))
+			return false;
+		return !end || add_split_part(s, o, err);
+	}
+	if (whole && s->p->options->fill_unchanged)
+		split_fill(&item->change);
+	if (item->type == ITEM_PART || !split_wants(o->table, &item->change))
+		return add_record(s, o, item, err);
+	if (whole)
+		return add_split(s, o, item, err);
+	o->split = split_new(&item->change, o->table->shape->ncols);
+	return true;
+}
+
 /* What a format holds back, where it is more than one object is to have. */
 static bool
 shrink(Shipper *s, Object *o, Err *err)
@@ -375,9 +438,7 @@ format_batch(Shipper *s, Object *o, const Batch *b, Err *err)
 		if (item.type == ITEM_END)
 			break;
 		rows += ends_row(&item);
-		if (item.type != ITEM_PART && is_full(s->p, o) && !cut(s, o, err))
-			return false;
-		if (!add_item(s, o, &item, err))
+		if (!take_item(s, o, &item, err))
 			return err_prefix(err, "could not write \"%s\"", o->key);
 		if (s->lines.n >= PIECE_BYTES && !append(s, o, false, err))
 			return false;
