@@ -71,6 +71,17 @@ static const Command commands[] = {
 	  "  --from LSN       changes that end behind it\n"
 	  "  --to LSN         changes that end at or before it\n"
 	  "  --table S.T      only this table\n" },
+	{ "verify", cmd_verify,
+	  "verify [--jobs N] [--state FILE] [--sizes] [--repair] [--json]",
+	  "prove that the lake is what its log says",
+	  "  --jobs N         objects read at the same time, 8 where not said\n"
+	  "  --state FILE     write there how far it came, and read only what is "
+	  "new\n"
+	  "  --sizes          read no object: only whether each is there, with its "
+	  "size\n"
+	  "  --repair         remove leftovers: objects and uploads that can never "
+	  "count\n"
+	  "  --json           one JSON object a finding, and one at the end\n" },
 	{ "ddl", cmd_ddl, "ddl --engine ENGINE [TABLE...] [--view changes|latest]",
 	  "print SQL by which an engine reads the lake",
 	  "  --engine ENGINE  athena, trino, spark, duckdb, clickhouse, snowflake, "

@@ -252,6 +252,7 @@ ls_log(const Config *cfg, Ls *ls, Err *err)
 			   "end", "time", "objects", "rows", "bytes", "closed until",
 			   "loads");
 	buf_init(&ls->line, LINE_MAX_BYTES);
+	ls->range.parallel = &options;
 	ok = logwalk(store, &ls->range, ls_entry, ls, err);
 	buf_done(&ls->line);
 	store_close(store);

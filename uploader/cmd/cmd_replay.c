@@ -365,6 +365,7 @@ cmd_replay(const Config *cfg, int argc, char **argv, Err *err)
 		!args_lsn("--to", to, &r.range.to, err) ||
 		!store_open(&options, &r.store, err))
 		return false;
+	r.range.parallel = &options;
 	ok = logwalk(r.store, &r.range, replay_entry, &r, err);
 	if (ok && to && r.end < r.range.to)
 		log_warn("the log ends before --to", "lsn", log_lsn(r.end), NULL);

@@ -23,7 +23,9 @@ typedef struct LogRange
 {
 	Lsn from;
 	Lsn to;
-	const char *table; /* "schema.table"; NULL: all */
+	const char *table;            /* "schema.table"; NULL: all */
+	const StoreOptions *parallel; /* with them entries are read by several
+								   * threads; NULL: one after the other */
 } LogRange;
 
 typedef bool (*LogWalkFn)(const Entry *e, void *arg, Err *err);
