@@ -71,6 +71,16 @@ static const Command commands[] = {
 	  "  --from LSN       changes that end behind it\n"
 	  "  --to LSN         changes that end at or before it\n"
 	  "  --table S.T      only this table\n" },
+	{ "status", cmd_status, "status [--json] [--watch]",
+	  "show how source, lake and target stand, whether run is up or not",
+	  "  --json           one JSON object\n"
+	  "  --watch          again every two seconds\n" },
+	{ "drop", cmd_drop, "drop --slot NAME [--lake URL [--objects N]]",
+	  "drop the slot, and the lake too where that is said twice",
+	  "  --slot NAME      the slot, which must be that of source.slot\n"
+	  "  --lake URL       the lake, which must be that of store.url\n"
+	  "  --objects N      and how many objects it has, as --lake alone "
+	  "tells\n" },
 	{ "verify", cmd_verify,
 	  "verify [--jobs N] [--state FILE] [--sizes] [--repair] [--json]",
 	  "prove that the lake is what its log says",
