@@ -92,6 +92,16 @@ static const Command commands[] = {
 	  "  --repair         remove leftovers: objects and uploads that can never "
 	  "count\n"
 	  "  --json           one JSON object a finding, and one at the end\n" },
+	{ "expire", cmd_expire,
+	  "expire --before TIME [--dry-run] [--wait] | --targets | --forget ID",
+	  "have run remove the objects of old entries",
+	  "  --before TIME    of entries written before: a time, or as 90d\n"
+	  "  --dry-run        only say how many there are\n"
+	  "  --wait           return when they are removed\n"
+	  "  --targets        show the targets that merge wrote down, and what "
+	  "they "
+	  "need\n"
+	  "  --forget ID      a target that is no more\n" },
 	{ "ddl", cmd_ddl, "ddl --engine ENGINE [TABLE...] [--view changes|latest]",
 	  "print SQL by which an engine reads the lake",
 	  "  --engine ENGINE  athena, trino, spark, duckdb, clickhouse, snowflake, "

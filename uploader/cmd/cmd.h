@@ -31,6 +31,7 @@ bool cmd_ddl(const Config *cfg, int argc, char **argv, Err *err) MUST_CHECK;
 bool cmd_replay(const Config *cfg, int argc, char **argv, Err *err) MUST_CHECK;
 bool cmd_status(const Config *cfg, int argc, char **argv, Err *err) MUST_CHECK;
 bool cmd_drop(const Config *cfg, int argc, char **argv, Err *err) MUST_CHECK;
+bool cmd_expire(const Config *cfg, int argc, char **argv, Err *err) MUST_CHECK;
 bool cmd_verify(const Config *cfg, int argc, char **argv, Err *err) MUST_CHECK;
 
 /*

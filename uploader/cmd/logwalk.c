@@ -144,6 +144,8 @@ logwalk(Store *store, const LogRange *range, LogWalkFn fn, void *arg, Err *err)
 	if (!last)
 		return no_log(err);
 	n = last->seq;
+	if (range->expired)
+		*range->expired = last->expired;
 	entry_free(last);
 	if (range->from > 0 && !find_first(store, n, range->from, &first, err))
 		return false;

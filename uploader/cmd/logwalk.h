@@ -23,7 +23,9 @@ typedef struct LogRange
 {
 	Lsn from;
 	Lsn to;
-	const char *table;            /* "schema.table"; NULL: all */
+	const char *table; /* "schema.table"; NULL: all */
+	int64_t *expired;  /* gets the entry up to which objects are gone, before
+						* fn is called; may be NULL */
 	const StoreOptions *parallel; /* with them entries are read by several
 								   * threads; NULL: one after the other */
 } LogRange;

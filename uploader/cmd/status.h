@@ -89,6 +89,7 @@ typedef struct Status
 	int64_t behind_bytes;
 	int64_t behind_seconds;
 	int64_t rejected;
+	int64_t needs;   /* the first entry whose objects it may still read */
 	int64_t waiting; /* tables whose changes wait for a load */
 	int nresync;
 	StatusResync *resync;

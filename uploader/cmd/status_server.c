@@ -152,7 +152,9 @@ static const char there_sql[] =
 static const char position_sql[] =
 	"SELECT entry, lsn, (extract(epoch FROM merged_at) * 1000000)::bigint,"
 	" (SELECT count(*) FROM cdc_s3.rejected" OF_SOURCE "),"
-	" (SELECT count(*) FROM cdc_s3.waiting" OF_SOURCE ")"
+	" (SELECT count(*) FROM cdc_s3.waiting" OF_SOURCE "),"
+	" coalesce((SELECT min(since_entry) FROM cdc_s3.waiting" OF_SOURCE "),"
+	"  entry + 1)"
 	" FROM cdc_s3.position" OF_SOURCE;
 
 static const char resync_sql[] =
@@ -198,6 +200,9 @@ read_position(PGconn *conn, Status *s, Err *err)
 		s->merged_at = strtoll(PQgetvalue(res, 0, 2), NULL, 10);
 		s->rejected = strtoll(PQgetvalue(res, 0, 3), NULL, 10);
 		s->waiting = strtoll(PQgetvalue(res, 0, 4), NULL, 10);
+		s->needs = strtoll(PQgetvalue(res, 0, 5), NULL, 10);
+		if (s->needs > s->merged_entry + 1)
+			s->needs = s->merged_entry + 1;
 	}
 	PQclear(res);
 	if (!pg_exec_params(conn, PG_TARGET, "read cdc_s3.resync", resync_sql, 3,
