@@ -852,6 +852,45 @@ test_damaged_outputs(void **state)
 	entry_free(e);
 }
 
+/* What expired is in the entry, and never what the entry itself lists. */
+static void
+test_expired(void **state)
+{
+	static const struct
+	{
+		int64_t expired;
+		int64_t removed;
+		bool ok;
+	} cases[] = { { 0, 0, true },  { 1, 0, true },   { 41, 41, true },
+				  { 41, 7, true }, { 42, 7, false }, { 3, 4, false } };
+
+	(void) state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
+	{
+		Entry *e = full_entry();
+		Entry *back = NULL;
+		char *text;
+		Err err;
+
+		e->seq = 42;
+		e->expired = cases[i].expired;
+		e->removed = cases[i].removed;
+		text = encode(e);
+		assert_int_equal(strstr(text, "\"expired_entry\":") != NULL,
+						 e->expired > 0);
+		assert_int_equal(entry_parse(slice_cstr(text), NULL, &back, &err),
+						 cases[i].ok);
+		if (cases[i].ok)
+		{
+			assert_int_equal(back->expired, e->expired);
+			assert_int_equal(back->removed, e->removed);
+		}
+		entry_free(back);
+		entry_free(e);
+		free(text);
+	}
+}
+
 int
 main(void)
 {
@@ -870,6 +909,7 @@ main(void)
 		cmocka_unit_test(test_sort),
 		cmocka_unit_test(test_outputs),
 		cmocka_unit_test(test_damaged_outputs),
+		cmocka_unit_test(test_expired),
 	};
 
 	return cmocka_run_group_tests_name("entry", tests, NULL, NULL);

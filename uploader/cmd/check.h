@@ -68,6 +68,7 @@ bool check_text(Check *c, const char *name, const char *sql, Buf *out);
 void check_source(Check *c);
 void check_store(Check *c);
 void check_outputs(Check *c);
+void check_lifecycle(Check *c);
 void check_slot(Check *c);
 void check_publications(Check *c);
 void check_tables(Check *c);

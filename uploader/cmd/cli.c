@@ -75,6 +75,37 @@ static const Command commands[] = {
 	  "  --to LSN         changes that end at or before it\n"
 	  "  --table S.T      only this table\n"
 	  "  --output NAME    from the objects of that further output\n" },
+	{ "status", cmd_status, "status [--json] [--watch]",
+	  "show how source, lake and target stand, whether run is up or not",
+	  "  --json           one JSON object\n"
+	  "  --watch          again every two seconds\n" },
+	{ "drop", cmd_drop, "drop --slot NAME [--lake URL [--objects N]]",
+	  "drop the slot, and the lake too where that is said twice",
+	  "  --slot NAME      the slot, which must be that of source.slot\n"
+	  "  --lake URL       the lake, which must be that of store.url\n"
+	  "  --objects N      and how many objects it has, as --lake alone "
+	  "tells\n" },
+	{ "verify", cmd_verify,
+	  "verify [--jobs N] [--state FILE] [--sizes] [--repair] [--json]",
+	  "prove that the lake is what its log says",
+	  "  --jobs N         objects read at the same time, 8 where not said\n"
+	  "  --state FILE     write there how far it came, and read only what is "
+	  "new\n"
+	  "  --sizes          read no object: only whether each is there, with its "
+	  "size\n"
+	  "  --repair         remove leftovers: objects and uploads that can never "
+	  "count\n"
+	  "  --json           one JSON object a finding, and one at the end\n" },
+	{ "expire", cmd_expire,
+	  "expire --before TIME [--dry-run] [--wait] | --targets | --forget ID",
+	  "have run remove the objects of old entries",
+	  "  --before TIME    of entries written before: a time, or as 90d\n"
+	  "  --dry-run        only say how many there are\n"
+	  "  --wait           return when they are removed\n"
+	  "  --targets        show the targets that merge wrote down, and what "
+	  "they "
+	  "need\n"
+	  "  --forget ID      a target that is no more\n" },
 	{ "ddl", cmd_ddl, "ddl --engine ENGINE [TABLE...] [--view changes|latest]",
 	  "print SQL by which an engine reads the lake",
 	  "  --engine ENGINE  athena, trino, spark, duckdb, clickhouse, snowflake, "

@@ -29,6 +29,10 @@ bool cmd_snapshot(const Config *cfg, int argc, char **argv,
 bool cmd_ls(const Config *cfg, int argc, char **argv, Err *err) MUST_CHECK;
 bool cmd_ddl(const Config *cfg, int argc, char **argv, Err *err) MUST_CHECK;
 bool cmd_replay(const Config *cfg, int argc, char **argv, Err *err) MUST_CHECK;
+bool cmd_status(const Config *cfg, int argc, char **argv, Err *err) MUST_CHECK;
+bool cmd_drop(const Config *cfg, int argc, char **argv, Err *err) MUST_CHECK;
+bool cmd_expire(const Config *cfg, int argc, char **argv, Err *err) MUST_CHECK;
+bool cmd_verify(const Config *cfg, int argc, char **argv, Err *err) MUST_CHECK;
 
 /*
  * The main program behind main(): parses, dispatches, prints the error.

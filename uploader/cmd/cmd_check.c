@@ -173,6 +173,7 @@ cmd_check(const Config *cfg, int argc, char **argv, Err *err)
 	check_source(&c);
 	check_store(&c);
 	check_outputs(&c);
+	check_lifecycle(&c);
 	check_slot(&c);
 	check_loads(&c);
 	check_publications(&c);

@@ -296,6 +296,7 @@ ls_log(const Config *cfg, Ls *ls, Err *err)
 			   "end", "time", "objects", "rows", "bytes", "closed until",
 			   "loads");
 	buf_init(&ls->line, LINE_MAX_BYTES);
+	ls->range.parallel = &options;
 	ok = logwalk(store, &ls->range, ls_entry, ls, err);
 	if (ok && ls->range.output && !ls->known)
 		ok = err_set(err, ERR_USAGE, 0,

@@ -32,6 +32,7 @@
 #include "codec/json.h"
 #include "codec/jsonline.h"
 #include "store/commitlog.h"
+#include "store/expiry.h"
 
 #define OBJECT_MAX_BYTES ((size_t) 5 << 30)
 #define LINE_MAX_BYTES ((size_t) 2 << 30)
@@ -66,6 +67,7 @@ typedef struct Replay
 	Lsn end;     /* of the last entry seen */
 	Place moved; /* of the last delete that the record behind it tells, too */
 	bool any_moved;
+	int64_t expired; /* objects of entries up to this one are gone */
 	Source **heap;
 	int nheap;
 } Replay;
@@ -351,15 +353,30 @@ merge_objects(Replay *r, const EntryObject **objects, int n, Err *err)
 }
 
 static bool
+is_expired(const Entry *e, const EntryObject *o, int64_t expired, Err *err)
+{
+	(void) expiry_error(e->seq, expired, o->key, err);
+	err_hint(err,
+			 "replay what is behind it: --from " LSN_FMT
+			 " if that is the last expired entry; cdc-s3 ls tells where they "
+			 "end",
+			 LSN_ARGS(e->end));
+	return true;
+}
+
+static bool
 replay_entry(const Entry *e, void *arg, Err *err)
 {
 	Replay *r = arg;
 	size_t room = (size_t) e->nobjects + 1;
 	const EntryObject **objects = xcalloc(room, sizeof(*objects));
 	int n = 0;
-	bool ok;
+	bool ok = true;
 
 	r->end = e->end;
+	for (int i = 0; e->seq <= r->expired && i < e->nobjects; i++)
+		if (logwalk_wants(&r->range, e, &e->objects[i]))
+			return !is_expired(e, &e->objects[i], r->expired, err);
 	r->heap = xcalloc(room, sizeof(*r->heap));
 	r->nheap = 0;
 	for (int i = 0; i < e->nobjects; i++)
@@ -391,6 +408,7 @@ cmd_replay(const Config *cfg, int argc, char **argv, Err *err)
 							{ "--table", &r.range.table, NULL },
 							{ "--output", &r.range.output, NULL } };
 	const ArgSpec spec = { .command = "replay", .defs = defs, .ndefs = 4 };
+	const StoreOptions options = config_store_options(cfg);
 	bool ok;
 
 	if (!args_parse(&spec, argc, argv, NULL, err) ||
@@ -398,6 +416,8 @@ cmd_replay(const Config *cfg, int argc, char **argv, Err *err)
 		!args_lsn("--to", to, &r.range.to, err) ||
 		!outputs_open_store(cfg, NULL, &r.log, err))
 		return false;
+	r.range.parallel = &options;
+	r.range.expired = &r.expired;
 	ok = outputs_open_store(cfg, r.range.output, &r.store, err) &&
 		 (!r.range.output || outputs_range(r.log, r.range.output, &r.range.from,
 										   &r.range.to, err)) &&

@@ -150,6 +150,7 @@ cmd_run(const Config *cfg, int argc, char **argv, Err *err)
 		.workers = workers_of(cfg),
 		.memory_limit = cfg->memory_limit,
 		.load_initial = strcmp(cfg->load_mode, "never") != 0,
+		.retention_ms = cfg->lake_retention_ms,
 		.resync_auto = strcmp(cfg->load_resync, "auto") == 0,
 		.daily_max = (int) cfg->load_daily_max,
 		.load = { .only = strcmp(cfg->load_mode, "only") == 0,

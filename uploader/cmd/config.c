@@ -172,6 +172,8 @@ static const CfgDef cfg_defs[] = {
 	{ "merge.progress", CFG_MS, 0, NUMBER(merge_progress_ms), "10s",
 	  0, HOUR, NULL, "How often a merge logs how far it is; on a terminal it keeps one line up to date instead; 0 for neither" },
 
+	{ "lake.retention", CFG_MS, 0, NUMBER(lake_retention_ms), "0",
+	  0, 24 * 36600 * HOUR, NULL, "Age at which run gives objects up and removes them, but for what a known target needs; 0: never" },
 	{ "memory.limit", CFG_BYTES, 0, NUMBER(memory_limit), "32MB",
 	  8 * MB, 64 * GB, NULL, "Budget for all rows in flight" },
 	{ "log.level", CFG_ENUM, CFG_RELOAD, TEXT(log_level), "info",

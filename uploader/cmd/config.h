@@ -92,6 +92,8 @@ typedef struct Config
 	char *merge_reject_limit; /* 0, a count, or a percentage */
 	char *merge_triggers;
 
+	int64_t lake_retention_ms; /* 0: for ever */
+
 	int64_t memory_limit;
 	char *log_level;  /* debug, info, warn, error */
 	char *log_format; /* text, json */

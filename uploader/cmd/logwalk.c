@@ -9,7 +9,7 @@
 
 #include <string.h>
 
-#include "store/commitlog.h"
+#include "store/logfetch.h"
 
 Lsn
 logwalk_load_lsn(const Entry *e, const EntryObject *o)
@@ -42,15 +42,19 @@ logwalk_wants(const LogRange *range, const Entry *e, const EntryObject *o)
 
 /* It was there when the end was looked for, or must have been. */
 static bool
-read_entry(Store *store, int64_t seq, Entry **out, Err *err)
+as_missing(int64_t seq, Err *err)
 {
-	if (commitlog_read(store, seq, out, err))
-		return true;
 	if (err->kind != ERR_NOT_FOUND)
 		return false;
 	err_set(err, ERR_GAP, 0, "entry %" PRId64 " of the commit log is missing",
 			seq);
 	return err_hint(err, "restore it (versioned bucket)");
+}
+
+static bool
+read_entry(Store *store, int64_t seq, Entry **out, Err *err)
+{
+	return commitlog_read(store, seq, out, err) || as_missing(seq, err);
 }
 
 /* The number of the first entry that ends at or behind lsn. */
@@ -87,6 +91,7 @@ no_log(Err *err)
 typedef struct Walk
 {
 	Store *store;
+	LogFetch *fetch; /* NULL: entries are read one after the other */
 	const LogRange *range;
 	LogWalkFn fn;
 	void *arg;
@@ -96,12 +101,20 @@ typedef struct Walk
 } Walk;
 
 static bool
+next_entry(Walk *w, int64_t seq, Entry **out, Err *err)
+{
+	if (!w->fetch)
+		return read_entry(w->store, seq, out, err);
+	return logfetch_next(w->fetch, out, err) || as_missing(seq, err);
+}
+
+static bool
 step(Walk *w, int64_t seq, Err *err)
 {
 	Entry *e;
 	bool ok = true;
 
-	if (!read_entry(w->store, seq, &e, err))
+	if (!next_entry(w, seq, &e, err))
 		return false;
 	if (w->begun && e->prev_end != w->end)
 		ok = err_set(err, ERR_GAP, 0,
@@ -126,17 +139,23 @@ logwalk(Store *store, const LogRange *range, LogWalkFn fn, void *arg, Err *err)
 	Entry *last;
 	int64_t first = 0;
 	int64_t n;
+	bool ok = true;
 
 	if (!commitlog_last(store, 0, &last, err))
 		return false;
 	if (!last)
 		return no_log(err);
 	n = last->seq;
+	if (range->expired)
+		*range->expired = last->expired;
 	entry_free(last);
 	if (range->from > 0 && !find_first(store, n, range->from, &first, err))
 		return false;
-	for (int64_t seq = first; !w.over && seq <= n; seq++)
-		if (!step(&w, seq, err))
-			return false;
-	return true;
+	if (range->parallel &&
+		!logfetch_open(range->parallel, LOGFETCH_JOBS, first, n, &w.fetch, err))
+		return false;
+	for (int64_t seq = first; ok && !w.over && seq <= n; seq++)
+		ok = step(&w, seq, err);
+	logfetch_close(w.fetch);
+	return ok;
 }

@@ -25,6 +25,10 @@ typedef struct LogRange
 	Lsn to;
 	const char *table;  /* "schema.table"; NULL: all */
 	const char *output; /* whose objects are an entry's; NULL: the main one's */
+	int64_t *expired;   /* gets the entry up to which objects are gone, before
+						 * fn is called; may be NULL */
+	const StoreOptions *parallel; /* with them entries are read by several
+								   * threads; NULL: one after the other */
 } LogRange;
 
 typedef bool (*LogWalkFn)(const Entry *e, void *arg, Err *err);

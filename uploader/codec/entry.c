@@ -515,6 +515,10 @@ encode_head(const Entry *e, Buf *out)
 			   e->loaded ? "true" : "false", e->loads_open, e->loads_since);
 	if (e->seq > 0 && e->loads_before >= 0)
 		buf_printf(out, "\"loads_before\":%" PRId64 ",", e->loads_before);
+	if (e->expired > 0)
+		buf_printf(
+			out, "\"expired_entry\":%" PRId64 ",\"removed_entry\":%" PRId64 ",",
+			e->expired, e->removed);
 	add_string(out, "writer", e->writer);
 	add_time(out, "time", e->time, true);
 }
@@ -999,6 +1003,10 @@ parse_head(json_t *doc, Entry *e, bool *ok)
 	if (json_object_get(doc, "loads_before"))
 		e->loads_before = get_int(doc, "loads_before", ok);
 	if (e->loads_before >= e->seq && e->seq > 0)
+		*ok = false;
+	e->expired = get_int_if(doc, "expired_entry", ok);
+	e->removed = get_int_if(doc, "removed_entry", ok);
+	if (e->removed > e->expired || (e->expired >= e->seq && e->expired > 0))
 		*ok = false;
 	get_string(doc, "writer", &e->writer, ok);
 	e->time = get_time(doc, "time", ok);

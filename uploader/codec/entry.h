@@ -157,6 +157,9 @@ typedef struct Entry
 	int64_t loads_open;   /* how many loads are open after this entry */
 	int64_t loads_before; /* the last entry before it that has loads; 0:
 						   * none, -1: the writer did not say */
+	int64_t expired;      /* objects of entries up to this one may be gone,
+						   * since they were given up (expire); 0: none */
+	int64_t removed;      /* and up to this one all of them are */
 	bool loaded;          /* the initial load was announced, or never will
 						   * be; open ones are counted above */
 	char *writer;         /* 8 hex digits */

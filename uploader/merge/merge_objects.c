@@ -13,7 +13,8 @@
 
 #include "base/mem.h"
 #include "codec/format.h"
-#include "store/commitlog.h"
+#include "codec/key.h"
+#include "store/expiry.h"
 
 #define OBJECT_MAX_BYTES (4 * LINE_MAX_BYTES)
 
@@ -75,6 +76,30 @@ objects_free(ObjectsReader *r)
 		source_free(r->open[i]);
 	free(r->open);
 	free(r);
+}
+
+/* It was there when the merge was planned, as far as the log said then. */
+static bool
+has_expired(const ObjectsReader *r, const EntryObject *o, Err *err)
+{
+	Entry *last = NULL;
+	int64_t seq;
+	Err other;
+	bool expired = false;
+
+	if (commitlog_last(r->cx->store, 0, &last, &other) && last)
+		expired = key_parse_part(o->key, &seq) ? seq <= last->expired
+											   : last->expired > 0;
+	if (expired)
+	{
+		(void) expiry_error(o->load[0] ? last->expired : seq, last->expired,
+							o->key, err);
+		err_hint(err, "the target needs it for want of a later load: cdc-s3 "
+					  "snapshot --wait with its table, then merge again with "
+					  "merge.until=now; nothing was changed at the target");
+	}
+	entry_free(last);
+	return expired;
 }
 
 /* What the log lists must be there and whole. */
@@ -151,7 +176,10 @@ fetch(ObjectsReader *r, Source *s, Err *err)
 	if (!s->format)
 		return format_unknown(o->key, err);
 	progress_phase(r->cx->progress, PHASE_READ);
-	ok = commitlog_object(r->cx->store, o, &s->body, err) || as_gap(o, err);
+	ok =
+		commitlog_object(r->cx->store, o, &s->body, err) ||
+		(err->kind == ERR_NOT_FOUND && has_expired(r, o, err) ? false
+															  : as_gap(o, err));
 	progress_phase(r->cx->progress, PHASE_STAGE);
 	source.object = buf_slice(&s->body);
 	if (ok)

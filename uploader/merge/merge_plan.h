@@ -84,7 +84,8 @@ typedef struct PlanTable
 
 	const EntryObject **objects; /* in the order of the log */
 	int nobjects;
-	bool replace; /* by the load with that id and LSN */
+	const EntryObject *lost; /* one that has expired; NULL: none */
+	bool replace;            /* by the load with that id and LSN */
 	char *load;
 	Lsn load_lsn;
 	int64_t load_entry; /* that declared it done */
@@ -127,6 +128,7 @@ typedef struct Plan
 	PlanPosition end;  /* equal to start: nothing to do */
 	int64_t behind;    /* entries read that lie behind the end */
 	int64_t closed;    /* closed_until of the last entry read */
+	int64_t expired;   /* up to this entry objects are gone, as it says */
 	bool more;         /* the range was cut: plan again */
 	int64_t ddl_entry; /* the first one that changes a table of the target
 						* itself; -1: none */

@@ -179,6 +179,22 @@ is_there(const Until *u, const Entry *last, Err *err)
 						 "still running");
 }
 
+/*
+ * Where objects have expired that the range has, the load that replaces them
+ * has to be in it, wherever it lies.
+ */
+static bool
+may_cut(const PlanRead *r, const Entry *e, bool *out, Err *err)
+{
+	Entry *last;
+
+	if (!commitlog_last(r->store, e->seq, &last, err))
+		return false;
+	*out = !last || r->plan->start.entry >= last->expired;
+	entry_free(last);
+	return true;
+}
+
 /* Reads on from the start and finds the range's end. */
 static bool
 read_forward(PlanRead *r, const Until *u, Err *err)
@@ -212,8 +228,11 @@ read_forward(PlanRead *r, const Until *u, Err *err)
 		prev = e;
 		if (last == e && objects > RANGE_MAX_OBJECTS && !full)
 		{
-			p->more = true;
-			break;
+			if (!may_cut(r, e, &p->more, err))
+				return false;
+			if (p->more)
+				break;
+			objects = 0;
 		}
 	}
 	if (!full && !p->more && (!last || u->kind == UNTIL_LSN) &&
@@ -222,6 +241,7 @@ read_forward(PlanRead *r, const Until *u, Err *err)
 	if (last)
 		p->end = (PlanPosition){ last->seq, last->end };
 	p->closed = prev ? prev->closed_until : 0;
+	p->expired = prev ? prev->expired : 0;
 	p->behind = prev ? prev->seq - p->end.entry : 0;
 	return true;
 }
@@ -238,7 +258,8 @@ cut_range(PlanRead *r, const PlanFrom *from, Err *err)
 	int64_t cut =
 		p->ddl_entry > p->start.entry + 1 ? p->ddl_entry - 1 : p->ddl_entry;
 
-	if (p->ddl_entry < 0 || from->whole || cut >= p->end.entry)
+	if (p->ddl_entry < 0 || from->whole || cut >= p->end.entry ||
+		p->start.entry < p->expired)
 		return true;
 	for (int i = 0; i < p->ntables; i++)
 		plan_table_done(&p->tables[i]);

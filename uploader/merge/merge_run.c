@@ -31,6 +31,7 @@
 #include "merge/merge_limit.h"
 #include "merge/merge_lines.h"
 #include "merge/merge_map.h"
+#include "merge/merge_note.h"
 #include "merge/merge_owner.h"
 #include "merge/merge_plan.h"
 #include "merge/merge_preview.h"
@@ -325,8 +326,8 @@ has_work(const Run *run, const PlanTable *t)
 {
 	if (t->gone && (run->ddl.mirror || !(t->known && t->known->target_table)))
 		return false; /* it came and went, or has just been dropped */
-	return t->nobjects > 0 || t->replace || t->strange || is_to_be_made(t) ||
-		   (t->retry && !owner_excludes(&run->cx, t));
+	return t->nobjects > 0 || t->lost || t->replace || t->strange ||
+		   is_to_be_made(t) || (t->retry && !owner_excludes(&run->cx, t));
 }
 
 /* Rows of a table are not known, for what happened to the table itself. */
@@ -345,6 +346,21 @@ note_strange(Run *run, const PlanTable *t, Err *err)
 		return state_resync(&run->cx, t, t->recast_pos, "type", err);
 	return !t->strange ||
 		   state_resync(&run->cx, t, t->strange_pos, t->strange_why, err);
+}
+
+/* What a table needs is not there any more, and no later load replaces it. */
+static bool
+needs_expired(const Plan *plan, const PlanTable *t, Err *err)
+{
+	err_set(err, ERR_GAP, 0,
+			"table \"%s\".\"%s\" needs object \"%s\", which has expired: "
+			"entries up to %lld have no objects any more",
+			t->schema, t->table, t->lost->key, (long long) plan->expired);
+	return err_hint(err,
+					"have it loaded anew: cdc-s3 snapshot --wait '%s.%s' (or "
+					"all tables, '*.*'), then merge with merge.until=now; "
+					"nothing was changed at the target",
+					t->schema, t->table);
 }
 
 /* Where no foreign key is in force tables are brought over one by one. */
@@ -373,6 +389,8 @@ run_tables(Run *run, Err *err)
 				return false;
 			continue;
 		}
+		if (t->lost)
+			return needs_expired(plan, t, err);
 		if (!stage_table(run, t, err) || !note_strange(run, t, err))
 			return false;
 		if (!run->cx.replica)
@@ -598,7 +616,10 @@ merge_run(Store *store, const MergeOptions *o, MergeResult *out, Err *err)
 	if (ok && !(ok = run_all(&run, err)))
 		session_judge(&run.cx, err);
 	if (ok && !o->preview)
+	{
 		ask_for_loads(store, source, &result);
+		note_target(&run.cx);
+	}
 	progress_end(&progress);
 	report_done(&run.report);
 	drop_tables(&run);

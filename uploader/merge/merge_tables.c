@@ -663,8 +663,12 @@ plan_objects(Tables *b, Err *err)
 
 			if (!table_of_object(b, o, &t, err))
 				return false;
-			if (t && object_counts(t, o, seq))
+			if (!t || !object_counts(t, o, seq))
+				continue;
+			if (seq > p->expired)
 				add_object(t, o);
+			else
+				t->lost = o; /* whether it is missed is seen later */
 		}
 	}
 	return true;

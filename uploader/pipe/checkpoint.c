@@ -14,6 +14,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "pipe/expire.h"
 #include "pipe/load.h"
 #include "pipe/output.h"
 #include "store/commitlog.h"
@@ -283,6 +284,7 @@ fill_entry(Pipe *p, Entry *e, const Entry *before)
 		e->closed_until = before->closed_until;
 	e->swept_until = atomic_load(&p->swept_until);
 	e->time = clock_unix_us();
+	expire_fill(p, e, before);
 	count_loads(e, before);
 	outputs_fill_entry(p, e, before);
 	e->loads_before = before->nloads > 0 ? before->seq : before->loads_before;
@@ -331,6 +333,7 @@ publish(Pipe *p, const Checkpoint *c)
 	const Entry *e = c->entry;
 
 	atomic_store(&p->closed_until, e->closed_until);
+	expire_publish(p, e);
 	atomic_store(&p->log_seq, e->seq);
 	atomic_store(&p->log_end, e->end);
 	log_entry(e, c->no_key);

@@ -37,6 +37,7 @@
 #include "codec/frame.h"
 #include "codec/notice.h"
 #include "pipe/event.h"
+#include "pipe/expire.h"
 #include "pipe/nokey.h"
 #include "pipe/open.h"
 #include "pipe/told.h"
@@ -169,7 +170,7 @@ wants_empty_entry(Encoder *e, int64_t now_ms)
 {
 	if (e->close_hour && !e->in_txn && e->position >= e->close_lsn)
 		return true;
-	if (wants_loads_entry(e, now_ms))
+	if (wants_loads_entry(e, now_ms) || expire_waits(e->p))
 		return true;
 	if (e->position <= e->closed_end)
 		return false;

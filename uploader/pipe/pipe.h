@@ -126,8 +126,9 @@ typedef struct RunOptions
 	int workers; /* shippers; 0: one */
 	int64_t memory_limit;
 	bool load_initial;
-	bool resync_auto; /* tables are loaded that no person asks for … */
-	int daily_max;    /* … so often within 24 h */
+	int64_t retention_ms; /* objects of older entries are given up; 0: never */
+	bool resync_auto;     /* tables are loaded that no person asks for … */
+	int daily_max;        /* … so often within 24 h */
 	LoadOptions load;
 	RunControl *control;
 } RunOptions;
@@ -262,6 +263,10 @@ typedef struct Pipe
 	_Atomic int64_t closed_until; /* unix us */
 	_Atomic int64_t swept_until;
 	_Atomic int64_t further_swept_until[OUTPUTS_MAX]; /* by output */
+	_Atomic int64_t expired;        /* as the log says (expire.h) */
+	_Atomic int64_t removed_logged; /* likewise */
+	_Atomic int64_t expire_to;      /* as it is to say; the expirer's */
+	_Atomic int64_t removed;        /* likewise */
 	atomic_int pending_checkpoints;
 	atomic_bool finished;    /* the encoder is through after EVENT_STOP */
 	atomic_int loads_active; /* tables still to be loaded */

@@ -23,6 +23,7 @@
 #include "pipe/checkpoint.h"
 #include "pipe/encode.h"
 #include "pipe/event.h"
+#include "pipe/expire.h"
 #include "pipe/later.h"
 #include "pipe/load.h"
 #include "pipe/output.h"
@@ -55,6 +56,7 @@ typedef struct Threads
 	pthread_t committer;
 	pthread_t sweeper;
 	pthread_t watcher; /* of load requests */
+	pthread_t expirer;
 	pthread_t loader;
 	pthread_t shippers[WORKERS_MAX];
 	int nshippers;
@@ -193,6 +195,7 @@ start_threads(Pipe *p, Threads *t)
 	ok &= pthread_create(&t->encoder, NULL, encode_main, p) == 0;
 	ok &= pthread_create(&t->sweeper, NULL, sweep_main, p) == 0;
 	ok &= pthread_create(&t->watcher, NULL, asked_main, p) == 0;
+	ok &= pthread_create(&t->expirer, NULL, expire_main, p) == 0;
 	if (t->loading)
 		ok &= pthread_create(&t->loader, NULL, load_main, p) == 0;
 	if (!ok)
@@ -238,6 +241,7 @@ join_threads(Pipe *p, Threads *t)
 	pthread_mutex_unlock(&p->lock);
 	pthread_join(t->sweeper, NULL);
 	pthread_join(t->watcher, NULL);
+	pthread_join(t->expirer, NULL);
 	return settled;
 }
 
@@ -262,6 +266,7 @@ stream(Pipe *p, Connections *c, Run *run, Err *err)
 	atomic_store(&p->log_seq, p->start->seq);
 	atomic_store(&p->closed_until, p->start->closed_until);
 	atomic_store(&p->swept_until, p->start->swept_until);
+	expire_begin(p);
 	prepare_loads(p);
 	atomic_store(&p->loaded, p->options->load.only && p->nload_tables == 0);
 	silence_begin(&run->silence, c->silence_ms, mark_now(p), &r.silence,

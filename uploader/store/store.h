@@ -160,6 +160,12 @@ typedef struct StoreOps
 	bool (*list_uploads)(Store *s, const char *prefix, Buf *cursor,
 						 StoreUploadFn fn, void *arg, Err *err);
 
+	/*
+	 * The bucket's lifecycle rules as S3 tells them, appended; nothing where
+	 * it has none.  NULL: there is no such thing.
+	 */
+	bool (*rules)(Store *s, Buf *out, Err *err);
+
 	/* NULL, or false: nothing to say. */
 	bool (*about)(Store *s, StoreAbout *out);
 
@@ -234,6 +240,18 @@ static inline bool MUST_CHECK
 store_del(Store *s, const char *key, Err *err)
 {
 	return s->ops->del(s, key, err);
+}
+
+static inline bool
+store_has_rules(const Store *s)
+{
+	return s->ops->rules != NULL;
+}
+
+static inline bool MUST_CHECK
+store_rules(Store *s, Buf *out, Err *err)
+{
+	return s->ops->rules(s, out, err);
 }
 
 static inline bool

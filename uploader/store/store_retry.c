@@ -303,6 +303,22 @@ retry_list_uploads(Store *s, const char *key, Buf *cursor, StoreUploadFn fn,
 }
 
 static bool
+retry_rules(Store *s, Buf *out, Err *err)
+{
+	Store *inner = ((RetryStore *) s)->inner;
+	Tries t = tries_begin(s, "read the lifecycle rules of", "");
+	size_t n = out->n;
+
+	do
+	{
+		out->n = n;
+		if (store_rules(inner, out, err))
+			return done(&t);
+	} while (again(&t, err));
+	return false;
+}
+
+static bool
 retry_about(Store *s, StoreAbout *out)
 {
 	return store_about(((RetryStore *) s)->inner, out);
@@ -332,6 +348,7 @@ store_retry_new(Store *inner, const StoreOptions *options)
 						 .finish = retry_finish,
 						 .abandon = retry_abandon,
 						 .list_uploads = retry_list_uploads,
+						 .rules = inner->ops->rules ? retry_rules : NULL,
 						 .about = retry_about,
 						 .close = retry_close };
 	s->base.ops = &s->ops;

@@ -321,6 +321,31 @@ s3_list(Store *store, const char *prefix, Buf *cursor, StoreListFn fn,
 }
 
 static bool
+s3_rules(Store *store, Buf *out, Err *err)
+{
+	S3Store *s = (S3Store *) store;
+	SigV4Param params[] = { { "lifecycle", "" } };
+	S3Request r = { .method = "GET",
+					.asked = { "read the lifecycle rules of",
+							   "s3:GetLifecycleConfiguration", s->place.bucket,
+							   NULL },
+					.params = params,
+					.nparams = 1,
+					.body_hash = SIGV4_EMPTY_HASH,
+					.out = out };
+	S3Refusal refusal = { 0 };
+
+	if (s3_call(s, &r, &refusal, err))
+		return true;
+	if (refusal.status == 404 &&
+		strcmp(refusal.code, "NoSuchLifecycleConfiguration") == 0)
+		return true;
+	if (refusal.status != 0)
+		err->code = refusal.status;
+	return false;
+}
+
+static bool
 s3_about(Store *store, StoreAbout *out)
 {
 	S3Store *s = (S3Store *) store;
@@ -372,6 +397,7 @@ static const StoreOps s3_ops = {
 	.finish = s3_upload_finish,
 	.abandon = s3_upload_abandon,
 	.list_uploads = s3_upload_list,
+	.rules = s3_rules,
 	.about = s3_about,
 	.close = s3_close,
 };

@@ -31,7 +31,8 @@
 #	initiated => name (of the answer to a begun upload), skew => s (its clock;
 #	15 minutes from it are refused), token => t (the session token it takes),
 #	region => r (it takes), page => n (keys a page), expect => 0 (never says
-#	100), checksums => 0 (refuses checksum headers with 501).
+#	100), checksums => 0 (refuses checksum headers with 501), lifecycle => XML
+#	(the bucket's rules).
 #-------------------------------------------------------------------------
 package CdcS3::FakeS3;
 use strict;
@@ -180,6 +181,9 @@ sub save
 }
 
 sub keys_stored { return @{ $_[0]->control('keys')->{keys} } }
+
+# As if somebody had written it.
+sub place { my ($self, $key, $body) = @_; $self->control('place', { key => $key, body => unpack 'H*', $body }); return }
 
 # key => body
 sub objects
@@ -474,6 +478,10 @@ sub control_reply
 		%settings = ();
 		%objects = %uploads = () if $data->{objects};
 	}
+	elsif ($verb eq 'place')
+	{
+		$objects{ $data->{key} } = pack 'H*', $data->{body};
+	}
 	elsif ($verb eq 'requests')
 	{
 		$out->{requests} = \@requests;
@@ -573,6 +581,8 @@ sub carry_out
 	  if !defined $bucket || $bucket ne 'lake';
 	$query //= '';
 	return list_uploads($query) if ($key // '') eq '' && $query =~ /\buploads\b/;
+	return $settings{lifecycle} ? [ 200, {}, $settings{lifecycle} ] : refusal(404, 'NoSuchLifecycleConfiguration')
+	  if ($key // '') eq '' && $query =~ /^lifecycle\b/;
 	return list_objects($query) if !defined $key || $key eq '';
 	$key = decode($key);
 	my $m = $r->{method};
