@@ -16,6 +16,7 @@
 
 #include "base/log.h"
 #include "cmd/cmd.h"
+#include "cmd/telling.h"
 #include "io/cores.h"
 #include "pipe/run.h"
 
@@ -175,6 +176,7 @@ cmd_run(const Config *cfg, int argc, char **argv, Err *err)
 		.control = &control,
 	};
 	Path *path = NULL;
+	Telling telling = { 0 };
 	bool ok;
 
 	if (argc > 0)
@@ -195,7 +197,9 @@ cmd_run(const Config *cfg, int argc, char **argv, Err *err)
 	set_control(cfg);
 	current = cfg;
 	control.reload = reload;
-	ok = catch_signals(err) && run_stream(&o, err);
+	ok = catch_signals(err) && telling_start(&telling, cfg, ROLE_RUN, err) &&
+		 run_stream(&o, err);
+	telling_stop(&telling);
 	config_free(reloaded);
 	path_free(path);
 	return ok;

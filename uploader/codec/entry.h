@@ -24,6 +24,7 @@
 #include "base/buf.h"
 #include "base/err.h"
 #include "base/lsn.h"
+#include "base/seen.h"
 
 #define ENTRY_FORMAT 2
 #define ENTRY_MAX_BYTES (1024 * 1024) /* one entry, as one single PUT */
@@ -58,6 +59,9 @@ typedef struct EntryObject
 	int64_t last_seq;
 	uint32_t crc32c; /* of the stored bytes */
 	char *sha256;    /* of them, in hex; "" in a log without a key */
+
+	/* Its rows by op, where it was written by this process; in no text. */
+	int64_t ops[SEEN_OPS];
 } EntryObject;
 
 /* A load of one table changed its state. */

@@ -20,6 +20,15 @@
 
 typedef struct Stream Stream;
 
+/* The slot as the source has it. */
+typedef struct StreamSlot
+{
+	char wal_status[32];
+	int64_t safe_bytes;     /* WAL until it is lost; -1: no limit */
+	int64_t retained_bytes; /* WAL that is kept for it */
+	Lsn server_lsn;         /* the end of all WAL */
+} StreamSlot;
+
 typedef struct StreamOps
 {
 	/*
@@ -56,6 +65,10 @@ typedef struct StreamOps
 
 	/* The answer, once: true when it has arrived. */
 	bool (*clock)(Stream *s, int64_t *out_unix_us, Lsn *out_lsn);
+
+	/* The same for the state of a slot.  NULL: both are not there. */
+	void (*ask_slot)(Stream *s, const char *slot);
+	bool (*slot)(Stream *s, StreamSlot *out);
 
 	void (*close)(Stream *s);
 } StreamOps;

@@ -6,6 +6,7 @@
  *-------------------------------------------------------------------------
  */
 #include <poll.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "base/clock.h"
@@ -21,6 +22,7 @@ typedef struct PgStream
 	PGconn *repl;
 	PGconn *control; /* NULL once it has ended */
 	bool asking;
+	bool asking_slot; /* likewise; one at a time */
 } PgStream;
 
 static const char clock_sql[] =
@@ -28,6 +30,16 @@ static const char clock_sql[] =
 	"1000000)::pg_catalog.int8, CASE WHEN pg_catalog.pg_is_in_recovery() "
 	"THEN pg_catalog.pg_last_wal_replay_lsn() "
 	"ELSE pg_catalog.pg_current_wal_flush_lsn() END";
+
+static const char slot_sql[] =
+	"WITH w AS (SELECT CASE WHEN pg_catalog.pg_is_in_recovery() "
+	"THEN pg_catalog.pg_last_wal_replay_lsn() "
+	"ELSE pg_catalog.pg_current_wal_lsn() END AS lsn) "
+	"SELECT w.lsn, coalesce(s.wal_status, 'unknown'), "
+	"coalesce(s.safe_wal_size, -1), "
+	"coalesce(pg_catalog.pg_wal_lsn_diff(w.lsn, s.restart_lsn), 0)"
+	"::pg_catalog.int8 FROM w, pg_catalog.pg_replication_slots s "
+	"WHERE s.slot_name OPERATOR(pg_catalog.=) $1";
 
 static int
 pg_next(Stream *s, char **out_data)
@@ -122,7 +134,7 @@ pg_control_read(Stream *s)
 		return true;
 	PQfinish(pg->control);
 	pg->control = NULL;
-	pg->asking = false;
+	pg->asking = pg->asking_slot = false;
 	return false;
 }
 
@@ -131,8 +143,18 @@ pg_ask_clock(Stream *s)
 {
 	PgStream *pg = (PgStream *) s;
 
-	if (pg->control && !pg->asking)
+	if (pg->control && !pg->asking && !pg->asking_slot)
 		pg->asking = PQsendQuery(pg->control, clock_sql);
+}
+
+static void
+pg_ask_slot(Stream *s, const char *slot)
+{
+	PgStream *pg = (PgStream *) s;
+
+	if (pg->control && !pg->asking && !pg->asking_slot)
+		pg->asking_slot = PQsendQueryParams(pg->control, slot_sql, 1, NULL,
+											&slot, NULL, NULL, 0);
 }
 
 static bool
@@ -152,6 +174,33 @@ pg_clock(Stream *s, int64_t *out_unix_us, Lsn *out_lsn)
 				 lsn_parse(PQgetvalue(res, 0, 1), out_lsn))
 		{
 			*out_unix_us = strtoll(PQgetvalue(res, 0, 0), NULL, 10);
+			got = true;
+		}
+		PQclear(res);
+	}
+	return got;
+}
+
+static bool
+pg_slot(Stream *s, StreamSlot *out)
+{
+	PgStream *pg = (PgStream *) s;
+	bool got = false;
+
+	while (pg->asking_slot && !PQisBusy(pg->control))
+	{
+		PGresult *res = PQgetResult(pg->control);
+
+		if (!res)
+			pg->asking_slot = false;
+		else if (PQresultStatus(res) == PGRES_TUPLES_OK &&
+				 PQntuples(res) == 1 &&
+				 lsn_parse(PQgetvalue(res, 0, 0), &out->server_lsn))
+		{
+			(void) snprintf(out->wal_status, sizeof(out->wal_status), "%s",
+							PQgetvalue(res, 0, 1)); /* fits */
+			out->safe_bytes = strtoll(PQgetvalue(res, 0, 2), NULL, 10);
+			out->retained_bytes = strtoll(PQgetvalue(res, 0, 3), NULL, 10);
 			got = true;
 		}
 		PQclear(res);
@@ -181,6 +230,8 @@ static const StreamOps pg_ops = {
 	.control_read = pg_control_read,
 	.ask_clock = pg_ask_clock,
 	.clock = pg_clock,
+	.ask_slot = pg_ask_slot,
+	.slot = pg_slot,
 	.close = pg_close,
 };
 

@@ -27,6 +27,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "base/beat.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
@@ -315,6 +316,7 @@ read_control(Receiver *r, int64_t now_ms)
 		server_goes_down(r, now_ms);
 	else if (r->stream->ops->clock(r->stream, &unix_us, &lsn))
 		on_clock(r, unix_us, lsn);
+	look_read(r->p, r->stream);
 }
 
 /*
@@ -420,6 +422,7 @@ step(Receiver *r, bool *out_done, Err *err)
 	bool ok = true;
 
 	*out_done = false;
+	beat();
 	if (session_error(r, err))
 		return false;
 	read_control_flags(r, now_ms);
@@ -428,6 +431,7 @@ step(Receiver *r, bool *out_done, Err *err)
 	if (r->control_waits)
 		read_control(r, now_ms);
 	ask_clock(r, now_ms);
+	look_tick(&r->look, r->p, r->stream, r->received, r->reported, now_ms);
 	if (status_is_due(r, now_ms) && !send_status(r, now_ms, err))
 		return false;
 	*out_done = is_through(r, now_ms, &ok, err);

@@ -11,6 +11,7 @@
 
 #include "io/stream.h"
 #include "pipe/event.h"
+#include "pipe/look.h"
 
 /* Fill the first three, the rest is zero. */
 typedef struct Receiver
@@ -32,6 +33,7 @@ typedef struct Receiver
 	int64_t stop_ms;
 	Event *block;       /* packets that were received and not handed on */
 	bool control_waits; /* the control connection has something to say */
+	Look look;
 } Receiver;
 
 /*

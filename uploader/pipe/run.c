@@ -15,6 +15,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "base/beat.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
@@ -25,6 +26,7 @@
 #include "pipe/event.h"
 #include "pipe/later.h"
 #include "pipe/load.h"
+#include "pipe/look.h"
 #include "pipe/recv.h"
 #include "pipe/ship.h"
 #include "pipe/start.h"
@@ -75,6 +77,7 @@ pipe_init(Pipe *p, const RunOptions *o)
 	budget_keep(&p->budget, kept_for_objects(o->memory_limit));
 	pthread_mutex_init(&p->lock, NULL);
 	cond_init(&p->changed);
+	waiting_init(&p->waiting);
 }
 
 static void
@@ -132,6 +135,7 @@ pipe_done(Pipe *p)
 	queue_done(&p->puts);
 	queue_done(&p->checkpoints);
 	budget_done(&p->budget);
+	waiting_destroy(&p->waiting);
 	pthread_cond_destroy(&p->changed);
 	pthread_mutex_destroy(&p->lock);
 }
@@ -238,7 +242,11 @@ stream(Pipe *p, Connections *c, Err *err)
 	atomic_store(&p->loaded, p->options->load.only && p->nload_tables == 0);
 	start_threads(p, &threads);
 	*c = (Connections){ 0 }; /* the stream's now */
+	beat_begin("receiver");
+	look_begin(p);
 	ok = recv_run(&r, err);
+	look_end(p);
+	beat_end();
 	if (!ok && err->kind == ERR_NET) /* the stop's time is over */
 		pipe_fail(p, err);
 	abandon(p);

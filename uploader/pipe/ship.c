@@ -24,6 +24,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/beat.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "codec/hash.h"
@@ -317,6 +318,7 @@ add_item(Shipper *s, Object *o, const BatchItem *item, Err *err)
 		o->last_row = (Position){ item->change.lsn, item->change.seq };
 		if (o->rows == 0)
 			o->first_row = o->last_row;
+		o->ops[seen_op(item->change.op)]++;
 		ok = item->type == ITEM_HEAD
 				 ? f->add_head(o->form, &item->change, &s->lines, err)
 				 : f->add(o->form, &item->change, &s->lines, err);
@@ -398,21 +400,35 @@ ship(Shipper *s, Object *o, Err *err)
 	return true;
 }
 
+/* The next of a queue; waiting for it is no work. */
+static Object *
+take(Queue *q)
+{
+	QueueItem *item;
+
+	beat_waits();
+	item = queue_pop(q, -1);
+	beat_works();
+	return (Object *) item;
+}
+
 void *
 ship_main(void *arg)
 {
 	Shipper s = { .p = arg };
 	Err err = { 0 };
-	QueueItem *item;
-	bool ok = pipe_open_store(s.p, &s.store, &err);
+	Object *o;
+	bool ok;
 
+	beat_begin("shipper");
+	ok = pipe_open_store(s.p, &s.store, &err);
 	s.reader = batch_reader_new(ROW_WHOLE_MAX);
 	buf_init(&s.lines, OBJECT_MAX_BYTES);
 	buf_init(&s.out, OBJECT_MAX_BYTES);
-	while (ok && (item = queue_pop(&s.p->objects, -1)) != NULL)
+	while (ok && (o = take(&s.p->objects)) != NULL)
 	{
 		ok = !atomic_load(&s.p->stop) || err_set(&err, ERR_STOP, 0, "stopped");
-		ok = ok && ship(&s, (Object *) item, &err);
+		ok = ok && ship(&s, o, &err);
 	}
 	if (!ok)
 		pipe_fail(s.p, &err);
@@ -422,6 +438,7 @@ ship_main(void *arg)
 	buf_done(&s.out);
 	compressor_free(s.compressor);
 	store_close(s.store);
+	beat_end();
 	return NULL;
 }
 
@@ -431,13 +448,13 @@ put_main(void *arg)
 	Pipe *p = arg;
 	Store *store = NULL;
 	Err err = { 0 };
-	QueueItem *item;
-	bool ok = pipe_open_store(p, &store, &err);
+	Object *o;
+	bool ok;
 
-	while (ok && (item = queue_pop(&p->puts, -1)) != NULL)
+	beat_begin("putter");
+	ok = pipe_open_store(p, &store, &err);
+	while (ok && (o = take(&p->puts)) != NULL)
 	{
-		Object *o = (Object *) item;
-
 		ok = !atomic_load(&p->stop) || err_set(&err, ERR_STOP, 0, "stopped");
 		ok = ok && put_object(p, store, o, o->body, &err);
 		if (ok)
@@ -450,6 +467,7 @@ put_main(void *arg)
 	if (!ok)
 		pipe_fail(p, &err);
 	store_close(store);
+	beat_end();
 	return NULL;
 }
 
