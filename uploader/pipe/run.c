@@ -19,6 +19,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/stats.h"
 #include "io/pgconn.h"
 #include "pipe/asked.h"
 #include "pipe/checkpoint.h"
@@ -224,6 +225,17 @@ join_threads(Pipe *p, Threads *t)
 	pthread_join(t->watcher, NULL);
 }
 
+static void
+tell_certificates(const Connections *c)
+{
+	int64_t server;
+	int64_t client;
+
+	pg_certificates(c->repl, &server, &client);
+	count_set(&stats.certificate_expires_us, server);
+	count_set(&stats.client_certificate_expires_us, client);
+}
+
 /* Fills the receiver's part and runs the session to its end. */
 static bool
 stream(Pipe *p, Connections *c, Err *err)
@@ -241,6 +253,7 @@ stream(Pipe *p, Connections *c, Err *err)
 	prepare_loads(p);
 	atomic_store(&p->loaded, p->options->load.only && p->nload_tables == 0);
 	start_threads(p, &threads);
+	tell_certificates(c);
 	*c = (Connections){ 0 }; /* the stream's now */
 	beat_begin("receiver");
 	look_begin(p);

@@ -81,6 +81,8 @@ static const Plain merge_plain[] = {
 	  "Rows in cdc_s3.rejected." },
 	{ "cdc_s3_merge_resync_tables", METRIC_GAUGE, &stats.resync_tables, 1,
 	  "Tables in cdc_s3.resync." },
+	{ "cdc_s3_merge_entry_timestamp_seconds", METRIC_GAUGE,
+	  &stats.merge_entry_us, 0, "When the last entry merged was written." },
 	{ "cdc_s3_merge_last_success_timestamp_seconds", METRIC_GAUGE,
 	  &stats.merge_at_us, 0, "When the last merge ended well." },
 };
