@@ -328,6 +328,8 @@ tell_entry(Pipe *p, Checkpoint *c, int64_t rows, int64_t bytes)
 	count_add(&stats.entries, 1);
 	count_set(&stats.log_seq, e->seq);
 	count_set(&stats.durable_lsn, (int64_t) e->end);
+	if (count_get(&stats.received_lsn) < (int64_t) e->end)
+		count_set(&stats.received_lsn, (int64_t) e->end);
 }
 
 static void

@@ -65,6 +65,7 @@ waiting_init(Waiting *w)
 	pthread_mutex_init(&w->lock, NULL);
 	w->n = 0;
 	tell(w);
+	count_set(&stats.rows_waiting, 0);
 }
 
 void
@@ -72,6 +73,7 @@ waiting_destroy(Waiting *w)
 {
 	w->n = 0;
 	tell(w);
+	count_set(&stats.rows_waiting, 0); /* they come again */
 	pthread_mutex_destroy(&w->lock);
 }
 

@@ -27,7 +27,6 @@ look_begin(const Pipe *p)
 	stats_moved();
 	count_add(&stats.sessions, 1);
 	count_set(&stats.link, LINK_UP);
-	count_set(&stats.rows_waiting, 0);
 	count_set(&stats.durable_lsn, (int64_t) p->start->end);
 	count_set(&stats.log_seq, p->start->seq);
 	count_set(&stats.closed_until_us, p->start->closed_until);
@@ -87,6 +86,5 @@ look_end(const Pipe *p)
 	count_set(&stats.budget_used, 0);
 	count_set(&stats.queued_bytes, 0);
 	count_set(&stats.paused, 0);
-	count_set(&stats.rows_waiting, 0);
 	seen_loads(NULL, 0);
 }

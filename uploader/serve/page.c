@@ -47,6 +47,8 @@ const char status_css[] =
 	"td.n,th.n{text-align:right;font-variant-numeric:tabular-nums;"
 	"white-space:nowrap}\n"
 	"td.name{overflow-wrap:anywhere;min-width:7rem}\n"
+	"@media(max-width:36rem){.wide{display:none}table{font-size:.8rem}"
+	"th,td{padding-right:.4rem}section{padding:.6rem}}\n"
 	"progress{width:100%;min-width:6rem;accent-color:var(--bar)}\n"
 	".none{color:var(--dim);margin:0}\n"
 	"footer{color:var(--dim);font-size:.85rem}footer a{color:inherit}\n";
@@ -186,12 +188,19 @@ card_date(Buf *out, const char *title, int64_t us)
 	card(out, title, text, NULL);
 }
 
+/* wide: it is left out where there is little room. */
+static void
+cell_of(Buf *out, const char *text, bool wide)
+{
+	buf_printf(out, "<td class=\"n%s\">", wide ? " wide" : "");
+	status_add_text(out, text);
+	buf_str(out, "</td>");
+}
+
 static void
 cell(Buf *out, const char *text)
 {
-	buf_str(out, "<td class=\"n\">");
-	status_add_text(out, text);
-	buf_str(out, "</td>");
+	cell_of(out, text, false);
 }
 
 static void
@@ -209,17 +218,23 @@ cell_bytes(Buf *out, int64_t n)
 	char text[64];
 
 	bytes_text((double) n, text, sizeof(text));
-	cell(out, text);
+	cell_of(out, text, true);
 }
 
+/* "18:19:08", and of another day its date too. */
 static void
-cell_date(Buf *out, int64_t us)
+cell_date(Buf *out, const View *v, int64_t us, bool wide)
 {
+	const int64_t day_us = 24 * US_PER_HOUR;
+	char iso[40];
 	char text[40] = "–";
 
-	if (us > 0)
-		iso_from_unix_us(us, false, text, sizeof(text));
-	cell(out, text);
+	iso_from_unix_us(us, false, iso, sizeof(iso));
+	if (us > 0 && us / day_us == v->now_us / day_us)
+		(void) snprintf(text, sizeof(text), "%.8s", iso + 11); /* fits */
+	else if (us > 0)
+		(void) snprintf(text, sizeof(text), "%.10s %.8s", iso, iso + 11);
+	cell_of(out, text, wide);
 }
 
 static void
@@ -337,12 +352,13 @@ add_loads(const View *v, Buf *out)
 }
 
 static void
-add_table(Buf *out, const SeenTable *t, bool other)
+add_table(Buf *out, const View *v, int i)
 {
+	const SeenTable *t = &v->seen.tables[i];
 	const int64_t *r = t->rows;
 
 	buf_str(out, "<tr>");
-	if (other)
+	if (i == 0)
 		cell_name(out, NULL, "all other tables");
 	else
 		cell_name(out, t->schema, t->table);
@@ -351,7 +367,7 @@ add_table(Buf *out, const SeenTable *t, bool other)
 	cell_count(out, r[SEEN_UPDATE]);
 	cell_count(out, r[SEEN_DELETE]);
 	cell_bytes(out, t->bytes);
-	cell_date(out, t->last_us);
+	cell_date(out, v, t->last_us, true);
 	buf_str(out, "</tr>\n");
 }
 
@@ -367,12 +383,12 @@ add_tables(const View *v, Buf *out)
 	}
 	buf_str(out, "<table><tr><th>Table</th><th class=\"n\">Loaded</th>"
 				 "<th class=\"n\">Inserts</th><th class=\"n\">Updates</th>"
-				 "<th class=\"n\">Deletes</th><th class=\"n\">Stored</th>"
-				 "<th class=\"n\">Last</th></tr>\n");
+				 "<th class=\"n\">Deletes</th><th class=\"n wide\">Stored</th>"
+				 "<th class=\"n wide\">Last</th></tr>\n");
 	for (int i = 1; i < v->seen.ntables; i++)
-		add_table(out, &v->seen.tables[i], false);
+		add_table(out, v, i);
 	if (v->seen.tables[0].objects > 0)
-		add_table(out, &v->seen.tables[0], true);
+		add_table(out, v, 0);
 	buf_str(out, "</table></section>\n");
 }
 
@@ -383,10 +399,11 @@ add_entries(const View *v, Buf *out)
 	if (v->seen.nentries == 0)
 		buf_str(out, "<p class=\"none\">None since the start.</p>");
 	else
-		buf_str(out,
-				"<table><tr><th class=\"n\">Entry</th><th class=\"n\">Up to"
-				"</th><th class=\"n\">Objects</th><th class=\"n\">Rows</th>"
-				"<th class=\"n\">Stored</th><th class=\"n\">Time</th></tr>\n");
+		buf_str(
+			out,
+			"<table><tr><th class=\"n\">Entry</th><th class=\"n\">Up to"
+			"</th><th class=\"n\">Objects</th><th class=\"n\">Rows</th>"
+			"<th class=\"n wide\">Stored</th><th class=\"n\">Time</th></tr>\n");
 	for (int i = 0; i < v->seen.nentries; i++)
 	{
 		const SeenEntry *e = &v->seen.entries[i];
@@ -399,7 +416,7 @@ add_entries(const View *v, Buf *out)
 		cell_count(out, e->objects);
 		cell_count(out, e->rows);
 		cell_bytes(out, e->bytes);
-		cell_date(out, e->time_us);
+		cell_date(out, v, e->time_us, false);
 		buf_str(out, "</tr>\n");
 	}
 	buf_str(out, v->seen.nentries ? "</table></section>\n" : "</section>\n");
@@ -423,7 +440,7 @@ add_errors(const View *v, Buf *out)
 				   e->error ? "bad" : "warn", e->error ? "error" : "warning");
 		cell_name(out, NULL, e->event);
 		cell(out, e->kind);
-		cell_date(out, e->time_us);
+		cell_date(out, v, e->time_us, false);
 		buf_str(out, "</tr>\n");
 	}
 	buf_str(out, "</table><p class=\"none\">The log has the rest of each.</p>"
