@@ -83,7 +83,7 @@ pkg-config liblz4-dev libzstd-dev zlib1g-dev"
 	needs_server=yes
 	wanted="$wanted gcc libc6-dev make pkg-config libpq-dev \
 libcurl4-openssl-dev libssl-dev libsnappy-dev libzstd-dev zlib1g-dev \
-libjansson-dev \
+libjansson-dev libmicrohttpd-dev \
 $more"
 done
 

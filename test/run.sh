@@ -64,6 +64,12 @@ engines()
 	sh test/deps-engines.sh && echo "ok 1 - DuckDB and pyarrow are there"
 }
 
+# What knows the rules of metrics and alerts.
+promtool()
+{
+	sh test/deps-prometheus.sh && echo "ok 1 - promtool is there"
+}
+
 build_plugin()
 {
 	if [ -z "${PG_CONFIG:-}" ]; then
@@ -109,6 +115,7 @@ done
 
 stage servers s3_servers
 stage engines engines
+stage promtool promtool
 stage build build
 stage lint bash test/lint/lint.sh
 stage unit bash test/unit/run.sh

@@ -1,4 +1,4 @@
-# The sidecar's layers: main > cmd > { pipe, merge } > store > io > codec >
+# The sidecar's layers: main > cmd > { pipe, merge, serve } > store > io > codec >
 # base.  A file includes its own layer and lower ones; no module of a layer
 # reaches itself through others.
 use strict;
@@ -11,6 +11,7 @@ my %rank = (
 	store => 3,
 	pipe => 4,
 	merge => 4,
+	serve => 4,
 	cmd => 5,
 	main => 6);
 my $bad = 0;

@@ -16,6 +16,7 @@
 
 #include "base/buf.h"
 #include "base/clock.h"
+#include "base/seen.h"
 
 #define RING 16
 #define LINE_MAX_BYTES 8192
@@ -144,6 +145,7 @@ log_event(LogLevel level, const char *event, ...)
 	Buf b;
 	char now[40];
 	const char *key;
+	const char *kind = NULL;
 	bool json = atomic_load(&as_json);
 
 	if (!log_enabled(level))
@@ -162,8 +164,12 @@ log_event(LogLevel level, const char *event, ...)
 
 		if (value)
 			add_pair(&b, json, key, value);
+		if (strcmp(key, "kind") == 0)
+			kind = value;
 	}
 	va_end(ap);
+	if (level >= LOG_WARN)
+		seen_error(level == LOG_ERROR, event, kind);
 	if (atomic_load(&over_line))
 		write_line(&(Buf){ .p = (uint8_t *) LOG_CLEAR_LINE,
 						   .n = sizeof(LOG_CLEAR_LINE) - 1 });

@@ -22,11 +22,13 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/beat.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "cmd/args.h"
 #include "cmd/cmd.h"
 #include "cmd/cmd_merge.h"
+#include "cmd/telling.h"
 #include "merge/merge.h"
 #include "store/commitlog.h"
 #include "store/request.h"
@@ -365,6 +367,8 @@ merge_once(const Config *cfg, const StoreOptions *so, const Asked *asked,
 	if (!merge_check_options(&o, err) || !store_open(so, &store, err))
 		return false;
 	ok = merge_run(store, &o, &result, err);
+	if (ok)
+		cmd_merge_count(&result, store);
 	store_close(store);
 	if (!ok)
 		return false;
@@ -394,6 +398,7 @@ wait_for_next(int64_t every_ms, bool failed, const StoreOptions *so,
 	while (!atomic_load(&stop) && clock_mono_ms() < until)
 	{
 		clock_sleep_ms(SLEEP_MS);
+		beat();
 		if (failed || awaited->closed >= awaited->hour ||
 			clock_mono_ms() < look)
 			continue;
@@ -417,10 +422,14 @@ merge_on_and_on(const Config *cfg, const StoreOptions *so, const Asked *asked,
 {
 	Awaited awaited = { 0 };
 
+	beat_begin("merge");
 	while (!atomic_load(&stop))
 	{
-		bool ok = merge_once(cfg, so, asked, &awaited, err);
+		bool ok;
 
+		beat_waits(); /* for store and target, which have limits of their own */
+		ok = merge_once(cfg, so, asked, &awaited, err);
+		beat_works();
 		if (!ok && err->kind == ERR_STOP)
 			break;
 		if (!ok && err->kind == ERR_OUTSTANDING)
@@ -431,7 +440,10 @@ merge_on_and_on(const Config *cfg, const StoreOptions *so, const Asked *asked,
 		if (!ok && !may_pass(err))
 			return false;
 		if (!ok)
+		{
+			cmd_merge_count_failure();
 			log_err(LOG_ERROR, "merge failed, trying again", err);
+		}
 		wait_for_next(cfg->merge_every_ms, !ok, so, &awaited);
 	}
 	log_info("merge stopped", NULL);
@@ -485,6 +497,7 @@ cmd_merge(const Config *cfg, int argc, char **argv, Err *err)
 							{ "--adopt", NULL, &asked.adopt } };
 	const size_t n = sizeof(defs) / sizeof(defs[0]);
 	const ArgSpec spec = { "merge", defs, n, NULL, 0 };
+	Telling telling;
 	bool looks;
 	bool ok;
 
@@ -495,7 +508,12 @@ cmd_merge(const Config *cfg, int argc, char **argv, Err *err)
 		return false;
 	looks = asked.plan || asked.sequences;
 	if (!looks && cfg->merge_every_ms > 0)
-		return merge_on_and_on(cfg, &so, &asked, err);
+	{
+		ok = telling_start(&telling, cfg, ROLE_MERGE, err) &&
+			 merge_on_and_on(cfg, &so, &asked, err);
+		telling_stop(&telling);
+		return ok;
+	}
 	ok = looks ? look_once(cfg, &so, asked.plan, err)
 			   : merge_once(cfg, &so, &asked, &awaited, err);
 	if (!ok && err->kind == ERR_STOP)

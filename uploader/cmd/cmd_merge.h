@@ -18,6 +18,10 @@ bool cmd_merge_plan(MergeOptions *o, Store *store, Err *err) MUST_CHECK;
 bool cmd_merge_sequences(const MergeOptions *o, Store *store,
 						 const char *source, Err *err) MUST_CHECK;
 
+/* What it did, for whoever looks (base/stats.h). */
+void cmd_merge_count(const MergeResult *r, Store *store);
+void cmd_merge_count_failure(void);
+
 /* A name without what could end or forge a line. */
 void cmd_merge_print_name(const char *name);
 void cmd_merge_print_table(const char *schema, const char *table);

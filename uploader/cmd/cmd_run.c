@@ -17,6 +17,7 @@
 #include "base/log.h"
 #include "cmd/cmd.h"
 #include "cmd/outputs.h"
+#include "cmd/telling.h"
 #include "io/cores.h"
 #include "pipe/run.h"
 
@@ -166,6 +167,7 @@ cmd_run(const Config *cfg, int argc, char **argv, Err *err)
 	};
 	OutputSet outputs;
 	Path *path = NULL;
+	Telling telling = { 0 };
 	bool ok;
 
 	if (argc > 0)
@@ -187,8 +189,9 @@ cmd_run(const Config *cfg, int argc, char **argv, Err *err)
 	set_control(cfg);
 	current = cfg;
 	control.reload = reload;
-	ok = catch_signals(err) && run_stream(&o, err) &&
-		 outputs_all_attached(&outputs, err);
+	ok = catch_signals(err) && telling_start(&telling, cfg, ROLE_RUN, err) &&
+		 run_stream(&o, err) && outputs_all_attached(&outputs, err);
+	telling_stop(&telling);
 	config_free(reloaded);
 	path_free(path);
 	outputs_close(&outputs);

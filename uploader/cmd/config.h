@@ -103,6 +103,17 @@ typedef struct Config
 	EntryKeys log_keys;    /* what the file or the key says */
 	int64_t shutdown_timeout_ms;
 
+	char *http_listen; /* "": not at all */
+	char *http_token_file;
+	char *http_token;
+	char *http_basic_file;
+	char *http_basic;
+	char *http_insecure; /* off, on */
+	char *metrics_tables;
+	char *metrics_dms_names; /* off, on */
+	char *metrics_emf;       /* off, on */
+	int64_t metrics_emf_interval_ms;
+
 	/* Where it came from, for config_reload. */
 	char *file;   /* "" where there is none */
 	char **flags; /* name, value, name, value, …, NULL */

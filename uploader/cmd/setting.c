@@ -283,6 +283,21 @@ check_url(const CfgDef *def, const char *value, const char *where, Err *err)
 }
 
 static bool
+check_password(const CfgDef *def, bool from_argv, Err *err)
+{
+	if (!from_argv)
+		return true;
+	err_set(err, ERR_USAGE, 0,
+			"flag \"--%s\" holds a secret, which every user of the machine "
+			"could read",
+			def->name);
+	return err_hint(err,
+					"name a file with it in %s_file, or give it in the "
+					"variable or the file of --config",
+					def->name);
+}
+
+static bool
 check_key(const CfgDef *def, const char *value, bool from_argv,
 		  const char *where, Err *err)
 {
@@ -317,6 +332,8 @@ setting_check(const CfgDef *def, const char *value, bool from_argv,
 			return check_url(def, value, where, err);
 		case CFG_KEY:
 			return check_key(def, value, from_argv, where, err);
+		case CFG_PASSWORD:
+			return check_password(def, from_argv, err);
 		case CFG_ENUM:
 			/* the default, which may be none of them: "" */
 			return strcmp(value, def->def) == 0 ||

@@ -21,6 +21,7 @@ typedef enum CfgType
 	CFG_CONNINFO, /* libpq's connection string or URI */
 	CFG_URL,      /* may hold no user and password */
 	CFG_KEY,      /* keys of the log; in no flag */
+	CFG_PASSWORD, /* in no flag */
 	CFG_ENUM,     /* one of def->values */
 	CFG_SLOT,     /* name of a replication slot */
 	CFG_UNTIL,    /* hour, now, an LSN, or a time */

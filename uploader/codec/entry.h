@@ -25,6 +25,7 @@
 #include "base/err.h"
 #include "base/lsn.h"
 #include "base/scale.h"
+#include "base/seen.h"
 
 #define ENTRY_FORMAT 2
 #define ENTRY_MAX_BYTES (1024 * 1024 / SCALE) /* one entry, one single PUT */
@@ -60,6 +61,9 @@ typedef struct EntryObject
 	uint32_t crc32c; /* of the stored bytes */
 	char *sha256;    /* of them, in hex; "" in a log without a key */
 	char *output;    /* "": of the main one; else it is in Entry.further */
+
+	/* Its rows by op, where it was written by this process; in no text. */
+	int64_t ops[SEEN_OPS];
 } EntryObject;
 
 /*

@@ -16,6 +16,7 @@
 
 #include <libpq-fe.h>
 #include <stdbool.h>
+#include <stdint.h>
 
 #include "base/buf.h"
 #include "base/err.h"
@@ -82,6 +83,12 @@ bool pg_exec_params(PGconn *conn, PgRole role, const char *doing,
 /* Appends name as a quoted SQL identifier, or value as a quoted literal. */
 void pg_add_ident(Buf *out, const char *name);
 void pg_add_literal(Buf *out, const char *value);
+
+/*
+ * When the certificates of an encrypted connection end, unix us: the server's,
+ * and the one that we show it; 0 where there is none.
+ */
+void pg_certificates(PGconn *conn, int64_t *out_server, int64_t *out_client);
 
 /*
  * True where a conninfo string or URI holds a password: such a thing is not

@@ -20,6 +20,15 @@
 
 typedef struct Stream Stream;
 
+/* The slot as the source has it. */
+typedef struct StreamSlot
+{
+	char wal_status[32];
+	int64_t safe_bytes;     /* WAL until it is lost; -1: no limit */
+	int64_t retained_bytes; /* WAL that is kept for it */
+	Lsn server_lsn;         /* the end of all WAL */
+} StreamSlot;
+
 typedef struct StreamOps
 {
 	/*
@@ -68,6 +77,9 @@ typedef struct StreamOps
 	 * process of the stream is there and waits neither for us nor for WAL.
 	 */
 	bool (*work)(Stream *s, bool *out_works);
+	/* The same for the state of a slot.  NULL: both are not there. */
+	void (*ask_slot)(Stream *s, const char *slot);
+	bool (*slot)(Stream *s, StreamSlot *out);
 
 	void (*close)(Stream *s);
 } StreamOps;

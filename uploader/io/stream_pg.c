@@ -17,15 +17,22 @@
 
 #define FINISH_MS 1000
 
+typedef enum Asked
+{
+	ASKED_NOTHING,
+	ASKED_CLOCK,
+	ASKED_WORK, /* whether the server works for us */
+	ASKED_SLOT
+} Asked;
+
 typedef struct PgStream
 {
 	Stream base;
 	PGconn *repl;
 	PGconn *control; /* NULL once it has ended */
 	int64_t pid;     /* of repl's process */
-	bool asking;     /* for the clock */
-	bool at_work;    /* the question is, or goes as soon as it can */
-	bool work_sent;
+	Asked asked;     /* by the control connection; one at a time */
+	bool at_work;    /* the question for work is, or goes as soon as it can */
 } PgStream;
 
 static const char clock_sql[] =
@@ -43,6 +50,15 @@ static const char clock_sql[] =
 	"JOIN pg_catalog.pg_stat_activity a ON a.pid = s.active_pid "              \
 	"WHERE a.pid = %" PRId64 " AND COALESCE(a.wait_event, '') "                \
 	"NOT LIKE 'WalSender%%'"
+static const char slot_sql[] =
+	"WITH w AS (SELECT CASE WHEN pg_catalog.pg_is_in_recovery() "
+	"THEN pg_catalog.pg_last_wal_replay_lsn() "
+	"ELSE pg_catalog.pg_current_wal_lsn() END AS lsn) "
+	"SELECT w.lsn, coalesce(s.wal_status, 'unknown'), "
+	"coalesce(s.safe_wal_size, -1), "
+	"coalesce(pg_catalog.pg_wal_lsn_diff(w.lsn, s.restart_lsn), 0)"
+	"::pg_catalog.int8 FROM w, pg_catalog.pg_replication_slots s "
+	"WHERE s.slot_name OPERATOR(pg_catalog.=) $1";
 
 static int
 pg_next(Stream *s, char **out_data)
@@ -137,8 +153,35 @@ pg_control_read(Stream *s)
 		return true;
 	PQfinish(pg->control);
 	pg->control = NULL;
-	pg->asking = pg->at_work = pg->work_sent = false;
+	pg->asked = ASKED_NOTHING;
+	pg->at_work = false;
 	return false;
+}
+
+/* One question at a time. */
+static bool
+may_ask(const PgStream *pg)
+{
+	return pg->control && pg->asked == ASKED_NOTHING;
+}
+
+static void
+ask(PgStream *pg, Asked what, int sent)
+{
+	if (sent)
+		pg->asked = what;
+}
+
+/* The next result of that question, for the caller; false: none is there. */
+static bool
+answer(PgStream *pg, Asked what, PGresult **out)
+{
+	if (pg->asked != what || PQisBusy(pg->control))
+		return false;
+	*out = PQgetResult(pg->control);
+	if (!*out)
+		pg->asked = ASKED_NOTHING;
+	return *out != NULL;
 }
 
 static void
@@ -146,25 +189,32 @@ pg_ask_clock(Stream *s)
 {
 	PgStream *pg = (PgStream *) s;
 
-	if (pg->control && !pg->asking && !pg->work_sent)
-		pg->asking = PQsendQuery(pg->control, clock_sql);
+	if (may_ask(pg))
+		ask(pg, ASKED_CLOCK, PQsendQuery(pg->control, clock_sql));
+}
+
+static void
+pg_ask_slot(Stream *s, const char *slot)
+{
+	PgStream *pg = (PgStream *) s;
+
+	if (may_ask(pg))
+		ask(pg, ASKED_SLOT,
+			PQsendQueryParams(pg->control, slot_sql, 1, NULL, &slot, NULL, NULL,
+							  0));
 }
 
 static bool
 pg_clock(Stream *s, int64_t *out_unix_us, Lsn *out_lsn)
 {
 	PgStream *pg = (PgStream *) s;
+	PGresult *res;
 	bool got = false;
 
-	while (pg->asking && !PQisBusy(pg->control))
+	while (answer(pg, ASKED_CLOCK, &res))
 	{
-		PGresult *res = PQgetResult(pg->control);
-
-		if (!res)
-			pg->asking = false;
-		else if (PQresultStatus(res) == PGRES_TUPLES_OK &&
-				 PQntuples(res) == 1 &&
-				 lsn_parse(PQgetvalue(res, 0, 1), out_lsn))
+		if (PQresultStatus(res) == PGRES_TUPLES_OK && PQntuples(res) == 1 &&
+			lsn_parse(PQgetvalue(res, 0, 1), out_lsn))
 		{
 			*out_unix_us = strtoll(PQgetvalue(res, 0, 0), NULL, 10);
 			got = true;
@@ -174,16 +224,18 @@ pg_clock(Stream *s, int64_t *out_unix_us, Lsn *out_lsn)
 	return got;
 }
 
-/* Behind the answer that is still to come, if there is one. */
+/*
+ * Behind the answer that is still to come, if there is one.
+ */
 static void
 send_work(PgStream *pg)
 {
 	char sql[sizeof(WORK_SQL) + 32];
 
-	if (!pg->control || !pg->at_work || pg->work_sent || pg->asking)
+	if (!pg->at_work || !may_ask(pg))
 		return;
 	(void) snprintf(sql, sizeof(sql), WORK_SQL, pg->pid);
-	pg->work_sent = PQsendQuery(pg->control, sql);
+	ask(pg, ASKED_WORK, PQsendQuery(pg->control, sql));
 }
 
 static bool
@@ -200,18 +252,36 @@ static bool
 pg_work(Stream *s, bool *out_works)
 {
 	PgStream *pg = (PgStream *) s;
+	PGresult *res;
 	bool got = false;
 
 	send_work(pg);
-	while (pg->work_sent && !PQisBusy(pg->control))
+	while (answer(pg, ASKED_WORK, &res))
 	{
-		PGresult *res = PQgetResult(pg->control);
+		*out_works = PQntuples(res) == 1 && PQgetvalue(res, 0, 0)[0] != '0';
+		pg->at_work = false;
+		got = true;
+		PQclear(res);
+	}
+	return got;
+}
 
-		if (!res)
-			pg->work_sent = pg->at_work = false;
-		else
+static bool
+pg_slot(Stream *s, StreamSlot *out)
+{
+	PgStream *pg = (PgStream *) s;
+	PGresult *res;
+	bool got = false;
+
+	while (answer(pg, ASKED_SLOT, &res))
+	{
+		if (PQresultStatus(res) == PGRES_TUPLES_OK && PQntuples(res) == 1 &&
+			lsn_parse(PQgetvalue(res, 0, 0), &out->server_lsn))
 		{
-			*out_works = PQntuples(res) == 1 && PQgetvalue(res, 0, 0)[0] != '0';
+			(void) snprintf(out->wal_status, sizeof(out->wal_status), "%s",
+							PQgetvalue(res, 0, 1)); /* fits */
+			out->safe_bytes = strtoll(PQgetvalue(res, 0, 2), NULL, 10);
+			out->retained_bytes = strtoll(PQgetvalue(res, 0, 3), NULL, 10);
 			got = true;
 		}
 		PQclear(res);
@@ -243,6 +313,8 @@ static const StreamOps pg_ops = {
 	.clock = pg_clock,
 	.ask_work = pg_ask_work,
 	.work = pg_work,
+	.ask_slot = pg_ask_slot,
+	.slot = pg_slot,
 	.close = pg_close,
 };
 

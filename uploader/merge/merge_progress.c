@@ -14,9 +14,12 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/stats.h"
 
 #define LIVE_MS 500 /* between two drawings, at most */
 #define COLUMNS_DEFAULT 80
+
+_Static_assert(PHASES == STATS_MERGE_PHASES, "base/stats.h has as many");
 
 static const char *const phase_names[PHASES] = {
 	[PHASE_PLAN] = "plan",   [PHASE_READ] = "read",     [PHASE_STAGE] = "stage",
@@ -65,6 +68,7 @@ progress_phase(Progress *p, MergePhase phase)
 	int64_t now = clock_mono_ms();
 
 	p->spent_ms[p->phase] += now - p->since_ms;
+	count_own(&stats.merge_phase_ms[p->phase], now - p->since_ms);
 	p->since_ms = now;
 	p->phase = phase;
 }

@@ -11,9 +11,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "base/beat.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/seen.h"
+#include "base/stats.h"
 #include "pipe/expire.h"
 #include "pipe/load.h"
 #include "pipe/output.h"
@@ -35,6 +38,7 @@ checkpoint_free(Checkpoint *c)
 	if (!c)
 		return;
 	entry_free(c->entry);
+	lag_done(&c->lag);
 	free(c->tables);
 	free(c);
 }
@@ -231,6 +235,10 @@ checkpoint_close(Pipe *p, Checkpoint *c, Lsn end, int64_t closed_until)
 	}
 	c->entry->end = end;
 	c->entry->closed_until = closed_until;
+	c->closed_ms = clock_mono_ms();
+	if (c->since_ms)
+		histogram_add(&stats.checkpoint[CHECKPOINT_GATHER],
+					  (c->closed_ms - c->since_ms) * 1000, 1);
 	atomic_fetch_add(&p->pending_checkpoints, 1);
 	queue_push(&p->checkpoints, &c->link);
 }
@@ -307,9 +315,56 @@ write_entry(Pipe *p, Store *store, Checkpoint *c, Err *err)
 	return ok;
 }
 
+/* What counts now, for whoever looks (base/seen.h). */
 static void
-log_entry(const Entry *e, int64_t no_key)
+tell_entry(Pipe *p, Checkpoint *c, int64_t rows, int64_t bytes)
 {
+	const Entry *e = c->entry;
+	SeenEntry seen = { .seq = e->seq,
+					   .end = e->end,
+					   .time_us = e->time,
+					   .objects = e->nobjects,
+					   .rows = rows,
+					   .bytes = bytes };
+
+	for (int i = 0; i < e->nobjects; i++)
+	{
+		const EntryObject *o = &e->objects[i];
+
+		seen_object(&(SeenObject){ o->schema, o->table, o->ops, o->bytes });
+	}
+	seen_entry(&seen);
+	lag_settle(&c->lag, clock_unix_us());
+	waiting_done(&p->waiting, e->seq);
+	count_add(&stats.rows_waiting, -c->rows);
+	count_add(&stats.rows_durable, rows);
+	count_add(&stats.bytes_written, bytes);
+	count_add(&stats.objects, e->nobjects);
+	count_add(&stats.entries, 1);
+	count_set(&stats.log_seq, e->seq);
+	count_set(&stats.durable_lsn, (int64_t) e->end);
+	if (count_get(&stats.received_lsn) < (int64_t) e->end)
+		count_set(&stats.received_lsn, (int64_t) e->end);
+}
+
+static void
+tell_hours(const Pipe *p, const Entry *e)
+{
+	int64_t before = atomic_load(&p->closed_until);
+
+	if (e->closed_until <= before)
+		return;
+	/* of the first ever nobody knows how many it closes */
+	count_add(&stats.hours_closed,
+			  before > 0 ? (e->closed_until - before) / US_PER_HOUR : 1);
+	count_set(&stats.closed_until_us, e->closed_until);
+}
+
+static void
+log_entry(Pipe *p, Checkpoint *c)
+{
+	const Entry *e = c->entry;
+	int64_t no_key = c->no_key;
 	int64_t rows = 0;
 	int64_t bytes = 0;
 
@@ -318,6 +373,7 @@ log_entry(const Entry *e, int64_t no_key)
 		rows += e->objects[i].rows;
 		bytes += e->objects[i].bytes;
 	}
+	tell_entry(p, c, rows, bytes);
 	log_event(e->nobjects ? LOG_INFO : LOG_DEBUG, "entry written", "entry",
 			  log_int(e->seq), "lsn", log_lsn(e->end), "objects",
 			  log_int(e->nobjects), "rows", log_int(rows), "bytes",
@@ -328,21 +384,69 @@ log_entry(const Entry *e, int64_t no_key)
 
 /* The entry is durable: from here on its end may be confirmed. */
 static void
-publish(Pipe *p, const Checkpoint *c)
+publish(Pipe *p, Checkpoint *c)
 {
 	const Entry *e = c->entry;
 
+	tell_hours(p, e);
 	atomic_store(&p->closed_until, e->closed_until);
 	expire_publish(p, e);
 	atomic_store(&p->log_seq, e->seq);
 	atomic_store(&p->log_end, e->end);
-	log_entry(e, c->no_key);
+	log_entry(p, c);
 	if (p->options->load.only && e->loaded && e->loads_open == 0)
 		atomic_store(&p->loaded, true);
 	pthread_mutex_lock(&p->lock);
 	pthread_cond_broadcast(&p->changed);
 	pthread_mutex_unlock(&p->lock);
 	pipe_wake(p);
+}
+
+/* One checkpoint: waits for its objects, and writes the entry. */
+static bool
+commit(Pipe *p, Store *store, Checkpoint *c, const Entry *before, Err *err)
+{
+	int64_t ready_ms;
+	bool all;
+
+	beat_waits();
+	all = wait_for_objects(p, c);
+	beat_works();
+	if (!all)
+		return err_set(err, ERR_STOP, 0, "stopped");
+	ready_ms = clock_mono_ms();
+	if (c->entry->nobjects > 0)
+		histogram_add(&stats.checkpoint[CHECKPOINT_OBJECTS],
+					  (ready_ms - c->closed_ms) * 1000, 1);
+	entry_sort_objects(c->entry);
+	fill_entry(p, c->entry, before);
+	if (!write_entry(p, store, c, err))
+		return false;
+	histogram_add(&stats.checkpoint[CHECKPOINT_ENTRY],
+				  (clock_mono_ms() - ready_ms) * 1000, 1);
+	return true;
+}
+
+/* Until when the store takes what we show it. */
+static void
+tell_credentials(Store *store)
+{
+	StoreAbout about;
+
+	if (store_about(store, &about))
+		count_set(&stats.credentials_expire_us, about.expires_us);
+}
+
+/* The next one that was closed; waiting for it is no work. */
+static Checkpoint *
+next_closed(Pipe *p)
+{
+	QueueItem *item;
+
+	beat_waits();
+	item = queue_pop(&p->checkpoints, -1);
+	beat_works();
+	return (Checkpoint *) item;
 }
 
 void *
@@ -353,22 +457,17 @@ checkpoint_main(void *arg)
 	Err err = { 0 };
 	Entry *before = p->start;
 	QueueItem *item;
-	bool ok = pipe_open_store(p, &store, &err);
+	Checkpoint *c;
+	bool ok;
 
-	while (ok && (item = queue_pop(&p->checkpoints, -1)) != NULL)
+	beat_begin("committer");
+	ok = pipe_open_store(p, &store, &err);
+	while (ok && (c = next_closed(p)) != NULL)
 	{
-		Checkpoint *c = (Checkpoint *) item;
-
-		if (!wait_for_objects(p, c))
-			ok = err_set(&err, ERR_STOP, 0, "stopped");
-		else
-		{
-			entry_sort_objects(c->entry);
-			fill_entry(p, c->entry, before);
-			ok = write_entry(p, store, c, &err);
-		}
+		ok = commit(p, store, c, before, &err);
 		if (ok)
 		{
+			tell_credentials(store);
 			publish(p, c);
 			if (before != p->start)
 				entry_free(before);
@@ -390,5 +489,6 @@ checkpoint_main(void *arg)
 	if (before != p->start)
 		entry_free(before);
 	store_close(store);
+	beat_end();
 	return NULL;
 }

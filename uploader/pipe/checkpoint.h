@@ -32,7 +32,11 @@ struct Checkpoint
 	Table **tables;  /* their schema files go before the entry, and no
 					  * object brings them; borrowed */
 	int ntables;
-	int64_t no_key; /* updates and deletes in it that name no row */
+	int64_t no_key;    /* updates and deletes in it that name no row */
+	int64_t rows;      /* streamed ones in it */
+	int64_t since_ms;  /* its first row came; 0: it has none */
+	int64_t closed_ms; /* mono */
+	LagTrack lag;
 	Checkpoint *next_dropped;
 };
 

@@ -29,11 +29,13 @@
 
 #include <stdlib.h>
 
+#include "base/beat.h"
 #include "base/clock.h"
 #include "base/fnv.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/scale.h"
+#include "base/stats.h"
 #include "codec/frame.h"
 #include "codec/notice.h"
 #include "pipe/event.h"
@@ -119,8 +121,35 @@ add_done_loads(Encoder *e)
 		}
 		checkpoint_add_load(e->p, e->cp, load);
 		atomic_fetch_sub(&e->p->loads_active, 1);
+		count_own(&stats.loads_done, 1);
 	}
 	e->nloads = kept;
+}
+
+/* The open transaction's commit, unix us. */
+static int64_t
+commit_us(const Encoder *e)
+{
+	return e->head.time + PG_EPOCH_UNIX_US;
+}
+
+/* Something of the open transaction waits for an entry. */
+static void
+start_waiting(Encoder *e)
+{
+	if (e->cp_since_ms != 0)
+		return;
+	e->cp_since_ms = clock_mono_ms();
+	waiting_begin(&e->p->waiting, e->cp->entry->seq, commit_us(e));
+}
+
+/* The open transaction goes out before its commit. */
+static void
+go_early(Encoder *e)
+{
+	e->early = true;
+	waiting_begin(&e->p->waiting, e->cp->entry->seq, commit_us(e));
+	waiting_large(&e->p->waiting, e->cp->entry->seq);
 }
 
 /* Ends the open checkpoint at the last commit and opens the next. */
@@ -141,11 +170,13 @@ checkpoint(Encoder *e)
 	}
 	e->closed_end = e->position;
 	e->cp->no_key = e->cp_no_key;
+	e->cp->rows = e->cp_rows;
+	e->cp->since_ms = e->cp_rows > 0 ? e->cp_since_ms : 0;
 	checkpoint_close(e->p, e->cp, e->position, e->closed_until);
 	open_checkpoint(e, seq + 1);
 	e->asked = false;
 	if (e->in_txn && (e->txn_rows > 0 || told_waits(e->told, UINT64_MAX)))
-		e->cp_since_ms = clock_mono_ms();
+		start_waiting(e);
 }
 
 /*
@@ -231,7 +262,7 @@ ship_early(Encoder *e, Batch *b)
 		checkpoint(e); /* the entry for all before this transaction */
 		return;
 	}
-	e->early = true;
+	go_early(e);
 	open_seal(&e->open, e->cp, b);
 }
 
@@ -258,6 +289,7 @@ make_room(Encoder *e)
 		ship_early(e, open_largest(&e->open));
 	while (!budget_wait_below(&e->p->budget, room_for_row(e->p), 100))
 	{
+		beat();
 		if (atomic_load(&e->p->stop))
 			return err_set(&e->err, ERR_STOP, 0, "stopped");
 		if (e->open.n > 0 && e->open.bytes > limit / 4)
@@ -309,14 +341,6 @@ on_begin(Encoder *e, const FrameEvent *ev)
 	pipe_folders(e->p, ev->time + PG_EPOCH_UNIX_US, e->closed_until,
 				 &e->txn_folders);
 	e->head = (BatchTxn){ ev->lsn, ev->xid, ev->time };
-}
-
-/* Something of the open transaction waits for an entry. */
-static void
-start_waiting(Encoder *e)
-{
-	if (e->cp_since_ms == 0)
-		e->cp_since_ms = clock_mono_ms();
 }
 
 /* A batch for a change of t, which the log does not cover. */
@@ -405,7 +429,7 @@ begin_row(Encoder *e, const FrameEvent *ev)
 
 	if (!e->early && e->cp_rows > 0)
 		checkpoint(e);
-	e->early = true;
+	go_early(e);
 	if (ev->flags & CDC_S3_NO_IDENTITY)
 		count_no_key(e, t);
 	e->open.in_row = batch_for(e, t, rows.seq);
@@ -585,6 +609,15 @@ on_table(Encoder *e, const FrameEvent *ev)
 		   on_unknown(e, table_of(e, ev->rel), ev->ordinal, "rewrite");
 }
 
+static void
+count_commit(Encoder *e)
+{
+	lag_add(&e->cp->lag, commit_us(e));
+	count_own(&stats.transactions, 1);
+	count_own(&stats.rows_received, e->txn_rows);
+	count_add(&stats.rows_waiting, e->txn_rows);
+}
+
 static bool
 on_commit(Encoder *e, const FrameEvent *ev)
 {
@@ -605,6 +638,8 @@ on_commit(Encoder *e, const FrameEvent *ev)
 		e->cp_rows += e->txn_rows;
 		e->cp_no_key += e->txn_no_key;
 		atomic_fetch_add(&e->p->rows, e->txn_rows);
+		if (e->txn_rows > 0)
+			count_commit(e);
 		if (ev->lsn > e->position)
 			e->position = ev->lsn;
 	}
@@ -645,6 +680,7 @@ on_packet(Encoder *e, Slice packet)
 	FrameEvent frame;
 	bool end = false;
 
+	count_own(&stats.bytes_received, (int64_t) packet.n);
 	if (!frame_reader_packet(e->reader, packet, &e->err))
 		return false;
 	for (;;)
@@ -789,8 +825,10 @@ loop(Encoder *e)
 		bool ok = !atomic_load(&e->p->stop) ||
 				  err_set(&e->err, ERR_STOP, 0, "stopped");
 
+		beat();
 		if (ev)
 		{
+			stats_moved();
 			ok = ok && on_event(e, ev);
 			event_free(e->p, ev);
 		}
@@ -822,6 +860,7 @@ encode_main(void *arg)
 	Pipe *p = arg;
 	Encoder *e = xcalloc(1, sizeof(*e));
 
+	beat_begin("encoder");
 	e->p = e->open.p = p;
 	e->reader = frame_reader_new(MAX_FRAME_BYTES, NULL, NULL);
 	frame_reader_pass_rows(e->reader);
@@ -835,5 +874,6 @@ encode_main(void *arg)
 	free(e);
 	atomic_store(&p->finished, true);
 	pipe_wake(p);
+	beat_end();
 	return NULL;
 }

@@ -16,8 +16,10 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/seen.h"
 
 #define LIVE_MS 500 /* between two drawings, at most */
+#define SEEN_MS 1000
 #define COLUMNS_DEFAULT 80
 #define LINE_MAX_BYTES ((size_t) 1024)
 #define NOT_QUITE 0.99 /* a chunk that runs has more than was thought */
@@ -234,24 +236,72 @@ log_line(const LoadLine *l)
 		"left_s", left >= 0 ? log_int(left) : NULL, "ms", log_int(l->ms), NULL);
 }
 
-void
-load_progress_tick(LoadProgress *p, LoadPool *pool)
+static SeenLoad
+seen_line(const LoadLine *l)
 {
-	int64_t now_ms = clock_mono_ms();
-	LoadLine *lines;
-	int n;
+	SeenLoad s = { .share = l->share,
+				   .rows = l->rows,
+				   .rows_per_s = l->ms > 0 ? l->rows * 1000 / l->ms : 0,
+				   .bytes_per_s = l->ms > 0 ? (int64_t) ((double) l->bytes *
+														 1000 / (double) l->ms)
+											: 0,
+				   .left_s = load_progress_left(l),
+				   .tables_done = l->tables_done,
+				   .tables = l->tables };
 
-	if (p->interval_ms == 0 || now_ms < p->next_ms || !log_enabled(LOG_INFO))
-		return;
-	p->next_ms = now_ms + step_ms(p);
-	pthread_mutex_lock(&pool->p->lock);
-	lines = xcalloc((size_t) pool->nopen + 1, sizeof(LoadLine));
-	n = collect(p, pool, lines);
-	pthread_mutex_unlock(&pool->p->lock);
+	/* a cut is fine */
+	(void) snprintf(s.schema, sizeof(s.schema), "%s",
+					l->schema ? l->schema : "");
+	(void) snprintf(s.table, sizeof(s.table), "%s", l->table ? l->table : "");
+	return s;
+}
+
+static void
+tell_seen(const LoadLine *lines, int n)
+{
+	SeenLoad *seen = xcalloc((size_t) n, sizeof(*seen));
+
+	for (int i = 0; i < n; i++)
+		seen[i] = seen_line(&lines[i]);
+	seen_loads(seen, n);
+	free(seen);
+}
+
+static void
+show(LoadProgress *p, const LoadLine *lines, int n)
+{
 	if (p->live)
 		draw(p, lines, n);
 	for (int i = 0; !p->live && i < n; i++)
 		log_line(&lines[i]);
+}
+
+void
+load_progress_tick(LoadProgress *p, LoadPool *pool)
+{
+	int64_t now_ms = clock_mono_ms();
+	bool due =
+		p->interval_ms > 0 && now_ms >= p->next_ms && log_enabled(LOG_INFO);
+	bool tells = !p->seen_ms || now_ms - p->seen_ms >= SEEN_MS;
+	LoadLine *lines;
+	int n;
+
+	if (!due && !tells)
+		return;
+	pthread_mutex_lock(&pool->p->lock);
+	lines = xcalloc((size_t) pool->nopen + 1, sizeof(LoadLine));
+	n = collect(p, pool, lines);
+	pthread_mutex_unlock(&pool->p->lock);
+	if (due)
+	{
+		p->next_ms = now_ms + step_ms(p);
+		show(p, lines, n);
+	}
+	if (tells)
+	{
+		p->seen_ms = now_ms;
+		tell_seen(lines, n);
+	}
 	free(lines);
 }
 
@@ -273,6 +323,7 @@ load_progress_keep(LoadProgress *p, const LoadPool *pool)
 void
 load_progress_end(LoadProgress *p)
 {
+	seen_loads(NULL, 0);
 	if (!p->drawn)
 		return;
 	(void) !write(STDERR_FILENO, LOG_CLEAR_LINE, strlen(LOG_CLEAR_LINE));

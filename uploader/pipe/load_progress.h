@@ -35,6 +35,7 @@ typedef struct LoadProgress
 	bool live;
 	int drawn; /* lines that stand there now */
 	int64_t next_ms;
+	int64_t seen_ms; /* when base/seen.h was told last */
 	int64_t began_ms;
 	int tables;
 	int done;
@@ -47,7 +48,7 @@ typedef struct LoadProgress
 
 void load_progress_init(LoadProgress *p, const LoadOptions *o, int tables);
 
-/* Writes lines if it is time. */
+/* Writes lines if it is time, and tells base/seen.h once a second. */
 void load_progress_tick(LoadProgress *p, LoadPool *pool);
 
 /* The tables of the pool that are loaded are those of an earlier snapshot. */

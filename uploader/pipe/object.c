@@ -297,6 +297,7 @@ tell(Object *o, const ObjectSum *sum)
 	e->last_seq = o->last_row.seq;
 	e->bytes = sum->bytes;
 	e->crc32c = sum->crc32c;
+	memcpy(e->ops, o->ops, sizeof(e->ops));
 	entry_set(&e->sha256, sum->sha256);
 }
 
@@ -311,6 +312,7 @@ object_next(Pipe *p, Object *o, const ObjectSum *sum)
 	o->writer = NULL;
 	o->brings_file = false;
 	o->rows = o->written = 0;
+	memset(o->ops, 0, sizeof(o->ops));
 }
 
 void

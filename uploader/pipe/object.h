@@ -98,10 +98,11 @@ struct Object
 	FramePart *part;     /* of rows in parts; NULL before the first one */
 	struct Split *split; /* of one whose key changes, up to its old row's end */
 	Compressor *compressor;
-	StoreWriter *writer; /* NULL before anything went to the store */
-	int64_t held;        /* memory of these, reserved in the budget */
-	int64_t rows;        /* in it */
-	int64_t written;     /* bytes of the format */
+	StoreWriter *writer;   /* NULL before anything went to the store */
+	int64_t held;          /* memory of these, reserved in the budget */
+	int64_t rows;          /* in it */
+	int64_t written;       /* bytes of the format */
+	int64_t ops[SEEN_OPS]; /* of these, by op */
 	Position first_row;
 	Position last_row;
 

@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "base/beat.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
@@ -279,5 +280,6 @@ pipe_again(Pipe *p, const char *doing, const Err *err)
 				  "error", err->msg, "hint", err->hint[0] ? err->hint : NULL,
 				  NULL);
 	clock_sleep_ms(backoff_ms(1, 500, 500));
+	beat();
 	return true;
 }

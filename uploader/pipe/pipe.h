@@ -39,6 +39,7 @@
 #include "codec/key.h"
 #include "codec/path.h"
 #include "io/pgwait.h"
+#include "pipe/lag.h"
 #include "store/request.h"
 #include "store/store.h"
 
@@ -272,6 +273,7 @@ typedef struct Pipe
 	atomic_int loads_active; /* tables still to be loaded */
 	_Atomic Lsn received;    /* the highest position the encoder has seen */
 	atomic_long rows;        /* for the log */
+	Waiting waiting;         /* what is not durable, for who looks */
 
 	pthread_mutex_t lock; /* guards error, Objects, counts of outstanding */
 	pthread_cond_t changed;

@@ -30,6 +30,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "base/beat.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
@@ -320,6 +321,7 @@ read_control(Receiver *r, int64_t now_ms)
 		server_goes_down(r, now_ms);
 	else if (r->stream->ops->clock(r->stream, &unix_us, &lsn))
 		on_clock(r, unix_us, lsn);
+	look_read(r->p, r->stream);
 }
 
 /*
@@ -458,6 +460,7 @@ step(Receiver *r, bool *out_done, Err *err)
 	bool ok = true;
 
 	*out_done = false;
+	beat();
 	if (pipe_failed(r->p, err))
 		return false;
 	read_control_flags(r, now_ms);
@@ -468,6 +471,7 @@ step(Receiver *r, bool *out_done, Err *err)
 	ask_clock(r, now_ms);
 	if (!look_at_silence(r, paused, now_ms, err))
 		return false;
+	look_tick(&r->look, r->p, r->stream, r->received, r->reported, now_ms);
 	if (status_is_due(r, now_ms) && !send_status(r, now_ms, err))
 		return false;
 	*out_done = is_through(r, now_ms, &ok, err);

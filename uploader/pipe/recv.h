@@ -11,6 +11,7 @@
 
 #include "io/stream.h"
 #include "pipe/event.h"
+#include "pipe/look.h"
 #include "pipe/silence.h"
 
 /* Fill the first three, the rest is zero. */
@@ -36,6 +37,7 @@ typedef struct Receiver
 	SilenceWatch
 		silence; /* to be begun by the caller, where there is a limit */
 	bool cut;    /* out: the session ended for silence */
+	Look look;
 } Receiver;
 
 /*

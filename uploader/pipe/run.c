@@ -15,9 +15,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "base/beat.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/stats.h"
 #include "io/pgconn.h"
 #include "pipe/asked.h"
 #include "pipe/checkpoint.h"
@@ -26,6 +28,7 @@
 #include "pipe/expire.h"
 #include "pipe/later.h"
 #include "pipe/load.h"
+#include "pipe/look.h"
 #include "pipe/output.h"
 #include "pipe/recv.h"
 #include "pipe/ship.h"
@@ -92,6 +95,7 @@ pipe_init(Pipe *p, const RunOptions *o)
 	budget_keep(&p->budget, kept_for_objects(o->memory_limit, 1 + o->nfurther));
 	pthread_mutex_init(&p->lock, NULL);
 	cond_init(&p->changed);
+	waiting_init(&p->waiting);
 }
 
 static void
@@ -150,6 +154,7 @@ pipe_done(Pipe *p)
 	queue_done(&p->puts);
 	queue_done(&p->checkpoints);
 	budget_done(&p->budget);
+	waiting_destroy(&p->waiting);
 	pthread_cond_destroy(&p->changed);
 	pthread_mutex_destroy(&p->lock);
 }
@@ -252,6 +257,17 @@ mark_now(Pipe *p)
 						  atomic_load(&p->closed_until) };
 }
 
+static void
+tell_certificates(const Connections *c)
+{
+	int64_t server;
+	int64_t client;
+
+	pg_certificates(c->repl, &server, &client);
+	count_set(&stats.certificate_expires_us, server);
+	count_set(&stats.client_certificate_expires_us, client);
+}
+
 /* Fills the receiver's part and runs the session to its end. */
 static bool
 stream(Pipe *p, Connections *c, Run *run, Err *err)
@@ -272,8 +288,13 @@ stream(Pipe *p, Connections *c, Run *run, Err *err)
 	silence_begin(&run->silence, c->silence_ms, mark_now(p), &r.silence,
 				  clock_mono_ms());
 	start_threads(p, &threads);
+	tell_certificates(c);
 	*c = (Connections){ 0 }; /* the stream's now */
+	beat_begin("receiver");
+	look_begin(p);
 	ok = recv_run(&r, err);
+	look_end(p);
+	beat_end();
 	if (!ok && err->kind == ERR_NET) /* the stop's time is over */
 		pipe_fail(p, err);
 	abandon(p);

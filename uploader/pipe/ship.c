@@ -24,6 +24,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/beat.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/scale.h"
@@ -340,6 +341,7 @@ add_item(Shipper *s, Object *o, const BatchItem *item, Err *err)
 		o->last_row = (Position){ item->change.lsn, item->change.seq };
 		if (o->rows == 0)
 			o->first_row = o->last_row;
+		o->ops[seen_op(item->change.op)]++;
 		ok = item->type == ITEM_HEAD
 				 ? f->add_head(o->form, &item->change, &s->lines, err)
 				 : f->add(o->form, &item->change, &s->lines, err);
@@ -499,21 +501,35 @@ ship_or_drop(Shipper *s, Object *o, Err *err)
 	return true;
 }
 
+/* The next of a queue; waiting for it is no work. */
+static Object *
+take(Queue *q)
+{
+	QueueItem *item;
+
+	beat_waits();
+	item = queue_pop(q, -1);
+	beat_works();
+	return (Object *) item;
+}
+
 void *
 ship_main(void *arg)
 {
 	Shipper s = { .p = arg };
 	Err err = { 0 };
-	QueueItem *item;
-	bool ok = output_store(s.p, &s.stores, 0, &s.store, &err);
+	Object *o;
+	bool ok;
 
+	beat_begin("shipper");
+	ok = output_store(s.p, &s.stores, 0, &s.store, &err);
 	s.reader = batch_reader_new(ROW_WHOLE_MAX);
 	buf_init(&s.lines, OBJECT_MAX_BYTES);
 	buf_init(&s.out, OBJECT_MAX_BYTES);
-	while (ok && (item = queue_pop(&s.p->objects, -1)) != NULL)
+	while (ok && (o = take(&s.p->objects)) != NULL)
 	{
 		ok = !atomic_load(&s.p->stop) || err_set(&err, ERR_STOP, 0, "stopped");
-		ok = ok && ship_or_drop(&s, (Object *) item, &err);
+		ok = ok && ship_or_drop(&s, o, &err);
 	}
 	if (!ok)
 		pipe_fail(s.p, &err);
@@ -524,6 +540,7 @@ ship_main(void *arg)
 	for (int i = 0; i < COMPRESS_KINDS; i++)
 		compressor_free(s.spare[i]);
 	output_stores_close(&s.stores);
+	beat_end();
 	return NULL;
 }
 
@@ -556,17 +573,20 @@ put_main(void *arg)
 	OutputStores stores = { 0 };
 	Store *store;
 	Err err = { 0 };
-	QueueItem *item;
-	bool ok = output_store(p, &stores, 0, &store, &err);
+	Object *o;
+	bool ok;
 
-	while (ok && (item = queue_pop(&p->puts, -1)) != NULL)
+	beat_begin("putter");
+	ok = output_store(p, &stores, 0, &store, &err);
+	while (ok && (o = take(&p->puts)) != NULL)
 	{
 		ok = !atomic_load(&p->stop) || err_set(&err, ERR_STOP, 0, "stopped");
-		ok = ok && put_or_drop(p, &stores, (Object *) item, &err);
+		ok = ok && put_or_drop(p, &stores, o, &err);
 	}
 	if (!ok)
 		pipe_fail(p, &err);
 	output_stores_close(&stores);
+	beat_end();
 	return NULL;
 }
 

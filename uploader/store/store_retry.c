@@ -19,9 +19,12 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/beat.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/seen.h"
+#include "base/stats.h"
 #include "store/store.h"
 
 #define BASE_MS 100
@@ -42,18 +45,24 @@ typedef struct Tries
 	const RetryStore *s;
 	const char *what;
 	const char *key;
+	bool writes; /* bytes of an object */
 	int64_t start_ms;
-	int n; /* tries so far */
+	int64_t try_ms; /* when this try began */
+	int n;          /* tries so far */
 	Err first;
 } Tries;
 
 static Tries
 tries_begin(Store *s, const char *what, const char *key)
 {
+	int64_t now_ms = clock_mono_ms();
+
+	beat_waits(); /* for others, until the call is over */
 	return (Tries){ .s = (const RetryStore *) s,
 					.what = what,
 					.key = key,
-					.start_ms = clock_mono_ms() };
+					.start_ms = now_ms,
+					.try_ms = now_ms };
 }
 
 static bool
@@ -82,6 +91,7 @@ wait_ms(const RetryStore *s, int64_t ms)
 static bool
 give_up(const Tries *t, ErrKind kind, Err *err)
 {
+	beat_works();
 	*err = t->first;
 	err->kind = kind;
 	if (kind == ERR_STOP)
@@ -90,6 +100,13 @@ give_up(const Tries *t, ErrKind kind, Err *err)
 		return err_prefix(err, "gave up after %d tries in %" PRId64 " ms", t->n,
 						  clock_mono_ms() - t->start_ms);
 	return false;
+}
+
+/* Not an answer that who called asked for. */
+static bool
+is_failure(ErrKind kind)
+{
+	return kind != ERR_EXISTS && kind != ERR_NOT_FOUND && kind != ERR_STOP;
 }
 
 /*
@@ -102,12 +119,20 @@ again(Tries *t, Err *err)
 	int64_t elapsed = clock_mono_ms() - t->start_ms;
 	int64_t wait;
 
+	bool may_pass = err_is_retryable(err->kind);
+	bool in_time = t->s->o.retry_ms > 0 && elapsed < t->s->o.retry_ms;
+
 	t->n++;
 	if (t->n == 1)
 		t->first = *err;
-	if (!err_is_retryable(err->kind))
+	if (is_failure(err->kind))
+		seen_failure(t->what, err, may_pass && in_time);
+	if (!may_pass)
+	{
+		beat_works();
 		return false;
-	if (t->s->o.retry_ms <= 0 || elapsed >= t->s->o.retry_ms)
+	}
+	if (!in_time)
 		return give_up(t, t->first.kind, err);
 	wait = backoff_ms(t->n, BASE_MS, CAP_MS);
 	if (wait > t->s->o.retry_ms - elapsed)
@@ -119,6 +144,7 @@ again(Tries *t, Err *err)
 			  "error", err->msg, NULL);
 	if (!wait_ms(t->s, wait))
 		return give_up(t, ERR_STOP, err);
+	t->try_ms = clock_mono_ms();
 	return true;
 }
 
@@ -126,6 +152,12 @@ again(Tries *t, Err *err)
 static bool
 done(const Tries *t)
 {
+	beat_works();
+	if (t->writes)
+	{
+		histogram_add(&stats.put, (clock_mono_ms() - t->try_ms) * 1000, 1);
+		stats_moved();
+	}
 	if (t->n > 0 && t->s->o.on_outage)
 		t->s->o.on_outage(t->s->o.outage_arg, t->what, NULL);
 	return true;
@@ -137,6 +169,7 @@ retry_put(Store *s, const char *key, Slice body, bool only_if_absent, Err *err)
 	Store *inner = ((RetryStore *) s)->inner;
 	Tries t = tries_begin(s, "put", key);
 
+	t.writes = true;
 	do
 		if (store_put(inner, key, body, only_if_absent, err))
 			return done(&t);
@@ -254,6 +287,7 @@ retry_part(Store *s, const char *key, const char *id, int n, Slice body,
 	Store *inner = ((RetryStore *) s)->inner;
 	Tries t = tries_begin(s, "put part", key);
 
+	t.writes = true;
 	do
 		if (inner->ops->part(inner, key, id, n, body, part, err))
 			return done(&t);
