@@ -71,7 +71,8 @@ pkg-config liblz4-dev libzstd-dev zlib1g-dev"
 		;;
 	test)
 		more="perl procps zstd libcmocka-dev clang-format-14 openssl pgbouncer"
-		more="$more shellcheck pmccabe $s3 $(unless java default-jre-headless)"
+		more="$more shellcheck pmccabe $s3 $(unless java default-jre-headless) \
+$(unless systemd-analyze systemd)"
 		[ -e "$(sh "$(dirname "$0")/deps-s3.sh" --path s3proxy)" ] ||
 			more="$more $(unless mvn maven)"
 		;;

@@ -14,7 +14,9 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/log.h"
+#include "base/notify.h"
 #include "cmd/cmd.h"
 #include "io/cores.h"
 #include "pipe/run.h"
@@ -78,6 +80,7 @@ reload(RunControl *c)
 	Buf kept;
 
 	(void) c; /* there is one */
+	notify_reloading();
 	buf_init(&kept, 4096);
 	if (!config_reload(current, &cfg, &kept, &err))
 		log_err(LOG_ERROR, "configuration not reloaded", &err);
@@ -91,6 +94,36 @@ reload(RunControl *c)
 		current = reloaded = cfg;
 	}
 	buf_done(&kept);
+	notify_reloaded();
+}
+
+/* Nothing outside the process counts: no restart would mend that. */
+#define DEAD_MS 30000
+static bool
+is_alive(void *arg)
+{
+	int64_t beat_ms = atomic_load(&((RunControl *) arg)->beat_ms);
+
+	return beat_ms == 0 || clock_mono_ms() - beat_ms < DEAD_MS;
+}
+
+/* All stands that a failed start could be about, but for source and store. */
+static bool
+run_supervised(const RunOptions *o, Err *err)
+{
+	bool ok =
+		notify_open(err) && notify_watchdog_start(is_alive, o->control, err);
+
+	if (ok)
+	{
+		notify_ready();
+		notify_status("connecting to the source");
+		ok = run_stream(o, err);
+		if (!ok)
+			notify_status("ended: %s", err->msg);
+	}
+	notify_close();
+	return ok;
 }
 
 /*
@@ -195,7 +228,7 @@ cmd_run(const Config *cfg, int argc, char **argv, Err *err)
 	set_control(cfg);
 	current = cfg;
 	control.reload = reload;
-	ok = catch_signals(err) && run_stream(&o, err);
+	ok = catch_signals(err) && run_supervised(&o, err);
 	config_free(reloaded);
 	path_free(path);
 	return ok;

@@ -14,6 +14,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/notify.h"
 #include "pipe/load.h"
 #include "store/commitlog.h"
 
@@ -308,6 +309,9 @@ log_entry(const Entry *e, int64_t no_key)
 			  log_int(e->nobjects), "rows", log_int(rows), "bytes",
 			  log_int(bytes), no_key > 0 ? "without_key" : NULL,
 			  log_int(no_key), NULL);
+	notify_status("%s: durable up to " LSN_FMT ", entry %" PRId64,
+				  e->loads_open ? "loading" : "streaming", LSN_ARGS(e->end),
+				  e->seq);
 }
 
 /* The entry is durable: from here on its end may be confirmed. */

@@ -52,6 +52,12 @@ typedef struct RunControl
 	atomic_uint reloads;     /* likewise */
 	int wake_fd;
 
+	/*
+	 * When the receiver's loop last turned (clock_mono_ms); 0 outside of it,
+	 * where every wait has a limit of its own.
+	 */
+	_Atomic int64_t beat_ms;
+
 	_Atomic int64_t grace_ms;
 	_Atomic int64_t flush_interval_ms;
 	_Atomic int64_t flush_bytes;

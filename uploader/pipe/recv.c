@@ -30,6 +30,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/notify.h"
 #include "io/pgconn.h"
 
 #define KEEPALIVE_BYTES 18
@@ -345,6 +346,8 @@ read_control_flags(Receiver *r, int64_t now_ms)
 	{
 		r->stopping = true;
 		r->stop_ms = now_ms + shutdown_ms;
+		if (atomic_load(&c->stop))
+			notify_stopping(shutdown_ms);
 		ev = event_new(EVENT_STOP);
 		ev->deadline_ms = now_ms + shutdown_ms / 2;
 		event_push(r->p, ev);
@@ -444,16 +447,19 @@ bool
 recv_run(Receiver *r, Err *err)
 {
 	bool done = false;
+	bool ok = true;
 
 	r->checkpoints = atomic_load(&r->p->options->control->checkpoints);
 	r->reloads = atomic_load(&r->p->options->control->reloads);
 	r->closing = atomic_load(&r->p->closed_until);
 	r->received = r->reported = atomic_load(&r->p->log_end);
-	while (!done)
+	while (ok && !done)
 	{
-		if (!step(r, &done, err))
-			return false;
+		atomic_store(&r->p->options->control->beat_ms, clock_mono_ms());
+		ok = step(r, &done, err);
 	}
-	r->stream->ops->finish(r->stream);
-	return true;
+	atomic_store(&r->p->options->control->beat_ms, 0);
+	if (ok)
+		r->stream->ops->finish(r->stream);
+	return ok;
 }

@@ -12,12 +12,14 @@
  */
 #include "pipe/run.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/notify.h"
 #include "io/pgconn.h"
 #include "pipe/asked.h"
 #include "pipe/checkpoint.h"
@@ -237,6 +239,9 @@ stream(Pipe *p, Connections *c, Err *err)
 	prepare_loads(p);
 	atomic_store(&p->loaded, p->options->load.only && p->nload_tables == 0);
 	start_threads(p, &threads);
+	notify_status("%s: durable up to " LSN_FMT ", entry %" PRId64,
+				  p->nload_tables ? "loading" : "streaming",
+				  LSN_ARGS(p->start->end), p->start->seq);
 	*c = (Connections){ 0 }; /* the stream's now */
 	ok = recv_run(&r, err);
 	if (!ok && err->kind == ERR_NET) /* the stop's time is over */
@@ -327,6 +332,7 @@ run_stream(const RunOptions *o, Err *err)
 		log_event(LOG_WARN, "session lost, starting again", "error", err->msg,
 				  "hint", err->hint[0] ? err->hint : NULL, "attempt",
 				  log_int(attempt), "ms", log_int(wait_ms), NULL);
+		notify_status("trying again: %s", err->msg);
 		pause_ms(o, wait_ms);
 	}
 }
