@@ -9,6 +9,8 @@
 #   make sanitized  the tests of whole programs with ASan and UBSan, and with TSan
 #   make bench-memory  the walsender's memory over ten million changes
 #   make test-pgregress  PostgreSQL's regression suite, streamed and merged
+#   make deb        Debian packages, into build/deb
+#   make test-deploy  packages, image and manifests, installed and started (root)
 #   make lint, unit, fuzz-smoke, regress, tap      parts of "make test"
 #
 # PG_CONFIG=…  the server to build for     WERROR=1  warnings are errors
@@ -57,20 +59,24 @@ endif
 
 export PG_CONFIG WERROR STORE
 
+# PLUGIN_ONLY=1 leaves the sidecar out, where the plugin is built for several
+# servers in turn.
+ifeq ($(PLUGIN_ONLY),)
 all: sidecar
+install: install-sidecar
+uninstall: uninstall-sidecar
+clean: clean-sidecar
+endif
 sidecar:
 	$(MAKE) -C uploader
 
 bindir_of_server = $(shell $(PG_CONFIG) --bindir)
-install: install-sidecar
 install-sidecar: sidecar
 	install -d '$(DESTDIR)$(bindir_of_server)'
 	install -m 755 $(SIDECAR) '$(DESTDIR)$(bindir_of_server)/cdc-s3'
-uninstall: uninstall-sidecar
 uninstall-sidecar:
 	rm -f '$(DESTDIR)$(bindir_of_server)/cdc-s3'
 
-clean: clean-sidecar
 clean-sidecar:
 	$(MAKE) -C uploader clean
 
@@ -143,7 +149,16 @@ test-pgregress: all
 	@sh test/deps.sh test server
 	@PG_MAJOR=$(PG_MAJOR) bash test/pgregress.sh
 
+# Packages for this release of Debian and the servers that it has.
+deb:
+	@sh test/deps.sh deb
+	@bash test/deploy/build-deb.sh
+
+test-deploy: all
+	@sh test/deps.sh deb deploy
+	@bash test/deploy/run.sh
+
 .PHONY: default all sidecar install install-sidecar uninstall \
 	uninstall-sidecar clean clean-sidecar deps demo bench bench-memory installcheck \
 	regress lint readme unit fuzz-smoke tap valgrind sanitized test test-all \
-	test-fresh test-pgregress check
+	test-fresh test-pgregress deb test-deploy check
