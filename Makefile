@@ -85,6 +85,7 @@ deps:
 	@sh test/deps.sh test bench
 	@sh test/deps-s3.sh all >/dev/null
 	@sh test/deps-engines.sh >/dev/null
+	@sh test/deps-deploy.sh >/dev/null
 
 # STORE=s3 for an S3 server on this machine.
 demo:

@@ -23,10 +23,16 @@ packages()
 			build/deb/*.changes && echo "ok 2 - lintian finds nothing"
 }
 
+helm=$(command -v helm || true)
+if [ -n "$helm" ]; then
+	stage helm bash test/deploy/helm.sh "$helm"
+else
+	echo "left out: the Helm chart is not rendered, as there is no helm here"
+fi
 stage packages packages
 if [ "$(id -u)" = 0 ]; then
 	stage package-15 bash test/deploy/package.sh build/deb bookworm 15
-	[ ! -e test/deploy/image.sh ] || stage image bash test/deploy/image.sh
+	stage image bash test/deploy/image.sh
 else
 	echo "left out: packages in a chroot and images, which need root"
 fi
