@@ -11,6 +11,8 @@
 #   make test-pgregress  PostgreSQL's regression suite, streamed and merged
 #   make sim SEEDS=N  the stream simulated under any fault, N seeds (10000)
 #   make sim-mutants   what the simulation finds once an invariant is gone
+#   make deb        Debian packages, into build/deb
+#   make test-deploy  packages, image and manifests, installed and started (root)
 #   make lint, unit, fuzz-smoke, regress, tap      parts of "make test"
 #
 # PG_CONFIG=…  the server to build for     WERROR=1  warnings are errors
@@ -59,20 +61,24 @@ endif
 
 export PG_CONFIG WERROR STORE
 
+# PLUGIN_ONLY=1 leaves the sidecar out, where the plugin is built for several
+# servers in turn.
+ifeq ($(PLUGIN_ONLY),)
 all: sidecar
+install: install-sidecar
+uninstall: uninstall-sidecar
+clean: clean-sidecar
+endif
 sidecar:
 	$(MAKE) -C uploader
 
 bindir_of_server = $(shell $(PG_CONFIG) --bindir)
-install: install-sidecar
 install-sidecar: sidecar
 	install -d '$(DESTDIR)$(bindir_of_server)'
 	install -m 755 $(SIDECAR) '$(DESTDIR)$(bindir_of_server)/cdc-s3'
-uninstall: uninstall-sidecar
 uninstall-sidecar:
 	rm -f '$(DESTDIR)$(bindir_of_server)/cdc-s3'
 
-clean: clean-sidecar
 clean-sidecar:
 	$(MAKE) -C uploader clean
 
@@ -82,6 +88,7 @@ deps:
 	@sh test/deps-s3.sh all >/dev/null
 	@sh test/deps-engines.sh >/dev/null
 	@sh test/deps-prometheus.sh >/dev/null
+	@sh test/deps-deploy.sh >/dev/null
 
 # STORE=s3 for an S3 server on this machine.
 demo:
@@ -154,7 +161,16 @@ test-pgregress: all
 	@sh test/deps.sh test server
 	@PG_MAJOR=$(PG_MAJOR) bash test/pgregress.sh
 
+# Packages for this release of Debian and the servers that it has.
+deb:
+	@sh test/deps.sh deb
+	@bash test/deploy/build-deb.sh
+
+test-deploy: all
+	@sh test/deps.sh deb deploy
+	@bash test/deploy/run.sh
+
 .PHONY: default all sidecar install install-sidecar uninstall \
 	uninstall-sidecar clean clean-sidecar deps demo bench bench-memory installcheck \
 	regress lint readme unit fuzz-smoke sim sim-mutants tap valgrind sanitized test test-all \
-	test-fresh test-pgregress check
+	test-fresh test-pgregress deb test-deploy check

@@ -1,7 +1,7 @@
 #!/bin/sh
 # Installs what the given purposes need, with Debian's package manager.
 #
-#   test/deps.sh build|demo|test|bench|server|valgrind|s3|fresh ...
+#   test/deps.sh build|demo|test|bench|server|valgrind|s3|fresh|deb|deploy ...
 #
 # "server" is what test/build-pg.sh builds a PostgreSQL server with, "s3" what
 # test/deps-s3.sh needs for the server that it brings when not told otherwise.
@@ -56,6 +56,16 @@ pkg-config liblz4-dev libzstd-dev zlib1g-dev"
 		wanted="$wanted debootstrap git"
 		continue
 		;;
+	deploy)
+		wanted="$wanted debootstrap buildah crun uidmap systemd"
+		continue
+		;;
+	deb)
+		wanted="$wanted debhelper dpkg-dev fakeroot git lintian \
+postgresql-server-dev-all libcurl4-openssl-dev libjansson-dev libpq-dev \
+libsnappy-dev libssl-dev libzstd-dev pkg-config zlib1g-dev gcc libc6-dev make"
+		continue
+		;;
 	s3)
 		wanted="$wanted $s3"
 		continue
@@ -71,7 +81,8 @@ pkg-config liblz4-dev libzstd-dev zlib1g-dev"
 		;;
 	test)
 		more="perl procps zstd libcmocka-dev clang-format-14 openssl pgbouncer"
-		more="$more shellcheck pmccabe $s3 $(unless java default-jre-headless)"
+		more="$more shellcheck pmccabe $s3 $(unless java default-jre-headless) \
+$(unless systemd-analyze systemd)"
 		[ -e "$(sh "$(dirname "$0")/deps-s3.sh" --path s3proxy)" ] ||
 			more="$more $(unless mvn maven)"
 		;;

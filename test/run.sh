@@ -62,6 +62,7 @@ use_server()
 engines()
 {
 	sh test/deps-engines.sh && echo "ok 1 - DuckDB and pyarrow are there"
+	sh test/deps-deploy.sh && echo "ok 2 - schemas of Kubernetes are there"
 }
 
 # What knows the rules of metrics and alerts.

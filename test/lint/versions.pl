@@ -52,4 +52,6 @@ if (-e 'plugin/cdc_s3.control')
 }
 complain("CHANGELOG.md does not name $meta->{version}")
   unless slurp('CHANGELOG.md') =~ /^## \Q$meta->{version}\E\b/m;
+complain('deploy/debian/changelog does not begin with it')
+  unless slurp('deploy/debian/changelog') =~ /^cdc-s3 \(\Q$meta->{version}\E\)/;
 exit $bad;

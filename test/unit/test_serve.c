@@ -482,7 +482,7 @@ probes(void **state)
 	(void) state;
 	beat_begin("encoder");
 	count_set(&stats.link, LINK_DOWN); /* no reason to restart us */
-	mono += LIVE_LIMIT_MS - 1;
+	mono += BEAT_LIMIT_MS - 1;
 	assert_int_equal(ask(&open_options, &live, body, sizeof(body)), 200);
 	assert_int_equal(ask(&open_options, &ready, body, sizeof(body)), 503);
 	assert_string_equal(body, "disconnected\n");

@@ -22,6 +22,9 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+/* So long a thread may work without a beat. */
+#define BEAT_LIMIT_MS 120000
+
 /* name: static.  Begins as a thread that works. */
 void beat_begin(const char *name);
 void beat_end(void);

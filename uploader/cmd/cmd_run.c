@@ -14,7 +14,9 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
+#include "base/beat.h"
 #include "base/log.h"
+#include "base/notify.h"
 #include "cmd/cmd.h"
 #include "cmd/outputs.h"
 #include "cmd/telling.h"
@@ -80,6 +82,7 @@ reload(RunControl *c)
 	Buf kept;
 
 	(void) c; /* there is one */
+	notify_reloading();
 	buf_init(&kept, 4096);
 	if (!config_reload(current, &cfg, &kept, &err))
 		log_err(LOG_ERROR, "configuration not reloaded", &err);
@@ -93,6 +96,33 @@ reload(RunControl *c)
 		current = reloaded = cfg;
 	}
 	buf_done(&kept);
+	notify_reloaded();
+}
+
+/* As /livez: nothing outside the process counts, no restart would mend that. */
+static bool
+is_alive(void *arg)
+{
+	(void) arg;
+	return beat_silent(BEAT_LIMIT_MS) == NULL;
+}
+
+/* All stands that a failed start could be about, but for source and store. */
+static bool
+run_supervised(const RunOptions *o, Err *err)
+{
+	bool ok = notify_open(err) && notify_watchdog_start(is_alive, NULL, err);
+
+	if (ok)
+	{
+		notify_ready();
+		notify_status("connecting to the source");
+		ok = run_stream(o, err);
+		if (!ok)
+			notify_status("ended: %s", err->msg);
+	}
+	notify_close();
+	return ok;
 }
 
 /*
@@ -190,7 +220,7 @@ cmd_run(const Config *cfg, int argc, char **argv, Err *err)
 	current = cfg;
 	control.reload = reload;
 	ok = catch_signals(err) && telling_start(&telling, cfg, ROLE_RUN, err) &&
-		 run_stream(&o, err) && outputs_all_attached(&outputs, err);
+		 run_supervised(&o, err) && outputs_all_attached(&outputs, err);
 	telling_stop(&telling);
 	config_free(reloaded);
 	path_free(path);

@@ -15,6 +15,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/notify.h"
 #include "base/seen.h"
 #include "base/stats.h"
 #include "pipe/expire.h"
@@ -380,6 +381,9 @@ log_entry(Pipe *p, Checkpoint *c)
 			  log_int(bytes), e->nfurther ? "further_objects" : NULL,
 			  log_int(e->nfurther), no_key > 0 ? "without_key" : NULL,
 			  log_int(no_key), NULL);
+	notify_status("%s: durable up to " LSN_FMT ", entry %" PRId64,
+				  e->loads_open ? "loading" : "streaming", LSN_ARGS(e->end),
+				  e->seq);
 }
 
 /* The entry is durable: from here on its end may be confirmed. */

@@ -34,6 +34,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/notify.h"
 #include "base/scale.h"
 #include "io/pgconn.h"
 
@@ -395,6 +396,8 @@ read_control_flags(Receiver *r, int64_t now_ms)
 	{
 		r->stopping = true;
 		r->stop_ms = now_ms + shutdown_ms;
+		if (atomic_load(&c->stop))
+			notify_stopping(shutdown_ms);
 		ev = event_new(EVENT_STOP);
 		ev->deadline_ms = now_ms + shutdown_ms / 2;
 		event_push(r->p, ev);
@@ -488,16 +491,15 @@ bool
 recv_run(Receiver *r, Err *err)
 {
 	bool done = false;
+	bool ok = true;
 
 	r->checkpoints = atomic_load(&r->p->options->control->checkpoints);
 	r->reloads = atomic_load(&r->p->options->control->reloads);
 	r->closing = atomic_load(&r->p->closed_until);
 	r->received = r->reported = atomic_load(&r->p->log_end);
-	while (!done)
-	{
-		if (!step(r, &done, err))
-			return false;
-	}
-	r->stream->ops->finish(r->stream);
-	return true;
+	while (ok && !done)
+		ok = step(r, &done, err);
+	if (ok)
+		r->stream->ops->finish(r->stream);
+	return ok;
 }

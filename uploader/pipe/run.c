@@ -12,6 +12,7 @@
  */
 #include "pipe/run.h"
 
+#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -19,6 +20,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/notify.h"
 #include "base/stats.h"
 #include "io/pgconn.h"
 #include "pipe/asked.h"
@@ -289,6 +291,9 @@ stream(Pipe *p, Connections *c, Run *run, Err *err)
 				  clock_mono_ms());
 	start_threads(p, &threads);
 	tell_certificates(c);
+	notify_status("%s: durable up to " LSN_FMT ", entry %" PRId64,
+				  p->nload_tables ? "loading" : "streaming",
+				  LSN_ARGS(p->start->end), p->start->seq);
 	*c = (Connections){ 0 }; /* the stream's now */
 	beat_begin("receiver");
 	look_begin(p);
@@ -449,6 +454,7 @@ run_stream(const RunOptions *o, Err *err)
 		log_event(LOG_WARN, "session lost, starting again", "error", err->msg,
 				  "hint", err->hint[0] ? err->hint : NULL, "attempt",
 				  log_int(attempt), "ms", log_int(wait_ms), NULL);
+		notify_status("trying again: %s", err->msg);
 		pause_ms(o, wait_ms);
 	}
 }

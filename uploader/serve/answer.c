@@ -114,7 +114,7 @@ word(Answer *a, int status, const char *text)
 static void
 add_live(Answer *a)
 {
-	const char *silent = beat_silent(LIVE_LIMIT_MS);
+	const char *silent = beat_silent(BEAT_LIMIT_MS);
 
 	word(a, silent ? 503 : 200, silent ? silent : "alive");
 }

@@ -230,7 +230,7 @@ view_new(const char *version)
 	v->now_us = clock_unix_us();
 	v->role = (StatsRole) count_get(&stats.role);
 	v->unready = view_unready(v->now_us, clock_mono_ms());
-	v->silent = beat_silent(LIVE_LIMIT_MS);
+	v->silent = beat_silent(BEAT_LIMIT_MS);
 	v->lag_bytes = durable > 0 && server > durable ? server - durable : 0;
 	v->lag_seconds = seconds_since(count_get(&stats.oldest_us), v->now_us);
 	v->rates = rates_now();

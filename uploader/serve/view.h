@@ -15,9 +15,6 @@
 #include "base/seen.h"
 #include "base/stats.h"
 
-/* A thread that works and is silent for so long is dead (base/beat.h). */
-#define LIVE_LIMIT_MS 120000
-
 /* Per second, over the last minute. */
 typedef struct Rates
 {

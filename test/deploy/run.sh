@@ -1,0 +1,39 @@
+#!/bin/bash
+# What deploy/ has, built, installed and started: "make test-deploy".  What
+# takes seconds is in test/t/13*.pl already.
+#
+#	test/deploy/run.sh [stage ...]
+#
+# Asks for root, and says what it leaves out without.  Logs lie in
+# build/deploy/; the last line is "N passed, N failed".
+set -eu
+cd "$(dirname "$0")/../.."
+
+wanted=("$@")
+logs=build/deploy
+mkdir -p "$logs"
+# shellcheck source=test/stages.sh
+. test/stages.sh
+
+packages()
+{
+	bash test/deploy/build-deb.sh && echo "ok 1 - packages are built" &&
+		lintian --allow-root --fail-on error,warning --tag-display-limit 0 \
+			--suppress-tags "$([ -e uploader/cdc-s3.1 ] || echo no-manual-page)" \
+			build/deb/*.changes && echo "ok 2 - lintian finds nothing"
+}
+
+helm=$(command -v helm || true)
+if [ -n "$helm" ]; then
+	stage helm bash test/deploy/helm.sh "$helm"
+else
+	echo "left out: the Helm chart is not rendered, as there is no helm here"
+fi
+stage packages packages
+if [ "$(id -u)" = 0 ]; then
+	stage package-15 bash test/deploy/package.sh build/deb bookworm 15
+	stage image bash test/deploy/image.sh
+else
+	echo "left out: packages in a chroot and images, which need root"
+fi
+sum
