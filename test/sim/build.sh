@@ -15,7 +15,7 @@ wraps=""
 for name in pthread_create pthread_join pthread_mutex_init pthread_mutex_destroy \
 	pthread_mutex_lock pthread_mutex_unlock pthread_cond_init pthread_cond_destroy \
 	pthread_cond_wait pthread_cond_timedwait pthread_cond_signal pthread_cond_broadcast \
-	poll read write clock_gettime nanosleep getrandom store_open; do
+	poll read write shutdown _exit pthread_detach clock_gettime nanosleep getrandom store_open; do
 	wraps="$wraps -Wl,--wrap=$name"
 done
 # shellcheck disable=SC2046,SC2086

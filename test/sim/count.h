@@ -22,6 +22,7 @@
 	X(starts, "starts of run")                                                 \
 	X(sessions, "replication started")                                         \
 	X(stops, "stops asked for")                                                \
+	X(forced, "stops that ended a process by force")                           \
 	X(kills, "kills")                                                          \
 	X(pauses, "processes stopped for a while")                                 \
 	X(seconds, "second writers started")                                       \
@@ -33,6 +34,8 @@
 	X(cut, "connections cut")                                                  \
 	X(silent, "silences of the server")                                        \
 	X(keepalive_ahead, "keepalives ahead of what is decoded")                  \
+	X(asked_for_work, "servers asked whether they work")                       \
+	X(broken_off, "connections given up")                                      \
 	X(foreign, "slots consumed by somebody else")                              \
 	X(gap, "gaps refused")                                                     \
 	X(covered, "transactions sent again")                                      \

@@ -112,7 +112,10 @@ typedef struct Timer
 } Timer;
 
 void (*sim_on_kill)(Proc *p);
+void (*sim_on_exit)(Proc *p, int code);
 bool sim_verbose;
+
+_Noreturn void __real__exit(int code);
 
 static uint64_t state[2];
 static uint64_t seed_of;
@@ -245,6 +248,12 @@ sim_say(const char *fmt, ...)
 }
 
 _Noreturn void
+sim_exit(int code)
+{
+	__real__exit(code);
+}
+
+_Noreturn void
 sim_fail(const char *fmt, ...)
 {
 	va_list ap;
@@ -255,7 +264,7 @@ sim_fail(const char *fmt, ...)
 	va_end(ap);
 	fprintf(stderr, "\n");
 	fflush(NULL);
-	_exit(3);
+	sim_exit(3);
 }
 
 /* ---- fibers ---- */
@@ -681,6 +690,8 @@ ssize_t __wrap_read(int fd, void *buf, size_t n);
 ssize_t __wrap_write(int fd, const void *buf, size_t n);
 ssize_t __real_read(int fd, void *buf, size_t n);
 ssize_t __real_write(int fd, const void *buf, size_t n);
+_Noreturn void __wrap__exit(int code);
+int __wrap_pthread_detach(pthread_t t);
 int __wrap_clock_gettime(clockid_t id, struct timespec *ts);
 int __wrap_nanosleep(const struct timespec *ts, struct timespec *left);
 ssize_t __wrap_getrandom(void *buf, size_t n, unsigned flags);
@@ -905,6 +916,24 @@ __wrap_write(int fd, const void *buf, size_t n)
 	d->count++;
 	sim_fd_changed();
 	return (ssize_t) n;
+}
+
+int
+__wrap_pthread_detach(pthread_t t)
+{
+	(void) t;
+	return 0;
+}
+
+_Noreturn void
+__wrap__exit(int code)
+{
+	if (!current)
+		__real__exit(code);
+	if (sim_on_exit)
+		sim_on_exit(current->proc, code);
+	sim_kill(current->proc);
+	abort();
 }
 
 int

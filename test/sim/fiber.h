@@ -61,6 +61,9 @@ bool sim_is_paused(const Proc *p);
 int64_t sim_steps(const Proc *p);
 Proc *sim_proc(void); /* that runs */
 
+/* Called where a process ends itself with _exit(). */
+extern void (*sim_on_exit)(Proc *p, int code);
+
 /* Called for what a killed process had under way; may be NULL. */
 extern void (*sim_on_kill)(Proc *p);
 
@@ -91,6 +94,9 @@ void sim_fd_changed(void); /* look again */
 int sim_eventfd(void);     /* read() and write() know it */
 
 /* ---- the end ---- */
+
+/* Of the process of the machine. */
+_Noreturn void sim_exit(int code);
 
 /* Prints what broke and how to see it again; does not return. */
 _Noreturn void sim_fail(const char *fmt, ...)

@@ -19,6 +19,7 @@
 
 #define TIMEOUT_US (20 * SIM_SEC)
 #define LATE_US (45 * SIM_SEC) /* behind the time-out of its caller at most */
+#define STOP_US (200 * SIM_MS)
 #define LAG_US (8 * SIM_SEC)
 
 LakeFaults lake_faults;
@@ -263,6 +264,13 @@ act(Call *c)
 	return ERR_INTERNAL;
 }
 
+typedef struct SimStore
+{
+	Store base;
+	StoreOps ops;
+	const atomic_bool *stop; /* may be NULL */
+} SimStore;
+
 /* ---- the way there and back ---- */
 
 static void
@@ -348,18 +356,23 @@ send_call(Call *c)
 	return true;
 }
 
+/* A stop is heard while a call waits, as http.c does. */
 static bool
-call(Call *c, Err *err)
+call(Store *s, Call *c, Err *err)
 {
+	const atomic_bool *stop = ((const SimStore *) s)->stop;
 	int64_t until = sim_now() + TIMEOUT_US;
 
 	COUNT(store_calls);
 	c->caller = sim_fiber();
 	buf_init(&c->out, SIZE_MAX / 2);
 	send_call(c);
-	while (!c->done && sim_now() < until)
-		(void) sim_wait(until);
+	while (!c->done && sim_now() < until && !(stop && atomic_load(stop)))
+		(void) sim_wait(
+			stop && sim_now() + STOP_US < until ? sim_now() + STOP_US : until);
 	c->caller = NULL;
+	if (!c->done && stop && atomic_load(stop))
+		return err_set(err, ERR_STOP, 0, "stopped");
 	if (!c->done)
 		return err_set(err, ERR_NET, 0, "no answer (%s)", call_names[c->kind]);
 	if (c->result == ERR_NONE)
@@ -386,10 +399,9 @@ sim_put(Store *s, const char *key, Slice body, bool if_absent, Err *err)
 {
 	Call *c = call_new(CALL_PUT, key);
 
-	(void) s;
 	buf_add(&c->body, body.p, body.n);
 	c->if_absent = if_absent;
-	return call(c, err);
+	return call(s, c, err);
 }
 
 static bool
@@ -397,8 +409,7 @@ sim_get(Store *s, const char *key, Buf *out, Err *err)
 {
 	Call *c = call_new(CALL_GET, key);
 
-	(void) s;
-	if (!call(c, err))
+	if (!call(s, c, err))
 		return false;
 	buf_add(out, c->out.p, c->out.n);
 	return !out->overflow ||
@@ -410,8 +421,7 @@ sim_head(Store *s, const char *key, int64_t *bytes, Err *err)
 {
 	Call *c = call_new(CALL_HEAD, key);
 
-	(void) s;
-	if (!call(c, err))
+	if (!call(s, c, err))
 		return false;
 	*bytes = c->bytes;
 	return true;
@@ -423,8 +433,7 @@ sim_list(Store *s, const char *prefix, Buf *cursor, StoreListFn fn, void *arg,
 {
 	Call *c = call_new(CALL_LIST, prefix);
 
-	(void) s;
-	if (!call(c, err))
+	if (!call(s, c, err))
 		return false;
 	buf_reset(cursor);
 	for (const uint8_t *p = c->out.p; p && p < c->out.p + c->out.n;)
@@ -445,8 +454,7 @@ sim_list(Store *s, const char *prefix, Buf *cursor, StoreListFn fn, void *arg,
 static bool
 sim_del(Store *s, const char *key, Err *err)
 {
-	(void) s;
-	return call(call_new(CALL_DEL, key), err);
+	return call(s, call_new(CALL_DEL, key), err);
 }
 
 static bool
@@ -454,8 +462,7 @@ sim_begin(Store *s, const char *key, char **out_id, Err *err)
 {
 	Call *c = call_new(CALL_BEGIN, key);
 
-	(void) s;
-	if (!call(c, err))
+	if (!call(s, c, err))
 		return false;
 	COUNT(uploads);
 	*out_id = xstrdup(c->id);
@@ -468,11 +475,10 @@ sim_part(Store *s, const char *key, const char *id, int n, Slice body,
 {
 	Call *c = call_new(CALL_PART, key);
 
-	(void) s;
 	(void) snprintf(c->id, sizeof(c->id), "%s", id);
 	c->part = n;
 	buf_add(&c->body, body.p, body.n);
-	if (!call(c, err))
+	if (!call(s, c, err))
 		return false;
 	free(part->tag);
 	part->tag = xstrdup("tag");
@@ -485,11 +491,10 @@ sim_finish(Store *s, const char *key, const char *id, const StorePart *parts,
 {
 	Call *c = call_new(CALL_FINISH, key);
 
-	(void) s;
 	(void) parts;
 	(void) snprintf(c->id, sizeof(c->id), "%s", id);
 	c->nparts = nparts;
-	if (call(c, err))
+	if (call(s, c, err))
 		return true;
 	/* As a store does that finds the object there (store_s3.c). */
 	if (err->kind == ERR_GONE && lake_find(key))
@@ -505,9 +510,8 @@ sim_abandon(Store *s, const char *key, const char *id, Err *err)
 {
 	Call *c = call_new(CALL_ABANDON, key);
 
-	(void) s;
 	(void) snprintf(c->id, sizeof(c->id), "%s", id);
-	return call(c, err);
+	return call(s, c, err);
 }
 
 static bool
@@ -516,8 +520,7 @@ sim_list_uploads(Store *s, const char *prefix, Buf *cursor, StoreUploadFn fn,
 {
 	Call *c = call_new(CALL_UPLOADS, prefix);
 
-	(void) s;
-	if (!call(c, err))
+	if (!call(s, c, err))
 		return false;
 	buf_reset(cursor);
 	for (const char *p = (const char *) c->out.p;
@@ -537,7 +540,6 @@ sim_list_uploads(Store *s, const char *prefix, Buf *cursor, StoreUploadFn fn,
 static void
 sim_close(Store *s)
 {
-	free((void *) s->ops);
 	free(s);
 }
 
@@ -546,26 +548,25 @@ bool __wrap_store_open(const StoreOptions *options, Store **out, Err *err);
 bool
 __wrap_store_open(const StoreOptions *options, Store **out, Err *err)
 {
-	static const StoreOps template = { .name = "sim",
-									   .put = sim_put,
-									   .get = sim_get,
-									   .head = sim_head,
-									   .list = sim_list,
-									   .del = sim_del,
-									   .begin = sim_begin,
-									   .part = sim_part,
-									   .finish = sim_finish,
-									   .abandon = sim_abandon,
-									   .list_uploads = sim_list_uploads,
-									   .close = sim_close };
-	Store *s = xcalloc(1, sizeof(*s));
-	StoreOps *ops = xmalloc(sizeof(*ops));
+	SimStore *s = xcalloc(1, sizeof(*s));
 
 	(void) err;
-	*ops = template;
-	ops->part_min = lake_part_min;
-	s->ops = ops;
-	*out = store_retry_new(s, options);
+	s->ops = (StoreOps){ .name = "sim",
+						 .part_min = lake_part_min,
+						 .put = sim_put,
+						 .get = sim_get,
+						 .head = sim_head,
+						 .list = sim_list,
+						 .del = sim_del,
+						 .begin = sim_begin,
+						 .part = sim_part,
+						 .finish = sim_finish,
+						 .abandon = sim_abandon,
+						 .list_uploads = sim_list_uploads,
+						 .close = sim_close };
+	s->base.ops = &s->ops;
+	s->stop = options->stop;
+	*out = store_retry_new(&s->base, options);
 	(*out)->keys = options->keys;
 	return true;
 }

@@ -9,12 +9,14 @@
  */
 #include <endian.h>
 #include <inttypes.h>
+#include <libpq-events.h>
 #include <libpq-fe.h>
 #include <limits.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 
 #include "../fuzz/frame_encode.h"
 #include "base.h"
@@ -64,6 +66,8 @@ struct pg_conn
 	bool replication;
 	int fd;
 	int pid;
+	PGEventProc event; /* one, and what hangs on it */
+	void *data;
 	const char *error;
 	char error_state[6];
 
@@ -675,15 +679,72 @@ start_replication(PGconn *c, const char *sql)
 	return result(PGRES_COPY_BOTH, 0);
 }
 
+static const PGconn *
+find_pid(long pid)
+{
+	for (const PGconn *c = conns; c; c = c->next)
+	{
+		if (c->pid == pid && c->server)
+			return c;
+	}
+	return NULL;
+}
+
+/* Whether a server process works: a walsender does where it is silent. */
+static PGresult *
+works(const char *sql, const char *const *params)
+{
+	const char *p = strstr(sql, "a.pid = ");
+	long pid = strtol(params ? params[0] : p + 8, NULL, 10);
+
+	COUNT(asked_for_work);
+	return one_value(find_pid(pid) && base.silent_until > sim_now() ? "1"
+																	: "0");
+}
+
+/* Of the slot, for who watches it. */
+static PGresult *
+slot_state(void)
+{
+	const char *values[] = { lsn_text(base.insert), "reserved", "-1",
+							 text("%" PRIu64, base.insert - base.saved) };
+	PGresult *r = result(PGRES_TUPLES_OK, 4);
+
+	add_row(r, values);
+	return r;
+}
+
+static int
+active_pid(void)
+{
+	return base.active ? ((PGconn *) base.active)->pid : 0;
+}
+
+static PGresult *
+slot_holder(void)
+{
+	const char *values[] = { text("%d", active_pid()), "cdc-s3", "this host",
+							 "" };
+	PGresult *r = result(PGRES_TUPLES_OK, 4);
+
+	if (base.active)
+		add_row(r, values);
+	return r;
+}
+
 static PGresult *
 slot_row(const char *sql)
 {
-	const char *values[] = { lsn_text(base.confirmed), "cdc_s3", "reserved" };
+	const char *values[] = { lsn_text(base.confirmed), "cdc_s3",
+							 text("%d", active_pid()) };
 	PGresult *r;
 
+	if (is(sql, "SELECT s.active_pid, "))
+		return slot_holder();
 	if (is(sql, "SELECT FROM"))
 		r = result(PGRES_TUPLES_OK, 0);
-	else if (is(sql, "SELECT confirmed_flush_lsn, plugin, wal_status"))
+	else if (is(sql, "SELECT confirmed_flush_lsn, plugin, "
+					 "COALESCE(active_pid"))
 		r = result(PGRES_TUPLES_OK, 3);
 	else
 		sim_fail("a question about the slot that is not known: %s", sql);
@@ -864,6 +925,12 @@ execute(PGconn *c, const char *sql, const char *const *params)
 		return result(PGRES_TUPLES_OK, 2);
 	if (is(sql, "ROWS FROM (pg_catalog.unnest($1::pg_catalog.int4[])"))
 		return facts(params);
+	if (is(sql, "pg_stat_activity a WHERE") ||
+		is(sql, "JOIN pg_catalog.pg_stat_activity a ON a.pid = s.active_pid "
+				"WHERE a.pid"))
+		return works(sql, params);
+	if (is(sql, "pg_wal_lsn_diff"))
+		return slot_state();
 	if (is(sql, "clock_timestamp()"))
 		return clock_and_position();
 	if (is(sql, "pg_current_wal_insert_lsn()"))
@@ -921,8 +988,13 @@ close_late(void *arg)
 void
 PQfinish(PGconn *c)
 {
+	PGEventConnDestroy destroy = { c };
+
 	if (!c)
 		return;
+	if (c->event)
+		(void) c->event(PGEVT_CONNDESTROY, &destroy, NULL);
+	c->data = NULL;
 	c->ok = false;
 	sim_fd_close(c->fd);
 	if (c->streams && !c->ended)
@@ -1247,4 +1319,54 @@ void
 PQconninfoFree(PQconninfoOption *options)
 {
 	(void) options;
+}
+
+int
+PQregisterEventProc(PGconn *c, PGEventProc proc, const char *name, void *arg)
+{
+	(void) name;
+	(void) arg;
+	c->event = proc;
+	return 1;
+}
+
+int
+PQsetInstanceData(PGconn *c, PGEventProc proc, void *data)
+{
+	(void) proc;
+	c->data = data;
+	return 1;
+}
+
+void *
+PQinstanceData(const PGconn *c, PGEventProc proc)
+{
+	(void) proc;
+	return c->data;
+}
+
+void *
+PQsslStruct(PGconn *c, const char *name)
+{
+	(void) c;
+	(void) name;
+	return NULL;
+}
+
+int __wrap_shutdown(int fd, int how);
+
+/* Of a connection that is given up: the server notices, sooner or later. */
+int
+__wrap_shutdown(int fd, int how)
+{
+	(void) how;
+	for (PGconn *c = conns; c; c = c->next)
+	{
+		if (c->fd == fd && c->server)
+		{
+			COUNT(broken_off);
+			cut(c, "", "the connection was shut down");
+		}
+	}
+	return 0;
 }

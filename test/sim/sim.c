@@ -107,12 +107,12 @@ child_start(const Run *r, Child *c, int64_t i)
 		(void) close(ends[0]);
 		(void) alarm(CASE_SECONDS);
 		if (!sim_verbose && !freopen("/dev/null", "w", stdout))
-			_exit(2);
+			sim_exit(2);
 		seed = case_of(r, i, &small);
 		trace = story_run(seed, &small);
 		if (write(ends[1], &trace, sizeof(trace)) != sizeof(trace))
-			_exit(2);
-		_exit(0);
+			sim_exit(2);
+		sim_exit(0);
 	}
 	(void) close(ends[1]);
 	c->out = ends[0];
@@ -227,9 +227,9 @@ measure(Run *r)
 	if (pid == 0)
 	{
 		if (!sim_verbose && !freopen("/dev/null", "w", stdout))
-			_exit(2);
+			sim_exit(2);
 		(void) story_run(SMALL_SEED, &none);
-		_exit(0);
+		sim_exit(0);
 	}
 	if (pid < 0 || waitpid(pid, &status, 0) < 0 || status != 0)
 	{

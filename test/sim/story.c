@@ -117,6 +117,25 @@ writer_stop(Writer *w)
 	wake(w);
 }
 
+/* It ends itself, since a stop takes too long. */
+static void
+writer_exits(Proc *p, int code)
+{
+	for (int i = 0; i < nwriters; i++)
+	{
+		Writer *w = writers[i];
+
+		if (w->proc != p)
+			continue;
+		COUNT(forced);
+		w->returned = true;
+		(void) err_set(&w->err, ERR_NET, 0, "it ends itself");
+		if (!w->stopping || code != 75)
+			sim_fail("a process ends itself with %d", code);
+		return;
+	}
+}
+
 /* How it may end. */
 static void
 check_end(const Writer *w)
@@ -673,6 +692,7 @@ story_run(uint64_t seed, const Small *small)
 
 	sim_seed(seed);
 	sim_on_kill = pq_killed;
+	sim_on_exit = writer_exits;
 	log_init(sim_verbose ? LOG_DEBUG : LOG_ERROR, false);
 	begin_time();
 	choose();
