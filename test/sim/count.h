@@ -56,6 +56,9 @@
 	X(empty_entries, "entries without objects")                                \
 	X(listed, "I2 objects listed")                                             \
 	X(lists, "I2 lists of objects")                                            \
+	X(copies, "I11 objects of a further output listed")                        \
+	X(detached, "I11 entries without an output that failed")                   \
+	X(moved, "key changes in two records")                                     \
 	X(swept, "I3 leftovers removed")                                           \
 	X(confirms, "I4 positions confirmed")                                      \
 	X(hours, "I5 hours closed")                                                \

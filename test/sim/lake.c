@@ -269,6 +269,7 @@ typedef struct SimStore
 	Store base;
 	StoreOps ops;
 	const atomic_bool *stop; /* may be NULL */
+	const char *prefix;
 } SimStore;
 
 /* ---- the way there and back ---- */
@@ -382,12 +383,12 @@ call(Store *s, Call *c, Err *err)
 }
 
 static Call *
-call_new(CallKind kind, const char *key)
+call_new(const Store *s, CallKind kind, const char *key)
 {
 	Call *c = xcalloc(1, sizeof(*c));
 
 	c->kind = kind;
-	c->key = xstrdup(key);
+	c->key = xasprintf("%s%s", ((const SimStore *) s)->prefix, key);
 	buf_init(&c->body, SIZE_MAX / 2);
 	return c;
 }
@@ -397,7 +398,7 @@ call_new(CallKind kind, const char *key)
 static bool
 sim_put(Store *s, const char *key, Slice body, bool if_absent, Err *err)
 {
-	Call *c = call_new(CALL_PUT, key);
+	Call *c = call_new(s, CALL_PUT, key);
 
 	buf_add(&c->body, body.p, body.n);
 	c->if_absent = if_absent;
@@ -407,7 +408,7 @@ sim_put(Store *s, const char *key, Slice body, bool if_absent, Err *err)
 static bool
 sim_get(Store *s, const char *key, Buf *out, Err *err)
 {
-	Call *c = call_new(CALL_GET, key);
+	Call *c = call_new(s, CALL_GET, key);
 
 	if (!call(s, c, err))
 		return false;
@@ -419,7 +420,7 @@ sim_get(Store *s, const char *key, Buf *out, Err *err)
 static bool
 sim_head(Store *s, const char *key, int64_t *bytes, Err *err)
 {
-	Call *c = call_new(CALL_HEAD, key);
+	Call *c = call_new(s, CALL_HEAD, key);
 
 	if (!call(s, c, err))
 		return false;
@@ -431,17 +432,18 @@ static bool
 sim_list(Store *s, const char *prefix, Buf *cursor, StoreListFn fn, void *arg,
 		 Err *err)
 {
-	Call *c = call_new(CALL_LIST, prefix);
+	Call *c = call_new(s, CALL_LIST, prefix);
 
 	if (!call(s, c, err))
 		return false;
 	buf_reset(cursor);
 	for (const uint8_t *p = c->out.p; p && p < c->out.p + c->out.n;)
 	{
-		StoreItem item = { .key = (const char *) p };
+		StoreItem item = { .key = (const char *) p +
+								  strlen(((const SimStore *) s)->prefix) };
 		size_t n;
 
-		p += strlen(item.key) + 1;
+		p += strlen((const char *) p) + 1;
 		memcpy(&n, p, sizeof(n));
 		p += sizeof(n);
 		item.bytes = (int64_t) n;
@@ -454,13 +456,13 @@ sim_list(Store *s, const char *prefix, Buf *cursor, StoreListFn fn, void *arg,
 static bool
 sim_del(Store *s, const char *key, Err *err)
 {
-	return call(s, call_new(CALL_DEL, key), err);
+	return call(s, call_new(s, CALL_DEL, key), err);
 }
 
 static bool
 sim_begin(Store *s, const char *key, char **out_id, Err *err)
 {
-	Call *c = call_new(CALL_BEGIN, key);
+	Call *c = call_new(s, CALL_BEGIN, key);
 
 	if (!call(s, c, err))
 		return false;
@@ -473,7 +475,7 @@ static bool
 sim_part(Store *s, const char *key, const char *id, int n, Slice body,
 		 StorePart *part, Err *err)
 {
-	Call *c = call_new(CALL_PART, key);
+	Call *c = call_new(s, CALL_PART, key);
 
 	(void) snprintf(c->id, sizeof(c->id), "%s", id);
 	c->part = n;
@@ -489,7 +491,7 @@ static bool
 sim_finish(Store *s, const char *key, const char *id, const StorePart *parts,
 		   int nparts, Err *err)
 {
-	Call *c = call_new(CALL_FINISH, key);
+	Call *c = call_new(s, CALL_FINISH, key);
 
 	(void) parts;
 	(void) snprintf(c->id, sizeof(c->id), "%s", id);
@@ -497,7 +499,7 @@ sim_finish(Store *s, const char *key, const char *id, const StorePart *parts,
 	if (call(s, c, err))
 		return true;
 	/* As a store does that finds the object there (store_s3.c). */
-	if (err->kind == ERR_GONE && lake_find(key))
+	if (err->kind == ERR_GONE && lake_find(c->key))
 	{
 		COUNT(finish_twice);
 		return true;
@@ -508,7 +510,7 @@ sim_finish(Store *s, const char *key, const char *id, const StorePart *parts,
 static bool
 sim_abandon(Store *s, const char *key, const char *id, Err *err)
 {
-	Call *c = call_new(CALL_ABANDON, key);
+	Call *c = call_new(s, CALL_ABANDON, key);
 
 	(void) snprintf(c->id, sizeof(c->id), "%s", id);
 	return call(s, c, err);
@@ -518,7 +520,7 @@ static bool
 sim_list_uploads(Store *s, const char *prefix, Buf *cursor, StoreUploadFn fn,
 				 void *arg, Err *err)
 {
-	Call *c = call_new(CALL_UPLOADS, prefix);
+	Call *c = call_new(s, CALL_UPLOADS, prefix);
 
 	if (!call(s, c, err))
 		return false;
@@ -526,7 +528,7 @@ sim_list_uploads(Store *s, const char *prefix, Buf *cursor, StoreUploadFn fn,
 	for (const char *p = (const char *) c->out.p;
 		 p && p < (const char *) c->out.p + c->out.n;)
 	{
-		StoreUpload u = { .key = p };
+		StoreUpload u = { .key = p + strlen(((const SimStore *) s)->prefix) };
 
 		p += strlen(p) + 1;
 		u.id = p;
@@ -566,6 +568,7 @@ __wrap_store_open(const StoreOptions *options, Store **out, Err *err)
 						 .close = sim_close };
 	s->base.ops = &s->ops;
 	s->stop = options->stop;
+	s->prefix = strstr(options->url, "/copy") ? LAKE_COPY : "";
 	*out = store_retry_new(&s->base, options);
 	(*out)->keys = options->keys;
 	return true;

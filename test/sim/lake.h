@@ -73,6 +73,12 @@ extern LakeObject *lake_objects; /* those that are gone, too */
 extern LakeUpload *lake_uploads;
 extern size_t lake_part_min;
 
+/*
+ * A further output's place: its keys stand behind this here, and without it in
+ * the entries.
+ */
+#define LAKE_COPY "copy/"
+
 /* What is there now; NULL: nothing. */
 LakeObject *lake_find(const char *key);
 

@@ -27,6 +27,7 @@
 static Entry *entries[ENTRIES_MAX];
 static int nentries;
 static bool clock_lies;
+bool oracle_split;
 
 static const Entry *
 last(void)
@@ -76,6 +77,36 @@ static bool
 is_data(const char *key)
 {
 	return strncmp(key, "_cdc/", 5) != 0;
+}
+
+static bool
+is_copy(const char *key)
+{
+	return strncmp(key, LAKE_COPY, strlen(LAKE_COPY)) == 0;
+}
+
+/* Where the object of an entry is. */
+static LakeObject *
+find_listed(const EntryObject *o)
+{
+	char *key = xasprintf("%s%s", o->output[0] ? LAKE_COPY : "", o->key);
+	LakeObject *there = lake_find(key);
+
+	free(key);
+	return there;
+}
+
+/* The further output, as the entry has it; NULL: it has none. */
+static const EntryOutput *
+copy_of(const Entry *e)
+{
+	return e->noutputs > 0 ? &e->outputs[0] : NULL;
+}
+
+static bool
+has_copy(const Entry *e)
+{
+	return copy_of(e) && copy_of(e)->state == OUTPUT_ATTACHED;
 }
 
 /* The begin of the hour that a key lies in, unix us. */
@@ -129,7 +160,7 @@ check_chain(const Entry *e)
 static void
 check_object(const Entry *e, const EntryObject *o)
 {
-	LakeObject *there = lake_find(o->key);
+	LakeObject *there = find_listed(o);
 	int64_t seq;
 	char id[LOAD_ID_LEN + 1];
 	const Entry *before = last();
@@ -158,6 +189,29 @@ check_object(const Entry *e, const EntryObject *o)
 				 o->key);
 }
 
+/* I11, as far as the entry tells. */
+static void
+check_copy(const Entry *e)
+{
+	int64_t rows = 0;
+	int64_t copied = 0;
+
+	for (int i = 0; i < e->nobjects; i++)
+		rows += e->objects[i].rows;
+	for (int i = 0; i < e->nfurther; i++)
+	{
+		COUNT(copies);
+		check_object(e, &e->further[i]);
+		copied += e->further[i].rows;
+	}
+	if (has_copy(e) ? copied != rows : copied != 0)
+		sim_fail("I11: entry %" PRId64 " has %" PRId64
+				 " rows, and the further output %" PRId64,
+				 e->seq, rows, copied);
+	if (copy_of(e) && copy_of(e)->state == OUTPUT_DETACHED)
+		COUNT(detached);
+}
+
 static void
 read_lists(Entry *e)
 {
@@ -182,8 +236,12 @@ check_swept(const Entry *e)
 {
 	for (const LakeObject *o = lake_objects; o; o = o->next)
 	{
+		int64_t until = e->swept_until;
+
+		if (is_copy(o->key))
+			until = has_copy(e) ? copy_of(e)->swept_until : 0;
 		if (o->removed != SIM_NEVER || o->listed >= 0 || o->late ||
-			!is_data(o->key) || hour_of(o->key) >= e->swept_until)
+			!is_data(o->key) || hour_of(o->key) >= until)
 			continue;
 		sim_fail("I6: entry %" PRId64 " says that all before %" PRId64
 				 " is swept, and there is %s",
@@ -203,6 +261,7 @@ on_entry(const LakeObject *o)
 	check_chain(e);
 	for (int i = 0; i < e->nobjects; i++)
 		check_object(e, &e->objects[i]);
+	check_copy(e);
 	for (int i = 0; i < e->nloads; i++)
 	{
 		if (e->loads[i].state == LOAD_GIVEN_UP)
@@ -262,7 +321,8 @@ oracle_confirmed(Lsn lsn)
 /* ---- rows ---- */
 
 /* How often each row of the model was found. */
-static int **seen; /* by transaction, then ordinal less one */
+static int **seen;        /* by transaction, then ordinal */
+static int **copied_rows; /* likewise, of the further output */
 
 static const ModelTxn *
 find_txn(Lsn end, int *out_i)
@@ -287,6 +347,12 @@ find_txn(Lsn end, int *out_i)
 	return NULL;
 }
 
+static bool
+is_split(const ModelChange *c)
+{
+	return oracle_split && c->op == OP_UPDATE && c->key != c->old_key;
+}
+
 static const ModelChange *
 find_change(const ModelTxn *t, int64_t ordinal)
 {
@@ -295,6 +361,7 @@ find_change(const ModelTxn *t, int64_t ordinal)
 		const ModelChange *c = &t->changes[i];
 
 		if (c->ordinal == ordinal ||
+			(is_split(c) && c->ordinal + 1 == ordinal) ||
 			(c->op == OP_TRUNCATE && ordinal > c->ordinal &&
 			 ordinal < c->ordinal + c->ntables))
 			return c;
@@ -330,6 +397,17 @@ check_n(const json_t *row, uint64_t content, const char *where)
 	if (null != base_n_is_null(content) ||
 		(!null && json_integer_value(value) != base_n(content)))
 		sim_fail("I7: another value of n in %s", where);
+}
+
+/* The first record of a key change. */
+static void
+check_moved(const json_t *row, const ModelChange *c, const char *where)
+{
+	COUNT(moved);
+	if (strcmp(string_of(row, "_op"), "d") != 0 ||
+		!json_is_true(json_object_get(row, "_moved")) ||
+		json_integer_value(json_object_get(row, "id")) != c->old_key)
+		sim_fail("I7: no delete of the old key in %s", where);
 }
 
 static void
@@ -384,15 +462,20 @@ check_stream_row(const EntryObject *o, const json_t *row, Lsn lsn, int64_t seq)
 	if (!c)
 		sim_fail("I7: nobody has made the row %s", where);
 	if (strcmp(o->table,
-			   base_table_name(c->table + (int) (seq - c->ordinal))) != 0)
+			   base_table_name(c->table + (c->op == OP_TRUNCATE
+											   ? (int) (seq - c->ordinal)
+											   : 0))) != 0)
 		sim_fail("I7: the row is of another table: %s", where);
 	iso_from_unix_us(t->time, true, ts, sizeof(ts));
 	if (strcmp(string_of(row, "_ts"), ts) != 0 ||
 		json_integer_value(json_object_get(row, "_xid")) != t->xid)
 		sim_fail("I7: another time or transaction in %s", where);
-	if (seen[i][seq]++ > 0)
+	if (o->output[0] ? copied_rows[i][seq]++ > 0 : seen[i][seq]++ > 0)
 		sim_fail("I7: a second time the row %s", where);
-	check_change(row, c, where);
+	if (is_split(c) && seq == c->ordinal)
+		check_moved(row, c, where);
+	else
+		check_change(row, c, where);
 	check_folder(o, t);
 	COUNT(rows_compared);
 }
@@ -417,7 +500,7 @@ typedef void (*RowFn)(const EntryObject *o, const json_t *row, Lsn lsn,
 static void
 read_object(const EntryObject *o, RowFn fn, void *arg)
 {
-	const LakeObject *there = lake_find(o->key);
+	const LakeObject *there = find_listed(o);
 	const Format *f = format_of_key(o->key);
 	FormatReader *r;
 	FormatSource source;
@@ -487,7 +570,7 @@ check_all_seen(void)
 		for (int k = 0; k < t->nchanges; k++)
 		{
 			const ModelChange *c = &t->changes[k];
-			int n = c->op == OP_TRUNCATE ? c->ntables : 1;
+			int n = c->op == OP_TRUNCATE ? c->ntables : is_split(c) ? 2 : 1;
 
 			for (int r = 0; r < n; r++)
 			{
@@ -585,9 +668,14 @@ void
 oracle_compare(void)
 {
 	seen = xcalloc((size_t) base.ntxns + 1, sizeof(*seen));
+	copied_rows = xcalloc((size_t) base.ntxns + 1, sizeof(*copied_rows));
 	for (int i = 0; i < base.ntxns; i++)
-		seen[i] =
-			xcalloc((size_t) last_ordinal(&base.txns[i]) + 2, sizeof(int));
+	{
+		size_t n = (size_t) last_ordinal(&base.txns[i]) + 2;
+
+		seen[i] = xcalloc(n, sizeof(int));
+		copied_rows[i] = xcalloc(n, sizeof(int));
+	}
 	for (int i = 0; i < nentries; i++)
 	{
 		const Entry *e = entries[i];
@@ -596,6 +684,11 @@ oracle_compare(void)
 		{
 			if (!e->objects[k].load[0])
 				read_object(&e->objects[k], stream_row, NULL);
+		}
+		for (int k = 0; k < e->nfurther; k++)
+		{
+			if (!e->further[k].load[0])
+				read_object(&e->further[k], stream_row, NULL);
 		}
 		for (int k = 0; k < e->nloads; k++)
 		{
@@ -613,12 +706,13 @@ oracle_clean(void)
 	for (const LakeObject *o = lake_objects; o; o = o->next)
 	{
 		if (o->removed == SIM_NEVER && o->listed < 0 && !o->late &&
-			is_data(o->key))
+			is_data(o->key) && (!is_copy(o->key) || has_copy(last())))
 			sim_fail("I9: no entry lists %s, and it stays", o->key);
 	}
 	for (const LakeUpload *u = lake_uploads; u; u = u->next)
 	{
-		if (!u->over && !lake_faults.no_uploads)
+		if (!u->over && !lake_faults.no_uploads &&
+			(!is_copy(u->key) || has_copy(last())))
 			sim_fail("I9: an upload stays: %s", u->key);
 	}
 }

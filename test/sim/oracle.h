@@ -17,6 +17,9 @@
  *		consistent point.
  *	I9	Once all is quiet nothing is left that no entry lists, and no upload.
  *	I10	Where no clock lies, a row is in the hour of its commit.
+ *	I11	A further output that an entry says is attached has the rows of the
+ *		entry, each once, in objects that the entry lists; no other entry lists
+ *		any of its objects.
  *-------------------------------------------------------------------------
  */
 #ifndef ORACLE_H
@@ -40,7 +43,10 @@ void oracle_confirmed(Lsn lsn);
  * again for what is made behind this moment. */
 void oracle_clock_lies(void);
 
-/* I7, I8: over all entries. */
+/* An update that changes the key is two records (output.key_change). */
+extern bool oracle_split;
+
+/* I7, I8, I11: over all entries. */
 void oracle_compare(void);
 
 /* I9 */

@@ -30,6 +30,8 @@ typedef struct Writer
 	Proc *proc;
 	RunControl control;
 	RunOptions options;
+	OutputOptions copy; /* a further output, if there is one */
+	OutputHealth health;
 	bool returned;
 	bool ok;
 	Err err;
@@ -42,6 +44,7 @@ typedef struct Writer
 typedef struct Setup
 {
 	RunOptions options;
+	OutputOptions copy;
 	int64_t grace_ms;
 	int64_t flush_ms;
 	int64_t flush_bytes;
@@ -84,6 +87,12 @@ writer_start(void)
 	COUNT(starts);
 	w->options = setup.options;
 	w->options.control = &w->control;
+	if (setup.options.nfurther)
+	{
+		w->copy = setup.copy;
+		w->copy.health = &w->health;
+		w->options.further = &w->copy;
+	}
 	w->control.wake_fd = sim_eventfd();
 	w->control.grace_ms = setup.grace_ms;
 	w->control.flush_interval_ms = setup.flush_ms;
@@ -554,6 +563,7 @@ begin_small(void)
 	RunOptions *o = &setup.options;
 
 	o->load_initial = true;
+	o->nfurther = 0;
 	o->load.jobs = 1;
 	o->load.chunk_bytes = 1 << 30;
 	o->compression = COMPRESS_NONE;
@@ -632,10 +642,33 @@ choose_output(RunOptions *o)
 	o->format_options.compression = o->compression;
 	o->max_bytes = ONE_OF(0, 0, 2000, 20000);
 	o->max_rows = ONE_OF(0, 0, 5, 40);
+	o->split_keys = oracle_split = sim_chance(250);
 	o->workers = (int) sim_between(1, 3);
 	/* a sixteenth of what is usual (base/scale.h), and room for compressors */
 	o->memory_limit =
 		o->compression == COMPRESS_NONE ? ONE_OF(1 << 20, 2 << 20) : 8 << 20;
+}
+
+static void
+choose_copy(RunOptions *o)
+{
+	static const char *const formats[] = { "json", "csv", "parquet" };
+
+	if (!sim_chance(250))
+		return;
+	o->nfurther = 1;
+	setup.copy = (OutputOptions){ .name = "copy",
+								  .store = o->store,
+								  .tables = "",
+								  .exclude = "",
+								  .compression = o->compression,
+								  .path = o->path,
+								  .format = format_find(formats[sim_random(3)]),
+								  .max_rows = ONE_OF(0, 7),
+								  .detach = sim_chance(400),
+								  .detach_after_ms = 5000 };
+	setup.copy.store.url = "s3://sim/copy";
+	setup.copy.format_options.compression = o->compression;
 }
 
 static void
@@ -654,6 +687,7 @@ choose(void)
 	o->store.url = "s3://sim/lake";
 	o->store.retry_ms = ONE_OF(500, 5000, 60000);
 	choose_output(o);
+	choose_copy(o);
 	o->load = (LoadOptions){ .jobs = (int) sim_between(1, 3),
 							 .chunk_bytes = ONE_OF(16384, 1 << 30),
 							 .yield_ms = ONE_OF(0, 2000) };
