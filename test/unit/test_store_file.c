@@ -18,6 +18,7 @@
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 #include <utime.h>
 
@@ -466,6 +467,97 @@ test_one_winner(void **state)
 	assert_int_equal(count_files("/race/_cdc/tmp"), 0);
 }
 
+/*
+ * The next fsync of a folder fails, once.
+ */
+static bool fail_folder;
+static int folder_syncs;
+
+int
+fsync(int fd)
+{
+	struct stat st;
+
+	if (fstat(fd, &st) == 0 && S_ISDIR(st.st_mode))
+	{
+		folder_syncs++;
+		if (fail_folder)
+		{
+			fail_folder = false;
+			errno = EIO;
+			return -1;
+		}
+	}
+	return (int) syscall(SYS_fsync, fd);
+}
+
+/*
+ * Somebody may have seen what was linked: it stays, is no success before the
+ * folder is on disk, and is found to be ours by the next try.
+ */
+static void
+test_folder_sync_fails(void **state)
+{
+	Store *s = open_store("/f");
+	Slice body = slice_cstr("entry\n");
+	int syncs;
+	Err err = { 0 };
+
+	(void) state;
+	assert_true(store_put(s, "_cdc/log/1", body, true, &err));
+	fail_folder = true;
+	assert_false(store_put(s, "_cdc/log/2", body, true, &err));
+	assert_non_null(strstr(err.msg, "fsync folder"));
+	assert_content(s, "_cdc/log/2", "entry\n");
+	/* a try that cannot bring it to disk says so, and not that it is there */
+	fail_folder = true;
+	assert_false(store_put(s, "_cdc/log/2", body, true, &err));
+	assert_int_not_equal(err.kind, ERR_EXISTS);
+	syncs = folder_syncs;
+	assert_false(store_put(s, "_cdc/log/2", body, true, &err));
+	assert_int_equal(err.kind, ERR_EXISTS);
+	assert_true(folder_syncs > syncs);
+	/* without the condition it is a success */
+	fail_folder = true;
+	assert_false(store_put(s, "data/3", body, false, &err));
+	assert_true(store_put(s, "data/3", body, false, &err));
+	assert_int_equal(count_files("/f/_cdc/log"), 2);
+	assert_int_equal(count_files("/f/data"), 1);
+	assert_int_equal(count_files("/f/_cdc/tmp"), 0);
+	store_close(s);
+}
+
+static void
+test_name_too_long(void **state)
+{
+	Store *s = open_store("/n");
+	char *name = xmalloc(301);
+	char *key;
+	int64_t bytes;
+	Buf b;
+	Err err = { 0 };
+
+	(void) state;
+	memset(name, 'x', 300);
+	name[300] = '\0';
+	key = xasprintf("%s/part", name);
+	assert_false(store_put(s, key, slice_cstr("x"), false, &err));
+	assert_int_equal(err.kind, ERR_STORE); /* for good: no try helps */
+	assert_non_null(strstr(err.hint, "output.path"));
+	/* what cannot be there is not there */
+	buf_init(&b, 10);
+	assert_false(store_get(s, key, &b, &err));
+	assert_int_equal(err.kind, ERR_NOT_FOUND);
+	assert_false(store_head(s, key, &bytes, &err));
+	assert_int_equal(err.kind, ERR_NOT_FOUND);
+	assert_true(store_list(s, key, NULL, NULL, &err));
+	assert_true(store_del(s, key, &err));
+	buf_done(&b);
+	free(key);
+	free(name);
+	store_close(s);
+}
+
 int
 main(void)
 {
@@ -480,6 +572,8 @@ main(void)
 		TEST(test_sweep),
 		TEST(test_folders_vanish),
 		TEST(test_one_winner),
+		TEST(test_folder_sync_fails),
+		TEST(test_name_too_long),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

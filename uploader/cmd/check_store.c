@@ -94,6 +94,49 @@ check_folders(Check *c)
 	path_free(path);
 }
 
+/* What the sweep may not do is a warning: what it leaves takes room only. */
+static void
+check_refused(Check *c, const char *name, const char *why, const Err *err)
+{
+	Finding f = { .level = CHECK_WARNING,
+				  .kind = ERR_STORE,
+				  .name = name,
+				  .why = why,
+				  .mend = err->hint[0] ? err->hint
+									   : "allow it, or give the bucket a "
+										 "lifecycle rule that cleans up" };
+
+	if (err->kind != ERR_NONE)
+		check_report(c, &f, "%s", err->msg);
+}
+
+static void
+check_sweep(Check *c)
+{
+	ProbeUploads u;
+	Err err = { 0 };
+
+	if (!probe_delete(c->store, &err))
+		check_refused(c, "delete",
+					  "what a writer that died left is removed, where it may "
+					  "be; else it takes room and readers of folders see it",
+					  &err);
+	if (!probe_uploads(c->store, &u, &err))
+		return; /* "large objects" tells why */
+	check_refused(c, "list uploads",
+				  "uploads that a writer left are looked for; else they are "
+				  "found by the notes in _cdc/uploads/ only",
+				  &u.list);
+	check_refused(c, "list parts",
+				  "of an upload that was abandoned nothing may be left; else "
+				  "nobody looks",
+				  &u.parts);
+	check_refused(c, "abandon uploads",
+				  "uploads that a writer left are abandoned; else their parts "
+				  "are paid for",
+				  &u.abandon);
+}
+
 void
 check_store(Check *c)
 {
@@ -126,6 +169,7 @@ check_store(Check *c)
 					 &err);
 	else
 		check_ok(c, "large objects", "can be written in parts");
+	check_sweep(c);
 	if (!(c->race ? probe_one_writer(c->store, &options, &err)
 				  : probe_conditional_put(c->store, &err)))
 		store_failed(c, "conditional put",

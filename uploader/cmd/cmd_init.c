@@ -16,6 +16,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/log.h"
 #include "base/mem.h"
 #include "cmd/args.h"
 #include "cmd/cmd.h"
@@ -187,12 +188,16 @@ make_new(Init *in, Err *err)
 	StoreOptions options = config_store_options(in->cfg);
 	bool adopted = in->slot.exists;
 	Lsn at = in->slot.confirmed;
+	Err refused;
 
 	if (!wanted_publications(in->conn, in->cfg->source_publication, err) ||
 		(adopted && !check_adoptable(in, err)))
 		return false;
 	if (!probe_one_writer(in->store, &options, err))
 		return false;
+	if (!probe_delete(in->store, &refused))
+		log_err(LOG_WARN, "objects cannot be deleted: leftovers will stay",
+				&refused);
 	if (!adopted &&
 		!source_create_slot(in->conn, in->replication, name, &at, err))
 		return false;

@@ -37,14 +37,20 @@ new_key(char *key, size_t size)
 					random_u32(), random_u32());
 }
 
+static bool
+is_refused(const Err *err)
+{
+	return err->kind == ERR_AUTH || err->kind == ERR_STORE;
+}
+
 /* Deletes the key; an error that was there before is more important. */
 static bool
 probe_end(Store *store, const char *key, bool ok, Err *err)
 {
 	Err own;
 
-	if (store_del(store, key, &own))
-		return ok;
+	if (store_del(store, key, &own) || is_refused(&own))
+		return ok; /* probe_delete() tells of a refusal */
 	if (ok)
 	{
 		*err = own;
@@ -142,9 +148,56 @@ probe_round_trip(Store *store, Err *err)
 	if (!probe_end(store, key, ok, err))
 		return false;
 	if (store_head(store, key, &bytes, err))
-		return err_set(err, ERR_STORE, 0,
+		return !store_del(store, key, err) || /* refused, as before */
+			   err_set(err, ERR_STORE, 0,
 					   "the store still has an object that was deleted");
 	return err->kind == ERR_NOT_FOUND;
+}
+
+bool
+probe_delete(Store *store, Err *err)
+{
+	char key[KEY_SIZE];
+
+	new_key(key, sizeof(key));
+	return store_put(store, key, slice_cstr("x\n"), false, err) &&
+		   store_del(store, key, err);
+}
+
+static bool
+see_upload(const StoreUpload *u, void *arg)
+{
+	(void) u, (void) arg; /* that we may list is all */
+	return true;
+}
+
+static void
+try_uploads(Store *store, const char *key, const char *id, ProbeUploads *out)
+{
+	int n;
+
+	if (store_list_uploads(store, key, see_upload, NULL, &out->list))
+		err_clear(&out->list);
+	if (!store->ops->count_parts ||
+		store->ops->count_parts(store, key, id, &n, &out->parts))
+		err_clear(&out->parts);
+	if (store_abandon(store, key, id, &out->abandon))
+		err_clear(&out->abandon);
+}
+
+bool
+probe_uploads(Store *store, ProbeUploads *out, Err *err)
+{
+	char key[KEY_SIZE];
+	char *id = NULL;
+
+	*out = (ProbeUploads){ 0 };
+	new_key(key, sizeof(key));
+	if (!store->ops->begin(store, key, &id, err))
+		return false;
+	try_uploads(store, key, id, out);
+	free(id);
+	return true;
 }
 
 static bool

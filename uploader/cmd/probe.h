@@ -20,8 +20,26 @@
  */
 bool probe_conditional_put(Store *store, Err *err) MUST_CHECK;
 
-/* Put, get, list and delete, and the bytes are the same. */
+/*
+ * Put, get, list and delete, and the bytes are the same.  A delete that is
+ * refused is no failure of any probe but this:
+ */
 bool probe_round_trip(Store *store, Err *err) MUST_CHECK;
+bool probe_delete(Store *store, Err *err) MUST_CHECK;
+
+/*
+ * What the sweep of uploads in parts needs besides: each that is refused has
+ * its error, the others are of kind ERR_NONE.  False, with err, where there is
+ * no upload to try it with.
+ */
+typedef struct ProbeUploads
+{
+	Err list;    /* of uploads */
+	Err parts;   /* of an upload: list them */
+	Err abandon; /* it */
+} ProbeUploads;
+
+bool probe_uploads(Store *store, ProbeUploads *out, Err *err) MUST_CHECK;
 
 /*
  * An upload of one part is begun and finished, and gives the object: large

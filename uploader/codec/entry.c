@@ -509,6 +509,8 @@ encode_head(const Entry *e, Buf *out)
 	add_lsn(out, "end_lsn", e->end);
 	add_time(out, "closed_until", e->closed_until, false);
 	add_time(out, "swept_until", e->swept_until, false);
+	if (e->swept_entry > 0)
+		buf_printf(out, ",\"swept_entry\":%" PRId64, e->swept_entry);
 	buf_printf(out,
 			   ",\"loaded\":%s,\"loads_open\":%" PRId64
 			   ",\"loads_since\":%" PRId64 ",",
@@ -996,6 +998,7 @@ parse_head(json_t *doc, Entry *e, bool *ok)
 	e->end = get_lsn(doc, "end_lsn", ok);
 	e->closed_until = get_time(doc, "closed_until", ok);
 	e->swept_until = get_time(doc, "swept_until", ok);
+	e->swept_entry = get_int_if(doc, "swept_entry", ok);
 	e->loaded = get_bool(doc, "loaded", ok);
 	e->loads_open = get_int(doc, "loads_open", ok);
 	e->loads_since = get_int(doc, "loads_since", ok);

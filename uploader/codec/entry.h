@@ -157,6 +157,7 @@ typedef struct Entry
 	int64_t closed_until; /* unix us, a full hour; 0: none yet.  All hours
 						   * before it are complete. */
 	int64_t swept_until;  /* unix us: up to here folder = log */
+	int64_t swept_entry;  /* no object of an entry up to it is a leftover */
 	int64_t loads_since;  /* entry that announced the oldest open load */
 	int64_t loads_open;   /* how many loads are open after this entry */
 	int64_t loads_before; /* the last entry before it that has loads; 0:

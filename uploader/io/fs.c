@@ -50,6 +50,12 @@ fs_error(Err *err, int errnum, const char *doing, const char *path)
 			hint = "Give the user that runs cdc-s3 the right to read and "
 				   "write there, or choose another store.url.";
 			break;
+		case ENAMETOOLONG:
+			hint = "A name of the path is longer than the file system takes, "
+				   "255 bytes as a rule: choose an output.path with shorter "
+				   "segments, leave the table out (source.exclude), or take "
+				   "an s3:// store.";
+			break;
 		case EROFS:
 			hint = "The file system is mounted read-only; mount it for "
 				   "writing, or choose another store.url.";

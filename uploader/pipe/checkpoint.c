@@ -292,6 +292,7 @@ fill_entry(Pipe *p, Entry *e, const Entry *before)
 	if (e->closed_until < before->closed_until)
 		e->closed_until = before->closed_until;
 	e->swept_until = atomic_load(&p->swept_until);
+	e->swept_entry = atomic_load(&p->swept_entry);
 	e->time = clock_unix_us();
 	expire_fill(p, e, before);
 	count_loads(e, before);

@@ -268,6 +268,7 @@ typedef struct Pipe
 	_Atomic int64_t removed_logged; /* likewise */
 	_Atomic int64_t expire_to;      /* as it is to say; the expirer's */
 	_Atomic int64_t removed;        /* likewise */
+	_Atomic int64_t swept_entry;    /* of the main output */
 	atomic_int pending_checkpoints;
 	atomic_bool finished;    /* the encoder is through after EVENT_STOP */
 	atomic_int loads_active; /* tables still to be loaded */

@@ -285,6 +285,7 @@ stream(Pipe *p, Connections *c, Run *run, Err *err)
 	atomic_store(&p->closed_until, p->start->closed_until);
 	atomic_store(&p->swept_until, p->start->swept_until);
 	expire_begin(p);
+	atomic_store(&p->swept_entry, p->start->swept_entry);
 	prepare_loads(p);
 	atomic_store(&p->loaded, p->options->load.only && p->nload_tables == 0);
 	silence_begin(&run->silence, c->silence_ms, mark_now(p), &r.silence,

@@ -14,6 +14,12 @@
  * store, by what entries list for it, and up to a point of its own.  One that
  * is detached is left alone.
  *
+ * Invariants:
+ *	(1) swept_until moves to a time only once no object lies before it that a
+ *		dead writer named with an entry that is still to come.
+ *	(2) An object is removed only where its number is of a written entry that
+ *		does not list it.
+ *
  * A writer may leave uploads too, of the first two entries it had not
  * written.  All objects of an entry are whole before it is written, so whatever
  * upload has the number of a written entry is nobody's any more.
@@ -30,6 +36,10 @@
 #include "base/mem.h"
 #include "pipe/output.h"
 #include "store/commitlog.h"
+#include "store/upload_note.h"
+
+/* A writer that dies has begun at most so many entries. */
+#define AHEAD_MAX 2
 
 /* Hashes of keys that are kept: 4 MB of them. */
 #define LISTED_MAX ((int64_t) 512 << 10)
@@ -57,6 +67,16 @@ typedef struct EndedLoad
 	bool done; /* else given up */
 } EndedLoad;
 
+/* How far an output is swept, besides up to which time. */
+typedef struct Swept
+{
+	bool begun;    /* this session has swept it once */
+	int64_t entry; /* no object of an entry up to it is a leftover */
+	int64_t next;  /* what that is after the next sweep */
+	int64_t ahead; /* the last number of a dead writer's that was seen and may
+					* still be listed; 0: none */
+} Swept;
+
 typedef struct Sweeper
 {
 	Pipe *p;
@@ -74,6 +94,7 @@ typedef struct Sweeper
 	int nended;
 	bool ended_read;
 	int64_t from; /* unix us: the sweep begins there; 0: none is made */
+	Swept at[OUTPUTS_MAX];
 	int64_t removed;
 	int64_t abandoned;
 	bool warned;  /* that uploads cannot be listed */
@@ -320,9 +341,17 @@ is_leftover(Sweeper *s, const char *key, bool *out_leftover)
 	if (key_parse_load(key, id, sizeof(id)))
 		return is_left_by_load(s, key, id, out_leftover);
 	/* What this session wrote for an entry, that entry lists. */
-	if (!key_parse_part(key, &seq) || seq > atomic_load(&s->p->log_seq) ||
-		key_is_by(key, s->p->writer))
+	if (!key_parse_part(key, &seq) || key_is_by(key, s->p->writer) ||
+		seq <= s->at[s->output].entry)
 		return true;
+	if (seq > atomic_load(&s->p->log_seq))
+	{
+		int64_t *ahead = &s->at[s->output].ahead;
+
+		if (seq <= s->p->start->seq + AHEAD_MAX && seq > *ahead)
+			*ahead = seq;
+		return true;
+	}
 	if (!listed_of(s, seq, &listed))
 		return false;
 	*out_leftover = !lists(listed, key);
@@ -467,6 +496,57 @@ is_over(const Sweeper *s, const char *key)
 	return key_parse_part(key, &seq) && seq <= atomic_load(&s->p->log_seq);
 }
 
+static bool
+on_note(const StoreItem *item, void *arg)
+{
+	Sweeper *s = arg;
+
+	names_add(&s->ids, item->key, strlen(item->key));
+	return !atomic_load(&s->p->stop);
+}
+
+/* What this note names is over: then it is abandoned, and the note removed. */
+static bool
+sweep_note(Sweeper *s, const char *at)
+{
+	Buf key;
+	Buf id;
+	int n = 1;
+	bool ok;
+
+	buf_init(&key, KEY_TEXT_MAX);
+	buf_init(&id, KEY_TEXT_MAX);
+	ok = upload_note_get(s->store, at, &key, &id, &s->err);
+	if (ok && key.n > 0 && is_over(s, buf_cstr(&key)))
+	{
+		ok = id.n > 0
+				 ? upload_abandon(s->store, buf_cstr(&key), buf_cstr(&id),
+								  &s->err)
+				 : upload_abandon_all(s->store, buf_cstr(&key), &n, &s->err);
+		ok = ok && upload_note_del_at(s->store, at, &s->err);
+		s->abandoned += ok ? n : 0;
+	}
+	buf_done(&key);
+	buf_done(&id);
+	return ok;
+}
+
+/* Uploads by what their writers noted, where no listing shows them. */
+static void
+sweep_notes(Sweeper *s)
+{
+	bool ok = store_list(s->store, UPLOAD_NOTES, on_note, s, &s->err);
+
+	for (int i = 0; ok && i < s->ids.n && !atomic_load(&s->p->stop); i++)
+	{
+		if (!sweep_note(s, s->ids.names[i]) && !atomic_load(&s->p->stop))
+			log_err(LOG_WARN, "could not abandon an upload", &s->err);
+	}
+	if (!ok && !atomic_load(&s->p->stop))
+		log_err(LOG_WARN, "could not look for notes of uploads", &s->err);
+	names_done(&s->ids);
+}
+
 /*
  * Abandons the uploads that are over.  A store where they cannot be listed
  * is no reason to leave objects lying.
@@ -487,13 +567,14 @@ sweep_uploads(Sweeper *s)
 
 		if (!is_over(s, key))
 			continue;
-		if (store_abandon(s->store, key, s->ids.names[i], &s->err))
+		if (upload_abandon(s->store, key, s->ids.names[i], &s->err))
 			s->abandoned++;
 		else
 			log_err(LOG_WARN, "could not abandon an upload", &s->err);
 	}
 	names_done(&s->suspects);
 	names_done(&s->ids);
+	sweep_notes(s);
 }
 
 static _Atomic int64_t *
@@ -502,9 +583,33 @@ swept_until(Pipe *p, int output)
 	return output ? &p->further_swept_until[output] : &p->swept_until;
 }
 
-/* Sweeps what lies before "until" and was not swept yet, and now's hours. */
+/* The sweep is through. */
+static void
+moved(Sweeper *s, int64_t until, int64_t seen)
+{
+	_Atomic int64_t *swept = swept_until(s->p, s->output);
+	Swept *at = &s->at[s->output];
+
+	if (at->ahead > 0) /* may still become a leftover: it is looked at again */
+		return;
+	if (until > atomic_load(swept))
+	{
+		at->entry = at->next;
+		at->next = seen;
+	}
+	if (s->output == 0)
+		atomic_store(&s->p->swept_entry, at->entry);
+	atomic_store(swept, until);
+}
+
+/*
+ * Sweeps what lies before "until" and was not swept yet, and now's hours. seen:
+ * the last entry by then.  Each number is looked at by two sweeps at least, so
+ * that a writer that woke late is found out; then it is not looked at again, as
+ * a folder for all times would have the log of all times read.
+ */
 static bool
-sweep(Sweeper *s, int64_t until)
+sweep(Sweeper *s, int64_t until, int64_t seen)
 {
 	int64_t from = atomic_load(swept_until(s->p, s->output));
 	int64_t to = clock_unix_us() + 2 * US_PER_HOUR;
@@ -514,6 +619,7 @@ sweep(Sweeper *s, int64_t until)
 	if (from < s->born)
 		from = s->born;
 	s->removed = 0;
+	s->at[s->output].ahead = 0;
 	names_done(&s->tables);
 	if (!store_list(s->log, "_cdc/schema/", on_schema_file, s, &s->err))
 		return false;
@@ -525,7 +631,7 @@ sweep(Sweeper *s, int64_t until)
 	ended_done(s);
 	if (ok && !atomic_load(&s->p->stop))
 	{
-		atomic_store(swept_until(s->p, s->output), until);
+		moved(s, until, seen);
 		log_event(s->removed || s->abandoned ? LOG_INFO : LOG_DEBUG,
 				  "leftovers removed", "objects", log_int(s->removed),
 				  "uploads", log_int(s->abandoned), s->output ? "output" : NULL,
@@ -573,19 +679,22 @@ turn_to(Sweeper *s, int output)
 	return false;
 }
 
-/* After an entry that closed all before "closed". */
+/* After entry "seen", when all before "closed" was. */
 static void
-sweep_output(Sweeper *s, bool *first, int64_t closed)
+sweep_output(Sweeper *s, int64_t closed, int64_t seen)
 {
-	if (!*first && atomic_load(&s->p->log_seq) <= s->p->start->seq + 2)
+	Swept *at = &s->at[s->output];
+
+	if (at->begun && seen <= s->p->start->seq + AHEAD_MAX)
 		sweep_uploads(s);
-	if (!*first && closed <= atomic_load(swept_until(s->p, s->output)))
+	if (at->begun && closed <= atomic_load(swept_until(s->p, s->output)) &&
+		(at->ahead == 0 || seen < at->ahead))
 		return;
 	/* A sweep that fails is made again after the next entry. */
-	if (!((*first ? sweep_loads(s) : true) && sweep(s, closed)))
+	if (!((at->begun ? true : sweep_loads(s)) && sweep(s, closed, seen)))
 		warn(s, "could not look for leftovers");
 	else
-		*first = false;
+		at->begun = true;
 }
 
 void *
@@ -593,15 +702,13 @@ sweep_main(void *arg)
 {
 	Sweeper s = { .p = arg };
 	int64_t seen = s.p->start->seq;
-	bool first[OUTPUTS_MAX];
 	Entry *zero = NULL;
 	bool ok = output_store(s.p, &s.stores, 0, &s.log, &s.err) &&
 			  commitlog_read(s.log, 0, &zero, &s.err);
 
+	s.at[0].entry = s.at[0].next = atomic_load(&s.p->swept_entry);
 	s.born = ok ? zero->time - US_PER_HOUR : 0;
 	entry_free(zero);
-	for (int n = 0; n < OUTPUTS_MAX; n++)
-		first[n] = true;
 	while (ok && wait_for_entry(&s, seen))
 	{
 		int64_t closed = atomic_load(&s.p->closed_until);
@@ -610,7 +717,7 @@ sweep_main(void *arg)
 		for (int n = 0; n < outputs_n(s.p); n++)
 		{
 			if (turn_to(&s, n))
-				sweep_output(&s, &first[n], closed);
+				sweep_output(&s, closed, seen);
 		}
 	}
 	if (!ok)

@@ -23,6 +23,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/log.h"
 #include "base/mem.h"
 #include "codec/hash.h"
 #include "codec/xml.h"
@@ -203,12 +204,30 @@ s3_prefix_error(const S3Store *s, const S3Asked *a, Err *err)
 					  a->bucket, s->place.scheme, s->place.host);
 }
 
+/* One line for each request; attempt counts those of one call. */
+static void
+log_request(const S3Store *s, const S3Request *r, const Err *failed, int64_t ms,
+			int attempt)
+{
+	char id[64] = "";
+
+	if (!log_enabled(LOG_DEBUG))
+		return;
+	if (!failed)
+		s3_request_id(&s->response, id, sizeof(id));
+	log_debug("request", "verb", r->method, "key", r->key ? r->key : "",
+			  "status", failed ? NULL : log_int(s->response.status), "request",
+			  id[0] ? id : NULL, "ms", log_int(ms), "attempt", log_int(attempt),
+			  "error", failed ? failed->msg : NULL, NULL);
+}
+
 bool
 s3_call(S3Store *s, const S3Request *r, S3Refusal *out_refusal, Err *err)
 {
 	CredsOptions creds_options = { s->place.region, s->ca_file, s->proxy,
 								   s->stop, s->profile };
 	unsigned cured = 0;
+	int attempt = 0;
 
 	out_refusal->status = 0;
 	for (;;)
@@ -216,11 +235,15 @@ s3_call(S3Store *s, const S3Request *r, S3Refusal *out_refusal, Err *err)
 		Creds creds = { 0 };
 		S3Cure cure = S3_CURE_NONE;
 		bool again = false;
+		int64_t began_ms;
 		bool ok;
 
 		if (!creds_get(&creds_options, &creds, err))
 			return false;
+		began_ms = clock_mono_ms();
 		ok = send_signed(s, r, &creds, err);
+		log_request(s, r, ok ? NULL : err, clock_mono_ms() - began_ms,
+					++attempt);
 		if (ok && !is_success(s))
 		{
 			s3_refusal_read(&s->response, out_refusal);

@@ -116,6 +116,21 @@ copy_text(Slice doc, const char *name, char *out, size_t size)
 }
 
 void
+s3_request_id(const HttpResponse *response, char *out, size_t size)
+{
+	static const char *const names[] = { "x-amz-request-id", "x-request-id",
+										 "x-amz-id-2" };
+
+	out[0] = '\0';
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+		if (http_header(response, names[i], out, size))
+			break;
+	for (; *out; out++)
+		if ((uint8_t) *out <= ' ' || *out == 0x7f)
+			*out = '?';
+}
+
+void
 s3_refusal_read(const HttpResponse *response, S3Refusal *out)
 {
 	Slice doc = buf_slice(&response->body);
@@ -129,6 +144,7 @@ s3_refusal_read(const HttpResponse *response, S3Refusal *out)
 	copy_text(doc, "Region", out->region, sizeof(out->region));
 	if (http_header(response, "x-amz-bucket-region", header, sizeof(header)))
 		(void) snprintf(out->region, sizeof(out->region), "%s", header);
+	s3_request_id(response, out->request_id, sizeof(out->request_id));
 }
 
 S3Cure
@@ -179,10 +195,14 @@ add_hint(const S3Refusal *r, const S3Asked *asked, const CodeRow *row, Err *err)
 		err_hint(err, "%s", row->hint);
 	else if (r->status == 403 || r->status == 401)
 		err_hint(err,
-				 "The credentials need %s on bucket \"%s\"%s%s; a policy of "
+				 "The credentials need %s on bucket \"%s\"%s%s%s; a policy of "
 				 "the bucket may also deny it.",
 				 asked->permission, asked->bucket, asked->key ? ", key " : "",
-				 asked->key ? asked->key : "");
+				 asked->key ? asked->key : "",
+				 strcmp(asked->permission, "s3:GetObject") == 0
+					 ? ", and s3:ListBucket on the bucket, or S3 says this of "
+					   "each key that is not there"
+					 : "");
 	else if (r->status == 301 || r->status == 307)
 		err_hint(err, HINT_REGION);
 	else if (asked->key && /* a listing has no checksum */
@@ -204,9 +224,10 @@ s3_refusal_error(const S3Refusal *r, const S3Asked *asked, Err *err)
 	else
 		(void) snprintf(what, sizeof(what), "could not %s bucket \"%s\"",
 						asked->doing, asked->bucket);
-	err_set(err, kind, r->status, "%s: HTTP %d%s%s%s%s", what, r->status,
+	err_set(err, kind, r->status, "%s: HTTP %d%s%s%s%s%s%s%s", what, r->status,
 			r->code[0] ? " " : "", r->code, r->message[0] ? ": " : "",
-			r->message);
+			r->message, r->request_id[0] ? " (request " : "", r->request_id,
+			r->request_id[0] ? ")" : "");
 	add_hint(r, asked, row, err);
 	return false;
 }

@@ -32,6 +32,7 @@ typedef struct S3Refusal
 	char code[64];     /* "" where the body has none */
 	char message[256]; /* "" as well */
 	char region[64];
+	char request_id[64]; /* "" where the server names none */
 	bool has_body;
 	bool is_whole; /* the body is an <Error> with its end */
 } S3Refusal;
@@ -44,6 +45,9 @@ typedef struct S3Asked
 	const char *bucket;
 	const char *key; /* whole, with the prefix; NULL: the bucket */
 } S3Asked;
+
+/* What the server calls the request, for its owner's support; or "". */
+void s3_request_id(const HttpResponse *response, char *out, size_t size);
 
 void s3_refusal_read(const HttpResponse *response, S3Refusal *out);
 

@@ -216,6 +216,37 @@ s3_upload_abandon(Store *store, const char *key, const char *id, Err *err)
 	return ok;
 }
 
+bool
+s3_upload_count(Store *store, const char *key, const char *id, int *out_n,
+				Err *err)
+{
+	S3Store *s = (S3Store *) store;
+	char *full = s3_full_key(s, key);
+	S3Request r = s3_object_request(s, "GET", "list parts of",
+									"s3:ListMultipartUploadParts", key, full);
+	SigV4Param param = { "uploadId", id };
+	S3Refusal refusal;
+	Slice doc;
+	Slice part;
+	Buf page;
+	bool ok;
+
+	buf_init(&page, S3_PAGE_MAX);
+	r.params = &param;
+	r.nparams = 1;
+	r.out = &page;
+	ok = s3_call(s, &r, &refusal, err);
+	*out_n = 0;
+	doc = buf_slice(&page);
+	while (ok && xml_next(&doc, "Part", &part))
+		++*out_n;
+	ok = ok || err->kind == ERR_NOT_FOUND ||
+		 strcmp(refusal.code, "NoSuchUpload") == 0;
+	buf_done(&page);
+	free(full);
+	return ok;
+}
+
 /* Goes through the <Upload>s of a page, as read_items. */
 static bool
 read_uploads(const S3Store *s, Slice doc, StoreUploadFn fn, void *arg,

@@ -16,6 +16,8 @@ bool s3_upload_part(Store *store, const char *key, const char *id, int n,
 bool s3_upload_finish(Store *store, const char *key, const char *id,
 					  const StorePart *parts, int nparts, Err *err);
 bool s3_upload_abandon(Store *store, const char *key, const char *id, Err *err);
+bool s3_upload_count(Store *store, const char *key, const char *id, int *out_n,
+					 Err *err);
 bool s3_upload_list(Store *store, const char *prefix, Buf *cursor,
 					StoreUploadFn fn, void *arg, Err *err);
 

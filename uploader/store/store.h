@@ -115,6 +115,7 @@ typedef struct StoreOps
 {
 	const char *name; /* "s3", "file" */
 	size_t part_min;  /* no part but the last may be smaller */
+	bool notes;       /* uploads are written down (store/upload_note.h) */
 
 	/*
 	 * Durable under the key when it returns true.  With only_if_absent an
@@ -165,6 +166,13 @@ typedef struct StoreOps
 	 * it has none.  NULL: there is no such thing.
 	 */
 	bool (*rules)(Store *s, Buf *out, Err *err);
+
+	/*
+	 * How many parts the upload has on the server, up to a page of them; 0
+	 * too where there is no such upload.  NULL: the store cannot tell.
+	 */
+	bool (*count_parts)(Store *s, const char *key, const char *id, int *out_n,
+						Err *err);
 
 	/* NULL, or false: nothing to say. */
 	bool (*about)(Store *s, StoreAbout *out);

@@ -43,6 +43,7 @@ typedef struct FileStore
 	char *root; /* absolute, no '/' at its end */
 	FsSynced synced;
 	bool tmp_made;
+	bool unsynced; /* a folder could not be brought to disk */
 } FileStore;
 
 /* A key with an empty, "." or ".." part is a mistake of ours. */
@@ -219,6 +220,29 @@ done:
 	return ok;
 }
 
+/*
+ * A folder whose fsync failed may count as clean, and the next one do nothing:
+ * so a name comes and goes in it before.  Readers pass over such a name.
+ */
+static bool
+touch_folder(FileStore *s, const char *tmp, const char *path, Err *err)
+{
+	const char *name = strrchr(path, '/') + 1;
+	char *other;
+	bool ok = true;
+
+	if (!s->unsynced)
+		return true;
+	other = xasprintf("%.*s.sync-%08" PRIx32, (int) (name - path), path,
+					  random_u32());
+	if (link(tmp, other) != 0)
+		ok = link_error(errno, other, err);
+	else
+		(void) unlink(other); /* hidden, and as harmless as one in tmp */
+	free(other);
+	return ok;
+}
+
 static bool
 file_put(Store *store, const char *key, Slice body, bool only_if_absent,
 		 Err *err)
@@ -237,13 +261,18 @@ file_put(Store *store, const char *key, Slice body, bool only_if_absent,
 		goto done;
 	if (link(tmp, path) == 0)
 	{
+		/*
+		 * Where this fails the link stays: somebody may have seen it, and an
+		 * entry of the log that was seen must not go.  The next try finds it,
+		 * and is no success before the folder is on disk.
+		 */
 		ok = fs_sync_folders(s->root, folder, &s->synced, err);
-		if (!ok)
-			(void) unlink(path); /* or the next try would call it durable */
+		s->unsynced = s->unsynced || !ok;
 	}
 	else if (errno != EEXIST)
 		link_error(errno, path, err);
-	else if (!fs_sync_folders(s->root, folder, &s->synced, err))
+	else if (!touch_folder(s, tmp, path, err) ||
+			 !fs_sync_folders(s->root, folder, &s->synced, err))
 		;
 	else if (only_if_absent)
 		err_set(err, ERR_EXISTS, EEXIST, "object \"%s\" is there already", key);
@@ -272,7 +301,7 @@ file_get(Store *store, const char *key, Buf *out, Err *err)
 		return false;
 	if (!fs_read(path, out, err))
 	{
-		if (err->kind == ERR_NOT_FOUND)
+		if (err->kind == ERR_NOT_FOUND || err->code == ENAMETOOLONG)
 			err_set(err, ERR_NOT_FOUND, err->code,
 					"object \"%s\" does not exist", key);
 		goto done;
@@ -312,7 +341,7 @@ file_head(Store *store, const char *key, int64_t *out_bytes, Err *err)
 		*out_bytes = st.st_size;
 		ok = true;
 	}
-	else if (errnum == ENOENT || errnum == ENOTDIR)
+	else if (errnum == ENOENT || errnum == ENOTDIR || errnum == ENAMETOOLONG)
 		err_set(err, ERR_NOT_FOUND, errnum, "object \"%s\" does not exist",
 				key);
 	else
@@ -390,7 +419,7 @@ walk_folder(Walk *w, int parent, const char *name, Err *err)
 	int fd = openat(parent, name, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 
 	if (fd < 0)
-		return errno == ENOENT || errno == ENOTDIR ||
+		return errno == ENOENT || errno == ENOTDIR || errno == ENAMETOOLONG ||
 			   fs_error(err, errno, "open folder", name);
 	dir = fdopendir(fd);
 	if (dir == NULL)
@@ -442,7 +471,7 @@ file_del(Store *store, const char *key, Err *err)
 	if (!key_path((FileStore *) store, key, &path, err))
 		return false;
 	ok = unlink(path) == 0 || errno == ENOENT || errno == ENOTDIR ||
-		 fs_error(err, errno, "remove file", path);
+		 errno == ENAMETOOLONG || fs_error(err, errno, "remove file", path);
 	free(path);
 	return ok;
 }

@@ -353,6 +353,20 @@ retry_rules(Store *s, Buf *out, Err *err)
 }
 
 static bool
+retry_count_parts(Store *s, const char *key, const char *id, int *out_n,
+				  Err *err)
+{
+	Store *inner = ((RetryStore *) s)->inner;
+	Tries t = tries_begin(s, "list parts", key);
+
+	do
+		if (inner->ops->count_parts(inner, key, id, out_n, err))
+			return done(&t);
+	while (again(&t, err));
+	return false;
+}
+
+static bool
 retry_about(Store *s, StoreAbout *out)
 {
 	return store_about(((RetryStore *) s)->inner, out);
@@ -372,6 +386,7 @@ store_retry_new(Store *inner, const StoreOptions *options)
 
 	s->ops = (StoreOps){ .name = inner->ops->name,
 						 .part_min = inner->ops->part_min,
+						 .notes = inner->ops->notes,
 						 .put = retry_put,
 						 .get = retry_get,
 						 .head = retry_head,
@@ -383,6 +398,8 @@ store_retry_new(Store *inner, const StoreOptions *options)
 						 .abandon = retry_abandon,
 						 .list_uploads = retry_list_uploads,
 						 .rules = inner->ops->rules ? retry_rules : NULL,
+						 .count_parts =
+							 inner->ops->count_parts ? retry_count_parts : NULL,
 						 .about = retry_about,
 						 .close = retry_close };
 	s->base.ops = &s->ops;

@@ -16,6 +16,7 @@
 
 #include "base/mem.h"
 #include "codec/hash.h"
+#include "store/upload_note.h"
 
 struct StoreWriter
 {
@@ -30,6 +31,8 @@ struct StoreWriter
 	StorePart *parts;
 	int nparts;
 	int cap;
+	bool noted;    /* there is a note of the upload */
+	bool noted_id; /* with its id */
 	bool flushed;
 	bool committed;
 };
@@ -57,6 +60,24 @@ store_writer_move(StoreWriter *w, Store *store)
 	w->store = store;
 }
 
+/* The note goes before: whenever we die, what is begun can be found. */
+static bool
+begin_upload(StoreWriter *w, Err *err)
+{
+	if (w->store->ops->notes && !w->noted)
+		w->noted = upload_note_put(w->store, w->key, NULL, err);
+	return (w->noted || !w->store->ops->notes) &&
+		   w->store->ops->begin(w->store, w->key, &w->id, err);
+}
+
+static bool
+note_id(StoreWriter *w, Err *err)
+{
+	if (w->noted && !w->noted_id)
+		w->noted_id = upload_note_put(w->store, w->key, w->id, err);
+	return w->noted_id || !w->noted;
+}
+
 static bool
 send_part(StoreWriter *w, Err *err)
 {
@@ -68,7 +89,9 @@ send_part(StoreWriter *w, Err *err)
 		return err_set(err, ERR_LIMIT, 0,
 					   "object \"%s\" has more than %d parts", w->key,
 					   STORE_PARTS_MAX);
-	if (w->id == NULL && !w->store->ops->begin(w->store, w->key, &w->id, err))
+	if (w->id == NULL && !begin_upload(w, err))
+		return false;
+	if (!note_id(w, err))
 		return false;
 	if (!w->store->ops->part(w->store, w->key, w->id, w->nparts,
 							 buf_slice(&w->held), &part, err))
@@ -131,6 +154,8 @@ store_writer_commit(StoreWriter *w, Err *err)
 	else
 		w->committed = w->store->ops->finish(w->store, w->key, w->id, w->parts,
 											 w->nparts, err);
+	if (w->committed && w->noted)
+		upload_note_del(w->store, w->key);
 	return w->committed;
 }
 
@@ -187,13 +212,24 @@ store_writer_drop(StoreWriter *w)
 	free(w);
 }
 
+/* An upload whose begin got no answer may be there, too. */
+static bool
+abandon(StoreWriter *w, Err *err)
+{
+	int n;
+
+	return w->id ? store_abandon(w->store, w->key, w->id, err)
+				 : upload_abandon_all(w->store, w->key, &n, err);
+}
+
 void
 store_writer_free(StoreWriter *w)
 {
 	Err err;
 
 	/* Where this fails the sweep of old uploads finds it. */
-	if (w && store_writer_has_upload(w))
-		(void) !store_abandon(w->store, w->key, w->id, &err);
+	if (w && !w->committed && (w->id || w->noted) && abandon(w, &err) &&
+		w->noted)
+		upload_note_del(w->store, w->key);
 	store_writer_drop(w);
 }

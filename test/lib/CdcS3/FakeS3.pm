@@ -32,7 +32,8 @@
 #	15 minutes from it are refused), token => t (the session token it takes),
 #	region => r (it takes), page => n (keys a page), expect => 0 (never says
 #	100), checksums => 0 (refuses checksum headers with 501), lifecycle => XML
-#	(the bucket's rules).
+#	(the bucket's rules), uploads => "exact" (lists those of a key only) or
+#	"refused" (lists none).
 #-------------------------------------------------------------------------
 package CdcS3::FakeS3;
 use strict;
@@ -198,6 +199,7 @@ sub objects
 my %objects;
 my %uploads;    # id => { key, parts => { number => body } }
 my $last_upload = 0;
+my $last_request = 0;
 my %written_by;    # key => fileno of the connection
 my (@faults, @requests, %settings);
 my %connections;    # fileno => { socket, in, out => [[when, bytes]], … }
@@ -451,6 +453,7 @@ sub answer
 		Date => strftime('%a, %d %b %Y %H:%M:%S GMT',
 			gmtime(time + ($settings{skew} // 0))),
 		Server => 'FakeS3',
+		'x-amz-request-id' => sprintf('FAKE%08X', ++$last_request),
 		'Content-Length' => length $body,
 		%$headers);
 	$body = '' if $r->{method} eq 'HEAD';
@@ -657,6 +660,14 @@ sub upload_call
 		delete $uploads{$id};
 		return [ 204, {}, '' ];
 	}
+	return [
+		200, {},
+		'<ListPartsResult>'
+		  . join('',
+			map { "<Part><PartNumber>$_</PartNumber></Part>" }
+			  sort { $a <=> $b } keys %{ $upload->{parts} })
+		  . '</ListPartsResult>'
+	] if $m eq 'GET';
 	my @numbers = $r->{body} =~ m{<PartNumber>(\d+)</PartNumber>}g;
 	my @tags = $r->{body} =~ m{<ETag>&quot;part(\d+)&quot;</ETag>}g;
 	return refusal(400, 'InvalidPart')
@@ -678,8 +689,13 @@ sub list_uploads
 {
 	my ($query) = @_;
 	my ($prefix) = map { decode($_) } $query =~ /\bprefix=([^&]*)/;
-	my @ids = grep { index($uploads{$_}{key}, $prefix // '') == 0 }
-	  sort keys %uploads;
+	my $how = $settings{uploads} // '';
+	return refusal(403, 'AccessDenied') if $how eq 'refused';
+	my @ids = grep {
+		$how eq 'exact'
+		  ? $uploads{$_}{key} eq ($prefix // '')
+		  : index($uploads{$_}{key}, $prefix // '') == 0
+	} sort keys %uploads;
 	return [
 		200, {},
 		'<ListMultipartUploadsResult><IsTruncated>false</IsTruncated>'
