@@ -47,7 +47,8 @@ my $cdc = sidecar(
 	target => $target,
 	target_db => 'work',
 	flags => ['--flush.interval=1s'],
-	env => $s3->{env});
+	# signed, so that each object has its sum in the log
+	env => { %{ $s3->{env} }, CDC_S3_LOG_KEY => '0123456789abcdef0123' });
 my @now;
 
 # The flags of outputs as they are configured now.
@@ -217,6 +218,9 @@ for my $bad (
 	[ "--output.x.format=csv", qr/output\.x\.url" is not set/ ],
 	[ "--output.x.nonsense=1", qr/there is no setting/ ],
 	[ "--output.path.url=file:///x", qr/no name of an output/ ],
+	[ '--output.csv.tables=orders', qr/output\.csv\.tables" is no list/ ],
+	[ '--output.csv.compression=snappy', qr/needs output\.csv\.format = parquet/ ],
+	[ '--output.csv.path={table}', qr/output\.csv\.path.*has no \{schema\}/ ],
 	[ '--memory.limit=16MB', qr/at least 24MB/ ])
 {
 	my $r = $cdc->call('run', outputs(), $bad->[0]);

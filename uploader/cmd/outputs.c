@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "base/log.h"
+#include "codec/pattern.h"
 #include "store/commitlog.h"
 
 /* Of zstd and gzip in a format that compresses by itself, as of objects. */
@@ -136,6 +137,24 @@ check_places(const Config *cfg, const OutputSet *s, Err *err)
 	return true;
 }
 
+/* A list that is malformed matches nothing, and would say nothing. */
+static bool
+check_patterns(const OutputConfig *c, Err *err)
+{
+	const char *bad = !pattern_list_valid(c->tables)    ? "tables"
+					  : !pattern_list_valid(c->exclude) ? "exclude"
+														: NULL;
+
+	if (!bad)
+		return true;
+	err_set(err, ERR_USAGE, 0,
+			"setting \"output.%s.%s\" is no list of table patterns", c->name,
+			bad);
+	return err_hint(err, "write schema.table, by comma, with * for any run of "
+						 "characters; names that are not lower case stand in "
+						 "double quotes");
+}
+
 static bool
 open_output(const Config *cfg, const OutputConfig *c, OutputOptions *o,
 			Err *err)
@@ -144,7 +163,8 @@ open_output(const Config *cfg, const OutputConfig *c, OutputOptions *o,
 	Path *path;
 
 	(void) snprintf(section, sizeof(section), "output.%s", c->name); /* fits */
-	if (!outputs_form(section, c->format, c->compression, &o->format,
+	if (!check_patterns(c, err) ||
+		!outputs_form(section, c->format, c->compression, &o->format,
 					  &o->compression, err) ||
 		!config_path_of(section, c->path, c->partition, c->timezone, &path,
 						err))

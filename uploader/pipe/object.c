@@ -22,14 +22,12 @@ make_key(const Pipe *p, const Object *o, int number)
 
 	buf_init(&b, KEY_TEXT_MAX);
 	path_add(
-		output_path(p, o->output),
+		o->path,
 		&(PathNames){ t->schema, t->name, p->start->database, p->start->slot },
 		o->folder, &b);
 	buf_printf(&b, "%s-%0*d-%s%s%s", o->place.stem, o->place.digits, number,
 			   p->writer, o->format->suffix,
-			   o->format->compresses
-				   ? ""
-				   : compression_suffix(output_compression(p, o->output)));
+			   o->format->compresses ? "" : compression_suffix(o->compression));
 	key = xstrdup(buf_cstr(&b));
 	buf_done(&b);
 	return key;
@@ -56,6 +54,17 @@ list(Pipe *p, Object *o)
 		entry_set(&e->load, o->place.load);
 }
 
+/* What its output says. */
+static void
+lay_out(const Pipe *p, Object *o)
+{
+	o->output = o->place.output;
+	o->path = output_path(p, o->output);
+	o->format = output_format(o->table, o->output);
+	o->table_form = output_form(o->table, o->output);
+	o->compression = output_compression(p, o->output);
+}
+
 Object *
 object_new(Pipe *p, const ObjectPlace *place, Table *t, int64_t folder)
 {
@@ -64,10 +73,8 @@ object_new(Pipe *p, const ObjectPlace *place, Table *t, int64_t folder)
 	o->table = t;
 	o->folder = folder;
 	o->place = *place;
-	o->output = place->output;
-	o->format = output_format(t, o->output);
-	o->table_form = output_form(t, o->output);
 	o->idle = true;
+	lay_out(p, o);
 
 	pthread_mutex_lock(&p->lock);
 	list(p, o);

@@ -137,28 +137,30 @@ table_new(const Pipe *p, Schema *schema)
 	return t;
 }
 
-static int64_t
-folder(const Path *path, int64_t unix_us, int64_t closed_until)
-{
-	PathSpan span = path_span(path, unix_us);
-
-	if (span.end <= closed_until)
-		span = path_span(path, closed_until);
-	return span.begin;
-}
-
 int64_t
 pipe_folder(const Pipe *p, int64_t unix_us, int64_t closed_until)
 {
-	return folder(p->options->path, unix_us, closed_until);
+	PathSpan span = path_span(p->options->path, unix_us);
+
+	if (span.end <= closed_until)
+		span = path_span(p->options->path, closed_until);
+	return span.begin;
 }
 
 void
 pipe_folders(const Pipe *p, int64_t unix_us, int64_t closed_until, Folders *out)
 {
 	*out = (Folders){ 0 };
-	for (int n = 0; n < outputs_n(p); n++)
-		out->at[n] = folder(output_path(p, n), unix_us, closed_until);
+	out->at[0] = pipe_folder(p, unix_us, closed_until);
+	for (int n = 1; n < outputs_n(p); n++)
+	{
+		const Path *path = output_path(p, n);
+		PathSpan span = path_span(path, unix_us);
+
+		if (span.end <= closed_until)
+			span = path_span(path, closed_until);
+		out->at[n] = span.begin;
+	}
 }
 
 void
