@@ -13,6 +13,7 @@
 #   make sim-mutants   what the simulation finds once an invariant is gone
 #   make deb        Debian packages, into build/deb
 #   make test-deploy  packages, image and manifests, installed and started (root)
+#   make man        manual pages and completions, below build/
 #   make lint, unit, fuzz-smoke, regress, tap      parts of "make test"
 #
 # PG_CONFIG=…  the server to build for     WERROR=1  warnings are errors
@@ -76,6 +77,21 @@ bindir_of_server = $(shell $(PG_CONFIG) --bindir)
 install-sidecar: sidecar
 	install -d '$(DESTDIR)$(bindir_of_server)'
 	install -m 755 $(SIDECAR) '$(DESTDIR)$(bindir_of_server)/cdc-s3'
+
+# Manual pages and completions, from the tables of commands and settings.
+prefix ?= /usr/local
+man: sidecar
+	@mkdir -p build/man build/completion
+	@$(SIDECAR) help --man >build/man/cdc-s3.1
+	@$(SIDECAR) help --man-conf >build/man/cdc-s3.conf.5
+	@$(SIDECAR) help --bash >build/completion/cdc-s3
+	@$(SIDECAR) help --zsh >build/completion/_cdc-s3
+install-man: man
+	install -D -m 644 build/man/cdc-s3.1 '$(DESTDIR)$(prefix)/share/man/man1/cdc-s3.1'
+	install -D -m 644 build/man/cdc-s3.conf.5 '$(DESTDIR)$(prefix)/share/man/man5/cdc-s3.conf.5'
+	install -D -m 644 build/completion/cdc-s3 '$(DESTDIR)$(prefix)/share/bash-completion/completions/cdc-s3'
+	install -D -m 644 build/completion/_cdc-s3 '$(DESTDIR)$(prefix)/share/zsh/site-functions/_cdc-s3'
+
 uninstall-sidecar:
 	rm -f '$(DESTDIR)$(bindir_of_server)/cdc-s3'
 
@@ -170,7 +186,7 @@ test-deploy: all
 	@sh test/deps.sh deb deploy
 	@bash test/deploy/run.sh
 
-.PHONY: default all sidecar install install-sidecar uninstall \
+.PHONY: default all sidecar install install-sidecar man install-man uninstall \
 	uninstall-sidecar clean clean-sidecar deps demo bench bench-memory installcheck \
 	regress lint readme unit fuzz-smoke sim sim-mutants tap valgrind sanitized test test-all \
 	test-fresh test-pgregress deb test-deploy check

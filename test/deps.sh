@@ -80,7 +80,7 @@ libsnappy-dev libssl-dev libzstd-dev pkg-config zlib1g-dev gcc libc6-dev make"
 		more="perl procps zstd"
 		;;
 	test)
-		more="perl procps zstd libcmocka-dev clang-format-14 openssl pgbouncer"
+		more="perl procps zstd libcmocka-dev clang-format-14 openssl pgbouncer zsh groff-base"
 		more="$more shellcheck pmccabe $s3 $(unless java default-jre-headless) \
 $(unless systemd-analyze systemd)"
 		[ -e "$(sh "$(dirname "$0")/deps-s3.sh" --path s3proxy)" ] ||

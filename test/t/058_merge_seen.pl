@@ -171,8 +171,8 @@ entry([ [ $t, 'i', { id => 500 } ] ]);
 psql('begin; lock table t in exclusive mode; prepare transaction $$held$$');
 $run = background(0, '--merge.progress=50ms', '--log.format=json');
 my $line;
-ok(poll(sub { ($line) = grep { /"merging","phase":"apply"/ } split /\n/, $run->errors }), 'as JSON');
-is(decode_json($line)->{rows_read}, 1, 'with figures');
+ok(poll(sub { ($line) = grep { /"message":"merging",.*"cdc_s3\.phase":"apply"/ } split /\n/, $run->errors }), 'as JSON');
+is(decode_json($line)->{'cdc_s3.rows_read'}, 1, 'with figures');
 psql('commit prepared $$held$$');
 is($run->wait, 0, 'it ends');
 

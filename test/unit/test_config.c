@@ -59,6 +59,12 @@ load(const char **args, Config **out, Err *err)
 		argc++;
 	ok = config_load(&argc, (char **) args, out, err);
 	args[argc] = NULL;
+	if (ok && !config_complete(*out, err))
+	{
+		config_free(*out);
+		*out = NULL;
+		ok = false;
+	}
 	return ok;
 }
 

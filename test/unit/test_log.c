@@ -14,10 +14,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/log_sink.h"
 
 #define AT "2026-11-21T08:14:07.123456Z"
 
@@ -135,20 +138,115 @@ static void
 test_json(void **state)
 {
 	Err err;
+	char want[1000];
 
 	(void) state;
 	log_init(LOG_INFO, true);
 	capture();
 	(void) err_set(&err, ERR_NET, 0, "no \"host\"\nat all");
 	log_err(LOG_ERROR, "store does not answer", &err);
-	assert_string_equal(captured(), "{\"time\":\"" AT "\",\"level\":\"error\","
-									"\"event\":\"store does not answer\","
-									"\"error\":\"no \\\"host\\\"\\nat all\","
-									"\"kind\":\"net\"}\n");
+	(void) snprintf(want, sizeof(want),
+					"{\"@timestamp\":\"" AT "\",\"log.level\":\"error\","
+					"\"message\":\"store does not answer\","
+					"\"ecs.version\":\"8.11\",\"service.name\":\"cdc-s3\","
+					"\"process.pid\":\"%d\","
+					"\"error.message\":\"no \\\"host\\\"\\nat all\","
+					"\"error.type\":\"net\"}\n",
+					(int) getpid());
+	assert_string_equal(captured(), want);
 	capture();
 	(void) err_hint(&err, "Try again.");
 	log_err(LOG_ERROR, "e", &err);
-	assert_non_null(strstr(captured(), ",\"hint\":\"Try again.\"}\n"));
+	assert_non_null(strstr(captured(), ",\"cdc_s3.hint\":\"Try again.\"}\n"));
+}
+
+static const char *
+read_file(const char *path)
+{
+	FILE *f = fopen(path, "r");
+	size_t n;
+
+	assert_non_null(f);
+	n = fread(text, 1, sizeof(text) - 1, f);
+	text[n] = '\0';
+	assert_int_equal(fclose(f), 0);
+	return text;
+}
+
+/* A file that somebody moves away is opened anew, and not before. */
+static void
+test_file(void **state)
+{
+	char folder[] = "/tmp/cdc_s3.log.XXXXXX";
+	char path[64];
+	char moved[64];
+	Err err;
+
+	(void) state;
+	clock_set(&ops);
+	assert_non_null(mkdtemp(folder));
+	(void) snprintf(path, sizeof(path), "%s/log", folder);
+	(void) snprintf(moved, sizeof(moved), "%s/log.1", folder);
+	log_init(LOG_INFO, LOG_TEXT);
+	assert_true(log_sink_file(path, &err));
+	log_over_line(true); /* of a terminal: not in a file */
+	log_info("one", NULL);
+	log_over_line(false);
+	assert_int_equal(rename(path, moved), 0);
+	log_info("two", NULL);
+	assert_string_equal(read_file(moved), "time=" AT " level=info event=one\n"
+										  "time=" AT " level=info event=two\n");
+	log_sink_reopen();
+	log_info("three", NULL);
+	assert_string_equal(read_file(path),
+						"time=" AT " level=info event=three\n");
+	assert_true(log_sink_file(path, &err)); /* what is there stays */
+	log_info("four", NULL);
+	assert_non_null(strstr(read_file(path), "event=three\n"));
+	assert_non_null(strstr(read_file(path), "event=four\n"));
+	assert_false(log_sink_file("/nothing/here/log", &err));
+	assert_int_equal(err.kind, ERR_USAGE);
+	log_info("five", NULL); /* it goes where it went */
+	assert_non_null(strstr(read_file(path), "event=five\n"));
+	assert_true(log_sink_file("", &err));
+	clock_set(NULL);
+	assert_int_equal(unlink(path) + unlink(moved) + rmdir(folder), 0);
+}
+
+/* What the journal's socket gets: a field for each pair. */
+static void
+test_journal(void **state)
+{
+	char folder[] = "/tmp/cdc_s3.log.XXXXXX";
+	struct sockaddr_un at = { .sun_family = AF_UNIX };
+	int fd = socket(AF_UNIX, SOCK_DGRAM, 0);
+	ssize_t n;
+
+	(void) state;
+	assert_non_null(mkdtemp(folder));
+	(void) snprintf(at.sun_path, sizeof(at.sun_path), "%s/socket", folder);
+	assert_int_equal(bind(fd, (struct sockaddr *) &at, sizeof(at)), 0);
+	log_sink_journal_path(at.sun_path);
+	log_init(LOG_INFO, LOG_JOURNAL);
+	capture();
+	log_warn("table lost", "table", "a=b", "error", "two\nlines", NULL);
+	assert_string_equal(captured(), "");
+	n = recv(fd, text, sizeof(text) - 1, MSG_DONTWAIT);
+	assert_true(n > 0);
+	text[n] = '\0';
+	assert_non_null(strstr(text, "MESSAGE=\"table lost\" table=\"a=b\" "
+								 "error=\"two\\nlines\"\nPRIORITY=4\n"
+								 "SYSLOG_IDENTIFIER=cdc-s3\n"
+								 "CDC_S3_EVENT=table lost\n"
+								 "CDC_S3_TABLE=a=b\nCDC_S3_ERROR\n"));
+	assert_memory_equal(text + n - 18, "\x09\0\0\0\0\0\0\0two\nlines\n", 18);
+	assert_int_equal(close(fd) + unlink(at.sun_path) + rmdir(folder), 0);
+	capture();
+	log_warn("nobody listens", NULL); /* then it stands where it can */
+	assert_string_equal(captured(), "time=" AT " level=warn event=\"nobody "
+									"listens\"\n");
+	log_sink_journal_path(NULL);
+	log_init(LOG_INFO, LOG_TEXT);
 }
 
 static void
@@ -207,7 +305,7 @@ test_too_long(void **state)
 
 					if (!doc)
 						fail_msg("no JSON: …%s", got + n - 40);
-					assert_non_null(json_object_get(doc, "key"));
+					assert_non_null(json_object_get(doc, "cdc_s3.key"));
 					json_decref(doc);
 				}
 				else
@@ -242,6 +340,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_text),    cmocka_unit_test(test_over_line),
 		cmocka_unit_test(test_quoting), cmocka_unit_test(test_json),
+		cmocka_unit_test(test_file),    cmocka_unit_test(test_journal),
 		cmocka_unit_test(test_levels),  cmocka_unit_test(test_too_long),
 		cmocka_unit_test(test_ring),
 	};

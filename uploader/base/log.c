@@ -7,7 +7,8 @@
  */
 #include "base/log.h"
 
-#include <errno.h>
+#include <ctype.h>
+#include <endian.h>
 #include <stdarg.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -16,23 +17,30 @@
 
 #include "base/buf.h"
 #include "base/clock.h"
+#include "base/log_sink.h"
 #include "base/seen.h"
 
 #define RING 16
 #define LINE_MAX_BYTES 8192
+#define JOURNAL_MAX_BYTES 65536
 #define PAIR_MIN_BYTES 16 /* quotes, colon, one escape: what a pair needs */
+
+#define ECS_VERSION "8.11"
+#define JOURNAL_PREFIX "CDC_S3_"
+#define PID_SIZE 16
 
 /* A reload may change them while others log. */
 static atomic_int min_level = LOG_INFO;
-static atomic_bool as_json;
+static atomic_int log_form = LOG_TEXT;
 static atomic_bool over_line;
 static const char *const names[] = { "debug", "info", "warn", "error" };
+static const char *const priorities[] = { "7", "6", "4", "3" }; /* syslog's */
 
 void
-log_init(LogLevel level, bool json)
+log_init(LogLevel level, LogForm form)
 {
 	atomic_store(&min_level, (int) level);
-	atomic_store(&as_json, json);
+	atomic_store(&log_form, (int) form);
 }
 
 void
@@ -122,61 +130,153 @@ add_pair(Buf *b, bool json, const char *key, const char *value)
 	}
 }
 
-static void
-write_line(const Buf *b)
+/* The name of a pair in ECS; those of our own are below "cdc_s3.". */
+static const char *
+ecs_name(const char *key, char *buf, size_t size)
 {
-	size_t done = 0;
+	if (strcmp(key, "error") == 0)
+		return "error.message";
+	if (strcmp(key, "kind") == 0)
+		return "error.type";
+	(void) snprintf(buf, size, "cdc_s3.%s", key); /* keys are short */
+	return buf;
+}
 
-	while (done < b->n)
+static void
+begin_json(Buf *b, const char *now, LogLevel level, const char *event)
+{
+	char pid[PID_SIZE];
+
+	(void) snprintf(pid, sizeof(pid), "%d", (int) getpid()); /* fits */
+	buf_byte(b, '{');
+	add_pair(b, true, "@timestamp", now);
+	add_pair(b, true, "log.level", names[level]);
+	add_pair(b, true, "message", event);
+	add_pair(b, true, "ecs.version", ECS_VERSION);
+	add_pair(b, true, "service.name", "cdc-s3");
+	add_pair(b, true, "process.pid", pid);
+}
+
+static void
+begin_text(Buf *b, const char *now, LogLevel level, const char *event)
+{
+	add_pair(b, false, "time", now);
+	add_pair(b, false, "level", names[level]);
+	add_pair(b, false, "event", event);
+}
+
+/* A field of the journal: a value of several lines goes with its length. */
+static void
+add_field(Buf *b, const char *prefix, const char *key, const char *value)
+{
+	uint64_t n = htole64((uint64_t) strlen(value));
+
+	buf_str(b, prefix);
+	for (; *key; key++)
+		buf_byte(b, (uint8_t) toupper((unsigned char) *key));
+	if (strchr(value, '\n'))
 	{
-		ssize_t n = write(STDERR_FILENO, b->p + done, b->n - done);
-
-		if (n < 0 && errno != EINTR)
-			return; /* nobody to tell */
-		if (n > 0)
-			done += (size_t) n;
+		buf_byte(b, '\n');
+		buf_add(b, &n, sizeof(n));
 	}
+	else
+		buf_byte(b, '=');
+	buf_str(b, value);
+	buf_byte(b, '\n');
+}
+
+/* The same event for the journal; message has its pairs as text. */
+static bool
+send_journal(LogLevel level, const char *event, const char *message,
+			 va_list pairs)
+{
+	Buf b;
+	const char *key;
+	bool ok;
+
+	buf_init(&b, JOURNAL_MAX_BYTES);
+	add_field(&b, "", "MESSAGE", message);
+	add_field(&b, "", "PRIORITY", priorities[level]);
+	add_field(&b, "", "SYSLOG_IDENTIFIER", "cdc-s3");
+	add_field(&b, JOURNAL_PREFIX, "EVENT", event);
+	while ((key = va_arg(pairs, const char *)) != NULL)
+	{
+		const char *value = va_arg(pairs, const char *);
+
+		if (value)
+			add_field(&b, JOURNAL_PREFIX, key, value);
+	}
+	ok = !b.overflow && log_sink_journal(b.p, b.n);
+	buf_done(&b);
+	return ok;
+}
+
+/* The line, without its end; *out_kind: the error's, where it has one. */
+static void
+make_line(Buf *b, LogForm form, LogLevel level, const char *event,
+		  const char **out_kind, va_list pairs)
+{
+	bool json = form == LOG_JSON;
+	char now[40];
+	char name[64];
+	const char *key;
+
+	iso_from_unix_us(clock_unix_us(), true, now, sizeof(now));
+	if (json)
+		begin_json(b, now, level, event);
+	else
+		begin_text(b, now, level, event);
+	while ((key = va_arg(pairs, const char *)) != NULL)
+	{
+		const char *value = va_arg(pairs, const char *);
+
+		if (strcmp(key, "kind") == 0)
+			*out_kind = value;
+		if (value)
+			add_pair(b, json, json ? ecs_name(key, name, sizeof(name)) : key,
+					 value);
+	}
+}
+
+static void
+write_line(Buf *b, bool json)
+{
+	if (atomic_load(&over_line) && !log_sink_is_file())
+		log_sink_write(LOG_CLEAR_LINE, sizeof(LOG_CLEAR_LINE) - 1);
+	b->max += 2; /* the end always fits */
+	b->overflow = false;
+	buf_str(b, json ? "}\n" : "\n");
+	log_sink_write(b->p, b->n);
 }
 
 void
 log_event(LogLevel level, const char *event, ...)
 {
-	va_list ap;
-	Buf b;
-	char now[40];
-	const char *key;
+	LogForm form = (LogForm) atomic_load(&log_form);
 	const char *kind = NULL;
-	bool json = atomic_load(&as_json);
+	va_list ap;
+	bool sent = false;
+	Buf b;
 
 	if (!log_enabled(level))
 		return;
 	buf_init(&b, LINE_MAX_BYTES);
-	iso_from_unix_us(clock_unix_us(), true, now, sizeof(now));
-	if (json)
-		buf_byte(&b, '{');
-	add_pair(&b, json, "time", now);
-	add_pair(&b, json, "level", names[level]);
-	add_pair(&b, json, "event", event);
 	va_start(ap, event);
-	while ((key = va_arg(ap, const char *)) != NULL)
-	{
-		const char *value = va_arg(ap, const char *);
-
-		if (value)
-			add_pair(&b, json, key, value);
-		if (strcmp(key, "kind") == 0)
-			kind = value;
-	}
+	make_line(&b, form, level, event, &kind, ap);
 	va_end(ap);
+	if (form == LOG_JOURNAL)
+	{
+		const char *at = strstr(buf_cstr(&b), " event=");
+
+		va_start(ap, event);
+		sent = send_journal(level, event,
+							at ? at + sizeof(" event=") - 1 : event, ap);
+		va_end(ap);
+	}
 	if (level >= LOG_WARN)
 		seen_error(level == LOG_ERROR, event, kind);
-	if (atomic_load(&over_line))
-		write_line(&(Buf){ .p = (uint8_t *) LOG_CLEAR_LINE,
-						   .n = sizeof(LOG_CLEAR_LINE) - 1 });
-	b.max += 2; /* the end always fits */
-	b.overflow = false;
-	buf_str(&b, json ? "}\n" : "\n");
-	write_line(&b);
+	if (!sent)
+		write_line(&b, form == LOG_JSON);
 	buf_done(&b);
 }
 

@@ -1,8 +1,9 @@
 /*-------------------------------------------------------------------------
  * log.h
- *	  One line an event on stderr: time, level, event, then key=value pairs
- *	  (or a JSON object).  The same keys everywhere: slot, lsn, entry, object,
- *	  table, rows, bytes, ms, attempt, error.
+ *	  One line an event on stderr or in a file (log_sink.h): time, level,
+ *	  event, then key=value pairs (or a JSON object, or an event of the
+ *	  journal with a field for each).  The same keys everywhere: slot, lsn,
+ *entry, object, table, rows, bytes, ms, attempt, error.
  *
  * Use: log_info("entry written", "entry", log_int(42), "lsn", log_lsn(l),
  *				 NULL);  pairs of key and value end with NULL.
@@ -28,7 +29,14 @@ typedef enum LogLevel
 	LOG_ERROR
 } LogLevel;
 
-void log_init(LogLevel level, bool json);
+typedef enum LogForm
+{
+	LOG_TEXT,
+	LOG_JSON,   /* objects with the names of the Elastic Common Schema */
+	LOG_JOURNAL /* fields of the system's journal; text where it is not there */
+} LogForm;
+
+void log_init(LogLevel level, LogForm form);
 bool log_enabled(LogLevel level);
 
 /* event is a short phrase; pairs of const char * follow, then NULL. */

@@ -11,24 +11,21 @@
 
 #include "base/buf.h"
 #include "base/log.h"
+#include "base/log_sink.h"
 #include "cmd/args.h"
 #include "cmd/cmd.h"
+#include "cmd/command.h"
+#include "cmd/config_show.h"
+#include "cmd/manual.h"
 #include "io/zonefile.h"
 
 #define STORE_RETRY_MS 10000
 #define LINE_MAX_BYTES 4096
 
-typedef struct Command
-{
-	const char *name;
-	CmdFn fn; /* NULL: answered here, without a configuration */
-	const char *usage;
-	const char *help;    /* one line */
-	const char *options; /* lines of its own options, or NULL */
-} Command;
-
 static const Command commands[] = {
-	{ "init", cmd_init, "init", "create the slot and the lake", NULL },
+	{ "init", cmd_init, "init [--example]", "create the slot and the lake",
+	  "  --example        print a file with all settings, and do nothing "
+	  "else\n" },
 	{ "run", cmd_run, "run", "load tables if asked, then stream until stopped",
 	  NULL },
 	{ "merge", cmd_merge,
@@ -121,6 +118,11 @@ static const Command commands[] = {
 	  "  --truncates      read the changes for truncates of single "
 	  "partitions, and\n"
 	  "                   leave their rows out of the view\n" },
+	{ "config", cmd_config, "config [--json]",
+	  "show the settings in force and where each comes from",
+	  "  --json           one JSON object\n" },
+	{ "ping", cmd_ping, "ping",
+	  "ask the run that http.listen is of whether it is alive", NULL },
 	{ "help", NULL, "help [COMMAND]", "show this, or a command's own page",
 	  NULL },
 	{ "version", NULL, "version", "show the version", NULL },
@@ -356,6 +358,25 @@ no_command(Err *err)
 	return err_hint(err, "\"cdc-s3 help\" lists them");
 }
 
+/* The same tables in the forms that others read; false: that is none. */
+static bool
+print_form(const char *name)
+{
+	if (strcmp(name, "--markdown") == 0)
+		config_print_markdown(stdout);
+	else if (strcmp(name, "--man") == 0)
+		manual_print(commands, (int) NCOMMANDS, exit_codes, stdout);
+	else if (strcmp(name, "--man-conf") == 0)
+		manual_print_conf(stdout);
+	else if (strcmp(name, "--bash") == 0)
+		completion_print_bash(commands, (int) NCOMMANDS, stdout);
+	else if (strcmp(name, "--zsh") == 0)
+		completion_print_zsh(commands, (int) NCOMMANDS, stdout);
+	else
+		return false;
+	return true;
+}
+
 static bool
 help(const char *topic, Err *err)
 {
@@ -366,11 +387,8 @@ help(const char *topic, Err *err)
 		print_help();
 		return true;
 	}
-	if (strcmp(topic, "--markdown") == 0)
-	{
-		config_print_markdown(stdout);
+	if (print_form(topic))
 		return true;
-	}
 	c = find_command(topic);
 	if (!c)
 		return unknown_command(topic, err);
@@ -415,17 +433,43 @@ log_level(const Config *cfg)
 	return LOG_INFO;
 }
 
-void
-config_apply_log(const Config *cfg)
+bool
+config_apply_log(const Config *cfg, Err *err)
 {
-	log_init(log_level(cfg), strcmp(cfg->log_format, "json") == 0);
+	const char *form = cfg->log_format;
+
+	if (!log_sink_file(cfg->log_file, err))
+		return false;
+	log_init(log_level(cfg), strcmp(form, "json") == 0       ? LOG_JSON
+							 : strcmp(form, "journald") == 0 ? LOG_JOURNAL
+															 : LOG_TEXT);
+	return true;
+}
+
+/* What says or asks something without a lake. */
+static bool
+needs_no_lake(const Command *c, int argc, char **argv)
+{
+	if (c->fn == cmd_config || c->fn == cmd_ping)
+		return true;
+	return c->fn == cmd_init && argc > 1 && strcmp(argv[1], "--example") == 0;
+}
+
+static bool
+call(const Config *cfg, int argc, char **argv, Err *err)
+{
+	const Command *c = find_command(argv[0]);
+
+	if (!c)
+		return unknown_command(argv[0], err);
+	return (needs_no_lake(c, argc, argv) || config_complete(cfg, err)) &&
+		   config_apply_log(cfg, err) && c->fn(cfg, argc - 1, argv + 1, err);
 }
 
 static bool
 dispatch(int argc, char **argv, Err *err)
 {
 	Config *cfg;
-	const Command *command;
 	bool ok;
 
 	/* a wrong command is said before a wrong setting */
@@ -435,13 +479,7 @@ dispatch(int argc, char **argv, Err *err)
 		return no_command(err);
 	if (!config_load(&argc, argv, &cfg, err))
 		return false;
-	config_apply_log(cfg);
-	if (argc == 0)
-		ok = no_command(err);
-	else if (!(command = find_command(argv[0])))
-		ok = unknown_command(argv[0], err);
-	else
-		ok = command->fn(cfg, argc - 1, argv + 1, err);
+	ok = argc == 0 ? no_command(err) : call(cfg, argc, argv, err);
 	config_free(cfg);
 	return ok;
 }

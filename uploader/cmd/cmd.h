@@ -33,6 +33,8 @@ bool cmd_status(const Config *cfg, int argc, char **argv, Err *err) MUST_CHECK;
 bool cmd_drop(const Config *cfg, int argc, char **argv, Err *err) MUST_CHECK;
 bool cmd_expire(const Config *cfg, int argc, char **argv, Err *err) MUST_CHECK;
 bool cmd_verify(const Config *cfg, int argc, char **argv, Err *err) MUST_CHECK;
+bool cmd_config(const Config *cfg, int argc, char **argv, Err *err) MUST_CHECK;
+bool cmd_ping(const Config *cfg, int argc, char **argv, Err *err) MUST_CHECK;
 
 /*
  * The main program behind main(): parses, dispatches, prints the error.
@@ -58,8 +60,8 @@ bool config_path_of(const char *section, const char *path,
 					const char *partition, const char *timezone, Path **out,
 					Err *err) MUST_CHECK;
 
-/* Sets level and form of the log as cfg says. */
-void config_apply_log(const Config *cfg);
+/* Sets level, form and file of the log as cfg says. */
+bool config_apply_log(const Config *cfg, Err *err) MUST_CHECK;
 
 /* "cdc-s3: <message>; <hint>" as one line on stderr. */
 void cli_print_error(const Err *err);

@@ -20,6 +20,7 @@
 #include "base/mem.h"
 #include "cmd/args.h"
 #include "cmd/cmd.h"
+#include "cmd/config_show.h"
 #include "cmd/probe.h"
 #include "io/source.h"
 #include "pipe/wanted.h"
@@ -213,12 +214,19 @@ make_new(Init *in, Err *err)
 bool
 cmd_init(const Config *cfg, int argc, char **argv, Err *err)
 {
-	const ArgSpec spec = { .command = "init" };
+	bool example = false;
+	const ArgDef defs[] = { { "--example", NULL, &example } };
+	const ArgSpec spec = { "init", defs, 1, NULL, 0 };
 	Init in = { .cfg = cfg };
 	bool ok;
 
 	if (!args_parse(&spec, argc, argv, NULL, err))
 		return false;
+	if (example)
+	{
+		config_print_example(stdout);
+		return cli_flush(err);
+	}
 	ok = init_open(&in, err);
 	if (ok && in.last)
 		ok = check_existing(&in, err);

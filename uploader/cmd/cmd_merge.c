@@ -12,9 +12,8 @@
  * pass (a server that restarts, a store that is slow) is logged and tried
  * again.  --plan and --sequences do something else, once.
  *
- * Signals: TERM and INT end the wait, or the merge by a cancel; what it did is
- * rolled back.
- * Layer: cmd.
+ * Signals: HUP opens log.file anew; TERM and INT end the wait, or the merge by
+ *a cancel; what it did is rolled back. Layer: cmd.
  *-------------------------------------------------------------------------
  */
 #include <signal.h>
@@ -25,6 +24,7 @@
 #include "base/beat.h"
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/log_sink.h"
 #include "cmd/args.h"
 #include "cmd/cmd.h"
 #include "cmd/cmd_merge.h"
@@ -51,14 +51,16 @@ static atomic_bool stop;
 static void
 on_signal(int signo)
 {
-	(void) signo;
-	atomic_store(&stop, true);
+	if (signo == SIGHUP)
+		log_sink_reopen();
+	else
+		atomic_store(&stop, true);
 }
 
 static bool
 catch_signals(Err *err)
 {
-	static const int signos[] = { SIGTERM, SIGINT };
+	static const int signos[] = { SIGTERM, SIGINT, SIGHUP };
 	struct sigaction sa = { .sa_handler = on_signal };
 
 	sigemptyset(&sa.sa_mask);
@@ -336,7 +338,8 @@ merge_options(const Config *cfg)
 		.triggers = cfg->merge_triggers,
 		.lock_wait_ms = LOCK_WAIT_MS,
 		.progress_ms = cfg->merge_progress_ms,
-		.terminal = isatty(STDERR_FILENO) && strcmp(cfg->log_format, "json"),
+		.terminal = isatty(STDERR_FILENO) && cfg->log_file[0] == '\0' &&
+					strcmp(cfg->log_format, "text") == 0,
 		.version = CDC_S3_VERSION,
 		.memory_limit = cfg->memory_limit,
 		.stop = &stop,

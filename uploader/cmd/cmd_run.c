@@ -16,6 +16,7 @@
 
 #include "base/beat.h"
 #include "base/log.h"
+#include "base/log_sink.h"
 #include "base/notify.h"
 #include "cmd/cmd.h"
 #include "cmd/outputs.h"
@@ -37,7 +38,10 @@ on_signal(int signo)
 	if (signo == SIGUSR1)
 		atomic_fetch_add(&control.checkpoints, 1);
 	else if (signo == SIGHUP)
+	{
+		log_sink_reopen(); /* while there is no session, too */
 		atomic_fetch_add(&control.reloads, 1);
+	}
 	else
 		atomic_store(&control.stop, true);
 	if (write(control.wake_fd, &one, sizeof(one)) < 0)
@@ -89,7 +93,8 @@ reload(RunControl *c)
 	else
 	{
 		set_control(cfg);
-		config_apply_log(cfg);
+		if (!config_apply_log(cfg, &err))
+			log_err(LOG_ERROR, "the log stays where it was", &err);
 		log_info("configuration reloaded", "needs_restart",
 				 kept.n ? buf_cstr(&kept) : NULL, NULL);
 		config_free(reloaded);
@@ -192,7 +197,8 @@ cmd_run(const Config *cfg, int argc, char **argv, Err *err)
 				  .max_age_ms = cfg->load_max_age_ms,
 				  .progress_ms = cfg->load_progress_ms,
 				  .terminal = isatty(STDERR_FILENO) &&
-							  strcmp(cfg->log_format, "json") != 0 },
+							  cfg->log_file[0] == '\0' &&
+							  strcmp(cfg->log_format, "text") == 0 },
 		.control = &control,
 	};
 	OutputSet outputs;

@@ -179,7 +179,9 @@ static const CfgDef cfg_defs[] = {
 	{ "log.level", CFG_ENUM, CFG_RELOAD, TEXT(log_level), "info",
 	  0, 0, "debug, info, warn, error", "Least important events to log" },
 	{ "log.format", CFG_ENUM, CFG_RELOAD, TEXT(log_format), "text",
-	  0, 0, "text, json", "Log lines as key=value, or as JSON objects" },
+	  0, 0, "text, json, journald", "Log lines as key=value, as JSON objects with the names of ECS, or as events of the journal with fields" },
+	{ "log.file", CFG_STR, CFG_RELOAD, TEXT(log_file), "",
+	  0, 0, NULL, "File that the log is appended to, and opened anew at HUP; empty for standard error" },
 	{ "log.key_file", CFG_STR, 0, TEXT(log_key_file), "",
 	  0, 0, NULL, "File with the key that signs the commit log; a second line: an older key" },
 	{ "log.key", CFG_KEY, CFG_SECRET, TEXT(log_key), "",
@@ -224,8 +226,8 @@ def_find(const char *name)
 }
 
 /* "flush.bytes" to "CDC_S3_FLUSH_BYTES" */
-static const char *
-env_name(const CfgDef *def, char *buf, size_t size)
+const char *
+config_env_name(const CfgDef *def, char *buf, size_t size)
 {
 	size_t n = (size_t) snprintf(buf, size, ENV_PREFIX "%s", def->name);
 
@@ -251,7 +253,11 @@ static bool
 config_set(Config *c, const CfgDef *def, const char *value, bool from_argv,
 		   const char *where, Err *err)
 {
-	return setting_store(c, def, value, from_argv, where, err);
+	if (!setting_store(c, def, value, from_argv, where, err))
+		return false;
+	free(c->where[def - cfg_defs]);
+	c->where[def - cfg_defs] = xstrdup(where);
+	return true;
 }
 
 static bool
@@ -359,7 +365,8 @@ unknown_variable(const char *name, Err *err)
 			"there is no setting behind the variable \"%.64s\"", name);
 	nearest_init(&near, name);
 	for (size_t i = 0; i < NDEFS; i++)
-		nearest_offer(&near, env_name(&cfg_defs[i], names[i], NAME_SIZE));
+		nearest_offer(&near,
+					  config_env_name(&cfg_defs[i], names[i], NAME_SIZE));
 	if (nearest_get(&near))
 		return err_hint(err, "did you mean \"%s\"?", nearest_get(&near));
 	return err_hint(err, "unset it; \"cdc-s3 help\" lists all settings");
@@ -396,7 +403,8 @@ env_setting(Config *c, const char *name, const char *value, Err *err)
 		return true;
 	for (size_t i = 0; i < NDEFS; i++)
 	{
-		if (strcmp(env_name(&cfg_defs[i], expected, sizeof(expected)), name))
+		if (strcmp(config_env_name(&cfg_defs[i], expected, sizeof(expected)),
+				   name))
 			continue;
 		if (*value == '\0') /* as good as not there */
 			return true;
@@ -583,6 +591,7 @@ config_new(void)
 
 	c->file = xstrdup("");
 	c->outputs.parent = (OutputParent){ c, has_setting, text_of, number_of };
+	c->where = xcalloc(NDEFS, sizeof(char *));
 	for (size_t i = 0; i < NDEFS; i++)
 	{
 		/* the defaults are within their own limits, a unit test sees to it */
@@ -599,8 +608,12 @@ config_free(Config *c)
 	if (!c)
 		return;
 	for (size_t i = 0; i < NDEFS; i++)
+	{
 		if (!setting_is_number(&cfg_defs[i]))
 			free(*text_field(c, &cfg_defs[i]));
+		free(c->where[i]);
+	}
+	free(c->where);
 	for (char **f = c->flags; f && *f; f++)
 		free(*f);
 	free(c->flags);
@@ -657,10 +670,14 @@ load_keys(Config *c, Err *err)
 static bool
 load_sources(Config *c, Err *err)
 {
-	if (!load_file(c, err) || !load_environment(c, err) ||
-		!load_flags(c, err) || !load_keys(c, err) ||
-		!config_outputs_finish(&c->outputs, err))
-		return false;
+	return load_file(c, err) && load_environment(c, err) &&
+		   load_flags(c, err) && load_keys(c, err) &&
+		   config_outputs_finish(&c->outputs, err);
+}
+
+bool
+config_complete(const Config *c, Err *err)
+{
 	for (size_t i = 0; i < NDEFS; i++)
 		if ((cfg_defs[i].flags & CFG_REQUIRED) &&
 			!config_need(c, cfg_defs[i].name, err))
@@ -727,7 +744,7 @@ config_reload(const Config *old, Config **out, Buf *kept, Err *err)
 	c->file = xstrdup(old->file);
 	for (char **f = old->flags; f && *f; f += 2)
 		keep_flag(&st, f[0], f[1]);
-	if (!load_sources(c, err))
+	if (!load_sources(c, err) || !config_complete(c, err))
 	{
 		config_free(c);
 		return false;
@@ -751,46 +768,39 @@ config_need(const Config *c, const char *name, Err *err)
 	return err_hint(err,
 					"give --%s=…, the variable %s, or \"%s\" below "
 					"[%.*s] in the file of --config",
-					name, env_name(def, env, sizeof(env)), key,
+					name, config_env_name(def, env, sizeof(env)), key,
 					(int) (key - 1 - name), name);
 }
 
-void
-config_print_help(FILE *out)
+int
+config_count(void)
 {
-	const char *section = "";
+	return (int) NDEFS;
+}
 
-	for (size_t i = 0; i < NDEFS; i++)
-	{
-		const CfgDef *def = &cfg_defs[i];
-		size_t n = strcspn(def->name, ".");
+const CfgDef *
+config_def(int i)
+{
+	return &cfg_defs[i];
+}
 
-		if (strncmp(section, def->name, n + 1) != 0)
-			fprintf(out, "\n[%.*s]\n", (int) n, def->name);
-		section = def->name;
-		fprintf(out, "  %-16s %s\n", def->name + n + 1, def->help);
-		setting_print_limits(def, out);
-	}
-	config_outputs_print_help(out);
+const char *
+config_where(const Config *c, int i)
+{
+	return c->where[i];
 }
 
 void
-config_print_markdown(FILE *out)
+config_value(const Config *c, int i, Buf *out)
 {
-	char env[NAME_SIZE];
+	const CfgDef *def = &cfg_defs[i];
+	char text[64];
 
-	fprintf(out, "| setting | variable | default | values | what |\n"
-				 "|---|---|---|---|---|\n");
-	for (size_t i = 0; i < NDEFS; i++)
+	if (!setting_is_number(def))
 	{
-		const CfgDef *def = &cfg_defs[i];
-		char values[256];
-
-		setting_values(def, values, sizeof(values));
-		fprintf(out, "| `%s` | `%s` | %s%s%s | %s | %s%s |\n", def->name,
-				env_name(def, env, sizeof(env)), def->def[0] ? "`" : "",
-				def->def, def->def[0] ? "`" : "", values, def->help,
-				def->flags & CFG_RELOAD ? " (reload)" : "");
+		buf_str(out, *text_field(c, def));
+		return;
 	}
-	config_outputs_print_markdown(out);
+	setting_number_text(def, *number_field(c, def), text, sizeof(text));
+	buf_str(out, text);
 }

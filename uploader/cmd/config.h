@@ -20,6 +20,7 @@
 #include "base/buf.h"
 #include "base/err.h"
 #include "cmd/config_output.h"
+#include "cmd/setting.h"
 #include "codec/entry.h"
 
 typedef struct Config
@@ -96,7 +97,8 @@ typedef struct Config
 
 	int64_t memory_limit;
 	char *log_level;  /* debug, info, warn, error */
-	char *log_format; /* text, json */
+	char *log_format; /* text, json, journald */
+	char *log_file;   /* "": standard error */
 	char *log_key_file;
 	char *log_key;
 	OutputConfigs outputs; /* further ones */
@@ -114,6 +116,9 @@ typedef struct Config
 	char *metrics_emf;       /* off, on */
 	int64_t metrics_emf_interval_ms;
 
+	char **where; /* of each setting its value came from: "default", "flag",
+				   * "variable CDC_S3_…", "line 3 of \"file\"" */
+
 	/* Where it came from, for config_reload. */
 	char *file;   /* "" where there is none */
 	char **flags; /* name, value, name, value, …, NULL */
@@ -124,8 +129,10 @@ typedef struct Config
  * it: those that are not --section.key (or --config FILE, or --key of the
  * section that is named as the command is) are left for the command: they
  * are moved to the front in their order and *argc becomes their number.
- * Then the environment and the file.  ERR_USAGE names the setting, the value
- * and what is allowed; a secret is never echoed, and one in a flag refused.
+ * Then the environment and the file.  Whether all is there that a command
+ * needs is for config_complete() to say.  ERR_USAGE names the setting, the
+ * value and what is allowed; a secret is never echoed, and one in a flag
+ * refused.
  */
 bool config_load(int *argc, char **argv, Config **out, Err *err) MUST_CHECK;
 void config_free(Config *c);
@@ -141,8 +148,16 @@ bool config_reload(const Config *old, Config **out, Buf *kept,
 /* False, and the error that says how to set it, where name's value is "". */
 bool config_need(const Config *c, const char *name, Err *err) MUST_CHECK;
 
-/* The table, for --help and for doc/configuration.md. */
-void config_print_help(FILE *out);
-void config_print_markdown(FILE *out);
+/* False where a setting is not set without which no command works. */
+bool config_complete(const Config *c, Err *err) MUST_CHECK;
+
+/* The table, one by one, and what each came to: as text, and from where. */
+int config_count(void);
+const CfgDef *config_def(int i);
+void config_value(const Config *c, int i, Buf *out);
+const char *config_where(const Config *c, int i);
+
+/* "flush.bytes" to "CDC_S3_FLUSH_BYTES"; buf is returned. */
+const char *config_env_name(const CfgDef *def, char *buf, size_t size);
 
 #endif

@@ -224,6 +224,7 @@ output_free(OutputConfig *o)
 	{
 		if (!setting_is_number(&defs[i].def))
 			free(*text_field(o, &defs[i]));
+		free(o->where[i]);
 	}
 	free(o);
 }
@@ -295,7 +296,11 @@ config_output_set(OutputConfigs *c, const char *name, const char *value,
 	*seen = line > 0 ? line : *seen;
 	def = d->def;
 	def.name = name;
-	return setting_store(o, &def, value, from_argv, where, err);
+	if (!setting_store(o, &def, value, from_argv, where, err))
+		return false;
+	free(o->where[d - defs]);
+	o->where[d - defs] = xstrdup(where);
+	return true;
 }
 
 /*
@@ -451,6 +456,42 @@ config_output_find(const OutputConfigs *c, const char *name, Err *err)
 		(void) err_hint(err, "give at least --output.NAME.url");
 	buf_done(&names);
 	return NULL;
+}
+
+void
+config_outputs_each(const OutputConfigs *c, OutputSettingFn fn, void *arg)
+{
+	for (int i = 0; i < c->n * NDEFS; i++)
+	{
+		const OutputConfig *o = c->all[i / NDEFS];
+		const OutputDef *d = &defs[i % NDEFS];
+		const char *said = o->where[i % NDEFS];
+		char name[FULL_SIZE];
+		char number[64] = "";
+		char as[FULL_SIZE];
+
+		(void) snprintf(name, sizeof(name), PREFIX "%s.%s", o->name,
+						key_of(d)); /* fits */
+		(void) snprintf(as, sizeof(as), "%s%s", d->as ? "as " : "default",
+						d->as ? d->as : ""); /* fits */
+		if (setting_is_number(&d->def))
+			setting_number_text(&d->def, *number_field(o, d), number,
+								sizeof(number));
+		fn(arg, name, setting_is_number(&d->def) ? number : *text_field(o, d),
+		   said ? said : as);
+	}
+}
+
+int
+config_output_count(void)
+{
+	return NDEFS;
+}
+
+const CfgDef *
+config_output_def(int i)
+{
+	return &defs[i].def;
 }
 
 /*

@@ -19,6 +19,7 @@
 
 #include "base/buf.h"
 #include "base/err.h"
+#include "cmd/setting.h"
 
 #define OUTPUT_KEYS_MAX 40
 
@@ -61,7 +62,8 @@ typedef struct OutputConfig
 	char *on_failure; /* hold, detach */
 	int64_t detach_after_ms;
 
-	int lines[OUTPUT_KEYS_MAX]; /* of the file, by key; 0: not there */
+	int lines[OUTPUT_KEYS_MAX];   /* of the file, by key; 0: not there */
+	char *where[OUTPUT_KEYS_MAX]; /* what said it; NULL: nothing did */
 } OutputConfig;
 
 /* What stands above them: the settings that they are as, where unset. */
@@ -107,6 +109,15 @@ void config_outputs_keep(const OutputConfigs *old, OutputConfigs *c, Buf *kept);
 /* NULL: there is none of that name, and err says which there are. */
 const OutputConfig *config_output_find(const OutputConfigs *c, const char *name,
 									   Err *err);
+
+/* Each setting of each output: its name, value, and where that is from. */
+typedef void (*OutputSettingFn)(void *arg, const char *name, const char *value,
+								const char *where);
+void config_outputs_each(const OutputConfigs *c, OutputSettingFn fn, void *arg);
+
+/* The table, for the manual; names as output.NAME.key. */
+int config_output_count(void);
+const CfgDef *config_output_def(int i);
 
 void config_outputs_print_help(FILE *out);
 void config_outputs_print_markdown(FILE *out);

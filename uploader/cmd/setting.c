@@ -100,9 +100,8 @@ parse_number(const CfgDef *def, const char *s, int64_t *out)
 	return unit != 0 && !__builtin_mul_overflow(n, unit, out);
 }
 
-/* 60000 to "1min" */
-static void
-print_number(const CfgDef *def, int64_t n, char *buf, size_t size)
+void
+setting_number_text(const CfgDef *def, int64_t n, char *buf, size_t size)
 {
 	for (const Unit *u = units_of(def);
 		 n != 0 && u->name && def->type != CFG_COUNT; u++)
@@ -125,8 +124,8 @@ setting_values(const CfgDef *def, char *buf, size_t size)
 		(void) snprintf(buf, size, "%s", def->values);
 	else if (setting_is_number(def))
 	{
-		print_number(def, def->min, min, sizeof(min));
-		print_number(def, def->max, max, sizeof(max));
+		setting_number_text(def, def->min, min, sizeof(min));
+		setting_number_text(def, def->max, max, sizeof(max));
 		(void) snprintf(buf, size, "%s to %s", min, max);
 	}
 }

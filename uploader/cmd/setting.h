@@ -62,6 +62,9 @@ bool setting_store(void *to, const CfgDef *def, const char *value,
 /* "64kB to 64GB", "zstd, gzip, none", or "". */
 void setting_values(const CfgDef *def, char *buf, size_t size);
 
+/* 60000 to "1min" */
+void setting_number_text(const CfgDef *def, int64_t n, char *buf, size_t size);
+
 /* Default and values as the second line of --help, if there are any. */
 void setting_print_limits(const CfgDef *def, FILE *out);
 
