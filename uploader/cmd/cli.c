@@ -13,6 +13,7 @@
 #include "base/log.h"
 #include "cmd/args.h"
 #include "cmd/cmd.h"
+#include "cmd/secrets.h"
 #include "io/zonefile.h"
 
 #define STORE_RETRY_MS 10000
@@ -441,7 +442,8 @@ dispatch(int argc, char **argv, Err *err)
 	else if (!(command = find_command(argv[0])))
 		ok = unknown_command(argv[0], err);
 	else
-		ok = command->fn(cfg, argc - 1, argv + 1, err);
+		ok = secrets_use(cfg, err) && command->fn(cfg, argc - 1, argv + 1, err);
+	secrets_forget();
 	config_free(cfg);
 	return ok;
 }
