@@ -28,6 +28,8 @@ typedef enum Fault
 	KEEPS_DELETED,
 	REFUSES_PARTS,
 	LOSES_PARTS, /* finishes an upload, and no object is there */
+	HIDES_UPLOADS,
+	KEEPS_UPLOADS, /* refuses to abandon one */
 	REFUSES_ALL
 } Fault;
 
@@ -180,8 +182,21 @@ fake_abandon(Store *s, const char *key, const char *id, Err *err)
 	(void) s;
 	(void) key;
 	(void) id;
-	(void) err;
+	if (shared.fault == KEEPS_UPLOADS)
+		return err_set(err, ERR_AUTH, 403, "no s3:AbortMultipartUpload");
 	begun--;
+	return true;
+}
+
+static bool
+fake_list_uploads(Store *s, const char *prefix, Buf *cursor, StoreUploadFn fn,
+				  void *arg, Err *err)
+{
+	(void) s;
+	buf_reset(cursor);
+	if (shared.fault == HIDES_UPLOADS)
+		return err_set(err, ERR_AUTH, 403, "no s3:ListBucketMultipartUploads");
+	(void) fn(&(StoreUpload){ prefix, "id" }, arg);
 	return true;
 }
 
@@ -202,6 +217,7 @@ static const StoreOps fake_ops = {
 	.part = fake_part,
 	.finish = fake_finish,
 	.abandon = fake_abandon,
+	.list_uploads = fake_list_uploads,
 	.close = fake_close,
 };
 
@@ -311,6 +327,24 @@ broken_parts(void **state)
 }
 
 static void
+leftovers(void **state)
+{
+	Err err;
+
+	(void) state;
+	assert_true(probe_leftovers(&fake, &err));
+	assert_int_equal(begun, 0);
+	shared.fault = HIDES_UPLOADS;
+	assert_false(probe_leftovers(&fake, &err));
+	assert_non_null(strstr(err.msg, "s3:ListBucketMultipartUploads"));
+	assert_int_equal(begun, 0); /* also then it is cleaned up */
+	shared.fault = KEEPS_UPLOADS;
+	assert_false(probe_leftovers(&fake, &err));
+	assert_non_null(strstr(err.msg, "s3:AbortMultipartUpload"));
+	begun = 0;
+}
+
+static void
 broken_stores(void **state)
 {
 	static const struct
@@ -349,6 +383,7 @@ main(void)
 		cmocka_unit_test_setup_teardown(ignores_condition, begin, end),
 		cmocka_unit_test_setup_teardown(not_atomic, begin, end),
 		cmocka_unit_test_setup_teardown(broken_parts, begin, end),
+		cmocka_unit_test_setup_teardown(leftovers, begin, end),
 		cmocka_unit_test_setup_teardown(broken_stores, begin, end),
 	};
 

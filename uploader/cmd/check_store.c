@@ -94,6 +94,28 @@ check_folders(Check *c)
 	path_free(path);
 }
 
+/* All goes on without, but what dead writers left is paid for for ever. */
+static void
+check_leftovers(Check *c)
+{
+	static const Finding left = {
+		.level = CHECK_WARNING,
+		.kind = ERR_STORE,
+		.name = "leftovers",
+		.why = "uploads that a writer which died has begun are looked for and "
+			   "abandoned; till then they take space, which is paid for",
+		.mend = "allow what is missing on the bucket, or give it a lifecycle "
+				"rule that aborts incomplete uploads",
+	};
+	Err err;
+
+	if (probe_leftovers(c->store, &err))
+		check_ok(c, "leftovers", "of large objects can be found and abandoned");
+	else
+		check_report(c, &left, "%s%s%s", err.msg, err.hint[0] ? "; " : "",
+					 err.hint);
+}
+
 void
 check_store(Check *c)
 {
@@ -126,6 +148,7 @@ check_store(Check *c)
 					 &err);
 	else
 		check_ok(c, "large objects", "can be written in parts");
+	check_leftovers(c);
 	if (!(c->race ? probe_one_writer(c->store, &options, &err)
 				  : probe_conditional_put(c->store, &err)))
 		store_failed(c, "conditional put",

@@ -181,6 +181,34 @@ probe_parts(Store *store, Err *err)
 	return probe_end(store, key, ok, err);
 }
 
+static bool
+ignore_upload(const StoreUpload *upload, void *arg)
+{
+	(void) upload, (void) arg; /* some servers list it a little later */
+	return true;
+}
+
+bool
+probe_leftovers(Store *store, Err *err)
+{
+	char key[KEY_SIZE];
+	char *id = NULL;
+	Err own;
+	bool ok;
+
+	new_key(key, sizeof(key));
+	if (!store->ops->begin(store, key, &id, err))
+		return err_prefix(err, "could not write in parts");
+	ok = store_list_uploads(store, PROBE_PREFIX, ignore_upload, NULL, err);
+	if (!store_abandon(store, key, id, &own) && ok)
+	{
+		*err = own;
+		ok = false;
+	}
+	free(id);
+	return ok;
+}
+
 /*
  * The race
  */

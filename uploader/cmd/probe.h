@@ -29,6 +29,12 @@ bool probe_round_trip(Store *store, Err *err) MUST_CHECK;
  */
 bool probe_parts(Store *store, Err *err) MUST_CHECK;
 
+/*
+ * An upload that was begun is listed, or the listing is at least allowed, and
+ * can be abandoned: what a writer that died left is swept so.
+ */
+bool probe_leftovers(Store *store, Err *err) MUST_CHECK;
+
 /* Opens one more store like the one that is probed. */
 typedef bool (*ProbeOpenFn)(void *arg, Store **out, Err *err);
 
