@@ -17,6 +17,7 @@
 #include "cmd/command.h"
 #include "cmd/config_show.h"
 #include "cmd/manual.h"
+#include "cmd/secrets.h"
 #include "io/zonefile.h"
 
 #define STORE_RETRY_MS 10000
@@ -463,7 +464,8 @@ call(const Config *cfg, int argc, char **argv, Err *err)
 	if (!c)
 		return unknown_command(argv[0], err);
 	return (needs_no_lake(c, argc, argv) || config_complete(cfg, err)) &&
-		   config_apply_log(cfg, err) && c->fn(cfg, argc - 1, argv + 1, err);
+		   config_apply_log(cfg, err) && secrets_use(cfg, err) &&
+		   c->fn(cfg, argc - 1, argv + 1, err);
 }
 
 static bool
@@ -480,6 +482,7 @@ dispatch(int argc, char **argv, Err *err)
 	if (!config_load(&argc, argv, &cfg, err))
 		return false;
 	ok = argc == 0 ? no_command(err) : call(cfg, argc, argv, err);
+	secrets_forget();
 	config_free(cfg);
 	return ok;
 }

@@ -26,6 +26,8 @@
 typedef struct Config
 {
 	char *source_conninfo;
+	char *source_password_file;
+	char *source_password_secret;
 	char *source_slot;   /* "cdc_s3" */
 	char *source_tables; /* patterns for the plugin, "" = all */
 	char *source_exclude;
@@ -38,6 +40,7 @@ typedef struct Config
 	char *store_region;
 	char *store_addressing; /* auto, path, virtual */
 	char *store_ca_file;
+	char *store_secret_key_file;
 	char *store_checksum; /* crc32c, off */
 	char *store_sse;      /* "", AES256, aws:kms */
 	char *store_kms_key;
@@ -79,6 +82,8 @@ typedef struct Config
 	int64_t load_progress_ms;
 
 	char *target_conninfo;
+	char *target_password_file;
+	char *target_password_secret;
 	int64_t merge_every_ms; /* 0: once */
 	char *merge_until;      /* hour, now, an LSN, or an ISO time */
 	char *merge_on_reject;  /* stop, continue */

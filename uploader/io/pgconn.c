@@ -221,6 +221,32 @@ connect_error(PGconn *conn, PgRole role, Err *err)
 	return err_hint(err, "start the server, or correct %s.conninfo", side);
 }
 
+static PgLoginFn login_fn;
+
+void
+pg_set_login(PgLoginFn fn)
+{
+	login_fn = fn;
+}
+
+static void
+wipe_str(char **s)
+{
+	if (*s)
+		explicit_bzero(*s, strlen(*s));
+	free(*s);
+	*s = NULL;
+}
+
+void
+pg_login_done(PgLogin *login)
+{
+	wipe_str(&login->password);
+	wipe_str(&login->user);
+	wipe_str(&login->host);
+	wipe_str(&login->port);
+}
+
 /*
  * libpq has limits for each host, but none for the lookup of a name, and hears
  * no stop: so it connects aside.
@@ -228,6 +254,7 @@ connect_error(PGconn *conn, PgRole role, Err *err)
 typedef struct Connect
 {
 	char *conninfo;
+	PgLogin login;
 	PgRole role;
 	PGconn *conn;
 } Connect;
@@ -243,6 +270,10 @@ connect_run(void *arg)
 	 */
 	const char *keys[] = { "application_name",
 						   "options",
+						   "host",
+						   "port",
+						   "user",
+						   "password",
 						   "dbname",
 						   "replication",
 						   "client_encoding",
@@ -253,11 +284,13 @@ connect_run(void *arg)
 						   "tcp_user_timeout",
 						   NULL };
 	const char *values[] = {
-		"cdc-s3",    target ? NULL : PINNED,
-		c->conninfo, c->role == PG_SOURCE_REPLICATION ? "database" : NULL,
-		"UTF8",      "30",
-		"10",        "3",
-		"30",        target ? NULL : "60000",
+		"cdc-s3",      target ? NULL : PINNED,
+		c->login.host, c->login.port,
+		c->login.user, c->login.password,
+		c->conninfo,   c->role == PG_SOURCE_REPLICATION ? "database" : NULL,
+		"UTF8",        "30",
+		"10",          "3",
+		"30",          target ? NULL : "60000",
 		NULL
 	};
 
@@ -271,6 +304,7 @@ connect_drop(void *arg)
 	Connect *c = arg;
 
 	PQfinish(c->conn);
+	pg_login_done(&c->login);
 	free(c->conninfo);
 	free(c);
 }
@@ -350,6 +384,13 @@ pg_connect_wait(const char *conninfo, PgRole role, const PgWait *wait,
 	}
 	c->conninfo = xstrdup(conninfo);
 	c->role = role;
+	/* not aside: it reads settings, and has limits of its own */
+	if (login_fn && !login_fn(role, &c->login, err))
+	{
+		connect_drop(c);
+		return err_prefix(err, "could not connect to the %s server",
+						  role == PG_TARGET ? "target" : "source");
+	}
 	if (!aside_run(&call))
 		return connect_left(wait, role, err);
 	conn = c->conn;

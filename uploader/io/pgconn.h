@@ -35,6 +35,28 @@ typedef enum PgRole
 } PgRole;
 
 /*
+ * What is looked up for each connection, so that what was rotated is picked
+ * up; NULL or "" where nothing.  conninfo goes before it, PG* variables come
+ * behind.  pg_login_done() wipes it.
+ */
+typedef struct PgLogin
+{
+	char *password;
+	char *user;
+	char *host;
+	char *port;
+} PgLogin;
+
+void pg_login_done(PgLogin *login);
+
+/*
+ * Who is asked for it, by every pg_connect() from then on; NULL for nobody.
+ * To be set before the first thread begins.
+ */
+typedef bool (*PgLoginFn)(PgRole role, PgLogin *out, Err *err);
+void pg_set_login(PgLoginFn fn);
+
+/*
  * conninfo may be empty: then the PG* variables say all.  A refused password
  * or missing right to connect is ERR_AUTH; a target that has no room, starts
  * or stops is ERR_BUSY.  The caller PQfinish()es.  Nothing stops it, and its

@@ -24,6 +24,7 @@
 #include "io/fs.h"
 #include "store/creds_remote.h"
 #include "store/profile.h"
+#include "store/secret_file.h"
 
 #define FILE_MAX ((size_t) 1024 * 1024)
 #define VALUE_MAX 65536
@@ -150,6 +151,48 @@ profile_get(const char *profile, bool config, const char *name)
 }
 
 /* ---- sources ---- */
+
+static const char *secret_file; /* NULL: there is none */
+
+void
+creds_set_secret_file(const char *path)
+{
+	secret_file = path;
+}
+
+char *
+aws_service_endpoint(const char *variable)
+{
+	return xstrdup(*env(variable) ? env(variable) : env("AWS_ENDPOINT_URL"));
+}
+
+/* Read each time: it may have been written anew. */
+static Found
+from_secret_file(const CredsOptions *options, const char *profile, Creds *out,
+				 Err *err)
+{
+	static const char setting[] = "store.secret_key_file";
+	const char *id = env("AWS_ACCESS_KEY_ID");
+
+	(void) options, (void) profile;
+	if (!secret_file)
+		return FOUND_NOTHING;
+	if (*id == '\0' || *env("AWS_SECRET_ACCESS_KEY"))
+	{
+		err_set(err, ERR_AUTH, 0, "%s is set, and AWS_%s", setting,
+				*id ? "SECRET_ACCESS_KEY too" : "ACCESS_KEY_ID is not");
+		err_hint(err, "the variable AWS_ACCESS_KEY_ID says whose key the file "
+					  "holds, and AWS_SECRET_ACCESS_KEY is left out");
+		return FOUND_ERROR;
+	}
+	if (!secret_read_file(setting, secret_file, &out->secret, err))
+		return FOUND_ERROR;
+	out->access_key_id = xstrdup(id);
+	if (*env("AWS_SESSION_TOKEN"))
+		out->session_token = xstrdup(env("AWS_SESSION_TOKEN"));
+	out->source = "secret key file";
+	return FOUND_CREDS;
+}
 
 static Found
 from_environment(const CredsOptions *options, const char *profile, Creds *out,
@@ -406,11 +449,17 @@ from_machine(const CredsOptions *options, const char *profile, Creds *out,
 }
 
 static const SourceFn sources[] = {
-	from_environment,      from_web_identity,
-	check_profile,         from_profile_web_identity,
-	from_credentials_file, from_process,
-	from_config_file,      check_unsupported,
-	from_container,        from_machine,
+	from_secret_file,
+	from_environment,
+	from_web_identity,
+	check_profile,
+	from_profile_web_identity,
+	from_credentials_file,
+	from_process,
+	from_config_file,
+	check_unsupported,
+	from_container,
+	from_machine,
 };
 
 /* A profile that is named says all; nothing of the environment's is used. */

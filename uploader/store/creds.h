@@ -3,6 +3,7 @@
  *	  Credentials for S3, from where the AWS tools look, in their order.
  *
  *		1. environment: AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY
+ *		   (or the file of store.secret_key_file)
  *		2. web identity by environment: AWS_WEB_IDENTITY_TOKEN_FILE
  *		3. profile (AWS_PROFILE) in the shared files: web identity, keys,
  *		   credential_process
@@ -44,6 +45,19 @@ bool creds_refused(const char *access_key_id);
 
 /* Forgets all; the next creds_get() reads environment and files again. */
 void creds_reset(void);
+
+/*
+ * The secret key comes from this file, not from AWS_SECRET_ACCESS_KEY; whose
+ * it is AWS_ACCESS_KEY_ID says.  Borrowed; NULL: there is none.  To be set
+ * before the first thread begins.
+ */
+void creds_set_secret_file(const char *path);
+
+/*
+ * The URL that this variable, or AWS_ENDPOINT_URL, has for a service of AWS;
+ * "" where neither is set.  Freed by the caller.
+ */
+char *aws_service_endpoint(const char *variable);
 
 /* What environment and profile say besides; "" where nothing. */
 typedef struct AwsSettings
