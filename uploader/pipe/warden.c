@@ -14,8 +14,8 @@
 #include "base/log.h"
 #include "base/scale.h"
 
-#define LOOK_MS (50 * SCALE) /* where time is simulated waking up is not free */
-#define DEAF_MS 3000 /* from being told to end to the end */
+#define LOOK_MS (50 * SCALE) /* simulated time is not free */
+#define DEAF_MS 3000         /* from being told to end to the end */
 
 enum
 {
