@@ -98,7 +98,7 @@ typedef struct Sweeper
 	int64_t removed;
 	int64_t abandoned;
 	bool warned;  /* that uploads cannot be listed */
-	int64_t born; /* unix us, about: of entry 0: nothing is older */
+	int64_t born; /* unix us, about: of entry 0 */
 	Err err;
 } Sweeper;
 
@@ -430,6 +430,24 @@ sweep_folders(Sweeper *s, const PathNames *names, int64_t from, int64_t to)
 	return ok;
 }
 
+/* All folders of one table, and what else begins like them. */
+static bool
+sweep_all(Sweeper *s, const PathNames *names)
+{
+	Buf key;
+	bool ok;
+
+	buf_init(&key, KEY_TEXT_MAX);
+	path_add_prefix(output_path(s->p, s->output), names, &key);
+	ok = sweep_prefix(s, buf_cstr(&key));
+	buf_done(&key);
+	return ok;
+}
+
+/*
+ * Before anything is swept any folder may be open: an origin's commit times go
+ * back as far as it likes.
+ */
 static bool
 sweep_table(Sweeper *s, const char *table, int64_t from, int64_t to)
 {
@@ -444,7 +462,8 @@ sweep_table(Sweeper *s, const char *table, int64_t from, int64_t to)
 		PathNames names = { buf_cstr(&schema), buf_cstr(&name),
 							s->p->start->database, s->p->start->slot };
 
-		ok = sweep_folders(s, &names, from, to);
+		ok = from > s->born ? sweep_folders(s, &names, from, to)
+							: sweep_all(s, &names);
 	}
 	buf_done(&schema);
 	buf_done(&name);
@@ -456,22 +475,16 @@ static bool
 sweep_loads(Sweeper *s)
 {
 	const Entry *loads = s->p->loads;
-	Buf key;
 	bool ok = true;
 
-	buf_init(&key, KEY_TEXT_MAX);
 	for (int i = 0; ok && i < loads->nloads; i++)
 	{
 		PathNames names = { loads->loads[i].schema, loads->loads[i].table,
 							s->p->start->database, s->p->start->slot };
 
-		if (loads->loads[i].state != LOAD_GIVEN_UP)
-			continue;
-		buf_reset(&key);
-		path_add_prefix(output_path(s->p, s->output), &names, &key);
-		ok = sweep_prefix(s, buf_cstr(&key));
+		if (loads->loads[i].state == LOAD_GIVEN_UP)
+			ok = sweep_all(s, &names);
 	}
-	buf_done(&key);
 	return ok;
 }
 
