@@ -964,6 +964,41 @@ test_truncate(void **state)
 	lab_done(&l);
 }
 
+/* An origin may set any time: it is a year of four digits for whoever asks. */
+static void
+test_commit_times(void **state)
+{
+	static const struct
+	{
+		int64_t sent, seen;
+	} rows[] = { { 0, 0 },
+				 { INT64_MAX, FRAME_TIME_MAX },
+				 { INT64_MIN, FRAME_TIME_MIN },
+				 { FRAME_TIME_MAX + 1, FRAME_TIME_MAX },
+				 { FRAME_TIME_MIN - 1, FRAME_TIME_MIN },
+				 { FRAME_TIME_MAX, FRAME_TIME_MAX } };
+
+	(void) state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
+	{
+		FrameEvent ev;
+		char text[40];
+		Lab l;
+
+		lab_init(&l, MAX_FRAME);
+		put_int(&l.body, 712, 4);
+		put_int(&l.body, 99, 8);
+		put_int(&l.body, (uint64_t) rows[i].sent, 8);
+		lab_frame(&l, CDC_S3_BEGIN, 0);
+		start(l.r, lab_packet(&l));
+		assert_true(next(l.r, &ev));
+		assert_true(ev.time == rows[i].seen);
+		iso_from_unix_us(ev.time + PG_EPOCH_UNIX_US, true, text, sizeof(text));
+		assert_int_equal(strlen(text), 27);
+		lab_done(&l);
+	}
+}
+
 int
 main(void)
 {
@@ -985,6 +1020,7 @@ main(void)
 		cmocka_unit_test(test_table),
 		cmocka_unit_test(test_many_relations),
 		cmocka_unit_test(test_truncate),
+		cmocka_unit_test(test_commit_times),
 	};
 
 	return cmocka_run_group_tests_name("frame", tests, NULL, NULL);

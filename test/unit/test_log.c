@@ -334,6 +334,48 @@ test_ring(void **state)
 	assert_string_equal(log_lsn(UINT64_MAX), "FFFFFFFF/FFFFFFFF");
 }
 
+/*
+ * A pipe that nobody reads: who logs goes on, and what was lost is counted once
+ * somebody does.
+ */
+static void
+test_full_pipe(void **state)
+{
+	static char read_back[1 << 20];
+	char value[3000];
+	int ends[2];
+	size_t n = 0;
+	ssize_t got;
+	int saved = dup(STDERR_FILENO);
+
+	(void) state;
+	clock_set(&ops);
+	log_init(LOG_INFO, LOG_TEXT);
+	assert_int_equal(pipe(ends), 0);
+	assert_true(dup2(ends[1], STDERR_FILENO) >= 0);
+	(void) close(ends[1]);
+	memset(value, 'v', sizeof(value) - 1);
+	value[sizeof(value) - 1] = '\0';
+	for (int i = 0; i < 100; i++) /* a pipe takes 64 kB */
+		log_info("filling", "value", value, NULL);
+	while (n < 40000 && (got = read(ends[0], read_back, sizeof(read_back))) > 0)
+		n += (size_t) got;
+	log_info("room again", NULL);
+	assert_true(dup2(saved, STDERR_FILENO) >= 0); /* the pipe's last end */
+	n = 0;
+	while ((got = read(ends[0], read_back + n, sizeof(read_back) - n - 1)) > 0)
+		n += (size_t) got;
+	read_back[n] = '\0';
+	(void) close(ends[0]);
+	(void) close(saved);
+	clock_set(NULL);
+	assert_non_null(strstr(read_back, "level=warn event=\"log lines were lost: "
+									  "nobody read them\" lines="));
+	assert_non_null(strstr(read_back, "event=\"room again\"\n"));
+	assert_true(strstr(read_back, "room again") >
+				strstr(read_back, "were lost"));
+}
+
 int
 main(void)
 {
@@ -342,7 +384,7 @@ main(void)
 		cmocka_unit_test(test_quoting), cmocka_unit_test(test_json),
 		cmocka_unit_test(test_file),    cmocka_unit_test(test_journal),
 		cmocka_unit_test(test_levels),  cmocka_unit_test(test_too_long),
-		cmocka_unit_test(test_ring),
+		cmocka_unit_test(test_ring),    cmocka_unit_test(test_full_pipe),
 	};
 
 	return cmocka_run_group_tests_name("log", tests, NULL, NULL);

@@ -773,6 +773,82 @@ test_paused_is_not_silent(void **state)
 	world_free(w);
 }
 
+/*
+ * Both clocks jump years ahead for a minute, and are right again: nothing of
+ * these years is closed.  Where they stay there the hour is closed in the end.
+ */
+static int64_t leap_us;     /* of our clock */
+static int64_t leap_until;  /* now_ms */
+static int64_t ends_at;     /* now_ms */
+static int64_t last_closed; /* the latest hour that was handed on */
+
+static int64_t
+leaping_unix_us(void)
+{
+	return fake_unix_us() + (now_ms < leap_until ? leap_us : 0);
+}
+
+static const ClockOps leaping_clock = { leaping_unix_us, fake_mono_ms,
+										fake_sleep_ms };
+
+static void
+leaping_script(World *w)
+{
+	Event *ev;
+
+	now_ms += 990; /* a second a look */
+	w->answer = w->asked > 0;
+	w->answer_us = leaping_unix_us();
+	w->answer_lsn = 7777;
+	if (now_ms > ends_at)
+		atomic_store(&w->control.stop, true);
+	while ((ev = take_event(w)) != NULL)
+	{
+		if (ev->type == EVENT_CLOSE_HOUR)
+		{
+			last_closed = ev->time;
+			atomic_store(&w->pipe.closed_until, ev->time);
+		}
+		if (ev->type == EVENT_STOP)
+			atomic_store(&w->pipe.finished, true);
+		event_free(&w->pipe, ev);
+	}
+}
+
+static void
+run_leap(int64_t until_ms, int64_t end_ms)
+{
+	World *w = world_new(leaping_script);
+	int64_t hour = fake_unix_us() - fake_unix_us() % US_PER_HOUR;
+	Err err = { 0 };
+
+	leap_us = 24 * 365 * US_PER_HOUR;
+	leap_until = until_ms;
+	ends_at = end_ms;
+	last_closed = 0;
+	clock_set(&leaping_clock);
+	atomic_store(&w->pipe.closed_until, hour - US_PER_HOUR);
+	assert_true(recv_run(&w->receiver, &err));
+	world_free(w);
+}
+
+static void
+test_clocks_leap(void **state)
+{
+	int64_t now;
+
+	(void) state;
+	now_ms = 1000;
+	now = fake_unix_us();
+	run_leap(61000, 1800000);
+	assert_true(last_closed > 0);                 /* hours are closed, */
+	assert_true(last_closed < now + US_PER_HOUR); /* and none to come */
+	run_leap(INT64_MAX, 500000);
+	assert_int_equal(last_closed, 0);
+	run_leap(INT64_MAX, 1800000);
+	assert_true(last_closed > now + US_PER_HOUR);
+}
+
 int
 main(void)
 {
@@ -792,6 +868,7 @@ main(void)
 		cmocka_unit_test(test_silent_and_gone),
 		cmocka_unit_test(test_silent_everywhere),
 		cmocka_unit_test(test_paused_is_not_silent),
+		cmocka_unit_test(test_clocks_leap),
 	};
 
 	return cmocka_run_group_tests_name("recv", tests, NULL, NULL);

@@ -249,6 +249,17 @@ write_line(Buf *b, bool json)
 	log_sink_write(b->p, b->n);
 }
 
+/* Lines that nobody read are told of once somebody does. */
+static void
+tell_lost(void)
+{
+	int64_t n = log_sink_take_lost();
+
+	if (n > 0)
+		log_event(LOG_WARN, "log lines were lost: nobody read them", "lines",
+				  log_int(n), NULL);
+}
+
 void
 log_event(LogLevel level, const char *event, ...)
 {
@@ -260,6 +271,7 @@ log_event(LogLevel level, const char *event, ...)
 
 	if (!log_enabled(level))
 		return;
+	tell_lost();
 	buf_init(&b, LINE_MAX_BYTES);
 	va_start(ap, event);
 	make_line(&b, form, level, event, &kind, ap);

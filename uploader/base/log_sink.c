@@ -12,6 +12,8 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
+#include <poll.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -25,6 +27,7 @@
 
 #define JOURNAL "/run/systemd/journal/socket"
 #define FILE_MODE 0640
+#define STALL_MS 200 /* a reader that is slow loses nothing */
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static char *file_path;         /* NULL: standard error; under the lock */
@@ -34,21 +37,55 @@ static atomic_bool asked;
 static atomic_int journal_fd = -1;
 static const char *journal_path = JOURNAL;
 
+/* Of the sink: a pipe that can be written takes PIPE_BUF bytes at once. */
+static pthread_mutex_t writing = PTHREAD_MUTEX_INITIALIZER;
+static int64_t lost;  /* lines; under writing */
+static bool cut_line; /* the last one has no end; under writing */
+
+static bool
+has_room(int fd)
+{
+	struct pollfd p = { .fd = fd, .events = POLLOUT };
+	int n;
+
+	while ((n = poll(&p, 1, lost ? 0 : STALL_MS)) < 0 && errno == EINTR)
+		;
+	return n > 0;
+}
+
+/* False where there was no room for all of it. */
+static bool
+write_pieces(int fd, const uint8_t *p, size_t n)
+{
+	size_t done = 0;
+
+	while (done < n)
+	{
+		size_t piece = n - done < PIPE_BUF ? n - done : PIPE_BUF;
+		ssize_t k;
+
+		if (!has_room(fd))
+		{
+			cut_line |= done > 0;
+			return false;
+		}
+		k = write(fd, p + done, piece);
+		if (k < 0 && errno != EINTR)
+			return true; /* nobody to tell, now or later */
+		if (k > 0)
+			done += (size_t) k;
+	}
+	return true;
+}
+
 static void
 write_all(int fd, const uint8_t *p, size_t n)
 {
-	while (n > 0)
-	{
-		ssize_t k = write(fd, p, n);
-
-		if (k < 0 && errno != EINTR)
-			return; /* nobody to tell */
-		if (k > 0)
-		{
-			p += k;
-			n -= (size_t) k;
-		}
-	}
+	pthread_mutex_lock(&writing);
+	if (cut_line && write_pieces(fd, (const uint8_t *) "\n", 1))
+		cut_line = false;
+	lost += !write_pieces(fd, p, n);
+	pthread_mutex_unlock(&writing);
 }
 
 /* Under the lock. */
@@ -126,13 +163,33 @@ reopen(void)
 		write_all(atomic_load(&file_fd), (const uint8_t *) line, (size_t) n);
 }
 
+static int
+sink_fd(void)
+{
+	return atomic_load(&to_file) ? atomic_load(&file_fd) : STDERR_FILENO;
+}
+
+int64_t
+log_sink_take_lost(void)
+{
+	int64_t n = 0;
+
+	pthread_mutex_lock(&writing);
+	if (lost > 0 && has_room(sink_fd()))
+	{
+		n = lost;
+		lost = 0;
+	}
+	pthread_mutex_unlock(&writing);
+	return n;
+}
+
 void
 log_sink_write(const void *p, size_t n)
 {
 	if (atomic_exchange(&asked, false))
 		reopen();
-	write_all(atomic_load(&to_file) ? atomic_load(&file_fd) : STDERR_FILENO, p,
-			  n);
+	write_all(sink_fd(), p, n);
 }
 
 static int

@@ -23,7 +23,14 @@ bool log_sink_file(const char *path, Err *err) MUST_CHECK;
  */
 void log_sink_reopen(void);
 
+/*
+ * A pipe that nobody reads must not stop who logs: what finds no room within a
+ * moment is lost, and counted.
+ */
 void log_sink_write(const void *p, size_t n);
+
+/* How many lines were lost since the last call, once there is room again. */
+int64_t log_sink_take_lost(void);
 
 /* True while lines go to a file, where nothing can be written over. */
 bool log_sink_is_file(void);

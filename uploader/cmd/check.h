@@ -69,6 +69,7 @@ void check_source(Check *c);
 void check_store(Check *c);
 void check_outputs(Check *c);
 void check_lifecycle(Check *c);
+void check_file(Check *c);
 void check_slot(Check *c);
 void check_publications(Check *c);
 void check_tables(Check *c);

@@ -170,6 +170,7 @@ cmd_check(const Config *cfg, int argc, char **argv, Err *err)
 	if (!args_parse(&spec, argc, argv, NULL, err))
 		return false;
 	c.race = !no_race;
+	check_file(&c);
 	check_source(&c);
 	check_store(&c);
 	check_outputs(&c);

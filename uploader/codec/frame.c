@@ -363,12 +363,26 @@ decode_relation(FrameReader *r, Cursor *c, FrameEvent *ev, Err *err)
 	return true;
 }
 
+/*
+ * An origin may set any commit time, infinity too.  Partitions and _ts have
+ * years of four digits, so what lies beyond them counts as their end.
+ */
+static int64_t
+take_commit_time(Cursor *c)
+{
+	int64_t t = (int64_t) take_u64(c);
+
+	if (t < FRAME_TIME_MIN)
+		return FRAME_TIME_MIN;
+	return t < FRAME_TIME_MAX ? t : FRAME_TIME_MAX;
+}
+
 static bool
 decode_begin(Cursor *c, FrameEvent *ev)
 {
 	ev->xid = take_u32(c);
 	ev->lsn = take_u64(c);
-	ev->time = (int64_t) take_u64(c);
+	ev->time = take_commit_time(c);
 	return !c->bad;
 }
 
@@ -376,7 +390,7 @@ static bool
 decode_commit(Cursor *c, FrameEvent *ev)
 {
 	ev->lsn = take_u64(c);
-	ev->time = (int64_t) take_u64(c);
+	ev->time = take_commit_time(c);
 	ev->ordinal = take_u64(c);
 	return !c->bad;
 }

@@ -19,11 +19,16 @@
 #include <stdint.h>
 
 #include "base/buf.h"
+#include "base/clock.h"
 #include "base/err.h"
 #include "base/lsn.h"
 #include "cdc_s3_proto.h"
 #include "codec/rowbytes.h"
 #include "codec/schema.h"
+
+/* Commit times are within 0001-01-01 and 9999-12-31, in us since 2000. */
+#define FRAME_TIME_MIN (INT64_C(-62135596800000000) - PG_EPOCH_UNIX_US)
+#define FRAME_TIME_MAX (INT64_C(253402300799999999) - PG_EPOCH_UNIX_US)
 
 typedef struct FrameRelation
 {

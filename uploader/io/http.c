@@ -267,8 +267,56 @@ make_headers(const Http *h, const HttpRequest *r)
 	return list;
 }
 
+#define HINT_CA                                                                \
+	"If the server's certificate is signed by an authority of your own, name " \
+	"its file in store.ca_file."
+#define HINT_NAME                                                              \
+	"The server's certificate is for another name: use that name in "          \
+	"store.endpoint, or have one issued for this one; where the bucket's "     \
+	"name stands in the host, store.addressing=path may be enough."
+#define HINT_TLS                                                               \
+	"If the server speaks TLS at this port, the URL begins with https://."
+#define HINT_PLAIN                                                             \
+	"If the server speaks no TLS at this port, the URL begins with http://."
+
+/* Connected, and no TLS yet: libcurl has no code for it. */
 static bool
-set_error(Http *h, CURLcode code, Err *err)
+in_handshake(const Http *h)
+{
+	return strstr(h->error, "SSL connection timeout") != NULL;
+}
+
+/* An answer that makes no sense, or none: the other protocol, perhaps. */
+static bool
+hint_protocol(const Http *h, CURLcode code, Err *err)
+{
+	bool plain = strncmp(h->request->url, "http://", 7) == 0;
+
+	if (plain && (code == CURLE_GOT_NOTHING || code == CURLE_RECV_ERROR ||
+				  code == CURLE_WEIRD_SERVER_REPLY ||
+				  code == CURLE_UNSUPPORTED_PROTOCOL))
+		return err_hint(err, HINT_TLS);
+	if (!plain && (code == CURLE_SSL_CONNECT_ERROR ||
+				   (code == CURLE_OPERATION_TIMEDOUT && in_handshake(h))))
+		return err_hint(err, HINT_PLAIN);
+	return false;
+}
+
+/*
+ * The chain was good, so it was the name: libcurl keeps 0, or 1 where it came
+ * to the name first; each fault of a chain has another number.
+ */
+static bool
+is_other_name(Http *h)
+{
+	long verified = -1;
+
+	(void) curl_easy_getinfo(h->curl, CURLINFO_SSL_VERIFYRESULT, &verified);
+	return verified == 0 || verified == 1;
+}
+
+static bool
+set_error_of(Http *h, CURLcode code, Err *err)
 {
 	const char *text = h->error[0] ? h->error : curl_easy_strerror(code);
 
@@ -280,9 +328,7 @@ set_error(Http *h, CURLcode code, Err *err)
 			return err_set(err, ERR_USAGE, (int) code, "%s", text);
 		case CURLE_PEER_FAILED_VERIFICATION:
 			err_set(err, ERR_NET, (int) code, "%s", text);
-			return err_hint(err, "If the server's certificate is signed by an "
-								 "authority of your own, name its file in "
-								 "store.ca_file.");
+			return err_hint(err, "%s", is_other_name(h) ? HINT_NAME : HINT_CA);
 		case CURLE_UNSUPPORTED_PROTOCOL:
 		case CURLE_URL_MALFORMAT:
 			return err_set(err, ERR_USAGE, (int) code, "%s", text);
@@ -296,6 +342,13 @@ set_error(Http *h, CURLcode code, Err *err)
 		default:
 			return err_set(err, ERR_NET, (int) code, "%s", text);
 	}
+}
+
+static bool
+set_error(Http *h, CURLcode code, Err *err)
+{
+	(void) set_error_of(h, code, err);
+	return err->hint[0] ? false : hint_protocol(h, code, err);
 }
 
 static bool

@@ -218,6 +218,12 @@ connect_error(PGconn *conn, PgRole role, Err *err)
 		err->code = 0;
 		return err_hint(err, "correct dbname in %s.conninfo", side);
 	}
+	if (contains(msg, "does not match host name"))
+		return err_hint(err,
+						"use in %s.conninfo the host name that the server's "
+						"certificate is for, with hostaddr for its address, or "
+						"have a certificate issued for this name",
+						side);
 	return err_hint(err, "start the server, or correct %s.conninfo", side);
 }
 

@@ -45,6 +45,8 @@
 #define ANSWER_EVERY_MS 1000
 #define ASK_EVERY_MS 5000
 #define LOADING_STATUS_MS 1000
+#define LEAP_US (24 * US_PER_HOUR)
+#define LEAP_HOLD_MS (10 * 60 * 1000)
 
 static uint64_t
 read_be64(const char *p)
@@ -270,6 +272,30 @@ closable(const Receiver *r, int64_t unix_us)
 	return t - t % US_PER_HOUR;
 }
 
+/*
+ * Clocks may jump, ours and the server's alike where one source is wrong, and
+ * what is closed stays closed: so hours far behind the last closed one are
+ * closed only where both clocks tell of them for a while.  A server that was
+ * down, or a lake that lay idle, costs that while.
+ */
+static bool
+is_sure(Receiver *r, int64_t hour, int64_t now_ms)
+{
+	int64_t base = atomic_load(&r->p->closed_until);
+
+	if (base == 0 && r->p->start)
+		base = r->p->start->time;
+	if (hour - LEAP_US <= base)
+	{
+		r->leap_ms = 0;
+		return true;
+	}
+	if (r->leap_ms == 0 || hour < r->leap_hour)
+		r->leap_ms = now_ms;
+	r->leap_hour = hour;
+	return now_ms - r->leap_ms >= LEAP_HOLD_MS;
+}
+
 static void
 ask_clock(Receiver *r, int64_t now_ms)
 {
@@ -277,6 +303,8 @@ ask_clock(Receiver *r, int64_t now_ms)
 
 	if (now_ms < r->ask_at_ms || r->stopping || r->going_ms)
 		return;
+	if (closable(r, clock_unix_us()) <= closed)
+		r->leap_ms = 0; /* it was one, and is over */
 	if (r->closing > closed || closable(r, clock_unix_us()) <= closed ||
 		atomic_load(&r->p->loads_active) > 0)
 		return;
@@ -293,7 +321,8 @@ on_clock(Receiver *r, int64_t unix_us, Lsn lsn)
 
 	if (hour > own)
 		hour = own;
-	if (hour <= atomic_load(&r->p->closed_until))
+	if (hour <= atomic_load(&r->p->closed_until) ||
+		!is_sure(r, hour, clock_mono_ms()))
 		return;
 	r->closing = hour;
 	ev = event_new(EVENT_CLOSE_HOUR);

@@ -29,6 +29,8 @@ typedef struct Receiver
 	unsigned reloads;
 	int64_t ask_at_ms; /* when the server's clock may be asked again */
 	int64_t closing;   /* hour handed to the encoder, unix us */
+	int64_t leap_ms; /* since when the clocks tell of a leap; 0: they do not */
+	int64_t leap_hour; /* the hour that they would close then */
 	int64_t going_ms;  /* the server goes down: give up at this time */
 	bool stopping;
 	int64_t stop_ms;

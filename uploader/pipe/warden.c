@@ -15,7 +15,11 @@
 #include "base/scale.h"
 
 #define LOOK_MS (50 * SCALE) /* simulated time is not free */
-#define DEAF_MS 3000         /* from being told to end to the end */
+/*
+ * From being told to end to the end: 3 s of a process that runs, however long
+ * it was stopped between.
+ */
+#define DEAF_LOOKS (3000 / LOOK_MS)
 
 enum
 {
@@ -40,8 +44,16 @@ tell(Warden *w)
 	pipe_fail(w->p, &err);
 }
 
+/* What one thread knows. */
+typedef struct Watch
+{
+	int64_t stop_ms; /* when the stop was seen; -1: not yet */
+	bool told;
+	int looks; /* since then, at shutdown.timeout or behind it */
+} Watch;
+
 static void
-watch(Warden *w, int64_t *stop_ms, bool *told)
+watch(Warden *w, Watch *at)
 {
 	const RunControl *c = w->p->options->control;
 	int64_t now_ms = clock_mono_ms();
@@ -49,15 +61,15 @@ watch(Warden *w, int64_t *stop_ms, bool *told)
 
 	if (!atomic_load(&c->stop))
 		return;
-	if (*stop_ms < 0)
-		*stop_ms = now_ms;
-	if (!*told &&
-		(atomic_load(&w->phase) == STARTING || now_ms - *stop_ms >= limit_ms))
+	if (at->stop_ms < 0)
+		at->stop_ms = now_ms;
+	if (!at->told && (atomic_load(&w->phase) == STARTING ||
+					  now_ms - at->stop_ms >= limit_ms))
 	{
 		tell(w);
-		*told = true;
+		at->told = true;
 	}
-	if (now_ms - *stop_ms < limit_ms + DEAF_MS)
+	if (now_ms - at->stop_ms < limit_ms || ++at->looks < DEAF_LOOKS)
 		return;
 	log_error("the stop took longer than shutdown.timeout: ended at once; "
 			  "what was not durable is sent again",
@@ -69,15 +81,14 @@ static void *
 warden_main(void *arg)
 {
 	Warden *w = arg;
-	int64_t stop_ms = -1;
-	bool told = false;
+	Watch at = { .stop_ms = -1 };
 
 	pthread_mutex_lock(&w->lock);
 	while (atomic_load(&w->phase) != OVER)
 	{
 		(void) cond_wait_ms(&w->changed, &w->lock, LOOK_MS);
 		if (atomic_load(&w->phase) != OVER)
-			watch(w, &stop_ms, &told);
+			watch(w, &at);
 	}
 	pthread_mutex_unlock(&w->lock);
 	return NULL;

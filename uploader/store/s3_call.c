@@ -204,6 +204,17 @@ s3_prefix_error(const S3Store *s, const S3Asked *a, Err *err)
 					  a->bucket, s->place.scheme, s->place.host);
 }
 
+/* A TLS server's words to a plain request are no XML. */
+static bool
+hint_tls(const S3Store *s, const S3Refusal *r, Err *err)
+{
+	if (r->status != 400 || r->is_whole || err->hint[0] ||
+		strcmp(s->place.scheme, "http") != 0)
+		return false;
+	return err_hint(err, "If the server speaks TLS at this port, the URL "
+						 "begins with https://.");
+}
+
 /* One line for each request; attempt counts those of one call. */
 static void
 log_request(const S3Store *s, const S3Request *r, const Err *failed, int64_t ms,
@@ -257,7 +268,8 @@ s3_call(S3Store *s, const S3Request *r, S3Refusal *out_refusal, Err *err)
 			return s3_prefix_error(s, &r->asked, err);
 		if (again)
 			continue;
-		return is_success(s) || s3_refusal_error(out_refusal, &r->asked, err);
+		return is_success(s) || s3_refusal_error(out_refusal, &r->asked, err) ||
+			   hint_tls(s, out_refusal, err);
 	}
 }
 
