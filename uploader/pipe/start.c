@@ -366,6 +366,7 @@ read_last(Store *store, Entry **out, Err *err)
 	if (!*out || (*out)->seq >= SHORT_LOG)
 		return true;
 	entry_free(*out);
+	*out = NULL; /* as it stays where the listing fails */
 	return commitlog_last(store, 0, out, err);
 }
 
