@@ -732,6 +732,18 @@ slot_holder(void)
 	return r;
 }
 
+/* The same for the governor. */
+static PGresult *
+slot_held(void)
+{
+	const char *values[] = { lsn_text(base.insert), lsn_text(base.saved),
+							 lsn_text(base.confirmed), "-1" };
+	PGresult *r = result(PGRES_TUPLES_OK, 4);
+
+	add_row(r, values);
+	return r;
+}
+
 static PGresult *
 slot_row(const char *sql)
 {
@@ -741,6 +753,8 @@ slot_row(const char *sql)
 
 	if (is(sql, "SELECT s.active_pid, "))
 		return slot_holder();
+	if (is(sql, "SELECT CASE WHEN pg_catalog.pg_is_in_recovery()"))
+		return slot_held();
 	if (is(sql, "SELECT FROM"))
 		r = result(PGRES_TUPLES_OK, 0);
 	else if (is(sql, "SELECT confirmed_flush_lsn, plugin, "

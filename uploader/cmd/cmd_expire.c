@@ -233,7 +233,7 @@ static bool
 open_log(Expire *x, Err *err)
 {
 	if (!store_open(&x->options, &x->store, err) ||
-		!commitlog_last(x->store, 0, &x->last, err))
+		!commitlog_head(x->store, 0, &x->last, err))
 		return false;
 	if (x->last)
 		return true;

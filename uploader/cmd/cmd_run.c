@@ -22,6 +22,7 @@
 #include "cmd/outputs.h"
 #include "cmd/telling.h"
 #include "io/cores.h"
+#include "pipe/governor.h"
 #include "pipe/run.h"
 
 static RunControl control;
@@ -164,6 +165,14 @@ workers_of(const Config *cfg)
 	return n > 0 ? (int) n : 1;
 }
 
+static int
+governor_action(const char *name)
+{
+	if (strcmp(name, "drop") == 0)
+		return GOVERNOR_DROP;
+	return strcmp(name, "shed") == 0 ? GOVERNOR_SHED : GOVERNOR_WARN;
+}
+
 bool
 cmd_run(const Config *cfg, int argc, char **argv, Err *err)
 {
@@ -199,6 +208,9 @@ cmd_run(const Config *cfg, int argc, char **argv, Err *err)
 				  .terminal = isatty(STDERR_FILENO) &&
 							  cfg->log_file[0] == '\0' &&
 							  strcmp(cfg->log_format, "text") == 0 },
+		.governor = { .action = governor_action(cfg->governor_action),
+					  .max_retained = cfg->governor_max_retained,
+					  .min_free = cfg->governor_min_free },
 		.control = &control,
 	};
 	OutputSet outputs;

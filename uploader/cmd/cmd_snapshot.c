@@ -50,7 +50,7 @@ open_log(const Config *cfg, Snapshot *s, Err *err)
 	Entry *last;
 
 	if (!store_open(&options, &s->store, err) ||
-		!commitlog_last(s->store, 0, &last, err))
+		!commitlog_head(s->store, 0, &last, err))
 		return false;
 	if (!last)
 	{
@@ -164,7 +164,7 @@ take_entries(Snapshot *s, Err *err)
 	Entry *last;
 	int64_t end;
 
-	if (!commitlog_last(s->store, s->seen, &last, err))
+	if (!commitlog_head(s->store, s->seen, &last, err))
 		return false;
 	end = last ? last->seq : s->seen;
 	entry_free(last);

@@ -184,6 +184,12 @@ static const CfgDef cfg_defs[] = {
 
 	{ "lake.retention", CFG_MS, 0, NUMBER(lake_retention_ms), "0",
 	  0, 24 * 36600 * HOUR, NULL, "Age at which run gives objects up and removes them, but for what a known target needs; 0: never" },
+	{ "governor.action", CFG_ENUM, 0, TEXT(governor_action), "warn",
+	  0, 0, "warn, shed, drop", "What is done where WAL piles up behind the slot: shed pauses loads and writes at once; drop drops the slot at governor.min_free" },
+	{ "governor.max_retained", CFG_BYTES, 0, NUMBER(governor_max_retained), "0",
+	  0, 1024 * 1024 * GB, NULL, "WAL that the slot may hold, where the server has no limit or a larger one; 0: the server's alone" },
+	{ "governor.min_free", CFG_BYTES, 0, NUMBER(governor_min_free), "1GB",
+	  0, 1024 * GB, NULL, "So much less than may be held: there governor.action = drop drops the slot, so that the source lives" },
 	{ "memory.limit", CFG_BYTES, 0, NUMBER(memory_limit), "32MB",
 	  8 * MB, 64 * GB, NULL, "Budget for all rows in flight" },
 	{ "log.level", CFG_ENUM, CFG_RELOAD, TEXT(log_level), "info",

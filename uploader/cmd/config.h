@@ -100,6 +100,10 @@ typedef struct Config
 
 	int64_t lake_retention_ms; /* 0: for ever */
 
+	char *governor_action; /* warn, shed, drop */
+	int64_t governor_max_retained;
+	int64_t governor_min_free;
+
 	int64_t memory_limit;
 	char *log_level;  /* debug, info, warn, error */
 	char *log_format; /* text, json, journald */

@@ -142,7 +142,7 @@ read_lake(Store *store, Status *s, Err *err)
 	Entry *last;
 	bool ok;
 
-	if (!commitlog_last(store, 0, &last, err))
+	if (!commitlog_head(store, 0, &last, err))
 		return false;
 	if (!last)
 		return true;

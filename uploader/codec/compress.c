@@ -96,6 +96,7 @@ struct Compressor
 	Compression kind;
 	ZSTD_CCtx *zstd;
 	z_stream gzip;
+	int level;
 };
 
 Compressor *
@@ -104,6 +105,7 @@ compressor_new(Compression kind, int level)
 	Compressor *c = xcalloc(1, sizeof(*c));
 
 	c->kind = kind;
+	c->level = level;
 	if (kind == COMPRESS_ZSTD)
 	{
 		if (level == 0)
@@ -130,6 +132,12 @@ compressor_new(Compression kind, int level)
 			abort();
 	}
 	return c;
+}
+
+int
+compressor_level(const Compressor *c)
+{
+	return c->level;
 }
 
 void

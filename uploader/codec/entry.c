@@ -521,6 +521,8 @@ encode_head(const Entry *e, Buf *out)
 		buf_printf(
 			out, "\"expired_entry\":%" PRId64 ",\"removed_entry\":%" PRId64 ",",
 			e->expired, e->removed);
+	if (e->slot_dropped)
+		buf_str(out, "\"slot_dropped\":true,");
 	add_string(out, "writer", e->writer);
 	add_time(out, "time", e->time, true);
 }
@@ -1008,6 +1010,7 @@ parse_head(json_t *doc, Entry *e, bool *ok)
 	if (e->loads_before >= e->seq && e->seq > 0)
 		*ok = false;
 	e->expired = get_int_if(doc, "expired_entry", ok);
+	e->slot_dropped = get_bool_if(doc, "slot_dropped", ok);
 	e->removed = get_int_if(doc, "removed_entry", ok);
 	if (e->removed > e->expired || (e->expired >= e->seq && e->expired > 0))
 		*ok = false;

@@ -165,6 +165,7 @@ typedef struct Entry
 	int64_t expired;      /* objects of entries up to this one may be gone,
 						   * since they were given up (expire); 0: none */
 	int64_t removed;      /* and up to this one all of them are */
+	bool slot_dropped;    /* the slot is dropped behind it: the log's end */
 	bool loaded;          /* the initial load was announced, or never will
 						   * be; open ones are counted above */
 	char *writer;         /* 8 hex digits */

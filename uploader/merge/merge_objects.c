@@ -87,7 +87,7 @@ has_expired(const ObjectsReader *r, const EntryObject *o, Err *err)
 	Err other;
 	bool expired = false;
 
-	if (commitlog_last(r->cx->store, 0, &last, &other) && last)
+	if (commitlog_head(r->cx->store, 0, &last, &other) && last)
 		expired = key_parse_part(o->key, &seq) ? seq <= last->expired
 											   : last->expired > 0;
 	if (expired)

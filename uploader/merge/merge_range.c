@@ -188,7 +188,7 @@ may_cut(const PlanRead *r, const Entry *e, bool *out, Err *err)
 {
 	Entry *last;
 
-	if (!commitlog_last(r->store, e->seq, &last, err))
+	if (!commitlog_head(r->store, e->seq, &last, err))
 		return false;
 	*out = !last || r->plan->start.entry >= last->expired;
 	entry_free(last);

@@ -295,6 +295,7 @@ fill_entry(Pipe *p, Entry *e, const Entry *before)
 	e->swept_entry = atomic_load(&p->swept_entry);
 	e->time = clock_unix_us();
 	expire_fill(p, e, before);
+	e->slot_dropped = atomic_load(&p->options->control->dropping);
 	count_loads(e, before);
 	outputs_fill_entry(p, e, before);
 	e->loads_before = before->nloads > 0 ? before->seq : before->loads_before;

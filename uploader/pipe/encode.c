@@ -221,7 +221,8 @@ is_due(Encoder *e, int64_t now_ms)
 		return true;
 	if (e->cp_rows == 0 && !told_waits(e->told, e->position))
 		return false;
-	return e->asked || e->cp_bytes >= atomic_load(&c->flush_bytes) ||
+	return e->asked || atomic_load(&c->shed) ||
+		   e->cp_bytes >= atomic_load(&c->flush_bytes) ||
 		   now_ms - e->cp_since_ms >= atomic_load(&c->flush_interval_ms);
 }
 
@@ -800,7 +801,8 @@ stop_now(Encoder *e)
 		return false; /* it may still end in time */
 	if (e->in_txn && e->early)
 		return true; /* dropped: nothing before it is waiting */
-	if (e->cp_rows > 0 || e->position > e->closed_end)
+	if (e->cp_rows > 0 || e->position > e->closed_end ||
+		atomic_load(&e->p->options->control->dropping))
 		checkpoint(e);
 	return true;
 }

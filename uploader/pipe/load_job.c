@@ -170,6 +170,13 @@ add_row(Worker *w, Slice tuple)
 
 /* ---- COPY ---- */
 
+/* The slot may hold no more WAL: loads wait for it to catch up. */
+static bool
+is_shed(const Worker *w)
+{
+	return atomic_load(&w->p->options->control->shed);
+}
+
 /* Waits as load.max_rate asks for. */
 static bool
 keep_rate(Worker *w, int64_t bytes)
@@ -178,13 +185,13 @@ keep_rate(Worker *w, int64_t bytes)
 
 	atomic_fetch_add(&w->job->bytes, bytes);
 	until = clock_mono_ms() + load_rate_take(w->shared->rate, bytes);
-	while (clock_mono_ms() < until)
+	while (clock_mono_ms() < until || is_shed(w))
 	{
 		int64_t ms = until - clock_mono_ms();
 
 		if (load_conn_ended(&w->data))
 			return false;
-		clock_sleep_ms(ms < STOP_POLL_MS ? ms : STOP_POLL_MS);
+		clock_sleep_ms(ms > 0 && ms < STOP_POLL_MS ? ms : STOP_POLL_MS);
 	}
 	return true;
 }

@@ -59,7 +59,19 @@ typedef struct RunControl
 	_Atomic int64_t flush_bytes;
 	_Atomic int64_t shutdown_ms;
 	void (*reload)(struct RunControl *c); /* in the receiver's thread */
+
+	/* The governor's (governor.h). */
+	atomic_bool shed;
+	atomic_bool dropping; /* the slot will be dropped; stop is set, too */
 } RunControl;
+
+/* What is done where WAL piles up behind the slot; see governor.h. */
+typedef struct GovernorOptions
+{
+	int action; /* a GovernorLevel: warn, shed or drop */
+	int64_t max_retained;
+	int64_t min_free;
+} GovernorOptions;
 
 /* How tables are loaded; 0 says none or never where nothing else is said. */
 typedef struct LoadOptions
@@ -131,6 +143,7 @@ typedef struct RunOptions
 	bool resync_auto;     /* tables are loaded that no person asks for … */
 	int daily_max;        /* … so often within 24 h */
 	LoadOptions load;
+	GovernorOptions governor;
 	RunControl *control;
 } RunOptions;
 

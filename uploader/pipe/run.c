@@ -28,6 +28,7 @@
 #include "pipe/encode.h"
 #include "pipe/event.h"
 #include "pipe/expire.h"
+#include "pipe/governor.h"
 #include "pipe/later.h"
 #include "pipe/load.h"
 #include "pipe/look.h"
@@ -421,8 +422,8 @@ next_wait(const Run *run, int attempt)
 	return left > 0 ? left : 0;
 }
 
-bool
-run_stream(const RunOptions *o, Err *err)
+static bool
+run_sessions(const RunOptions *o, Err *err)
 {
 	Run run = { .options = o, .taken_ms = -1 };
 	int attempt = 0;
@@ -458,4 +459,13 @@ run_stream(const RunOptions *o, Err *err)
 		notify_status("trying again: %s", err->msg);
 		pause_ms(o, wait_ms);
 	}
+}
+
+bool
+run_stream(const RunOptions *o, Err *err)
+{
+	GovernorThread *governor = governor_begin(o);
+	bool ok = run_sessions(o, err);
+
+	return governor_end(governor, ok, err);
 }

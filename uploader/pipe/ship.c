@@ -43,6 +43,7 @@
  * percent for twice the time (test/bench/stages.c).
  */
 #define LEVEL 1
+#define LEVEL_SHED (-5) /* of zstd */
 
 /* Of memory.limit, the part that one object's row group may hold. */
 #define FORM_SHARE 16
@@ -82,14 +83,26 @@ account(Shipper *s, Object *o)
 	s->reserved = kept;
 }
 
+static int
+level_now(const Shipper *s, Compression kind)
+{
+	return kind == COMPRESS_ZSTD && atomic_load(&s->p->options->control->shed)
+			   ? LEVEL_SHED
+			   : LEVEL;
+}
+
 static Compressor *
 take_compressor(Shipper *s, const Object *o)
 {
 	Compression kind = o->compression;
 	Compressor *c = s->spare[kind];
+	int level = level_now(s, kind);
 
 	s->spare[kind] = NULL;
-	return c ? c : compressor_new(kind, LEVEL);
+	if (c && compressor_level(c) == level)
+		return c;
+	compressor_free(c);
+	return compressor_new(kind, level);
 }
 
 /* Puts a whole object, and the schema file that comes with it. */

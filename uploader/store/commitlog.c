@@ -20,6 +20,7 @@
 
 #define KEY_MAX_BYTES 1024
 #define OBJECTS_PER_LIST 20000
+#define HEAD_PROBES 15             /* behind the end, 2^n entries off */
 #define GAP_MAX (INT64_C(1) << 26) /* entries between two that are there */
 
 /*
@@ -286,6 +287,72 @@ commitlog_last(Store *store, int64_t hint, Entry **out, Err *err)
 		return commitlog_last(store, 0, out, err);
 	*out = NULL;
 	return true;
+}
+
+/*
+ * An entry that is there, and the next power of two behind it that is not:
+ * between them lies the end.
+ */
+static bool
+gallop(Store *store, int64_t from, int64_t *low, int64_t *high, Err *err)
+{
+	bool there = true;
+	int64_t step;
+
+	*low = from;
+	for (step = 1; there && step < GAP_MAX; step *= 2)
+	{
+		*high = from + step;
+		if (!exists(store, *high, &there, err))
+			return false;
+		if (there)
+			*low = *high;
+	}
+	return !there ||
+		   err_set(err, ERR_LIMIT, 0,
+				   "the log has more than %" PRId64 " entries", GAP_MAX);
+}
+
+/* Is there an entry behind the one that is not there? */
+static bool
+look_behind(Store *store, int64_t end, bool *out, Err *err)
+{
+	*out = false;
+	for (int i = 0; !*out && i < HEAD_PROBES; i++)
+	{
+		if (!exists(store, end + 1 + (INT64_C(1) << i), out, err))
+			return false;
+	}
+	return true;
+}
+
+bool
+commitlog_head(Store *store, int64_t hint, Entry **out, Err *err)
+{
+	int64_t low;
+	int64_t high;
+	bool there;
+
+	if (!exists(store, hint, &there, err))
+		return false;
+	if (!there && hint > 0)
+		return commitlog_head(store, 0, out, err);
+	if (!there)
+		return commitlog_last(store, 0, out, err); /* or there is a hole */
+	if (!gallop(store, hint, &low, &high, err))
+		return false;
+	while (high - low > 1)
+	{
+		int64_t mid = low + (high - low) / 2;
+
+		if (!exists(store, mid, &there, err))
+			return false;
+		*(there ? &low : &high) = mid;
+	}
+	if (!look_behind(store, low, &there, err))
+		return false;
+	return there ? commitlog_last(store, hint, out, err)
+				 : commitlog_read(store, low, out, err);
 }
 
 /*

@@ -38,6 +38,17 @@ bool commitlog_last(Store *store, int64_t hint, Entry **out,
 					Err *err) MUST_CHECK;
 
 /*
+ * The last entry, found by asking for single entries from "hint" on: for a
+ * million of them with at most 60 requests, and no listing.  *out = NULL where
+ * there is neither entry hint nor entry 0.  What is missing in the midst of
+ * the log is for those to find who read it; but where entries lie behind
+ * the end that was found, the log is listed, and ERR_GAP names the first one
+ * that is missing.
+ */
+bool commitlog_head(Store *store, int64_t hint, Entry **out,
+					Err *err) MUST_CHECK;
+
+/*
  * Writes e under its number, only if nobody else did.  Long object lists go
  * before it into files of their own.  The bytes are made once and every try
  * sends the same.  ERR_LOST: another writer has that number.
