@@ -92,6 +92,13 @@ SKIP:
 	cmp_ok(abs(($ends // 0) - time - 30 * 86400), '<', 86400, 'when the certificate of the source ends');
 }
 
+# A run that knows the target tells of it, too.
+my ($run_port) = $run->errors =~ /event=listening .*port=(\d+)/;
+ok(poll(sub {
+	HTTP::Tiny->new->get("http://127.0.0.1:$run_port/metrics")->{content} =~ /^cdc_s3_merge_lsn [1-9]/m
+}, 120), 'run tells where the target is');
+like(HTTP::Tiny->new->get("http://127.0.0.1:$run_port/")->{content}, qr/Merged to entry/, 'and its page');
+
 $target->stop('immediate');
 ok(poll(sub { get('/readyz')->{content} eq "failing\n" }, 90), 'not ready while the target is away');
 is(get('/livez')->{status}, 200, 'and alive');

@@ -72,7 +72,7 @@ hold_for_target(const Expire *x, int64_t *until, Buf *why, Err *err)
 				 .log_end = x->last->end };
 	bool ok = true;
 
-	status_target(x->cfg, x->store, &s);
+	status_target(x->cfg, x->store, NULL, &s);
 	if (s.target.asked && !s.target.ok)
 	{
 		*err = s.target.err;

@@ -202,9 +202,32 @@ status_gather(const Config *cfg, Status *out)
 	out->lake.ok = store_open(&options, &store, &out->lake.err) &&
 				   read_lake(store, out, &out->lake.err);
 	status_source(cfg, out);
-	status_target(cfg, store, out);
+	status_target(cfg, store, NULL, out);
 	sum_loads(out);
 	sum_lag(out);
+	store_close(store);
+}
+
+static bool
+is_stopped(void *arg)
+{
+	return atomic_load((atomic_bool *) arg);
+}
+
+void
+status_gather_target(const Config *cfg, atomic_bool *stop, Status *out)
+{
+	StoreOptions options = config_store_options(cfg);
+	const PgWait wait = { .stopped = is_stopped, .arg = stop };
+	Store *store = NULL;
+
+	options.stop = stop;
+	*out = (Status){ .now = clock_unix_us(), .retained = -1 };
+	out->lake.asked = true;
+	out->lake.ok = store_open(&options, &store, &out->lake.err) &&
+				   read_lake(store, out, &out->lake.err);
+	if (out->lake.ok)
+		status_target(cfg, store, &wait, out);
 	store_close(store);
 }
 

@@ -12,6 +12,8 @@
 #ifndef STATUS_H
 #define STATUS_H
 
+#include <stdatomic.h>
+
 #include "cmd/config.h"
 #include "codec/entry.h"
 #include "io/source.h"
@@ -96,11 +98,15 @@ typedef struct Status
 } Status;
 
 void status_gather(const Config *cfg, Status *out);
+
+/* The lake and the target alone, at most until *stop is set. */
+void status_gather_target(const Config *cfg, atomic_bool *stop, Status *out);
 void status_done(Status *s);
 
 /* The parts, for status_gather() alone. */
 void status_source(const Config *cfg, Status *s);
-void status_target(const Config *cfg, Store *store, Status *s);
+void status_target(const Config *cfg, Store *store, const PgWait *wait,
+				   Status *s);
 
 /* One JSON object, with a line feed. */
 void status_json(const Status *s, Buf *out);

@@ -257,7 +257,7 @@ read_target(PGconn *conn, Store *store, Status *s, Err *err)
 }
 
 void
-status_target(const Config *cfg, Store *store, Status *s)
+status_target(const Config *cfg, Store *store, const PgWait *wait, Status *s)
 {
 	PGconn *conn = NULL;
 	Err *err = &s->target.err;
@@ -265,7 +265,10 @@ status_target(const Config *cfg, Store *store, Status *s)
 	s->target.asked = cfg->target_conninfo[0] != '\0';
 	if (!s->target.asked)
 		return;
-	s->target.ok = pg_connect(cfg->target_conninfo, PG_TARGET, &conn, err) &&
-				   read_target(conn, store, s, err);
+	s->target.ok =
+		(wait ? pg_connect_wait(cfg->target_conninfo, PG_TARGET, wait, &conn,
+								err)
+			  : pg_connect(cfg->target_conninfo, PG_TARGET, &conn, err)) &&
+		read_target(conn, store, s, err);
 	PQfinish(conn); /* which rolls back */
 }

@@ -140,6 +140,8 @@ telling_start(Telling *t, const Config *cfg, StatsRole role, Err *err)
 	ok = ok && serve_start(&o, &t->serve, err);
 	if (!ok)
 		telling_stop(t);
+	else if (role == ROLE_RUN && cfg->http_listen[0] && cfg->target_conninfo[0])
+		t->target = target_watch_start(cfg);
 	return ok;
 }
 
@@ -155,6 +157,8 @@ forget(char **secret)
 void
 telling_stop(Telling *t)
 {
+	target_watch_stop(t->target);
+	t->target = NULL;
 	serve_stop(t->serve);
 	t->serve = NULL;
 	forget(&t->token);

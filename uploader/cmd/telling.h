@@ -9,12 +9,14 @@
 #define TELLING_H
 
 #include "cmd/config.h"
+#include "cmd/telling_target.h"
 #include "serve/listen.h"
 
 /* What the listener borrows while it is there. */
 typedef struct Telling
 {
 	Serve *serve;
+	TargetWatch *target; /* NULL: nothing is told of it */
 	char *token;
 	char *basic;
 } Telling;

@@ -75,8 +75,6 @@ static const Plain merge_plain[] = {
 	  "The last entry of the log that was merged." },
 	{ "cdc_s3_merge_entries_behind", METRIC_GAUGE, &stats.merge_behind, 1,
 	  "Entries of the log behind the target's position." },
-	{ "cdc_s3_merge_entries_total", METRIC_COUNTER, &stats.merge_entries, 1,
-	  "Entries merged." },
 	{ "cdc_s3_merge_rejected_rows", METRIC_GAUGE, &stats.rejected_rows, 1,
 	  "Rows in cdc_s3.rejected." },
 	{ "cdc_s3_merge_resync_tables", METRIC_GAUGE, &stats.resync_tables, 1,
@@ -374,6 +372,15 @@ add_by(Exposition *x, const char *label, const char *value, double v)
 	expose_sample(x, labels, v);
 }
 
+/* How it stands: told by a merge, and by a run that knows the target. */
+static void
+add_target(Exposition *x, const View *v)
+{
+	gauge(x, "cdc_s3_merge_behind_seconds", v->merge_behind_seconds,
+		  "Age of the target, where the log has entries behind its position.");
+	add_plain(x, merge_plain, sizeof(merge_plain) / sizeof(merge_plain[0]));
+}
+
 static void
 add_merge(Exposition *x, const View *v)
 {
@@ -381,9 +388,10 @@ add_merge(Exposition *x, const View *v)
 															"stage", "apply",
 															"commit" };
 
-	gauge(x, "cdc_s3_merge_behind_seconds", v->merge_behind_seconds,
-		  "Age of the target, where the log has entries behind its position.");
-	add_plain(x, merge_plain, sizeof(merge_plain) / sizeof(merge_plain[0]));
+	add_target(x, v);
+	expose_family(x, "cdc_s3_merge_entries_total", METRIC_COUNTER,
+				  "Entries merged.");
+	expose_sample(x, NULL, (double) count_get(&stats.merge_entries));
 	expose_family(x, "cdc_s3_merges_total", METRIC_COUNTER,
 				  "Merges, by how they ended.");
 	add_by(x, "result", "done", (double) count_get(&stats.merges));
@@ -421,6 +429,8 @@ metrics_add(const View *v, const MetricsForm *form, Buf *out)
 		add_run(&x, v);
 	if (v->role == ROLE_MERGE)
 		add_merge(&x, v);
+	if (v->role == ROLE_RUN && count_get(&stats.merge_lsn) > 0)
+		add_target(&x, v);
 	add_store(&x, v);
 	if (form->dms)
 		add_dms(&x, v);
