@@ -28,6 +28,13 @@ if [ -n "$helm" ]; then
 else
 	echo "left out: the Helm chart is not rendered, as there is no helm here"
 fi
+# Some 300 MB, and not brought by itself: test/deps-airflow.sh does.
+airflow=$(sh test/deps-airflow.sh --path)
+if [ -e "$airflow/whole" ]; then
+	stage airflow perl -Itest/lib test/deploy/airflow.pl "$airflow"
+else
+	echo "left out: no run in a real Airflow; test/deps-airflow.sh brings it"
+fi
 stage packages packages
 if [ "$(id -u)" = 0 ]; then
 	stage package-15 bash test/deploy/package.sh build/deb bookworm 15

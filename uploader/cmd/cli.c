@@ -58,13 +58,16 @@ static const Command commands[] = {
 	  "  --cancel ID      take one back that run has not begun\n" },
 	{ "ls", cmd_ls,
 	  "ls [objects] [--table S.T] [--from LSN] [--to LSN] [--output NAME] "
-	  "[--json]",
+	  "[--closed-until TIME] [--json]",
 	  "list entries of the commit log, or their objects",
 	  "  objects          list the objects, not the entries\n"
 	  "  --table S.T      only objects of this table (entries that have some)\n"
 	  "  --from LSN       only what holds changes that end behind it\n"
 	  "  --to LSN         only what holds changes that end at or before it\n"
 	  "  --output NAME    objects of that further output\n"
+	  "  --closed-until TIME  list nothing; exit 0 once all hours before TIME "
+	  "are\n"
+	  "                   complete, 75 till then\n"
 	  "  --json           one JSON object a line\n" },
 	{ "replay", cmd_replay,
 	  "replay [--from LSN] [--to LSN] [--table S.T] [--output NAME]",

@@ -14,6 +14,7 @@
 #include "cmd/cmd.h"
 #include "cmd/logwalk.h"
 #include "codec/json.h"
+#include "store/commitlog.h"
 
 #define LINE_MAX_BYTES ((size_t) 64 * 1024 * 1024)
 #define TIME_SIZE 40
@@ -307,6 +308,57 @@ ls_log(const Config *cfg, Ls *ls, Err *err)
 	return ok;
 }
 
+/* For schedulers: may what needs all hours before that time begin? */
+static bool
+judge_closed(int64_t wanted_us, const char *wanted, const Entry *last, Err *err)
+{
+	char closed[TIME_SIZE];
+
+	if (last && last->closed_until >= wanted_us)
+		return true;
+	(void) err_set(
+		err, ERR_BUSY, 0,
+		"the hours before %s are not complete yet; all before %s "
+		"are",
+		wanted,
+		time_or_none(last ? last->closed_until : 0, closed, "the first one"));
+	return err_hint(err, "try again later, or see whether \"cdc-s3 run\" is "
+						 "still running");
+}
+
+static bool
+ls_closed(const Config *cfg, const char *wanted, bool json, Err *err)
+{
+	StoreOptions options = config_store_options(cfg);
+	int64_t wanted_us;
+	char closed[TIME_SIZE];
+	Store *store;
+	Entry *last = NULL;
+	bool ok;
+
+	if (!iso_parse(wanted, &wanted_us))
+		return err_set(err, ERR_USAGE, 0,
+					   "\"%.64s\" of --closed-until is no time; write it as "
+					   "2026-11-21T08:00:00Z",
+					   wanted);
+	if (!store_open(&options, &store, err))
+		return false;
+	ok = commitlog_last(store, 0, &last, err);
+	store_close(store);
+	if (ok && last && last->closed_until)
+	{
+		const char *time = time_or_none(last->closed_until, closed, "");
+
+		if (json)
+			printf("{\"closed_until\":\"%s\"}\n", time);
+		else
+			printf("%s\n", time);
+	}
+	ok = ok && judge_closed(wanted_us, wanted, last, err);
+	entry_free(last);
+	return ok;
+}
+
 bool
 cmd_ls(const Config *cfg, int argc, char **argv, Err *err)
 {
@@ -314,14 +366,16 @@ cmd_ls(const Config *cfg, int argc, char **argv, Err *err)
 	const char *from = NULL;
 	const char *to = NULL;
 	const char *what = NULL;
-	const ArgDef defs[] = { { "--from", &from, NULL },
+	const char *closed = NULL;
+	const ArgDef defs[] = { { "--closed-until", &closed, NULL },
+							{ "--from", &from, NULL },
 							{ "--to", &to, NULL },
 							{ "--table", &ls.range.table, NULL },
 							{ "--output", &ls.range.output, NULL },
 							{ "--json", NULL, &ls.json } };
 	const ArgSpec spec = { .command = "ls",
 						   .defs = defs,
-						   .ndefs = 5,
+						   .ndefs = 6,
 						   .words = &what,
 						   .max_words = 1 };
 
@@ -335,5 +389,10 @@ cmd_ls(const Config *cfg, int argc, char **argv, Err *err)
 		err_set(err, ERR_USAGE, 0, "ls cannot list \"%s\"", what);
 		return err_hint(err, "write \"ls\", or \"ls objects\"");
 	}
+	if (closed && (what || from || to || ls.range.table || ls.range.output))
+		return err_set(err, ERR_USAGE, 0,
+					   "--closed-until goes with --json only");
+	if (closed)
+		return ls_closed(cfg, closed, ls.json, err);
 	return ls_log(cfg, &ls, err);
 }
