@@ -5,6 +5,7 @@
 #-------------------------------------------------------------------------
 use strict;
 use warnings;
+use File::Path qw(make_path);
 use Test::More;
 
 use CdcS3::Test;
@@ -40,7 +41,11 @@ my %flags = (
 		'--output.parquet.endpoint=' . $s3->{server}->endpoint,
 		'--output.parquet.max_rows=1000'
 	],
-	late => [ "--output.late.url=file://$folder{late}" ]);
+	late => [
+		"--output.late.url=file://$folder{late}", '--output.late.format=csv',
+		'--output.late.csv_newlines=escape',
+		'--output.late.path={schema}/{table}/{yyyy}-{mm}-{dd}-{hh}-{mi}'
+	]);
 $folder{parquet} = $s3->{folder};
 my $cdc = sidecar(
 	$source, 'work', file_store(),
@@ -180,6 +185,25 @@ is_deeply(replay('--output=late'), \@new, 'late: has what came since');
 is($cdc->call('replay', @{ $flags{parquet} }, '--output=parquet')->{code},
 	2, 'one that is ended is not replayed');
 like($cdc->ok('ls'), qr/parquet ended/, 'ls tells');
+
+# What the lake had before is filled in, from the lake alone, while run runs.
+is($cdc->call('replay', outputs(), '--into=csv')->{code}, 0,
+	'an output that has all needs no fill');
+is($cdc->call('replay', outputs(), '--into=late', '--from=0/1')->{code}, 2,
+	'a fill takes no range');
+my $left = "$folder{late}/public/orders/2020-01-01-00-00";
+make_path($left);
+open my $f, '>', "$left/fill-0badcafe-000000-0badcafe.csv" or die $!;
+close $f or die $!;
+like($cdc->ok('replay', outputs(), '--into=late') . $cdc->ok('ls', '--json'),
+	qr/"name":"late".*"filled":false/, 'a fill does not write the log');
+ok(!-e "$left/fill-0badcafe-000000-0badcafe.csv", 'what an earlier fill left is removed');
+ok(poll(sub { state_of('late', $cdc->last_entry)->{filled} }, 180),
+	'run enters it') or diag $run->errors;
+is_deeply([ sort @{ replay('--output=late') } ],
+	[ sort @{ replay() } ], 'late: has all that the lake has');
+ok(poll(sub { !glob "$cdc->{store}{folder}/_cdc/fill/*" }, 60),
+	'and the request is taken away');
 is($run->stop('TERM', 60), 0, 'run stops');
 
 # It comes back: another folder would be another one, and so is this.
@@ -192,6 +216,20 @@ is($back->{first_lsn}, $gone->{end_lsn}, 'one that comes back is a new one');
 is($back->{since_entry}, $gone->{entry} + 1, 'from that entry on');
 @new = @{ replay('--from=' . lsn($gone->{end_lsn})) };
 is_deeply(replay('--output=parquet'), \@new, 'parquet: has what came since');
+
+# A fill while nothing runs is entered by the next start.
+is($run->stop('TERM', 60), 0, 'run stops');
+$cdc->ok('replay', outputs(), '--into=parquet');
+is($cdc->call('replay', outputs(), '--into=parquet')->{code}, 2, 'once is enough');
+$run = start_run('csv', 'parquet');
+changes(23);
+ok($cdc->wait_durable, 'changes are durable') or diag $run->errors;
+ok(state_of('parquet', $cdc->last_entry)->{filled}, 'parquet: is filled');
+is_deeply([ sort @{ replay('--output=parquet') } ],
+	[ sort @{ replay() } ], 'parquet: has all that the lake has');
+my %filled = listed('parquet');
+is_deeply([ grep { !-e "$folder{parquet}/$_" } keys %filled ],
+	[], 'parquet: what is listed is there');
 
 # Another form and other folders are no other output.
 is($run->stop('TERM', 60), 0, 'run stops');

@@ -23,6 +23,7 @@
 #include "codec/json.h"
 #include "codec/json_part.h"
 #include "codec/jsonline.h"
+#include "codec/line_change.h"
 
 #define COUNT(a) (sizeof(a) / sizeof((a)[0]))
 #define MAX_COLS 24
@@ -1035,6 +1036,86 @@ test_random(void **state)
 	}
 }
 
+/* A record line is taken back to a change, of which the same line is made. */
+static void
+test_line_back(void **state)
+{
+	static RandomChange r;
+
+	(void) state;
+	random_state = 4711;
+	for (size_t i = 0; i < COUNT(ways); i++)
+	{
+		LineChange *back;
+		Lab l;
+		Lab again;
+
+		lab_init(
+			&l,
+			make_schema(many, COUNT(many), ways[i].identity, ways[i].all_key),
+			&ways[i].options);
+		lab_init(&again, schema_ref(l.schema), &ways[i].options);
+		back = line_change_new(l.schema);
+		for (int k = 0; k < 3000; k++)
+		{
+			size_t from = l.lines.n;
+			Change change;
+			Err err;
+
+			random_change(&r, l.schema, !ways[i].options.raw_text, true);
+			r.change.seq %= INT64_C(100000000000000000);
+			add_change(&l, &r.change);
+			if (!line_change_read(
+					back, (Slice){ l.lines.p + from, l.lines.n - from - 1 },
+					&change, &err))
+				fail_msg("%s: %s", err.msg, buf_cstr(&l.lines) + from);
+			add_change(&again, &change);
+		}
+		check_same("the lines again", buf_slice(&l.lines),
+				   buf_slice(&again.lines));
+		check_read(&again, "the lines again");
+		line_change_free(back);
+		lab_done(&again);
+		lab_done(&l);
+	}
+}
+
+/* What is no record of the table is refused. */
+static void
+test_no_line(void **state)
+{
+	static const char *const rows[] = {
+		"",
+		"[]",
+		"{}",
+		"{\"_op\":\"i\",\"none\":1}",
+		"{\"_op\":\"i\",\"_lsn\":\"x\"}",
+		"{\"_op\":\"i\",\"_seq\":\"x\"}",
+		"{\"_op\":\"i\",\"_ts\":\"2026\"}",
+		"{\"_op\":\"i\",\"id\":\"x\"}",
+		"{\"_op\":\"u\",\"_unchanged\":[\"none\"]}",
+		"{\"_op\":\"u\",\"_key\":{\"none\":1}}",
+		"{\"_op\":\"u\",\"_withheld\":{\"none\":{}}}",
+		"{\"_op\":\"s\",\"_reason\":"
+		"\"a word that is much too long to be a reason\"}",
+	};
+	Schema *schema = make_schema(many, COUNT(many), 'd', false);
+	LineChange *l = line_change_new(schema);
+
+	(void) state;
+	for (size_t i = 0; i < COUNT(rows); i++)
+	{
+		Change change;
+		Err err;
+
+		if (line_change_read(l, slice_cstr(rows[i]), &change, &err))
+			fail_msg("taken: %s", rows[i]);
+		assert_int_equal(err.kind, ERR_DATA);
+	}
+	line_change_free(l);
+	schema_free(schema);
+}
+
 /*
  * Parts
  */
@@ -1365,6 +1446,8 @@ main(void)
 		cmocka_unit_test(test_no_columns),
 		cmocka_unit_test(test_one_header),
 		cmocka_unit_test(test_random),
+		cmocka_unit_test(test_line_back),
+		cmocka_unit_test(test_no_line),
 		cmocka_unit_test(test_parts),
 		cmocka_unit_test(test_parts_read),
 		cmocka_unit_test(test_parts_raw),

@@ -432,7 +432,7 @@ test_detach(void **state)
 	l.further[1].detach = true;
 	l.start->seq = 4;
 	l.start->end = 77;
-	assert_true(outputs_plan(&l.pipe, &err));
+	assert_true(outputs_plan(&l.pipe, NULL, &err));
 	before->end = 99;
 	c = ship_batches(&l);
 	assert_int_equal(l.pipe.error.kind, ERR_NONE);
@@ -490,7 +490,7 @@ next_session(Lab *l, bool changes)
 	Entry *e = entry_new();
 	Err err;
 
-	assert_true(outputs_plan(&l->pipe, &err));
+	assert_true(outputs_plan(&l->pipe, NULL, &err));
 	assert_int_equal(l->pipe.announces_outputs, changes);
 	e->seq = l->start->seq + 1;
 	e->end = l->start->end + 100;

@@ -59,12 +59,31 @@ check_state(Check *c, const char *name, const OutputOptions *o)
 	path_add(o->path, &(PathNames){ "public", "orders", "shop", "cdc_s3" },
 			 clock_unix_us(), &b);
 	check_ok(c, name,
-			 "\"%s\" can be written, read, listed and deleted, also in parts; "
+			 "\"%s\" can be written, also in parts, read and listed; "
 			 "%s; an order of now is in \"%s\"",
 			 o->store.url,
 			 e ? "the log knows it" : "the next start of run attaches it",
 			 buf_cstr(&b));
 	buf_done(&b);
+}
+
+/* Without it leftovers stay, as in the lake. */
+static void
+check_delete(Check *c, const char *name, Store *store)
+{
+	Err err;
+	Finding f = { .level = CHECK_WARNING,
+				  .name = name,
+				  .why =
+					  "what a writer that died left is removed, where it may "
+					  "be; else it takes room and readers of folders see "
+					  "it" };
+
+	if (probe_delete(store, &err))
+		return;
+	f.kind = err.kind;
+	f.mend = err.hint[0] ? err.hint : NULL;
+	check_report(c, &f, "%s", err.msg);
 }
 
 static void
@@ -82,6 +101,8 @@ check_output(Check *c, const OutputOptions *o)
 	if (ok)
 	{
 		ok = probe_round_trip(store, &err) && probe_parts(store, &err);
+		if (ok)
+			check_delete(c, name, store);
 		store_close(store);
 	}
 	if (ok)

@@ -70,12 +70,16 @@ static const Command commands[] = {
 	  "                   complete, 75 till then\n"
 	  "  --json           one JSON object a line\n" },
 	{ "replay", cmd_replay,
-	  "replay [--from LSN] [--to LSN] [--table S.T] [--output NAME]",
+	  "replay [--from LSN] [--to LSN] [--table S.T] [--output NAME] |"
+	  " --into NAME",
 	  "print changes in order as JSON lines",
 	  "  --from LSN       changes that end behind it\n"
 	  "  --to LSN         changes that end at or before it\n"
 	  "  --table S.T      only this table\n"
-	  "  --output NAME    from the objects of that further output\n" },
+	  "  --output NAME    from the objects of that further output\n"
+	  "  --into NAME      write what the lake had before a further output "
+	  "was\n"
+	  "                   attached into that output; run enters it\n" },
 	{ "status", cmd_status, "status [--json] [--watch]",
 	  "show how source, lake and target stand, whether run is up or not",
 	  "  --json           one JSON object\n"

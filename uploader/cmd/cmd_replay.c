@@ -26,6 +26,7 @@
 #include "base/mem.h"
 #include "cmd/args.h"
 #include "cmd/cmd.h"
+#include "cmd/fill_output.h"
 #include "cmd/logwalk.h"
 #include "cmd/outputs.h"
 #include "codec/format.h"
@@ -33,6 +34,7 @@
 #include "codec/jsonline.h"
 #include "store/commitlog.h"
 #include "store/expiry.h"
+#include "store/fill.h"
 
 #define OBJECT_MAX_BYTES ((size_t) 5 << 30)
 #define LINE_MAX_BYTES ((size_t) 2 << 30)
@@ -64,8 +66,10 @@ typedef struct Replay
 	Store *log;
 	Store *store; /* of the objects; the log's, but for a further output's */
 	LogRange range;
-	Lsn end;     /* of the last entry seen */
-	Place moved; /* of the last delete that the record behind it tells, too */
+	int64_t since; /* entries before it are of an earlier output */
+	bool fills;    /* objects that filled the output, and no others */
+	Lsn end;       /* of the last entry seen */
+	Place moved;   /* of the last delete that the record behind it tells, too */
 	bool any_moved;
 	int64_t expired; /* objects of entries up to this one are gone */
 	Source **heap;
@@ -374,13 +378,15 @@ replay_entry(const Entry *e, void *arg, Err *err)
 	bool ok = true;
 
 	r->end = e->end;
-	for (int i = 0; e->seq <= r->expired && i < e->nobjects; i++)
+	for (int i = 0; !r->range.output && e->seq <= r->expired && i < e->nobjects;
+		 i++)
 		if (logwalk_wants(&r->range, e, &e->objects[i]))
 			return !is_expired(e, &e->objects[i], r->expired, err);
 	r->heap = xcalloc(room, sizeof(*r->heap));
 	r->nheap = 0;
-	for (int i = 0; i < e->nobjects; i++)
-		if (logwalk_wants(&r->range, e, &e->objects[i]))
+	for (int i = 0; e->seq >= r->since && i < e->nobjects; i++)
+		if (logwalk_wants(&r->range, e, &e->objects[i]) &&
+			(!r->range.output || fill_is_key(e->objects[i].key) == r->fills))
 			objects[n++] = &e->objects[i];
 	qsort(objects, (size_t) n, sizeof(*objects), compare_first);
 	ok = merge_objects(r, objects, n, err);
@@ -397,22 +403,48 @@ replay_entry(const Entry *e, void *arg, Err *err)
 	return ok;
 }
 
+/* What filled an output comes before all else, though it was listed later. */
+static bool
+replay_range(Replay *r, Err *err)
+{
+	if (r->range.output)
+	{
+		LogRange range = r->range;
+
+		range.to = LSN_MAX; /* the entry that lists them may be behind */
+		r->fills = true;
+		if (!logwalk(r->log, &range, replay_entry, r, err))
+			return false;
+		r->fills = false;
+	}
+	return logwalk(r->log, &r->range, replay_entry, r, err);
+}
+
 bool
 cmd_replay(const Config *cfg, int argc, char **argv, Err *err)
 {
 	Replay r = { .range = { .to = LSN_MAX } };
 	const char *from = NULL;
 	const char *to = NULL;
+	const char *into = NULL;
 	const ArgDef defs[] = { { "--from", &from, NULL },
 							{ "--to", &to, NULL },
 							{ "--table", &r.range.table, NULL },
-							{ "--output", &r.range.output, NULL } };
-	const ArgSpec spec = { .command = "replay", .defs = defs, .ndefs = 4 };
+							{ "--output", &r.range.output, NULL },
+							{ "--into", &into, NULL } };
+	const ArgSpec spec = { .command = "replay", .defs = defs, .ndefs = 5 };
 	const StoreOptions options = config_store_options(cfg);
 	bool ok;
 
-	if (!args_parse(&spec, argc, argv, NULL, err) ||
-		!args_lsn("--from", from, &r.range.from, err) ||
+	if (!args_parse(&spec, argc, argv, NULL, err))
+		return false;
+	if (into)
+		return from || to || r.range.table || r.range.output
+				   ? err_set(err, ERR_USAGE, 0,
+							 "--into goes with no other option: it writes all "
+							 "that the output lacks")
+				   : fill_output(cfg, into, err);
+	if (!args_lsn("--from", from, &r.range.from, err) ||
 		!args_lsn("--to", to, &r.range.to, err) ||
 		!outputs_open_store(cfg, NULL, &r.log, err))
 		return false;
@@ -420,8 +452,8 @@ cmd_replay(const Config *cfg, int argc, char **argv, Err *err)
 	r.range.expired = &r.expired;
 	ok = outputs_open_store(cfg, r.range.output, &r.store, err) &&
 		 (!r.range.output || outputs_range(r.log, r.range.output, &r.range.from,
-										   &r.range.to, err)) &&
-		 logwalk(r.log, &r.range, replay_entry, &r, err);
+										   &r.range.to, &r.since, err)) &&
+		 replay_range(&r, err);
 	if (ok && to && r.end < r.range.to)
 		log_warn("the log ends before --to", "lsn", log_lsn(r.end), NULL);
 	store_close(r.store);

@@ -276,7 +276,8 @@ find_now(const Entry *last, const char *name)
 }
 
 bool
-outputs_range(Store *log, const char *name, Lsn *from, Lsn *to, Err *err)
+outputs_range(Store *log, const char *name, Lsn *from, Lsn *to,
+			  int64_t *out_since, Err *err)
 {
 	const EntryOutput *o;
 	Entry *last;
@@ -291,6 +292,7 @@ outputs_range(Store *log, const char *name, Lsn *from, Lsn *to, Err *err)
 				"the log has no output \"%.60s\", or it was ended", name);
 		return err_hint(err, "run attaches an output when it starts");
 	}
+	*out_since = o->since;
 	if (!o->filled && *from < o->first)
 	{
 		log_warn("the output has nothing before it was attached", "output",

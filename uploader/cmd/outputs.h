@@ -36,10 +36,11 @@ bool outputs_open_store(const Config *cfg, const char *name, Store **out,
 
 /*
  * What of a range an output has, by the log's last entry: narrows *from and
- * *to.  ERR_USAGE where the log does not know the output.
+ * *to; *out_since is the entry from which on its objects are listed.  ERR_USAGE
+ * where the log does not know the output.
  */
 bool outputs_range(Store *log, const char *name, Lsn *from, Lsn *to,
-				   Err *err) MUST_CHECK;
+				   int64_t *out_since, Err *err) MUST_CHECK;
 
 /* As the settings of one output have it, the main one's too. */
 FormatOptions outputs_format_options(const char *numeric, const char *before,

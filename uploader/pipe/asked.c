@@ -30,6 +30,7 @@
 #include "io/pgconn.h"
 #include "pipe/describe.h"
 #include "pipe/later.h"
+#include "pipe/output.h"
 #include "store/loadlog.h"
 
 #define LOOK_MIN_MS 1000
@@ -551,6 +552,11 @@ is_renewal_due(Pipe *p, Store *store, bool *warned)
 	}
 	if (!later_settle(p, store, &err))
 		warn("could not ask for tables that are wanted later", &err);
+	if (outputs_are_filled(p, store))
+	{
+		log_info("an output was filled: a new session begins", NULL);
+		return true;
+	}
 	if (!look(p, store, warned))
 		return false;
 	log_info("a load was asked for: a new session begins", NULL);
@@ -581,6 +587,7 @@ asked_main(void *arg)
 	if (wait_announced(p))
 	{
 		take_away(p, store);
+		outputs_take_away(p, store);
 		while (wait_ms(p, look_every_ms(p)))
 		{
 			if (!is_renewal_due(p, store, &warned))

@@ -12,6 +12,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "store/fill.h"
 
 #define AGAIN_MS 500
 
@@ -236,13 +237,45 @@ check_stores(Pipe *p, Err *err)
 	return true;
 }
 
+/* What was written to fill it counts where it is this output's. */
+static bool
+plan_fill(Pipe *p, Store *lake, int output, Err *err)
+{
+	const EntryOutput *now = &p->outputs->outputs[output - 1];
+	Entry *fill;
+
+	if (now->state != OUTPUT_ATTACHED || now->filled)
+		return true;
+	p->unfilled[output] = true;
+	if (!fill_read(lake, now->name, &fill, err))
+		return false;
+	if (!fill)
+		return true;
+	p->unfilled[output] = false;
+	if (fill->seq == now->since && fill->noutputs == 1 &&
+		strcmp(fill->outputs[0].url, now->url) == 0)
+	{
+		p->announces_outputs = true;
+		p->fills[output] = fill;
+		return true;
+	}
+	log_warn("what was to fill an output is of an earlier one, and is not used",
+			 "output", now->name, "entry", log_int(fill->seq), NULL);
+	entry_free(fill);
+	return fill_remove(lake, now->name, err);
+}
+
 bool
-outputs_plan(Pipe *p, Err *err)
+outputs_plan(Pipe *p, Store *lake, Err *err)
 {
 	if (!check_stores(p, err))
 		return false;
 	for (int n = 1; n < outputs_n(p); n++)
+	{
 		plan_output(p, n);
+		if (lake && !plan_fill(p, lake, n, err))
+			return false;
+	}
 	for (int i = 0; i < p->start->noutputs; i++)
 	{
 		const EntryOutput *before = &p->start->outputs[i];
@@ -265,6 +298,13 @@ fill_output(Pipe *p, int output, EntryOutput *now, Entry *e,
 	}
 	if (now->state != OUTPUT_ATTACHED)
 		entry_drop_output(e, now->name);
+	else if (before == p->start && p->fills[output])
+	{
+		log_info("output filled", "output", now->name, "entry", log_int(e->seq),
+				 "objects", log_int(p->fills[output]->nfurther), NULL);
+		entry_take_objects(e, p->fills[output]);
+		now->filled = true;
+	}
 	now->swept_until = atomic_load(&p->further_swept_until[output]);
 	copy_output(entry_add_output(e), now);
 }
@@ -281,4 +321,34 @@ outputs_fill_entry(Pipe *p, Entry *e, const Entry *before)
 		else if (before == p->start)
 			copy_output(entry_add_output(e), &now->outputs[i]);
 	}
+}
+
+void
+outputs_take_away(Pipe *p, Store *lake)
+{
+	for (int n = 1; n < outputs_n(p); n++)
+	{
+		Err err;
+
+		if (p->fills[n] && !output_is_detached(p, n) &&
+			!fill_remove(lake, output_name(p, n), &err))
+			log_err(LOG_WARN, "could not take away what filled an output",
+					&err);
+	}
+}
+
+bool
+outputs_are_filled(Pipe *p, Store *lake)
+{
+	for (int n = 1; n < outputs_n(p); n++)
+	{
+		bool there;
+		Err err;
+
+		if (!p->unfilled[n] || output_is_detached(p, n))
+			continue;
+		if (fill_exists(lake, output_name(p, n), &there, &err) && there)
+			return true;
+	}
+	return false;
 }

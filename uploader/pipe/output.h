@@ -49,14 +49,22 @@ void output_works(const Pipe *p, int output);
 
 /*
  * At a session's start: the state of all outputs after the log's last entry
- * (Pipe.start), in Pipe.outputs; where outputs come or go, says so.
+ * (Pipe.start), in Pipe.outputs; where outputs come or go, says so.  Takes what
+ * fills one up (fill.h), if lake is not NULL.
  */
-bool outputs_plan(Pipe *p, Err *err) MUST_CHECK;
+bool outputs_plan(Pipe *p, Store *lake, Err *err) MUST_CHECK;
 
 /*
  * The committer's: e is the entry behind "before", and all objects of attached
  * outputs are durable.  Lists the outputs, and drops objects of others.
  */
 void outputs_fill_entry(Pipe *p, Entry *e, const Entry *before);
+
+/*
+ * The watcher's: what fills outputs and is in the log is taken away; is there
+ * such for an output, so that a session has to begin?
+ */
+void outputs_take_away(Pipe *p, Store *lake);
+bool outputs_are_filled(Pipe *p, Store *lake);
 
 #endif

@@ -249,8 +249,12 @@ typedef struct Pipe
 	Entry *outputs; /* its outputs member: state of the further ones, the
 					 * committer's once that runs */
 	bool announces_outputs; /* they are not those of "start" */
-	RequestList asked;      /* load requests that were there (asked.h); later on
-							 * the watcher's, as these: */
+	/* By output: what fills it, to be listed by the first entry; and where
+	 * that may still come (fixed before the threads start). */
+	Entry *fills[OUTPUTS_MAX];
+	bool unfilled[OUTPUTS_MAX];
+	RequestList asked; /* load requests that were there (asked.h); later on
+						* the watcher's, as these: */
 	Later later;
 	unsigned reloads; /* of the configuration, that were looked at */
 	bool by_itself;   /* tables are loaded that no person asks for */

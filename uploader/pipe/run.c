@@ -150,6 +150,8 @@ pipe_done(Pipe *p)
 	entry_free(p->start);
 	entry_free(p->loads);
 	entry_free(p->outputs);
+	for (int n = 0; n < OUTPUTS_MAX; n++)
+		entry_free(p->fills[n]);
 	request_list_done(&p->asked);
 	later_done(&p->later);
 	queue_done(&p->events);
@@ -325,7 +327,7 @@ start_all(Pipe *p, Connections *c, Err *err)
 {
 	Store *store = NULL;
 	bool ok = pipe_open_store(p, &store, err) &&
-			  start_session(p, store, c, err) && outputs_plan(p, err) &&
+			  start_session(p, store, c, err) && outputs_plan(p, store, err) &&
 			  load_plan(p, store, c->control, err) &&
 			  asked_plan(p, store, c->control, err);
 
