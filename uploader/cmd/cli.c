@@ -150,6 +150,32 @@ template_of(const char *partition)
 	return PATH_DEFAULT;
 }
 
+static const char *
+path_text(const Config *cfg)
+{
+	if (strcmp(cfg->output_path, PATH_DEFAULT) == 0)
+		return template_of(cfg->output_partition);
+	return cfg->output_path;
+}
+
+void
+config_layout(const Config *cfg, EntryLayout *out)
+{
+	const char *variant = "";
+
+	if (strcmp(cfg->output_format, "csv") == 0 &&
+		strcmp(cfg->output_csv_newlines, "escape") == 0)
+		variant = "escape";
+	if (strcmp(cfg->output_format, "parquet") == 0 &&
+		strcmp(cfg->output_parquet_timestamp, "ms") == 0)
+		variant = "ms";
+	*out = (EntryLayout){ .format = cfg->output_format,
+						  .variant = (char *) variant,
+						  .compression = cfg->output_compression,
+						  .path = (char *) path_text(cfg),
+						  .zone = cfg->output_timezone };
+}
+
 bool
 config_path_of(const char *section, const char *path, const char *partition,
 			   const char *timezone, Path **out, Err *err)

@@ -58,6 +58,9 @@ bool config_path_of(const char *section, const char *path,
 					const char *partition, const char *timezone, Path **out,
 					Err *err) MUST_CHECK;
 
+/* How objects are to be laid out, in words; its strings are the config's. */
+void config_layout(const Config *cfg, EntryLayout *out);
+
 /* Sets level and form of the log as cfg says. */
 void config_apply_log(const Config *cfg);
 

@@ -172,6 +172,7 @@ cmd_check(const Config *cfg, int argc, char **argv, Err *err)
 	c.race = !no_race;
 	check_source(&c);
 	check_store(&c);
+	check_layout(&c);
 	check_outputs(&c);
 	check_lifecycle(&c);
 	check_slot(&c);

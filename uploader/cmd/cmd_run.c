@@ -215,6 +215,7 @@ cmd_run(const Config *cfg, int argc, char **argv, Err *err)
 	o.further = outputs.all;
 	o.nfurther = outputs.n;
 	o.path = path;
+	config_layout(cfg, &o.layout);
 	tame_malloc();
 	set_control(cfg);
 	current = cfg;

@@ -98,6 +98,12 @@ struct Compressor
 	z_stream gzip;
 };
 
+Compression
+compressor_kind(const Compressor *c)
+{
+	return c->kind;
+}
+
 Compressor *
 compressor_new(Compression kind, int level)
 {

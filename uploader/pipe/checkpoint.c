@@ -294,6 +294,9 @@ fill_entry(Pipe *p, Entry *e, const Entry *before)
 	e->swept_until = atomic_load(&p->swept_until);
 	e->time = clock_unix_us();
 	expire_fill(p, e, before);
+	pthread_mutex_lock(&p->lock);
+	layouts_to_entry(&p->layouts, e);
+	pthread_mutex_unlock(&p->lock);
 	count_loads(e, before);
 	outputs_fill_entry(p, e, before);
 	e->loads_before = before->nloads > 0 ? before->seq : before->loads_before;

@@ -22,14 +22,12 @@ make_key(const Pipe *p, const Object *o, int number)
 
 	buf_init(&b, KEY_TEXT_MAX);
 	path_add(
-		output_path(p, o->output),
+		o->path,
 		&(PathNames){ t->schema, t->name, p->start->database, p->start->slot },
 		o->folder, &b);
 	buf_printf(&b, "%s-%0*d-%s%s%s", o->place.stem, o->place.digits, number,
 			   p->writer, o->format->suffix,
-			   o->format->compresses
-				   ? ""
-				   : compression_suffix(output_compression(p, o->output)));
+			   o->format->compresses ? "" : compression_suffix(o->compression));
 	key = xstrdup(buf_cstr(&b));
 	buf_done(&b);
 	return key;
@@ -56,6 +54,29 @@ list(Pipe *p, Object *o)
 		entry_set(&e->load, o->place.load);
 }
 
+/* What its folder's layout says, or its output. */
+static void
+lay_out(const Pipe *p, Object *o)
+{
+	const Table *t = o->table;
+	const Layouts *l = &p->layouts;
+	int i;
+
+	o->format = output_format(t, o->output);
+	o->table_form = output_form(t, o->output);
+	o->path = output_path(p, o->output);
+	o->compression = output_compression(p, o->output);
+	if (o->output || l->n == 0)
+		return;
+	i = layouts_of_folder(l, o->folder);
+	o->path = l->items[i].path;
+	o->compression = l->items[i].compression;
+	if (i == l->n - 1)
+		return; /* the table's own */
+	o->format = l->items[i].format;
+	o->table_form = t->old_forms[i];
+}
+
 Object *
 object_new(Pipe *p, const ObjectPlace *place, Table *t, int64_t folder)
 {
@@ -65,11 +86,12 @@ object_new(Pipe *p, const ObjectPlace *place, Table *t, int64_t folder)
 	o->folder = folder;
 	o->place = *place;
 	o->output = place->output;
-	o->format = output_format(t, o->output);
-	o->table_form = output_form(t, o->output);
 	o->idle = true;
+	lay_out(p, o);
 
 	pthread_mutex_lock(&p->lock);
+	if (p->layouts.n > 0 && o->output == 0)
+		layouts_use(&p->layouts, folder);
 	list(p, o);
 	++*o->place.outstanding;
 	p->unstarted++;

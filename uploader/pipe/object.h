@@ -69,10 +69,12 @@ struct Object
 	QueueItem link; /* in the ready queue, or that of the putters */
 	Table *table;
 	int64_t folder; /* its begin: unix us (path.h) */
+	const Path *path;
+	const Format *format; /* of its output, or its folder's layout */
+	const FormatTable *table_form;
+	Compression compression;
 	char *key;
 	int output; /* number: 0 is the main one */
-	const Format *format;
-	FormatTable *table_form; /* of the table, for the output */
 	ObjectPlace place;
 	int index;        /* in the list of its place */
 	bool brings_file; /* the table's schema file is written with it */

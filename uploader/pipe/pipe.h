@@ -40,6 +40,7 @@
 #include "codec/path.h"
 #include "io/pgwait.h"
 #include "pipe/lag.h"
+#include "pipe/layout.h"
 #include "store/request.h"
 #include "store/store.h"
 
@@ -116,6 +117,8 @@ typedef struct RunOptions
 	Compression compression;
 	const Path *path;
 	const Format *format;
+	EntryLayout layout; /* these in words; strings are borrowed.  Without a
+						 * format (a test) no layouts are kept. */
 	FormatOptions format_options; /* less raw_text, which the session knows */
 	bool split_keys;     /* a change of a key is two records (split.h) */
 	bool fill_unchanged; /* from the old row, where that is at hand */
@@ -174,6 +177,10 @@ typedef struct Table
 	FormatTable **further; /* and for further outputs; NULL: not in that one */
 	const OutputOptions *outputs; /* these */
 	int nfurther;
+	const Layouts *layouts; /* the pipe's, and its number when … */
+	int nold;               /* … the forms below were made */
+	/* and by layouts before the last; NULL: none */
+	FormatTable **old_forms;
 	Batch *open;    /* batches that still grow, one a partition */
 	int64_t no_key; /* updates and deletes that name no row, this session */
 } Table;
@@ -238,6 +245,7 @@ typedef struct Pipe
 	bool announces_outputs; /* they are not those of "start" */
 	RequestList asked;      /* load requests that were there (asked.h); later on
 							 * the watcher's, as these: */
+	Layouts layouts;        /* of the main output; none in a test */
 	Later later;
 	unsigned reloads; /* of the configuration, that were looked at */
 	bool by_itself;   /* tables are loaded that no person asks for */

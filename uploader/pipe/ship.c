@@ -85,7 +85,7 @@ account(Shipper *s, Object *o)
 static Compressor *
 take_compressor(Shipper *s, const Object *o)
 {
-	Compression kind = output_compression(s->p, o->output);
+	Compression kind = o->compression;
 	Compressor *c = s->spare[kind];
 
 	s->spare[kind] = NULL;
@@ -125,7 +125,7 @@ put_whole(Shipper *s, Object *o, bool *out_gone, Slice *out_whole, Err *err)
 	*out_whole = buf_slice(&s->lines);
 	if (!o->format->compresses)
 	{
-		Compression kind = output_compression(s->p, o->output);
+		Compression kind = o->compression;
 
 		s->spare[kind] = take_compressor(s, o);
 		buf_reset(&s->out);
@@ -179,7 +179,7 @@ write_piece(Shipper *s, Object *o, Slice piece, bool last, Err *err)
 static void
 take_back(Shipper *s, Object *o)
 {
-	Compressor **spare = &s->spare[output_compression(s->p, o->output)];
+	Compressor **spare = &s->spare[o->compression];
 
 	if (!o->compressor || *spare)
 		return;
