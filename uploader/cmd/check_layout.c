@@ -128,11 +128,12 @@ check_layout(Check *c)
 	Layouts l;
 	LayoutChange change;
 	EntryLayout wanted;
+	char room[LAYOUT_ROOM];
 	Err err;
 
 	if (!c->last || c->last->nlayouts == 0)
 		return;
-	config_layout(c->cfg, &wanted);
+	config_layout(c->cfg, &wanted, room, sizeof(room));
 	if (!layouts_open(&l, c->last, &wanted, clock_unix_us(), &change, &err))
 		check_failed(c, "output", why, &err);
 	else if (change == LAYOUT_NEVER)

@@ -158,22 +158,78 @@ path_text(const Config *cfg)
 	return cfg->output_path;
 }
 
+#define DMS_TEXT_MAX 128
+
+/* One byte that ends no field by itself; 0: it is none. */
+static char
+dms_delimiter(const Config *cfg)
+{
+	const char *text = cfg->output_dms_delimiter;
+
+	if (strcmp(text, "tab") == 0)
+		return '\x01'; /* a tab ends the name of the time's column */
+	return strlen(text) == 1 && !strchr("\"\r\n\t\\ \x01", *text) &&
+				   (*text & 0x80) == 0
+			   ? *text
+			   : 0;
+}
+
+static bool
+is_plain_text(const char *s)
+{
+	return strlen(s) <= DMS_TEXT_MAX && strcspn(s, "\t\r\n\"") == strlen(s);
+}
+
+bool
+config_check_shape(const Config *cfg, Err *err)
+{
+	if (strcmp(cfg->output_shape, "dms") != 0)
+		return true;
+	if (strcmp(cfg->output_format, "csv") != 0)
+		return err_set(err, ERR_USAGE, 0,
+					   "output.shape = dms needs output.format = csv");
+	if (!dms_delimiter(cfg))
+		return err_set(err, ERR_USAGE, 0,
+					   "output.dms_delimiter has the value \"%.16s\", and is "
+					   "one byte that is no quote, blank, line end or "
+					   "backslash, or \"tab\"",
+					   cfg->output_dms_delimiter);
+	if (!is_plain_text(cfg->output_dms_null) ||
+		!is_plain_text(cfg->output_dms_timestamp) ||
+		strchr(cfg->output_dms_null, dms_delimiter(cfg)))
+		return err_set(err, ERR_USAGE, 0,
+					   "output.dms_null and output.dms_timestamp have at most "
+					   "128 bytes, and no "
+					   "quotes, tabs, line ends or delimiters");
+	return true;
+}
+
 void
-config_layout(const Config *cfg, EntryLayout *out)
+config_layout(const Config *cfg, EntryLayout *out, char *room, size_t size)
 {
 	const char *variant = "";
+	bool dms = strcmp(cfg->output_shape, "dms") == 0;
 
-	if (strcmp(cfg->output_format, "csv") == 0 &&
-		strcmp(cfg->output_csv_newlines, "escape") == 0)
+	if (dms)
+	{
+		(void) snprintf(room, size, "%c%c%s\t%s",
+						strcmp(cfg->output_dms_header, "on") == 0 ? '1' : '0',
+						dms_delimiter(cfg), cfg->output_dms_timestamp,
+						cfg->output_dms_null); /* as long as settings are */
+		variant = room;
+	}
+	else if (strcmp(cfg->output_format, "csv") == 0 &&
+			 strcmp(cfg->output_csv_newlines, "escape") == 0)
 		variant = "escape";
 	if (strcmp(cfg->output_format, "parquet") == 0 &&
 		strcmp(cfg->output_parquet_timestamp, "ms") == 0)
 		variant = "ms";
-	*out = (EntryLayout){ .format = cfg->output_format,
-						  .variant = (char *) variant,
-						  .compression = cfg->output_compression,
-						  .path = (char *) path_text(cfg),
-						  .zone = cfg->output_timezone };
+	*out =
+		(EntryLayout){ .format = dms ? (char *) "csv-dms" : cfg->output_format,
+					   .variant = (char *) variant,
+					   .compression = cfg->output_compression,
+					   .path = (char *) path_text(cfg),
+					   .zone = cfg->output_timezone };
 }
 
 bool

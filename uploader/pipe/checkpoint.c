@@ -181,8 +181,7 @@ new_object(Pipe *p, Checkpoint *c, const Batch *b, int output)
 						  .digits = 4 };
 	Object *o;
 
-	(void) snprintf(place.stem, sizeof(place.stem), "part-%012" PRId64,
-					c->entry->seq);
+	object_stem(p, &place, c->entry->seq);
 	o = object_new(p, &place, b->table, batch_folder(b, output));
 	if (output == 0)
 	{

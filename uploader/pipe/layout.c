@@ -66,6 +66,7 @@ close_layout(Layout *l)
 void
 layout_options(const Layout *l, FormatOptions *options)
 {
+	options->dms = l->said.variant;
 	options->csv_escape = strcmp(l->said.variant, "escape") == 0;
 	options->parquet_ms = strcmp(l->said.variant, "ms") == 0;
 }

@@ -7,11 +7,32 @@
  */
 #include "pipe/object.h"
 
+#include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/mem.h"
 #include "pipe/split.h"
+
+void
+object_stem(const Pipe *p, ObjectPlace *place, int64_t entry)
+{
+	Buf b;
+
+	if (!p->options->dms_names)
+	{
+		(void) snprintf(place->stem, sizeof(place->stem), "part-%012" PRId64,
+						entry); /* fits */
+		return;
+	}
+	buf_init(&b, sizeof(place->stem));
+	key_add_dms_time(&b, clock_unix_us());
+	(void) snprintf(place->stem, sizeof(place->stem), "%s-%" PRId64,
+					buf_cstr(&b), entry); /* fits */
+	buf_done(&b);
+}
 
 static char *
 make_key(const Pipe *p, const Object *o, int number)
@@ -25,8 +46,11 @@ make_key(const Pipe *p, const Object *o, int number)
 		o->path,
 		&(PathNames){ t->schema, t->name, p->start->database, p->start->slot },
 		o->folder, &b);
-	buf_printf(&b, "%s-%0*d-%s%s%s", o->place.stem, o->place.digits, number,
-			   p->writer, o->format->suffix,
+	if (o->place.load && p->options->dms_names)
+		buf_printf(&b, "LOAD%08X-%s", (unsigned) number + 1, o->place.load);
+	else
+		buf_printf(&b, "%s-%0*d", o->place.stem, o->place.digits, number);
+	buf_printf(&b, "-%s%s%s", p->writer, o->format->suffix,
 			   o->format->compresses ? "" : compression_suffix(o->compression));
 	key = xstrdup(buf_cstr(&b));
 	buf_done(&b);

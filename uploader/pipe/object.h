@@ -111,6 +111,9 @@ struct Object
 	Slice body; /* of the putters: all of it, compressed; owned, charged */
 };
 
+/* What names of the entry's objects begin with (output.names). */
+void object_stem(const Pipe *p, ObjectPlace *place, int64_t entry);
+
 /* Adds the object to the list it belongs to. */
 Object *object_new(Pipe *p, const ObjectPlace *place, Table *t, int64_t folder);
 

@@ -122,6 +122,7 @@ typedef struct RunOptions
 	FormatOptions format_options; /* less raw_text, which the session knows */
 	bool split_keys;     /* a change of a key is two records (split.h) */
 	bool fill_unchanged; /* from the old row, where that is at hand */
+	bool dms_names;      /* of objects, as AWS DMS begins them */
 	int64_t max_bytes;   /* of an object, as the format writes it, before
 						  * compression; 0: OBJECT_FULL_BYTES */
 	int64_t max_rows;    /* likewise; 0: any number */
