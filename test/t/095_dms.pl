@@ -88,6 +88,7 @@ is($target->psql('postgres', q{select count(*) from pg_class where relname = 'or
 # ---- settings ----
 
 for my $bad (
+	[ qr/output\.shape = dms is for the main output only/, '--output.report.url=file:///tmp/none' ],
 	[ qr/needs output\.format = csv/, '--output.format=json' ],
 	[ qr/output\.dms_delimiter has the value "ab"/, '--output.dms_delimiter=ab' ],
 	[ qr/no quotes, tabs, line ends or delimiters/, '--output.dms_null=a,b' ])

@@ -180,9 +180,28 @@ is_plain_text(const char *s)
 	return strlen(s) <= DMS_TEXT_MAX && strcspn(s, "\t\r\n\"") == strlen(s);
 }
 
+/* Theirs is the main one's where nothing is said. */
+static bool
+check_further_shapes(const Config *cfg, Err *err)
+{
+	for (int i = 0; i < cfg->outputs.n; i++)
+	{
+		const OutputConfig *o = cfg->outputs.all[i];
+
+		if (strcmp(o->shape, "flat") == 0)
+			continue;
+		(void) err_set(err, ERR_USAGE, 0,
+					   "output.shape = dms is for the main output only");
+		return err_hint(err, "set output.%s.shape = flat", o->name);
+	}
+	return true;
+}
+
 bool
 config_check_shape(const Config *cfg, Err *err)
 {
+	if (!check_further_shapes(cfg, err))
+		return false;
 	if (strcmp(cfg->output_shape, "dms") != 0)
 		return true;
 	if (strcmp(cfg->output_format, "csv") != 0)
