@@ -179,6 +179,16 @@ test_parse(void **state)
 		{ "s/t/part-999999999999999999-0-x", 999999999999999999, NULL },
 		{ "part-1-0-x", 1, NULL },
 		{ "s/t/part-1000000000000000000-0-x", -1, NULL },
+		{ "s/t/20261130-103125108-42-0000-9f3a1c07.csv", 42, NULL },
+		{ "20261130-103125108-1-0-x", 1, NULL },
+		{ "s/t/20261130-103125108.csv", -1, NULL },
+		{ "s/t/20261130-10312510-42-0000-9f3a1c07.csv", -1, NULL },
+		{ "s/t/2026113-103125108-42-0000-9f3a1c07.csv", -1, NULL },
+		{ "s/t/20261130-103125108-x-0", -1, NULL },
+		{ "s/t/LOAD0000000A-00000000000000aa-9f3a1c07.csv.gz", -1,
+		  "00000000000000aa" },
+		{ "s/t/LOAD0000000a-00000000000000aa-9f3a1c07.csv", -1, NULL },
+		{ "s/t/LOAD00000001.csv", -1, NULL },
 		{ "s/t/part--0-x", -1, NULL },
 		{ "s/t/part-1.json", -1, NULL },
 		{ "s/t/part-x-1", -1, NULL },
@@ -212,6 +222,18 @@ test_parse(void **state)
 }
 
 static void
+test_dms_time(void **state)
+{
+	Buf b;
+
+	(void) state;
+	buf_init(&b, 64);
+	key_add_dms_time(&b, INT64_C(1795262400000000) + 7005999);
+	assert_string_equal(buf_cstr(&b), "20261121-120007005");
+	buf_done(&b);
+}
+
+static void
 test_writer(void **state)
 {
 	static const struct
@@ -226,6 +248,8 @@ test_writer(void **state)
 		{ "s/t/part-000000000042-0000-9f3a1c070.json", false },
 		{ "s/t/part-000000000042-9f3a1c07-0000.json", false },
 		{ "s/9f3a1c07/part-42-0000", false },
+		{ "s/t/20261130-103125108-42-0000-9f3a1c07.csv", true },
+		{ "s/t/LOAD00000001-00000000000000aa-9f3a1c07.csv", true },
 		{ "s/t-9f3a1c07/part", false },
 		{ "", false },
 	};
@@ -314,7 +338,7 @@ main(void)
 		cmocka_unit_test(test_segments),  cmocka_unit_test(test_no_segments),
 		cmocka_unit_test(test_injective), cmocka_unit_test(test_keys),
 		cmocka_unit_test(test_parse),     cmocka_unit_test(test_writer),
-		cmocka_unit_test(test_patterns),
+		cmocka_unit_test(test_dms_time),  cmocka_unit_test(test_patterns),
 	};
 
 	return cmocka_run_group_tests_name("key", tests, NULL, NULL);

@@ -525,6 +525,37 @@ test_walk(void **state)
 	}
 }
 
+/* What engines look for: a "?" for each digit. */
+static void
+test_glob(void **state)
+{
+	static const struct
+	{
+		const char *path;
+		const char *want;
+	} rows[] = {
+		{ PATH_DEFAULT, "a.b/%5Ft/year=???\?/month=?\?/day=?\?/hour=?\?/" },
+		{ "{schema}/{table}", "a.b/%5Ft/" },
+		{ "{yyyy}{mm}/{schema}.{table}/{dd}-{hh}{mi}",
+		  "?????\?/a%2Eb.%5Ft/?\?-???\?/" },
+	};
+
+	(void) state;
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++)
+	{
+		Path *p;
+		Err err;
+		Buf b;
+
+		buf_init(&b, 1024);
+		assert_true(path_parse(rows[i].path, zone_fixed("UTC"), &p, &err));
+		path_add_glob(p, &(PathNames){ "a.b", "_t", "d", "s" }, &b);
+		assert_string_equal(buf_cstr(&b), rows[i].want);
+		path_free(p);
+		buf_done(&b);
+	}
+}
+
 int
 main(void)
 {
@@ -539,6 +570,7 @@ main(void)
 		cmocka_unit_test(test_spans),
 		cmocka_unit_test(test_ends),
 		cmocka_unit_test(test_walk),
+		cmocka_unit_test(test_glob),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

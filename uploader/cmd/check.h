@@ -71,6 +71,7 @@ void check_outputs(Check *c);
 void check_lifecycle(Check *c);
 void check_file(Check *c);
 void check_slot(Check *c);
+void check_layout(Check *c);
 void check_publications(Check *c);
 void check_tables(Check *c);
 void check_columns(Check *c);

@@ -173,6 +173,7 @@ cmd_check(const Config *cfg, int argc, char **argv, Err *err)
 	check_file(&c);
 	check_source(&c);
 	check_store(&c);
+	check_layout(&c);
 	check_outputs(&c);
 	check_lifecycle(&c);
 	check_slot(&c);

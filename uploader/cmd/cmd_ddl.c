@@ -108,26 +108,44 @@ take_tables(const char *table, const char **words, int nwords, char **out,
 	return ok;
 }
 
+/* What the statements do not read. */
 static void
-add_table(const Ddl *ddl, const DdlTable *t, Buf *out)
+say_objects(const DdlJob *job, bool dms)
 {
+	const DdlTable *t = job->table;
+	bool duckdb = job->engine->create == ddl_create_duckdb;
+
+	if (dms)
+		ddl_comment(job, "NOT WHOLE: objects of output.shape = dms are not "
+						 "what this reads: make the table by hand");
+	if (duckdb && t->unplaced)
+		ddl_comment(job, "NOT WHOLE: objects of the table lie in folders of "
+						 "no output.path that the log tells");
+	if (!duckdb && t->other)
+		ddl_comment(job, "NOT WHOLE: some of the table's objects are not "
+						 "JSON, and for this engine \"ddl\" knows no other "
+						 "format yet");
+	if (!duckdb && t->elsewhere)
+		ddl_comment(job, "NOT WHOLE: objects of the table lie in other folders "
+						 "(output.path), and for this engine \"ddl\" knows "
+						 "those of the default only yet");
+}
+
+static void
+add_table(const Ddl *ddl, const DdlTables *tables, const DdlTable *t, Buf *out)
+{
+	bool dms = tables->dms;
 	DdlJob job = { .engine = ddl->engine,
 				   .table = t,
 				   .url = ddl->url,
 				   .format = ddl->engine->format,
 				   .truncates = ddl->truncates,
+				   .escaped = tables->escaped,
 				   .one_key = ddl->one_key && t->folders != DDL_NO_FOLDERS,
 				   .out = out };
 
-	if (t->other && ddl->engine->create != ddl_create_glue)
-		ddl_comment(&job,
-					"NOT WHOLE: some of the table's objects are not JSON, "
-					"and \"ddl\" knows no other format yet");
-	if (t->elsewhere && ddl->engine->create != ddl_create_glue)
-		ddl_comment(&job,
-					"NOT WHOLE: objects of the table lie in other folders "
-					"(output.path), and \"ddl\" knows those of the default "
-					"only yet");
+	if (ddl->engine->create != ddl_create_glue)
+		say_objects(&job, dms);
 	ddl_choose_key(&job);
 	if (ddl->engine->create == ddl_create_glue)
 	{
@@ -157,7 +175,7 @@ print_tables(const Ddl *ddl, const DdlTables *tables, Err *err)
 				   ddl->engine->name, tables->entry);
 	for (int i = 0; ok && i < tables->n; i++)
 	{
-		add_table(ddl, &tables->items[i], &b);
+		add_table(ddl, tables, &tables->items[i], &b);
 		if (b.overflow)
 			ok = err_set(err, ERR_LIMIT, 0,
 						 "the statements of table \"%s.%s\" are too long",

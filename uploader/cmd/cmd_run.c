@@ -192,6 +192,7 @@ cmd_run(const Config *cfg, int argc, char **argv, Err *err)
 			cfg->output_parquet_timestamp),
 		.split_keys = strcmp(cfg->output_key_change, "split") == 0,
 		.fill_unchanged = strcmp(cfg->output_unchanged, "old") == 0,
+		.dms_names = strcmp(cfg->output_names, "dms") == 0,
 		.workers = workers_of(cfg),
 		.memory_limit = cfg->memory_limit,
 		.load_initial = strcmp(cfg->load_mode, "never") != 0,
@@ -214,6 +215,7 @@ cmd_run(const Config *cfg, int argc, char **argv, Err *err)
 		.control = &control,
 	};
 	OutputSet outputs;
+	char room[LAYOUT_ROOM];
 	Path *path = NULL;
 	Telling telling = { 0 };
 	bool ok;
@@ -221,7 +223,8 @@ cmd_run(const Config *cfg, int argc, char **argv, Err *err)
 	if (argc > 0)
 		return err_set(err, ERR_USAGE, 0, "run takes no argument \"%s\"",
 					   argv[0]);
-	if (!outputs_form("output", cfg->output_format, cfg->output_compression,
+	if (!config_check_shape(cfg, err) ||
+		!outputs_form("output", cfg->output_format, cfg->output_compression,
 					  &o.format, &o.compression, err) ||
 		!outputs_open(cfg, &outputs, err))
 		return false;
@@ -233,6 +236,11 @@ cmd_run(const Config *cfg, int argc, char **argv, Err *err)
 	o.further = outputs.all;
 	o.nfurther = outputs.n;
 	o.path = path;
+	config_layout(cfg, &o.layout, room, sizeof(room));
+	if (strcmp(o.layout.format, "csv-dms") == 0)
+		log_warn("merge and replay cannot read objects of output.shape = dms",
+				 NULL);
+	o.format_options.dms = o.layout.variant;
 	tame_malloc();
 	set_control(cfg);
 	current = cfg;

@@ -52,7 +52,7 @@ typedef struct Config
 	char *store_requester_pays; /* off, on */
 
 	char *output_format;            /* json, csv, parquet */
-	char *output_shape;             /* flat */
+	char *output_shape;             /* flat, dms */
 	char *output_compression;       /* zstd, gzip, none */
 	char *output_partition;         /* hour, day, none */
 	char *output_path;              /* template, see path.h */
@@ -61,8 +61,13 @@ typedef struct Config
 	char *output_parquet_timestamp; /* us, ms */
 	char *output_key_change;        /* record, split */
 	char *output_unchanged;         /* list, old */
-	char *output_before;            /* off, on */
-	char *output_numeric;           /* number, string, auto */
+	char *output_dms_header;        /* off, on */
+	char *output_dms_timestamp;
+	char *output_dms_null;
+	char *output_dms_delimiter;
+	char *output_names;   /* part, dms */
+	char *output_before;  /* off, on */
+	char *output_numeric; /* number, string, auto */
 	int64_t output_grace_ms;
 
 	int64_t flush_interval_ms;

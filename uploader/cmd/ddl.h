@@ -47,6 +47,13 @@ typedef enum DdlFolders
 	DDL_BY_HOUR
 } DdlFolders;
 
+/* Objects of one format and compression in folders of one kind. */
+typedef struct DdlSource
+{
+	char *glob;   /* "public/orders/year=????/", relative to the lake */
+	char *suffix; /* ".json.zst" */
+} DdlSource;
+
 typedef struct DdlTable
 {
 	char *schema;
@@ -77,6 +84,9 @@ typedef struct DdlTable
 	Lsn renamed_lsn;
 
 	/* Of the objects that are listed. */
+	DdlSource *sources; /* of objects whose folders a layout of the log has */
+	int nsources;
+	bool unplaced; /* there are others */
 	int64_t objects;
 	char *suffix;   /* of the last one: ".json.zst"; or NULL */
 	bool mixed;     /* not all have it */
@@ -94,6 +104,8 @@ typedef struct DdlTables
 	int n;
 	DdlTable *items;
 	int64_t entry; /* the last one that was read */
+	bool escaped;  /* csv may be of output.csv_newlines = escape */
+	bool dms;      /* csv may be of output.shape = dms */
 } DdlTables;
 
 /*
@@ -164,6 +176,7 @@ typedef struct DdlJob
 	const char *url;       /* of the store, without a slash at the end */
 	const char *format;    /* of the objects: "json" */
 	bool truncates;        /* they were looked for */
+	bool escaped;          /* as of DdlTables */
 	bool one_key;          /* partitions are one key, not four */
 	char key[DDL_KEY_MAX]; /* its name: "dh", with underscores where a
 							* column has that name */
@@ -235,6 +248,10 @@ typedef struct DdlFill
 } DdlFill;
 
 void ddl_fill(const DdlJob *job, const char *pattern, const DdlFill *fill);
+
+/* The same with a column's # and @. */
+void ddl_fill_column(const DdlJob *job, const char *pattern,
+					 const SchemaColumn *c);
 
 /* ---- statements ---- */
 

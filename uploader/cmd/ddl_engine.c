@@ -447,6 +447,15 @@ ddl_cast(const DdlJob *job, const SchemaColumn *c, const char *value)
 }
 
 void
+ddl_fill_column(const DdlJob *job, const char *pattern, const SchemaColumn *c)
+{
+	DdlFill fill = { .value = "", .text = "", .type = element_of(c) };
+
+	(void) decimal_of(c, &fill.precision, &fill.scale); /* 0 where unused */
+	ddl_fill(job, pattern, &fill);
+}
+
+void
 ddl_raw_type(const DdlJob *job, const SchemaColumn *c)
 {
 	buf_str(job->out, job->engine->types[ddl_class(c)].raw);

@@ -6,6 +6,7 @@
  * Ownership: ddl_tables_done() frees all.  Layer: cmd.
  *-------------------------------------------------------------------------
  */
+#include <fnmatch.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -13,9 +14,10 @@
 #include "base/strmap.h"
 #include "cmd/ddl.h"
 #include "cmd/logwalk.h"
-#include "codec/compress.h"
+#include "codec/format.h"
 #include "codec/jsonline.h"
 #include "codec/key.h"
+#include "codec/path.h"
 #include "codec/pattern.h"
 #include "store/commitlog.h"
 
@@ -32,6 +34,9 @@ typedef struct Reading
 	const char *wanted;
 	bool truncates; /* the second time through: objects are read */
 	StrMap names;   /* "schema\ntable" to its number */
+	Path **paths;   /* all templates that the log names, and the default ones */
+	char **texts;
+	int npaths;
 	DdlTables *tables;
 } Reading;
 
@@ -275,7 +280,77 @@ is_usual_folder(const DdlTable *t, const char *key)
 }
 
 static void
-note_object(Reading *r, const EntryObject *o)
+add_path(Reading *r, const char *text)
+{
+	Path *path;
+	Err err;
+
+	for (int i = 0; i < r->npaths; i++)
+	{
+		if (strcmp(r->texts[i], text) == 0)
+			return;
+	}
+	if (!path_parse(text, zone_fixed("UTC"), &path, &err))
+		return; /* no object is there, then */
+	r->paths = xrealloc(r->paths, ((size_t) r->npaths + 1) * sizeof(Path *));
+	r->texts = xrealloc(r->texts, ((size_t) r->npaths + 1) * sizeof(char *));
+	r->paths[r->npaths] = path;
+	r->texts[r->npaths++] = xstrdup(text);
+}
+
+static void
+paths_done(Reading *r)
+{
+	for (int i = 0; i < r->npaths; i++)
+	{
+		path_free(r->paths[i]);
+		free(r->texts[i]);
+	}
+	free(r->paths);
+	free(r->texts);
+}
+
+static void
+add_source(DdlTable *t, const char *glob, const char *suffix)
+{
+	for (int i = 0; i < t->nsources; i++)
+	{
+		if (strcmp(t->sources[i].glob, glob) == 0 &&
+			strcmp(t->sources[i].suffix, suffix) == 0)
+			return;
+	}
+	t->sources =
+		xrealloc(t->sources, ((size_t) t->nsources + 1) * sizeof(*t->sources));
+	t->sources[t->nsources++] = (DdlSource){ xstrdup(glob), xstrdup(suffix) };
+}
+
+/* By which template does the object lie where it lies? */
+static void
+note_source(const Reading *r, const Entry *e, DdlTable *t, const EntryObject *o,
+			const char *name, const char *suffix)
+{
+	const PathNames names = { o->schema, o->table, e->database, e->slot };
+	char *folder = xstrndup(o->key, (size_t) (name - o->key) + 1);
+	bool found = false;
+	Buf glob;
+
+	buf_init(&glob, KEY_TEXT_MAX);
+	for (int i = 0; !found && i < r->npaths; i++)
+	{
+		buf_reset(&glob);
+		path_add_glob(r->paths[i], &names, &glob);
+		found = fnmatch(buf_cstr(&glob), folder, FNM_PATHNAME) == 0;
+	}
+	if (found)
+		add_source(t, buf_cstr(&glob), suffix);
+	else
+		t->unplaced = true;
+	buf_done(&glob);
+	free(folder);
+}
+
+static void
+note_object(Reading *r, const Entry *e, const EntryObject *o)
 {
 	DdlTable *t = get(r, o->schema, o->table);
 	const char *name = strrchr(o->key, '/');
@@ -283,6 +358,7 @@ note_object(Reading *r, const EntryObject *o)
 
 	if (!t || !suffix)
 		return;
+	note_source(r, e, t, o, name, suffix);
 	if (t->suffix && strcmp(t->suffix, suffix) != 0)
 		t->mixed = true;
 	if (!is_usual_folder(t, o->key))
@@ -369,31 +445,47 @@ take_truncate(DdlTable *t, Slice line, Err *err)
 }
 
 static bool
-look_for_truncates(Reading *r, const EntryObject *o, DdlTable *t, Err *err)
+read_lines_of(const FormatSource *source, const Format *format, DdlTable *t,
+			  Err *err)
 {
 	static const char head[] = "{\"_op\":\"t\"";
-	Buf body;
-	LineReader *lines;
+	FormatReader *lines = format->open(source);
 	Slice line;
 	bool end = false;
 	bool ok;
 
-	buf_init(&body, OBJECT_MAX_BYTES);
-	if (!commitlog_object(r->store, o, &body, err))
-	{
-		buf_done(&body);
-		return err_prefix(err, "could not read object \"%s\"", o->key);
-	}
-	lines = lines_open(compression_of_key(o->key), buf_slice(&body),
-					   LINE_MAX_BYTES);
-	while ((ok = lines_next(lines, &line, &end, err)) && !end)
+	while ((ok = format->next(lines, &line, &end, err)) && !end)
 	{
 		if (line.n > sizeof(head) &&
 			memcmp(line.p, head, sizeof(head) - 1) == 0 &&
 			!(ok = take_truncate(t, line, err)))
 			break;
 	}
-	lines_close(lines);
+	format->done(lines);
+	return ok;
+}
+
+static bool
+look_for_truncates(Reading *r, const EntryObject *o, DdlTable *t, Err *err)
+{
+	const Format *format = format_of_key(o->key);
+	FormatSource source = { .compression = compression_of_key(o->key),
+							.max_line = LINE_MAX_BYTES };
+	Schema *schema = NULL;
+	Buf body;
+	bool ok;
+
+	if (!format)
+		return format_unknown(o->key, err);
+	buf_init(&body, OBJECT_MAX_BYTES);
+	ok = commitlog_object(r->store, o, &body, err) &&
+		 (!format->reads_schema ||
+		  commitlog_schema(r->store, o->schema, o->table, o->hash, &schema,
+						   err));
+	source.object = buf_slice(&body);
+	source.schema = schema;
+	ok = ok && read_lines_of(&source, format, t, err);
+	schema_free(schema);
 	buf_done(&body);
 	return ok || err_prefix(err, "object \"%s\"", o->key);
 }
@@ -431,8 +523,14 @@ note_entry(const Entry *e, void *arg, Err *err)
 		note_schema(r, &e->schemas[i]);
 	for (int i = 0; i < e->nloads; i++)
 		note_load(r, &e->loads[i]);
+	for (int i = 0; i < e->nlayouts; i++)
+	{
+		add_path(r, e->layouts[i].path);
+		r->tables->escaped |= strcmp(e->layouts[i].variant, "escape") == 0;
+		r->tables->dms |= strcmp(e->layouts[i].format, "csv-dms") == 0;
+	}
 	for (int i = 0; i < e->nobjects; i++)
-		note_object(r, &e->objects[i]);
+		note_object(r, e, &e->objects[i]);
 	return true;
 }
 
@@ -456,6 +554,12 @@ table_done(DdlTable *t)
 	free(t->versions);
 	free(t->loads);
 	free(t->renamed_from);
+	for (int i = 0; i < t->nsources; i++)
+	{
+		free(t->sources[i].glob);
+		free(t->sources[i].suffix);
+	}
+	free(t->sources);
 	free(t->suffix);
 	free(t->schema);
 	free(t->table);
@@ -509,6 +613,9 @@ ddl_read(Store *store, const char *wanted, bool with_truncates, DdlTables *out,
 	bool ok;
 
 	memset(out, 0, sizeof(*out));
+	add_path(&r, PATH_DEFAULT);
+	add_path(&r, "{schema}/{table}/year={yyyy}/month={mm}/day={dd}");
+	add_path(&r, "{schema}/{table}");
 	ok = logwalk(store, &all, note_entry, &r, err);
 	if (ok && with_truncates)
 	{
@@ -516,6 +623,7 @@ ddl_read(Store *store, const char *wanted, bool with_truncates, DdlTables *out,
 		ok = logwalk(store, &all, note_entry, &r, err);
 	}
 	strmap_done(&r.names);
+	paths_done(&r);
 	keep_tables(out);
 	for (int i = 0; ok && i < out->n; i++)
 		ok = read_schemas(store, &out->items[i], err);

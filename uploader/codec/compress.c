@@ -99,6 +99,12 @@ struct Compressor
 	int level;
 };
 
+Compression
+compressor_kind(const Compressor *c)
+{
+	return c->kind;
+}
+
 Compressor *
 compressor_new(Compression kind, int level)
 {

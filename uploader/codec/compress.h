@@ -48,6 +48,7 @@ typedef struct Compressor Compressor;
 Compressor *compressor_new(Compression kind, int level);
 void compressor_free(Compressor *c);
 int compressor_level(const Compressor *c); /* as it was asked for */
+Compression compressor_kind(const Compressor *c);
 
 /*
  * Appends all of in to out as one whole frame (zstd) or member (gzip).

@@ -298,7 +298,8 @@ static bool
 wrong_header(const FormatReader *r, Err *err)
 {
 	return err_set(err, ERR_DATA, 0,
-				   "header of the CSV object is not one of schema %s",
+				   "header of the CSV object is not one of schema %s; one "
+				   "of output.shape = dms has none, and cannot be read back",
 				   r->schema->hash);
 }
 

@@ -102,6 +102,9 @@ entry_free(Entry *e)
 		free(e->lists[i].key);
 		free(e->lists[i].sha256);
 	}
+	for (int i = 0; i < e->nlayouts; i++)
+		entry_layout_done(&e->layouts[i]);
+	free(e->layouts);
 	free(e->objects);
 	free(e->further);
 	free(e->outputs);
@@ -525,6 +528,10 @@ encode_head(const Entry *e, Buf *out)
 		buf_str(out, "\"slot_dropped\":true,");
 	add_string(out, "writer", e->writer);
 	add_time(out, "time", e->time, true);
+	if (e->nlayouts > 0)
+		buf_str(out, ",\n");
+	if (e->nlayouts > 0)
+		entry_layouts_encode(e->layouts, e->nlayouts, out);
 }
 
 static void
@@ -1016,6 +1023,9 @@ parse_head(json_t *doc, Entry *e, bool *ok)
 		*ok = false;
 	get_string(doc, "writer", &e->writer, ok);
 	e->time = get_time(doc, "time", ok);
+	if (json_object_get(doc, "layouts"))
+		e->layouts = entry_layouts_parse(json_object_get(doc, "layouts"),
+										 &e->nlayouts, ok);
 	if (e->end < e->prev_end)
 		*ok = false;
 }

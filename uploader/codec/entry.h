@@ -26,6 +26,7 @@
 #include "base/lsn.h"
 #include "base/scale.h"
 #include "base/seen.h"
+#include "codec/entry_layout.h"
 
 #define ENTRY_FORMAT 2
 #define ENTRY_MAX_BYTES (1024 * 1024 / SCALE) /* one entry, one single PUT */
@@ -171,6 +172,9 @@ typedef struct Entry
 	char *writer;         /* 8 hex digits */
 	int64_t time;         /* unix us, the writer's clock */
 	bool is_signed;       /* read: it has an HMAC */
+
+	int nlayouts; /* the last one is that in force */
+	EntryLayout *layouts;
 
 	int nloads;
 	EntryLoad *loads;

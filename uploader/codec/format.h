@@ -54,6 +54,8 @@ typedef struct FormatOptions
 	size_t whole_max; /* 0: ROW_WHOLE_MAX; a test may take less */
 	bool csv_escape;  /* csv: no line ends within fields, for readers that
 					   * know no quoted ones (csv.h) */
+	const char *dms;  /* csv-dms: its form (csv_dms.h); lives as long as the
+					   * options' user */
 	Compression compression; /* for a format that compresses by itself */
 	int level;               /* of that; 0: the default */
 	bool parquet_ms;         /* Parquet's timestamps in milliseconds */

@@ -10,11 +10,14 @@
 #include <string.h>
 
 #include "codec/csv.h"
+#include "codec/csv_dms.h"
 #include "codec/json.h"
 #include "codec/parquet.h"
 
 static const Format *const formats[] = { &json_format, &csv_format,
-										 &parquet_format };
+										 &parquet_format,
+										 /* behind csv, whose suffix it has */
+										 &csv_dms_format };
 
 #define NFORMATS ((int) (sizeof(formats) / sizeof(formats[0])))
 

@@ -8,6 +8,9 @@
 #include "codec/key.h"
 
 #include <inttypes.h>
+#include <string.h>
+
+#include "base/clock.h"
 
 static bool
 is_plain(uint8_t c)
@@ -100,16 +103,56 @@ last_segment(const char *key)
 	return slash ? slash + 1 : key;
 }
 
+/* So many digits and a '-' at s; NULL: none. */
+static const char *
+behind_digits(const char *s, size_t n, const char *digits)
+{
+	return strspn(s, digits) == n && s[n] == '-' ? s + n + 1 : NULL;
+}
+
+/* Behind "part-", or behind a time of DMS's form. */
+static const char *
+behind_part(const char *s)
+{
+	static const char digits[] = "0123456789";
+
+	if (strncmp(s, "part-", 5) == 0)
+		return s + 5;
+	s = behind_digits(s, 8, digits);
+	return s ? behind_digits(s, 9, digits) : NULL;
+}
+
+/* Behind "load-", or behind DMS's number. */
+static const char *
+behind_load(const char *s)
+{
+	if (strncmp(s, "load-", 5) == 0)
+		return s + 5;
+	return strncmp(s, "LOAD", 4) == 0
+			   ? behind_digits(s + 4, 8, "0123456789ABCDEF")
+			   : NULL;
+}
+
+void
+key_add_dms_time(Buf *out, int64_t unix_us)
+{
+	CivilTime c;
+
+	civil_from_unix_us(unix_us, &c);
+	buf_printf(out, "%04d%02d%02d-%02d%02d%02d%03d", (int) c.year, c.month,
+			   c.day, c.hour, c.minute, c.second, c.usec / 1000);
+}
+
 bool
 key_parse_part(const char *key, int64_t *out_seq)
 {
-	const char *s = last_segment(key);
+	const char *s = behind_part(last_segment(key));
 	int64_t seq = 0;
 	int n = 0;
 
-	if (strncmp(s, "part-", 5) != 0)
+	if (!s)
 		return false;
-	for (s += 5; *s >= '0' && *s <= '9' && n < 18; s++, n++)
+	for (; *s >= '0' && *s <= '9' && n < 18; s++, n++)
 		seq = seq * 10 + (*s - '0');
 	if (n == 0 || *s != '-')
 		return false;
@@ -130,12 +173,11 @@ key_is_by(const char *key, const char *writer)
 bool
 key_parse_load(const char *key, char *id, size_t size)
 {
-	const char *s = last_segment(key);
+	const char *s = behind_load(last_segment(key));
 	size_t n;
 
-	if (strncmp(s, "load-", 5) != 0)
+	if (!s)
 		return false;
-	s += 5;
 	n = strcspn(s, "-");
 	if (n == 0 || n >= size || s[n] != '-')
 		return false;

@@ -33,6 +33,9 @@ void key_add_part(Buf *out, const char *name, char also);
 /* Appends the name that a segment stands for; false where it is none. */
 bool key_parse_segment(Slice segment, Buf *out);
 
+/* The end of a name of DMS's kind: "20261130-103125108", from unix us, UTC. */
+void key_add_dms_time(Buf *out, int64_t unix_us);
+
 /* "<schema>/<table>/" */
 void key_add_table(Buf *out, const char *schema, const char *table);
 
@@ -44,15 +47,19 @@ void key_add_schema(Buf *out, const char *schema, const char *table,
 					const char *hash);
 
 /*
- * Reads the entry number of "…/part-<entry>-<n>-<writer>…"; false where the
- * key's last segment is not of that form.
+ * Reads the entry number of "…/part-<entry>-<n>-<writer>…", or of the same
+ * with a time as AWS DMS begins a name, "…/20261130-103125108-<entry>-…"; false
+ * where the key's last segment is of neither form.
  */
 bool key_parse_part(const char *key, int64_t *out_seq);
 
 /* Whether the key's last segment is "…-<writer>", with or without a suffix. */
 bool key_is_by(const char *key, const char *writer);
 
-/* Reads the load id of "…/load-<id>-<n>-<writer>…" into id (size 17). */
+/*
+ * Reads the load id of "…/load-<id>-<n>-<writer>…" into id (size 17), or of
+ * DMS's "…/LOAD<n>-<id>-<writer>…".
+ */
 bool key_parse_load(const char *key, char *id, size_t size);
 
 #endif

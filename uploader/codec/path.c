@@ -517,3 +517,20 @@ path_add_prefix(const Path *p, const PathNames *names, Buf *out)
 	if (p->finest == PIECE_SLOT)
 		buf_byte(out, '/');
 }
+
+void
+path_add_glob(const Path *p, const PathNames *names, Buf *out)
+{
+	static const CivilTime none;
+
+	for (int i = 0; i < p->n; i++)
+	{
+		const Piece *piece = &p->pieces[i];
+
+		if (is_time(piece->kind))
+			buf_str(out, piece->kind == PIECE_YEAR ? "????" : "??");
+		else
+			add_piece_text(p, piece, names, &none, out);
+	}
+	buf_byte(out, '/');
+}

@@ -66,6 +66,12 @@ PathSpan path_span(const Path *p, int64_t unix_us);
 void path_add(const Path *p, const PathNames *names, int64_t unix_us, Buf *out);
 
 /*
+ * Appends a pattern of all folders of the table: "?" for each digit of a time,
+ * and a slash behind it.  No name has a byte that patterns have.
+ */
+void path_add_glob(const Path *p, const PathNames *names, Buf *out);
+
+/*
  * Appends what all folders of the table begin with: the segments before the
  * first one that has a time.  Other tables may have it, too.
  */

@@ -181,8 +181,7 @@ new_object(Pipe *p, Checkpoint *c, const Batch *b, int output)
 						  .digits = 4 };
 	Object *o;
 
-	(void) snprintf(place.stem, sizeof(place.stem), "part-%012" PRId64,
-					c->entry->seq);
+	object_stem(p, &place, c->entry->seq);
 	o = object_new(p, &place, b->table, batch_folder(b, output));
 	if (output == 0)
 	{
@@ -296,6 +295,9 @@ fill_entry(Pipe *p, Entry *e, const Entry *before)
 	e->time = clock_unix_us();
 	expire_fill(p, e, before);
 	e->slot_dropped = atomic_load(&p->options->control->dropping);
+	pthread_mutex_lock(&p->lock);
+	layouts_to_entry(&p->layouts, e);
+	pthread_mutex_unlock(&p->lock);
 	count_loads(e, before);
 	outputs_fill_entry(p, e, before);
 	e->loads_before = before->nloads > 0 ? before->seq : before->loads_before;

@@ -7,11 +7,32 @@
  */
 #include "pipe/object.h"
 
+#include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/mem.h"
 #include "pipe/split.h"
+
+void
+object_stem(const Pipe *p, ObjectPlace *place, int64_t entry)
+{
+	Buf b;
+
+	if (!p->options->dms_names)
+	{
+		(void) snprintf(place->stem, sizeof(place->stem), "part-%012" PRId64,
+						entry); /* fits */
+		return;
+	}
+	buf_init(&b, sizeof(place->stem));
+	key_add_dms_time(&b, clock_unix_us());
+	(void) snprintf(place->stem, sizeof(place->stem), "%s-%" PRId64,
+					buf_cstr(&b), entry); /* fits */
+	buf_done(&b);
+}
 
 static char *
 make_key(const Pipe *p, const Object *o, int number)
@@ -25,8 +46,11 @@ make_key(const Pipe *p, const Object *o, int number)
 		o->path,
 		&(PathNames){ t->schema, t->name, p->start->database, p->start->slot },
 		o->folder, &b);
-	buf_printf(&b, "%s-%0*d-%s%s%s", o->place.stem, o->place.digits, number,
-			   p->writer, o->format->suffix,
+	if (o->place.load && p->options->dms_names)
+		buf_printf(&b, "LOAD%08X-%s", (unsigned) number + 1, o->place.load);
+	else
+		buf_printf(&b, "%s-%0*d", o->place.stem, o->place.digits, number);
+	buf_printf(&b, "-%s%s%s", p->writer, o->format->suffix,
 			   o->format->compresses ? "" : compression_suffix(o->compression));
 	key = xstrdup(buf_cstr(&b));
 	buf_done(&b);
@@ -54,15 +78,27 @@ list(Pipe *p, Object *o)
 		entry_set(&e->load, o->place.load);
 }
 
-/* What its output says. */
+/* What its folder's layout says, or its output. */
 static void
 lay_out(const Pipe *p, Object *o)
 {
-	o->output = o->place.output;
+	const Table *t = o->table;
+	const Layouts *l = &p->layouts;
+	int i;
+
+	o->format = output_format(t, o->output);
+	o->table_form = output_form(t, o->output);
 	o->path = output_path(p, o->output);
-	o->format = output_format(o->table, o->output);
-	o->table_form = output_form(o->table, o->output);
 	o->compression = output_compression(p, o->output);
+	if (o->output || l->n == 0)
+		return;
+	i = layouts_of_folder(l, o->folder);
+	o->path = l->items[i].path;
+	o->compression = l->items[i].compression;
+	if (i == l->n - 1)
+		return; /* the table's own */
+	o->format = l->items[i].format;
+	o->table_form = t->old_forms[i];
 }
 
 Object *
@@ -73,10 +109,13 @@ object_new(Pipe *p, const ObjectPlace *place, Table *t, int64_t folder)
 	o->table = t;
 	o->folder = folder;
 	o->place = *place;
+	o->output = place->output;
 	o->idle = true;
 	lay_out(p, o);
 
 	pthread_mutex_lock(&p->lock);
+	if (p->layouts.n > 0 && o->output == 0)
+		layouts_use(&p->layouts, folder);
 	list(p, o);
 	++*o->place.outstanding;
 	p->unstarted++;

@@ -70,11 +70,11 @@ struct Object
 	Table *table;
 	int64_t folder; /* its begin: unix us (path.h) */
 	const Path *path;
-	const Format *format; /* of its output */
+	const Format *format; /* of its output, or its folder's layout */
 	const FormatTable *table_form;
 	Compression compression;
-	int output; /* number: 0 is the main one */
 	char *key;
+	int output; /* number: 0 is the main one */
 	ObjectPlace place;
 	int index;        /* in the list of its place */
 	bool brings_file; /* the table's schema file is written with it */
@@ -110,6 +110,9 @@ struct Object
 
 	Slice body; /* of the putters: all of it, compressed; owned, charged */
 };
+
+/* What names of the entry's objects begin with (output.names). */
+void object_stem(const Pipe *p, ObjectPlace *place, int64_t entry);
 
 /* Adds the object to the list it belongs to. */
 Object *object_new(Pipe *p, const ObjectPlace *place, Table *t, int64_t folder);

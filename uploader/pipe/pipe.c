@@ -115,14 +115,25 @@ free_forms(Table *t)
 	free(t->further);
 }
 
+/* How a layout writes rows of the table; NULL: as the options say. */
+static FormatTable *
+form_new(const Pipe *p, const Schema *schema, const Layout *l)
+{
+	FormatOptions options = p->options->format_options;
+
+	options.raw_text = p->raw_text;
+	options.compression = l ? l->compression : p->options->compression;
+	if (l)
+		layout_options(l, &options);
+	return (l ? l->format : p->options->format)->table_new(schema, &options);
+}
+
 Table *
 table_new(const Pipe *p, Schema *schema)
 {
 	Table *t = xcalloc(1, sizeof(*t));
-	FormatOptions options = p->options->format_options;
+	const Layouts *l = &p->layouts;
 
-	options.raw_text = p->raw_text;
-	options.compression = p->options->compression;
 	t->schema = xstrdup(schema->schema);
 	t->name = xstrdup(schema->table);
 	memcpy(t->hash, schema->hash, sizeof(t->hash));
@@ -130,37 +141,45 @@ table_new(const Pipe *p, Schema *schema)
 	t->row_type = schema->row_type;
 	t->shape = row_shape_new(schema);
 	t->split_keys = p->options->split_keys && !schema_is_bag(schema);
-	t->format = p->options->format;
-	t->form = t->format->table_new(schema, &options);
+	t->format = l->n ? l->items[l->n - 1].format : p->options->format;
+	t->form = form_new(p, schema, l->n ? &l->items[l->n - 1] : NULL);
+	t->layouts = l;
+	t->nold = l->n > 0 ? l->n - 1 : 0;
+	t->old_forms = xcalloc((size_t) t->nold + 1, sizeof(*t->old_forms));
+	for (int i = 0; i < t->nold; i++)
+	{
+		if (layout_is_open(&l->items[i], p->start->closed_until))
+			t->old_forms[i] = form_new(p, schema, &l->items[i]);
+	}
 	add_forms(p, t, schema);
 	t->unwritten = schema_ref(schema);
 	return t;
 }
 
+static int64_t
+folder(const Path *path, int64_t unix_us, int64_t closed_until)
+{
+	PathSpan span = path_span(path, unix_us);
+
+	if (span.end <= closed_until)
+		span = path_span(path, closed_until);
+	return span.begin;
+}
+
 int64_t
 pipe_folder(const Pipe *p, int64_t unix_us, int64_t closed_until)
 {
-	PathSpan span = path_span(p->options->path, unix_us);
-
-	if (span.end <= closed_until)
-		span = path_span(p->options->path, closed_until);
-	return span.begin;
+	if (p->layouts.n > 0)
+		return layouts_folder(&p->layouts, unix_us, closed_until);
+	return folder(p->options->path, unix_us, closed_until);
 }
 
 void
 pipe_folders(const Pipe *p, int64_t unix_us, int64_t closed_until, Folders *out)
 {
-	*out = (Folders){ 0 };
-	out->at[0] = pipe_folder(p, unix_us, closed_until);
+	*out = (Folders){ .at = { pipe_folder(p, unix_us, closed_until) } };
 	for (int n = 1; n < outputs_n(p); n++)
-	{
-		const Path *path = output_path(p, n);
-		PathSpan span = path_span(path, unix_us);
-
-		if (span.end <= closed_until)
-			span = path_span(path, closed_until);
-		out->at[n] = span.begin;
-	}
+		out->at[n] = folder(output_path(p, n), unix_us, closed_until);
 }
 
 void
@@ -174,6 +193,12 @@ table_free(Table *t)
 	row_shape_free(t->shape);
 	t->format->table_free(t->form);
 	free_forms(t);
+	for (int i = 0; i < t->nold; i++)
+	{
+		if (t->old_forms[i])
+			t->layouts->items[i].format->table_free(t->old_forms[i]);
+	}
+	free(t->old_forms);
 	free(t);
 }
 

@@ -40,6 +40,7 @@
 #include "codec/path.h"
 #include "io/pgwait.h"
 #include "pipe/lag.h"
+#include "pipe/layout.h"
 #include "store/request.h"
 #include "store/store.h"
 
@@ -128,9 +129,12 @@ typedef struct RunOptions
 	Compression compression;
 	const Path *path;
 	const Format *format;
+	EntryLayout layout; /* these in words; strings are borrowed.  Without a
+						 * format (a test) no layouts are kept. */
 	FormatOptions format_options; /* less raw_text, which the session knows */
 	bool split_keys;     /* a change of a key is two records (split.h) */
 	bool fill_unchanged; /* from the old row, where that is at hand */
+	bool dms_names;      /* of objects, as AWS DMS begins them */
 	int64_t max_bytes;   /* of an object, as the format writes it, before
 						  * compression; 0: OBJECT_FULL_BYTES */
 	int64_t max_rows;    /* likewise; 0: any number */
@@ -187,6 +191,10 @@ typedef struct Table
 	FormatTable **further; /* and for further outputs; NULL: not in that one */
 	const OutputOptions *outputs; /* these */
 	int nfurther;
+	const Layouts *layouts; /* the pipe's, and its number when … */
+	int nold;               /* … the forms below were made */
+	/* and by layouts before the last; NULL: none */
+	FormatTable **old_forms;
 	Batch *open;    /* batches that still grow, one a partition */
 	int64_t no_key; /* updates and deletes that name no row, this session */
 } Table;
@@ -255,6 +263,7 @@ typedef struct Pipe
 	bool unfilled[OUTPUTS_MAX];
 	RequestList asked; /* load requests that were there (asked.h); later on
 						* the watcher's, as these: */
+	Layouts layouts;   /* of the main output; none in a test */
 	Later later;
 	unsigned reloads; /* of the configuration, that were looked at */
 	bool by_itself;   /* tables are loaded that no person asks for */

@@ -404,9 +404,9 @@ parse_table(const char *key, Buf *schema, Buf *table)
 
 /* The folders of one table that have an instant in [from, to) (unix us). */
 static bool
-sweep_folders(Sweeper *s, const PathNames *names, int64_t from, int64_t to)
+sweep_folders(Sweeper *s, const Path *path, const PathNames *names,
+			  int64_t from, int64_t to)
 {
-	const Path *path = output_path(s->p, s->output);
 	PathSpan span = { .until = from };
 	bool first = true;
 	Buf key;
@@ -430,16 +430,53 @@ sweep_folders(Sweeper *s, const PathNames *names, int64_t from, int64_t to)
 	return ok;
 }
 
-/* All folders of one table, and what else begins like them. */
+/* The same, by the layout of each time. */
+static bool
+sweep_layouts(Sweeper *s, const PathNames *names, int64_t from, int64_t to)
+{
+	const Layouts *l = &s->p->layouts;
+	bool ok = true;
+
+	if (l->n == 0 || s->output > 0)
+		return sweep_folders(s, output_path(s->p, s->output), names, from, to);
+	for (int i = 0; ok && i < l->n; i++)
+	{
+		const EntryLayout *said = &l->items[i].said;
+		bool last = i == l->n - 1;
+		int64_t end = last || said->until > to ? to : said->until;
+
+		if (i > 0 && said->start > from)
+			from = said->start;
+		ok = sweep_folders(s, l->items[i].path, names, from, end);
+		for (int k = 0; ok && !last && k < said->npartitions; k++)
+		{
+			int64_t at = said->partitions[k];
+
+			if (at >= end && at < to)
+				ok = sweep_folders(s, l->items[i].path, names, at, at + 1);
+		}
+	}
+	return ok;
+}
+
+/* All that the table's objects may lie in. */
 static bool
 sweep_all(Sweeper *s, const PathNames *names)
 {
+	const Layouts *l = &s->p->layouts;
 	Buf key;
-	bool ok;
+	bool ok = true;
 
 	buf_init(&key, KEY_TEXT_MAX);
-	path_add_prefix(output_path(s->p, s->output), names, &key);
-	ok = sweep_prefix(s, buf_cstr(&key));
+	for (int i = 0; ok && (i == 0 || (i < l->n && s->output == 0)); i++)
+	{
+		buf_reset(&key);
+		path_add_prefix(l->n > 0 && s->output == 0
+							? l->items[i].path
+							: output_path(s->p, s->output),
+						names, &key);
+		ok = sweep_prefix(s, buf_cstr(&key));
+	}
 	buf_done(&key);
 	return ok;
 }
@@ -462,7 +499,7 @@ sweep_table(Sweeper *s, const char *table, int64_t from, int64_t to)
 		PathNames names = { buf_cstr(&schema), buf_cstr(&name),
 							s->p->start->database, s->p->start->slot };
 
-		ok = from > s->born ? sweep_folders(s, &names, from, to)
+		ok = from > s->born ? sweep_layouts(s, &names, from, to)
 							: sweep_all(s, &names);
 	}
 	buf_done(&schema);
