@@ -184,6 +184,7 @@ is($r->{code}, 2, 'beyond loopback without a secret it does not start');
 like($r->{err}, qr/http\.token_file/, 'and says how');
 $run = $cdc->start('--http.listen=0.0.0.0:0', "--http.token_file=$token", "--http.basic_file=$basic");
 $port = port();
+ok(poll(sub { get('/readyz')->{status} == 200 }, 90), 'it is ready');
 is(get('/status')->{status}, 401, 'without a token: 401');
 is(get('/metrics', Authorization => 'Bearer topsecre')->{status}, 401, 'with a wrong one');
 is(get('/livez')->{status}, 200, 'a probe needs none');
@@ -202,6 +203,7 @@ my $emf = JSON::PP->new->utf8->decode((split /\n/, $run->output)[0]);
 my $metrics = $emf->{_aws}{CloudWatchMetrics}[0];
 is_deeply([ grep { !exists $emf->{ $_->{Name} } } @{ $metrics->{Metrics} } ], [], 'each metric has its value');
 is($emf->{Slot}, 'cdc_s3', 'and the dimension');
+ok($cdc->wait_durable(90), 'it streams') or diag $run->errors;
 is($run->stop('TERM', 60), 0, 'run ends with 0') or diag $run->errors;
 
 done_testing();

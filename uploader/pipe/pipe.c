@@ -254,7 +254,7 @@ on_outage(void *arg, const char *call, const Err *err)
 	if (begins)
 		log_event(LOG_WARN, "store call failed, trying again", "call", call,
 				  "error", err->msg, "hint", err->hint[0] ? err->hint : NULL,
-				  NULL);
+				  "kind", err_kind_name(err->kind), NULL);
 	if (ends)
 		log_info("store answers again", "call", call, "ms", log_int(lasted_ms),
 				 NULL);
@@ -305,7 +305,7 @@ pipe_again(Pipe *p, const char *doing, const Err *err)
 	if (is_mine_to_tell(p))
 		log_event(LOG_WARN, "store does not answer, trying on", "doing", doing,
 				  "error", err->msg, "hint", err->hint[0] ? err->hint : NULL,
-				  NULL);
+				  "kind", err_kind_name(err->kind), NULL);
 	clock_sleep_ms(backoff_ms(1, 500, 500));
 	beat();
 	return true;

@@ -484,7 +484,8 @@ run_sessions(const RunOptions *o, Err *err)
 		wait_ms = next_wait(&run, ++attempt);
 		log_event(LOG_WARN, "session lost, starting again", "error", err->msg,
 				  "hint", err->hint[0] ? err->hint : NULL, "attempt",
-				  log_int(attempt), "ms", log_int(wait_ms), NULL);
+				  log_int(attempt), "ms", log_int(wait_ms), "kind",
+				  err_kind_name(err->kind), NULL);
 		notify_status("trying again: %s", err->msg);
 		pause_ms(o, wait_ms);
 	}
