@@ -2,7 +2,7 @@
  * ddl.h
  *	  What the parts of "ddl" share: a table as the log knows it (ddl_log.c),
  *	  the engines (ddl_engine.c), and what is written for one of them
- *	  (ddl_table.c, ddl_glue.c, ddl_view.c).
+ *	  (ddl_table.c, ddl_duckdb.c; ddl_value.c, ddl_view.c).
  *
  * Layer: cmd.
  *-------------------------------------------------------------------------

@@ -29,9 +29,7 @@
 #include <string.h>
 
 #include "base/mem.h"
-#include "cdc_s3_proto.h"
-#include "cmd/ddl.h"
-#include "codec/json.h"
+#include "cmd/ddl_view.h"
 #include "merge/merge_bound.h"
 
 #define BOUND_MAX ((size_t) 1 << 20)
@@ -39,371 +37,6 @@
 #define UP_TO_HERE "ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW"
 /* 16 digits of _lsn and 19 of _seq */
 #define POS_DIGITS "35"
-
-typedef enum Which
-{
-	ALL,
-	KEYS,
-	PLAIN, /* not in the key, and told by each record */
-	TOAST  /* not in the key, and an update may leave it out */
-} Which;
-
-typedef struct View
-{
-	const DdlJob *job;
-	const DdlTable *table;
-	const DdlEngine *engine;
-	const Schema *now;
-	Buf *out;
-	DdlField *fields;
-	int nfields;
-	int first; /* version that the view's first record may have */
-} View;
-
-/* ---- columns ---- */
-
-static bool
-is_toast(const SchemaColumn *c)
-{
-	switch (ddl_class(c))
-	{
-		case DDL_BOOL:
-		case DDL_INT2:
-		case DDL_INT4:
-		case DDL_INT8:
-		case DDL_FLOAT4:
-		case DDL_FLOAT8:
-		case DDL_DATE:
-		case DDL_TIME:
-		case DDL_TIMESTAMP:
-		case DDL_TIMESTAMPTZ:
-		case DDL_UUID:
-			return false;
-		default:
-			return c->kind != CDC_S3_KIND_TIMETZ &&
-				   c->kind != CDC_S3_KIND_INTERVAL;
-	}
-}
-
-static bool
-is_in(const SchemaColumn *c, Which which)
-{
-	switch (which)
-	{
-		case KEYS:
-			return c->key;
-		case PLAIN:
-			return !c->key && !is_toast(c);
-		case TOAST:
-			return !c->key && is_toast(c);
-		case ALL:
-			break;
-	}
-	return true;
-}
-
-static int
-count(const View *v, Which which)
-{
-	int n = 0;
-
-	for (int i = 0; i < v->now->ncols; i++)
-		n += is_in(&v->now->cols[i], which);
-	return n;
-}
-
-/* All columns are the key: equal rows cannot be told apart. */
-static bool
-is_bag(const Schema *s)
-{
-	return schema_is_bag(s) && s->ncols > 0;
-}
-
-/* "pattern" for each of these columns, # being its number. */
-static void
-each(const View *v, Which which, const char *between, const char *pattern)
-{
-	const char *before = "";
-
-	for (int i = 0; i < v->now->ncols; i++)
-	{
-		if (!is_in(&v->now->cols[i], which))
-			continue;
-		buf_str(v->out, before);
-		before = between;
-		for (const char *p = pattern; *p; p++)
-		{
-			if (*p == '#')
-				buf_printf(v->out, "%d", i);
-			else
-				buf_byte(v->out, (uint8_t) *p);
-		}
-	}
-}
-
-/* The same in a list that has begun. */
-static void
-also(const View *v, Which which, const char *pattern)
-{
-	if (count(v, which))
-		buf_str(v->out, ", ");
-	each(v, which, ", ", pattern);
-}
-
-/* t."name", the table's own column. */
-static void
-own(const View *v, const char *name)
-{
-	buf_str(v->out, "t.");
-	ddl_name(v->job, name);
-}
-
-/* What "own" writes, for a template; the caller frees it. */
-static char *
-own_text(const View *v, const char *name)
-{
-	Buf b;
-	DdlJob job = *v->job;
-	View sub = *v;
-	char *text;
-
-	buf_init(&b, DDL_NAME_MAX);
-	job.out = &b;
-	sub.job = &job;
-	sub.out = &b;
-	own(&sub, name);
-	text = xstrdup(buf_cstr(&b));
-	buf_done(&b);
-	return text;
-}
-
-/* A text as a value of the column's type in the table. */
-static void
-from_text(const View *v, const SchemaColumn *c, const char *text)
-{
-	const DdlType *type = &v->engine->types[ddl_class(c)];
-	const char *as_text = v->engine->types[DDL_TEXT].raw;
-
-	if (v->engine->typed && type->cast)
-		ddl_cast(v->job, c, text);
-	else if (strcmp(type->raw, as_text) == 0)
-		buf_str(v->out, text);
-	else
-		buf_printf(v->out, "CAST(%s AS %s)", text,
-				   type->sql ? type->sql : type->raw);
-}
-
-/* An expression of the table's type as the right one, that of the view. */
-static void
-typed(const View *v, const SchemaColumn *c, const char *text)
-{
-	if (v->engine->typed)
-		buf_str(v->out, text);
-	else
-		ddl_cast(v->job, c, text);
-}
-
-/* As what the name of a member of "_key" or "_before" stands in a template. */
-static char *
-member_name(const View *v, const char *name)
-{
-	Buf b;
-	char *text;
-
-	buf_init(&b, DDL_NAME_MAX);
-	if (v->engine->json_path)
-	{
-		buf_str(&b, "$[\"");
-		json_add_escaped(&b, (const uint8_t *) name, strlen(name));
-		buf_str(&b, "\"]");
-	}
-	else if (v->engine->pointer)
-	{
-		/* RFC 6901: ~ is ~0, / is ~1 */
-		buf_byte(&b, '/');
-		for (; *name; name++)
-		{
-			if (*name == '~' || *name == '/')
-				buf_printf(&b, "~%d", *name == '/');
-			else
-				buf_byte(&b, (uint8_t) *name);
-		}
-	}
-	else
-		buf_str(&b, name);
-	text = xstrdup(buf_cstr(&b));
-	buf_done(&b);
-	return text;
-}
-
-/* The column's value in "_key" or "_before". */
-static void
-member(const View *v, const char *object, const SchemaColumn *c)
-{
-	char *name = member_name(v, c->json_name);
-	char *of = own_text(v, object);
-	DdlJob job = *v->job;
-	Buf b;
-
-	buf_init(&b, DDL_NAME_MAX);
-	job.out = &b;
-	ddl_fill(&job, v->engine->member, &(DdlFill){ .value = of, .text = name });
-	from_text(v, c, buf_cstr(&b));
-	buf_done(&b);
-	free(of);
-	free(name);
-}
-
-/* Does the list "_unchanged" name the column? */
-static void
-is_unchanged(const View *v, const char *name)
-{
-	char *list = own_text(v, "_unchanged");
-
-	ddl_fill(v->job, v->engine->contains,
-			 &(DdlFill){ .value = list, .text = name });
-	free(list);
-}
-
-/* ---- versions ---- */
-
-static const SchemaColumn *
-in_version(const View *v, int version, int attnum)
-{
-	const Schema *s = v->table->versions[version].schema;
-
-	for (int i = 0; i < s->ncols; i++)
-		if (s->cols[i].attnum == attnum)
-			return &s->cols[i];
-	return NULL;
-}
-
-static bool
-has_conflict(const View *v, const char *name)
-{
-	for (int i = 0; i < v->nfields; i++)
-		if (strcmp(v->fields[i].name, name) == 0)
-			return v->fields[i].conflict;
-	return false;
-}
-
-static void
-is_before(const View *v, Lsn lsn, int64_t seq)
-{
-	buf_printf(v->out,
-			   "(t.%c_lsn%c < '%016" PRIX64 "' OR (t.%c_lsn%c = '%016" PRIX64
-			   "' AND t.%c_seq%c < %" PRId64 "))",
-			   v->engine->quote, v->engine->quote, (uint64_t) lsn,
-			   v->engine->quote, v->engine->quote, (uint64_t) lsn,
-			   v->engine->quote, v->engine->quote, seq);
-}
-
-/* What rows have that are older than the column. */
-static void
-missing_value(const View *v, const SchemaColumn *c, const char *missing)
-{
-	DdlJob job = *v->job;
-	Buf b;
-
-	if (!missing)
-	{
-		buf_str(v->out, "NULL");
-		return;
-	}
-	buf_init(&b, DDL_NAME_MAX);
-	job.out = &b;
-	ddl_text(&job, missing);
-	from_text(v, c, buf_cstr(&b));
-	buf_done(&b);
-}
-
-/* The value of column c, as records of this version say it. */
-static void
-version_value(const View *v, int version, const SchemaColumn *c)
-{
-	const SchemaColumn *then = in_version(v, version, c->attnum);
-	char *name;
-	char *text;
-
-	if (!then)
-	{
-		/* as it was added: a rewrite later ends that, and not the value */
-		for (int i = version + 1; !then; i++)
-			then = in_version(v, i, c->attnum);
-		missing_value(v, c, then->missing);
-		return;
-	}
-	name = own_text(v, then->json_name);
-	if (ddl_class(then) == ddl_class(c) && !has_conflict(v, then->json_name))
-		buf_str(v->out, name);
-	else
-	{
-		text = xasprintf("CAST(%s AS %s)", name, v->engine->text);
-		from_text(v, c, text);
-		free(text);
-	}
-	free(name);
-}
-
-/* Do records of both versions say the column in the same words? */
-static bool
-same_words(const View *v, int a, int b, const SchemaColumn *c)
-{
-	const SchemaColumn *x = in_version(v, a, c->attnum);
-	const SchemaColumn *y = in_version(v, b, c->attnum);
-
-	if (!x || !y)
-		return x == y;
-	return strcmp(x->json_name, y->json_name) == 0 &&
-		   ddl_class(x) == ddl_class(y);
-}
-
-/* The value of column c in any record: a CASE where versions differ. */
-static void
-value(const View *v, const SchemaColumn *c)
-{
-	const DdlTable *t = v->table;
-	int last = t->nversions - 1;
-	bool differ = false;
-
-	for (int i = v->first; i < last; i++)
-	{
-		if (same_words(v, i, i + 1, c))
-			continue;
-		buf_str(v->out, differ ? " WHEN " : "CASE WHEN ");
-		is_before(v, t->versions[i + 1].lsn, t->versions[i + 1].seq);
-		buf_str(v->out, " THEN ");
-		version_value(v, i, c);
-		differ = true;
-	}
-	if (differ)
-		buf_str(v->out, " ELSE ");
-	version_value(v, last, c);
-	if (differ)
-		buf_str(v->out, " END");
-}
-
-/* True where the column is told by this record: it is not unchanged. */
-static void
-told(const View *v, const SchemaColumn *c)
-{
-	const DdlTable *t = v->table;
-	const char *seen = c->json_name;
-
-	buf_str(v->out, "CASE WHEN ");
-	is_unchanged(v, c->json_name);
-	for (int i = t->nversions - 2; i >= v->first; i--)
-	{
-		const SchemaColumn *then = in_version(v, i, c->attnum);
-
-		if (!then || strcmp(then->json_name, seen) == 0)
-			continue;
-		buf_str(v->out, " OR ");
-		is_unchanged(v, then->json_name);
-		seen = then->json_name;
-	}
-	buf_str(v->out, " THEN 0 ELSE 1 END");
-}
 
 /* ---- what counts ---- */
 
@@ -416,7 +49,7 @@ waits(const DdlTable *t)
 static void
 add_lsn_is(const View *v, Lsn lsn)
 {
-	own(v, "_lsn");
+	view_own(v, "_lsn");
 	buf_printf(v->out, " = '%016" PRIX64 "'", (uint64_t) lsn);
 }
 
@@ -425,7 +58,7 @@ add_lsn_is(const View *v, Lsn lsn)
 static void
 add_not_moved(const View *v)
 {
-	own(v, "_moved");
+	view_own(v, "_moved");
 	buf_str(v->out, " IS NULL AND ");
 }
 
@@ -447,18 +80,18 @@ where_now(const View *v)
 		add_lsn_is(v, t->load_lsn);
 		buf_str(v->out, ") OR (");
 	}
-	own(v, "_op");
+	view_own(v, "_op");
 	buf_str(v->out, " <> 'r'");
 	if (t->loaded)
 	{
 		buf_str(v->out, " AND ");
-		own(v, "_lsn");
+		view_own(v, "_lsn");
 		buf_printf(v->out, " > '%016" PRIX64 "'))", (uint64_t) t->load_lsn);
 	}
 	else if (t->start_lsn)
 	{
 		buf_str(v->out, " AND NOT ");
-		is_before(v, t->start_lsn, t->start_seq);
+		view_is_before(v, t->start_lsn, t->start_seq);
 	}
 }
 
@@ -466,20 +99,20 @@ static void
 add_copy(const View *v)
 {
 	buf_str(v->out, "row_number() OVER (PARTITION BY ");
-	own(v, "_lsn");
+	view_own(v, "_lsn");
 	buf_str(v->out, ", ");
-	own(v, "_seq");
+	view_own(v, "_seq");
 	buf_str(v->out, " ORDER BY ");
-	own(v, "_lsn");
+	view_own(v, "_lsn");
 	buf_str(v->out, ") AS copy");
 }
 
 static void
 add_position(const View *v)
 {
-	own(v, "_lsn");
+	view_own(v, "_lsn");
 	buf_str(v->out, " || lpad(CAST(");
-	own(v, "_seq");
+	view_own(v, "_seq");
 	buf_printf(v->out, " AS %s), 19, '0') AS pos", v->engine->text);
 }
 
@@ -492,29 +125,29 @@ records(const View *v, const char *old)
 	buf_str(v->out, "records AS (\n SELECT * FROM (\n  SELECT ");
 	add_position(v);
 	buf_str(v->out, ",\n   ");
-	own(v, "_op");
+	view_own(v, "_op");
 	buf_str(v->out, " AS op, CASE WHEN ");
-	own(v, "_partial");
+	view_own(v, "_partial");
 	buf_str(v->out, " IS NULL THEN 1 ELSE 0 END AS whole,\n   CASE WHEN ");
-	own(v, old);
+	view_own(v, old);
 	buf_str(v->out, " IS NULL THEN 0 ELSE 1 END AS moved");
 	for (int i = 0; i < s->ncols; i++)
 	{
 		const SchemaColumn *c = &s->cols[i];
 
 		buf_str(v->out, ",\n   ");
-		value(v, c);
+		view_value(v, c);
 		buf_printf(v->out, " AS c%d", i);
-		if (is_in(c, TOAST))
+		if (view_is_in(c, TOAST))
 		{
 			buf_str(v->out, ", ");
-			told(v, c);
+			view_told(v, c);
 			buf_printf(v->out, " AS t%d", i);
 		}
-		if (is_in(c, KEYS))
+		if (view_is_in(c, KEYS))
 		{
 			buf_str(v->out, ", ");
-			member(v, old, c);
+			view_member(v, old, c);
 			buf_printf(v->out, " AS o%d", i);
 		}
 	}
@@ -541,8 +174,8 @@ halves(const View *v)
 			"CASE WHEN op = 'd' THEN 1 ELSE 0 END AS dead,\n"
 			"  CASE WHEN op IN ('i', 'r') OR moved = 1 THEN 1 ELSE 0 "
 			"END AS born");
-	also(v, ALL, "records.c#");
-	also(v, TOAST, "CASE WHEN op = 'd' THEN 0 ELSE records.t# END AS t#");
+	view_also(v, ALL, "records.c#");
+	view_also(v, TOAST, "CASE WHEN op = 'd' THEN 0 ELSE records.t# END AS t#");
 	buf_str(v->out, "\n FROM records CROSS JOIN cut\n"
 					" WHERE op IN ('r', 'i', 'u', 'd') AND " BEHIND_CUT "\n"
 					" UNION ALL\n"
@@ -550,7 +183,7 @@ halves(const View *v)
 	for (int i = 0; i < v->now->ncols; i++)
 		buf_printf(v->out, ", records.%c%d", v->now->cols[i].key ? 'o' : 'c',
 				   i);
-	also(v, TOAST, "0");
+	view_also(v, TOAST, "0");
 	buf_str(v->out, "\n FROM records CROSS JOIN cut\n"
 					" WHERE op = 'u' AND moved = 1 AND " BEHIND_CUT "\n),\n");
 }
@@ -560,7 +193,7 @@ lives(const View *v)
 {
 	buf_str(v->out, "lives AS (\n SELECT halves.*, max(CASE WHEN born = 1 THEN "
 					"pos END) OVER (\n  PARTITION BY ");
-	each(v, KEYS, ", ", "c#");
+	view_each(v, KEYS, ", ", "c#");
 	buf_str(v->out,
 			" ORDER BY pos " UP_TO_HERE ") AS life\n FROM halves\n),\n");
 }
@@ -574,10 +207,10 @@ toast_state(const View *v)
 
 	buf_init(&keys, DDL_NAME_MAX);
 	sub.out = &keys;
-	each(&sub, KEYS, ", ", "lives.c#");
+	view_each(&sub, KEYS, ", ", "lives.c#");
 	for (int i = 0; i < v->now->ncols; i++)
 	{
-		if (!is_in(&v->now->cols[i], TOAST))
+		if (!view_is_in(&v->now->cols[i], TOAST))
 			continue;
 		buf_printf(v->out,
 				   ",\n  CASE WHEN max(lives.t%d) OVER (PARTITION BY %s, "
@@ -595,16 +228,16 @@ static void
 states(const View *v)
 {
 	buf_str(v->out, "states AS (\n SELECT pos, dead, life");
-	also(v, KEYS, "c#");
-	also(v, PLAIN, "c#");
+	view_also(v, KEYS, "c#");
+	view_also(v, PLAIN, "c#");
 	toast_state(v);
 	buf_str(v->out, ",\n  row_number() OVER (PARTITION BY ");
-	each(v, KEYS, ", ", "lives.c#");
+	view_each(v, KEYS, ", ", "lives.c#");
 	buf_str(v->out, " ORDER BY pos DESC) AS newest");
-	if (count(v, TOAST))
+	if (view_count(v, TOAST))
 	{
 		buf_str(v->out, ",\n  row_number() OVER (PARTITION BY ");
-		each(v, KEYS, ", ", "lives.c#");
+		view_each(v, KEYS, ", ", "lives.c#");
 		buf_str(v->out, ", life ORDER BY pos DESC) AS final");
 	}
 	buf_str(v->out, "\n FROM lives\n)");
@@ -616,7 +249,7 @@ chain_begin(const View *v)
 {
 	buf_str(v->out, "SELECT life AS root, life, 0 AS depth FROM states WHERE "
 					"newest = 1 AND dead = 0 AND (");
-	each(v, TOAST, " OR ", "t# = 0");
+	view_each(v, TOAST, " OR ", "t# = 0");
 	buf_str(v->out, ")");
 }
 
@@ -662,7 +295,7 @@ chain(const View *v)
 		chain_of(v, v->engine->back);
 	buf_str(v->out, "known AS (\n SELECT root");
 	for (int i = 0; i < v->now->ncols; i++)
-		if (is_in(&v->now->cols[i], TOAST))
+		if (view_is_in(&v->now->cols[i], TOAST))
 			buf_printf(v->out,
 					   ",\n  first_value(c%d)%s OVER (PARTITION BY root ORDER "
 					   "BY t%d DESC, depth " ALL_ROWS ") AS c%d",
@@ -680,14 +313,14 @@ outputs(const View *v, bool known)
 	for (int i = 0; i < v->now->ncols; i++)
 	{
 		const SchemaColumn *c = &v->now->cols[i];
-		char *text = known && is_in(c, TOAST)
+		char *text = known && view_is_in(c, TOAST)
 						 ? xasprintf("CASE WHEN states.t%d = 1 THEN states.c%d "
 									 "ELSE known.c%d END",
 									 i, i, i)
 						 : xasprintf("states.c%d", i);
 
 		buf_str(v->out, i ? ",\n  " : "\n  ");
-		typed(v, c, text);
+		view_typed(v, c, text);
 		buf_str(v->out, " AS ");
 		ddl_name(v->job, c->json_name);
 		free(text);
@@ -706,7 +339,7 @@ source_names(const View *v)
 		if (strcmp(c->name, c->json_name) != 0)
 		{
 			buf_str(v->out, ",\n  ");
-			typed(v, c, text);
+			view_typed(v, c, text);
 			buf_str(v->out, " AS ");
 			ddl_name(v->job, c->name);
 		}
@@ -725,7 +358,7 @@ said_bound(const View *v, const DdlTruncate *t, Buf *out)
 	bool ok;
 
 	buf_init(&sql, BOUND_MAX);
-	ok = !is_bag(v->now) && v->engine->quote == '"' && t->bound &&
+	ok = !view_is_bag(v->now) && v->engine->quote == '"' && t->bound &&
 		 bound_to_sql(slice_cstr(t->bound), v->now, &sql) &&
 		 (v->engine->colons || !strstr(buf_cstr(&sql), "::")) &&
 		 !strchr(buf_cstr(&sql), '\\');
@@ -763,7 +396,7 @@ without_truncated(const View *v)
 static void
 latest_of_key(const View *v)
 {
-	bool known = count(v, TOAST) > 0;
+	bool known = view_count(v, TOAST) > 0;
 	bool bounds = v->table->ntruncates > 0;
 
 	buf_printf(v->out, "WITH %s",
@@ -810,19 +443,19 @@ latest_of_bag(const View *v)
 	buf_str(v->out, "WITH ");
 	records(v, "_before");
 	buf_str(v->out, "both_ways AS (\n SELECT records.pos, 1 AS n");
-	also(v, ALL, "records.c#");
+	view_also(v, ALL, "records.c#");
 	buf_str(v->out, "\n FROM records CROSS JOIN cut\n"
 					" WHERE op IN ('r', 'i', 'u') AND " BEHIND_CUT "\n"
 					" UNION ALL\n SELECT records.pos, -1");
-	also(v, ALL, "CASE WHEN op = 'd' THEN records.c# ELSE records.o# END");
+	view_also(v, ALL, "CASE WHEN op = 'd' THEN records.c# ELSE records.o# END");
 	buf_str(v->out, "\n FROM records CROSS JOIN cut\n"
 					" WHERE op IN ('u', 'd') AND " BEHIND_CUT "\n),\n"
 					"states AS (\n SELECT n");
-	also(v, ALL, "c#");
+	view_also(v, ALL, "c#");
 	buf_str(v->out, ",\n  sum(n) OVER (PARTITION BY ");
-	each(v, ALL, ", ", "c#");
+	view_each(v, ALL, ", ", "c#");
 	buf_str(v->out, ") AS there,\n  row_number() OVER (PARTITION BY ");
-	each(v, ALL, ", ", "c#");
+	view_each(v, ALL, ", ", "c#");
 	buf_str(v->out, ", n ORDER BY pos) AS rank\n FROM both_ways\n)\nSELECT");
 	outputs(v, false);
 	buf_str(v->out, "\nFROM states WHERE n = 1 AND rank <= there");
@@ -902,7 +535,7 @@ key_changed(const View *v)
 		for (int k = 0; k < v->now->ncols; k++)
 		{
 			const SchemaColumn *c = &v->now->cols[k];
-			const SchemaColumn *then = in_version(v, i, c->attnum);
+			const SchemaColumn *then = view_in_version(v, i, c->attnum);
 
 			if (then ? then->key != c->key : c->key)
 				return true;
@@ -917,7 +550,7 @@ say_columns(const View *v)
 		ddl_comment(v->job, "NOT RIGHT: the key of the table was another one; "
 							"\"cdc-s3 snapshot\" mends that, then make the "
 							"view anew");
-	if (count(v, TOAST) && !v->engine->recursive && !is_bag(v->now))
+	if (view_count(v, TOAST) && !v->engine->recursive && !view_is_bag(v->now))
 		ddl_comment(
 			v->job,
 			"NULL where it should not be: a TOAST column of a row "
@@ -958,7 +591,7 @@ ddl_view_latest(const DdlJob *job)
 	View v = view_of(job);
 
 	v.first = ddl_first_version(job->table);
-	if (!schema_has_key(v.now) && !is_bag(v.now))
+	if (!schema_has_key(v.now) && !view_is_bag(v.now))
 	{
 		ddl_comment(job, "no view of the rows of now: nothing tells which row "
 						 "an update or delete meant; give the table a primary "
@@ -970,7 +603,7 @@ ddl_view_latest(const DdlJob *job)
 	say_truncates(&v);
 	say_columns(&v);
 	create_view(job, "_latest");
-	if (is_bag(v.now))
+	if (view_is_bag(v.now))
 		latest_of_bag(&v);
 	else
 		latest_of_key(&v);
@@ -989,7 +622,7 @@ change_columns(const View *v)
 					(!v->fields[i].column || !v->fields[i].column->name);
 		 i++)
 	{
-		char *text = own_text(v, v->fields[i].name);
+		char *text = view_own_text(v, v->fields[i].name);
 
 		buf_str(v->out, first ? "\n  " : ",\n  ");
 		first = false;
@@ -1012,9 +645,9 @@ change_columns(const View *v)
 		job.out = &b;
 		sub.job = &job;
 		sub.out = &b;
-		value(&sub, c);
+		view_value(&sub, c);
 		buf_str(v->out, ",\n  ");
-		typed(v, c, buf_cstr(&b));
+		view_typed(v, c, buf_cstr(&b));
 		buf_str(v->out, " AS ");
 		ddl_name(v->job, c->json_name);
 		buf_done(&b);
@@ -1030,7 +663,7 @@ where_changes(const View *v)
 	buf_str(v->out, "WHERE ");
 	add_not_moved(v);
 	buf_byte(v->out, '(');
-	own(v, "_op");
+	view_own(v, "_op");
 	buf_str(v->out, " <> 'r'");
 	for (int i = 0; i < t->nloads; i++)
 	{
@@ -1041,7 +674,7 @@ where_changes(const View *v)
 	if (t->begin_lsn)
 	{
 		buf_str(v->out, " AND NOT ");
-		is_before(v, t->begin_lsn, t->begin_seq);
+		view_is_before(v, t->begin_lsn, t->begin_seq);
 	}
 }
 
@@ -1057,11 +690,11 @@ ddl_view_changes(const DdlJob *job)
 	buf_str(v.out, "SELECT");
 	change_columns(&v);
 	buf_str(v.out, "\nFROM (SELECT t.*, row_number() OVER (PARTITION BY ");
-	own(&v, "_lsn");
+	view_own(&v, "_lsn");
 	buf_str(v.out, ", ");
-	own(&v, "_seq");
+	view_own(&v, "_seq");
 	buf_str(v.out, " ORDER BY ");
-	own(&v, "_lsn");
+	view_own(&v, "_lsn");
 	buf_str(v.out, ") AS ");
 	ddl_name(job, "_copy");
 	buf_str(v.out, "\n FROM ");
@@ -1069,7 +702,7 @@ ddl_view_changes(const DdlJob *job)
 	buf_str(v.out, " t\n ");
 	where_changes(&v);
 	buf_str(v.out, "\n) t WHERE ");
-	own(&v, "_copy");
+	view_own(&v, "_copy");
 	buf_printf(v.out, " = 1%s;\n", job->engine->view_end);
 	free(v.fields);
 }
