@@ -26,6 +26,8 @@ is_deeply($config->{Entrypoint}, ['/usr/bin/cdc-s3'], 'the program is the entry 
 is_deeply($config->{Cmd}, ['run'], 'which runs');
 is($config->{User}, '65532:65532', 'not as root');
 is($config->{StopSignal}, 'SIGTERM', 'and is stopped by TERM');
+is_deeply($config->{Healthcheck}{Test}, [ 'CMD', '/usr/bin/cdc-s3', 'ping' ],
+	'its health is asked of the program');
 is(described('cdc-s3-extension')->{User}, '65532:65532', 'nor is the extension');
 chomp(my @files = sort split /^/,
 	capture([ 'sh', '-c', "cd $extension && find . -type f" ])->{out});

@@ -568,6 +568,8 @@ begin_small(void)
 	o->load.chunk_bytes = 1 << 30;
 	o->compression = COMPRESS_NONE;
 	o->format = format_find("json");
+	o->layout.format = "json";
+	o->layout.compression = "none";
 	o->memory_limit = 1 << 20;
 	o->store.retry_ms = 5000;
 	o->max_rows = 5;
@@ -640,6 +642,12 @@ choose_output(RunOptions *o)
 	o->compression = (Compression) ONE_OF(COMPRESS_NONE, COMPRESS_NONE,
 										  COMPRESS_ZSTD, COMPRESS_GZIP);
 	o->format_options.compression = o->compression;
+	o->layout =
+		(EntryLayout){ .format = (char *) o->format->name,
+					   .variant = "",
+					   .compression = (char *) compression_name(o->compression),
+					   .path = PATH_DEFAULT,
+					   .zone = "UTC" };
 	o->max_bytes = ONE_OF(0, 0, 2000, 20000);
 	o->max_rows = ONE_OF(0, 0, 5, 40);
 	o->split_keys = oracle_split = sim_chance(250);

@@ -28,8 +28,6 @@ typedef enum Fault
 	KEEPS_DELETED,
 	REFUSES_PARTS,
 	LOSES_PARTS, /* finishes an upload, and no object is there */
-	HIDES_UPLOADS,
-	KEEPS_UPLOADS, /* refuses to abandon one */
 	REFUSES_ALL
 } Fault;
 
@@ -182,21 +180,8 @@ fake_abandon(Store *s, const char *key, const char *id, Err *err)
 	(void) s;
 	(void) key;
 	(void) id;
-	if (shared.fault == KEEPS_UPLOADS)
-		return err_set(err, ERR_AUTH, 403, "no s3:AbortMultipartUpload");
+	(void) err;
 	begun--;
-	return true;
-}
-
-static bool
-fake_list_uploads(Store *s, const char *prefix, Buf *cursor, StoreUploadFn fn,
-				  void *arg, Err *err)
-{
-	(void) s;
-	buf_reset(cursor);
-	if (shared.fault == HIDES_UPLOADS)
-		return err_set(err, ERR_AUTH, 403, "no s3:ListBucketMultipartUploads");
-	(void) fn(&(StoreUpload){ prefix, "id" }, arg);
 	return true;
 }
 
@@ -217,7 +202,6 @@ static const StoreOps fake_ops = {
 	.part = fake_part,
 	.finish = fake_finish,
 	.abandon = fake_abandon,
-	.list_uploads = fake_list_uploads,
 	.close = fake_close,
 };
 
