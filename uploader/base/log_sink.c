@@ -20,6 +20,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
 
@@ -78,9 +79,40 @@ write_pieces(int fd, const uint8_t *p, size_t n)
 	return true;
 }
 
+/* A file has room, or an error. */
+static bool
+is_file(int fd)
+{
+	struct stat st;
+
+	return fstat(fd, &st) == 0 && S_ISREG(st.st_mode);
+}
+
+static void
+write_file(int fd, const uint8_t *p, size_t n)
+{
+	while (n > 0)
+	{
+		ssize_t k = write(fd, p, n);
+
+		if (k < 0 && errno != EINTR)
+			return; /* nobody to tell */
+		if (k > 0)
+		{
+			p += k;
+			n -= (size_t) k;
+		}
+	}
+}
+
 static void
 write_all(int fd, const uint8_t *p, size_t n)
 {
+	if (is_file(fd))
+	{
+		write_file(fd, p, n);
+		return;
+	}
 	pthread_mutex_lock(&writing);
 	if (cut_line && write_pieces(fd, (const uint8_t *) "\n", 1))
 		cut_line = false;
@@ -174,6 +206,8 @@ log_sink_take_lost(void)
 {
 	int64_t n = 0;
 
+	if (is_file(sink_fd()))
+		return 0;
 	pthread_mutex_lock(&writing);
 	if (lost > 0 && has_room(sink_fd()))
 	{
