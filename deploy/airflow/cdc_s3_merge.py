@@ -8,7 +8,7 @@ message.
 
 Needs nothing but Airflow itself (2.6 or later, or 3) and the program on the
 worker, which finds its settings as always: set CDC_S3_CONFIG, or CDC_S3_…
-variables, in the worker's environment.  CDC_S3_PROGRAM names the program where
+variables, in the worker's environment.  CDCS3_PROGRAM names the program where
 it is not in the PATH.
 """
 import os
@@ -31,7 +31,7 @@ TRY_AGAIN = 75
 
 def call(*args):
     """Runs the program; its exit code, and the last line that it said."""
-    command = [os.environ.get("CDC_S3_PROGRAM", "cdc-s3"), *args]
+    command = [os.environ.get("CDCS3_PROGRAM", "cdc-s3"), *args]
     done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     print(done.stdout, end="")
     print(done.stderr, end="")

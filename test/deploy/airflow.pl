@@ -31,7 +31,7 @@ my %env = (
 	AIRFLOW_HOME => $home,
 	AIRFLOW__CORE__LOAD_EXAMPLES => 'False',
 	AIRFLOW__CORE__UNIT_TEST_MODE => 'False',
-	CDC_S3_PROGRAM => CdcS3::Sidecar::program(),
+	CDCS3_PROGRAM => CdcS3::Sidecar::program(),
 	CDC_S3_STORE_URL => "file://$home/lake",
 	CDC_S3_TARGET_CONNINFO => $target->conninfo('postgres'));
 

@@ -142,7 +142,7 @@ sub lambda
 {
 	my ($event, $left_ms, %env) = @_;
 	return capture([ 'python3', $call, "$top/deploy/aws/lambda", $event, $left_ms ],
-		env => { CDC_S3_PROGRAM => $stub, CODE => 0, WAIT => 'no', %env })->{out};
+		env => { CDCS3_PROGRAM => $stub, CODE => 0, WAIT => 'no', %env })->{out};
 }
 my $good = lambda('{}', 600_000);
 like($good, qr/^called: merge$/m, 'the function merges');

@@ -113,7 +113,7 @@ sub dag
 {
 	my ($how, $code) = @_;
 	my $got = capture([ 'python3', $call, $folder, top_folder() . '/deploy/airflow', $how ],
-		env => { CDC_S3_PROGRAM => $stub, CODE => $code // 0 });
+		env => { CDCS3_PROGRAM => $stub, CODE => $code // 0 });
 	diag $got->{err} if $got->{code};
 	return $got->{out};
 }
@@ -125,6 +125,11 @@ like($good, qr/^called: merge --until 2026-11-21T08:00:00Z$/m, 'the merge goes a
 like($good, qr/^gives None$/m, 'and is done');
 like(dag('hand'), qr/^called: merge --until 2026-11-21T08:00:00Z$/m,
 	'a run by hand takes the last full hour');
+# The program knows no variable of the DAG's, and refuses those it does not know.
+my $real = capture([ 'python3', $call, $folder, top_folder() . '/deploy/airflow', 'run' ],
+	env => { CDCS3_PROGRAM => $program, CDC_S3_STORE_URL => $store->{url} });
+like($real->{out}, qr/^gives True$/m, 'the program itself answers the sensor')
+  or diag $real->{out};
 my $later = dag('run', 75);
 like($later, qr/^gives False$/m, '75: the sensor waits');
 like($later, qr/^AirflowException cdc-s3 merge may work later: cdc-s3: the reason$/m,

@@ -7,7 +7,7 @@ trying again may work, which is what Lambda does by itself.
 import os
 import subprocess
 
-PROGRAM = os.environ.get("CDC_S3_PROGRAM", "/usr/bin/cdc-s3")
+PROGRAM = os.environ.get("CDCS3_PROGRAM", "/usr/bin/cdc-s3")
 SPARE_MS = 10_000  # so that the program can say what it was at
 
 
