@@ -76,6 +76,7 @@ typedef struct Base
 	Lsn insert;           /* the end of the WAL */
 	int64_t clock_offset; /* of the server: unix us = sim_now() + it */
 	int64_t silent_until;
+	unsigned hangs; /* of 1,000 statements, that are never answered */
 	int ntxns;
 	ModelTxn *txns;
 	int ncols[BASE_TABLES];

@@ -34,6 +34,7 @@
 	X(cut, "connections cut")                                                  \
 	X(silent, "silences of the server")                                        \
 	X(keepalive_ahead, "keepalives ahead of what is decoded")                  \
+	X(hangs, "statements that are never answered")                             \
 	X(asked_for_work, "servers asked whether they work")                       \
 	X(broken_off, "connections given up")                                      \
 	X(foreign, "slots consumed by somebody else")                              \
@@ -59,6 +60,7 @@
 	X(copies, "I11 objects of a further output listed")                        \
 	X(detached, "I11 entries without an output that failed")                   \
 	X(moved, "key changes in two records")                                     \
+	X(late_objects, "objects that came after another's entry")                 \
 	X(swept, "I3 leftovers removed")                                           \
 	X(confirms, "I4 positions confirmed")                                      \
 	X(hours, "I5 hours closed")                                                \

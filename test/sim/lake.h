@@ -55,7 +55,9 @@ typedef struct LakeObject
 	int64_t made;    /* sim_now() */
 	int64_t removed; /* or SIM_NEVER */
 	int64_t listed;  /* number of the entry that lists it; -1: none */
-	bool late;       /* its writer had given up, or was dead */
+	bool late;       /* its writer had given up, or was dead, or its entry was
+					  * another's already */
+	bool hopeless;   /* and its folder was swept: nobody comes by again */
 } LakeObject;
 
 typedef struct LakeUpload

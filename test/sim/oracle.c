@@ -278,9 +278,28 @@ on_entry(const LakeObject *o)
 
 /* ---- what the store does ---- */
 
+/*
+ * A writer that does not know yet that it lost goes on for a while.  What it
+ * puts into a folder that was swept already is nobody's to find.
+ */
+static void
+judge_late(LakeObject *o)
+{
+	int64_t seq;
+
+	if (key_parse_part(o->key, &seq) && seq <= oracle_log_seq())
+		o->late = true;
+	if (!o->late)
+		return;
+	COUNT(late_objects);
+	o->hopeless = hour_of(o->key) < oracle_closed_until();
+}
+
 void
 oracle_put(LakeObject *o)
 {
+	if (is_data(o->key))
+		judge_late(o);
 	if (strncmp(o->key, KEY_LOG_PREFIX, strlen(KEY_LOG_PREFIX)) == 0)
 		on_entry(o);
 }
@@ -705,7 +724,7 @@ oracle_clean(void)
 	COUNT(clean);
 	for (const LakeObject *o = lake_objects; o; o = o->next)
 	{
-		if (o->removed == SIM_NEVER && o->listed < 0 && !o->late &&
+		if (o->removed == SIM_NEVER && o->listed < 0 && !o->hopeless &&
 			is_data(o->key) && (!is_copy(o->key) || has_copy(last())))
 			sim_fail("I9: no entry lists %s, and it stays", o->key);
 	}

@@ -478,8 +478,9 @@ static short
 events(void *arg)
 {
 	const PGconn *c = arg;
-	bool in = !c->server || c->in || has_work(c) ||
-			  (c->nresults > 0 && c->ready_at <= sim_now());
+	bool answered = c->ready_at <= sim_now();
+	bool in = !c->server || (c->in && answered) || has_work(c) ||
+			  (c->nresults > 0 && answered);
 
 	return (short) (POLLOUT | (in ? POLLIN : 0));
 }
@@ -951,6 +952,10 @@ execute(PGconn *c, const char *sql, const char *const *params)
 		return one_value(lsn_text(base.insert));
 	if (is(sql, "pg_replication_slots"))
 		return slot_row(sql);
+	if (is(sql, "SHOW output_plugin_libraries"))
+		return failed("42704", "unrecognized configuration parameter");
+	if (is(sql, "SHOW wal_level"))
+		return one_value("logical");
 	if (is(sql, "SHOW server_encoding"))
 		return one_value("UTF8");
 	if (is(sql, "wal_sender_timeout"))
@@ -1105,6 +1110,11 @@ send_query(PGconn *c, const char *sql, const char *const *values)
 	c->nresults = 0;
 	c->results[c->nresults++] = execute(c, sql, values);
 	c->ready_at = sim_now() + sim_between(0, 5 * SIM_MS);
+	if (sim_chance(base.hangs)) /* the answer is lost on its way */
+	{
+		COUNT(hangs);
+		c->ready_at += 600 * SIM_SEC;
+	}
 	sim_at(c->ready_at, look_again, NULL);
 	return 1;
 }
@@ -1160,6 +1170,11 @@ PQgetResult(PGconn *c)
 		c->copies = false;
 		return c->server ? result(PGRES_COMMAND_OK, 0)
 						 : failed(c->error_state, c->error);
+	}
+	if (c->nresults > 0 && !c->server && c->ready_at > sim_now())
+	{
+		PQclear(c->results[0]); /* it never came */
+		c->nresults = 0;
 	}
 	if (c->nresults > 0)
 	{

@@ -361,7 +361,9 @@ trouble_of_the_source(void)
 			break;
 		case 3:
 			COUNT(silent);
-			base.silent_until = sim_now() + sim_between(0, 40 * SIM_SEC);
+			base.silent_until =
+				sim_now() +
+				sim_between(0, sim_chance(100) ? 400 : 40) * SIM_SEC;
 			break;
 		default:
 			if (setup.foreign && !base.active && !gap_expected &&
@@ -428,7 +430,9 @@ settle(void)
 
 	calm();
 	lake_faults.lag = 0;
-	base.silent_until = 0;
+	base.hangs = 0;
+	if (sim_chance(500))
+		base.silent_until = 0;
 	while (nwriters > 0)
 	{
 		for (int i = 0; i < nwriters; i++)
@@ -564,6 +568,7 @@ begin_small(void)
 
 	o->load_initial = true;
 	o->nfurther = 0;
+	base.hangs = 0;
 	o->load.jobs = 1;
 	o->load.chunk_bytes = 1 << 30;
 	o->compression = COMPRESS_NONE;
@@ -708,6 +713,7 @@ choose(void)
 	setup.second_writers = sim_chance(500);
 	setup.promotes = sim_chance(150);
 	setup.foreign = sim_chance(30);
+	base.hangs = sim_chance(150) ? 4 : 0;
 	setup.trouble = (unsigned) ONE_OF(0, 150, 300, 600);
 	lake_part_min = (size_t) (o->memory_limit / ONE_OF(16, 64, 256));
 	lake_faults.no_uploads = sim_chance(80);

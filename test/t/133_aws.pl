@@ -123,6 +123,7 @@ ok( poll(
 		},
 		120),
 	'run and merge do with theirs') or diag $merged->{err}, $run->errors;
+unlike($merged->{err}, qr/was not left in the lake/, 'and a merge could note what it needs');
 is($run->stop('TERM', 120), 0, 'run ends with 0') or diag $run->errors;
 unlike($run->errors, qr/AccessDenied|may not|not allowed/i, 'and missed nothing');
 my $check_user = as(user('check', statements('iam-check')));
