@@ -118,6 +118,12 @@ void base_rows_at(int table, int ntxns, ModelRow *out);
 /* Of pq.c: what crashes and kills do to connections. */
 void pq_cut_all(void);
 void pq_cut_some(void);
+
+/*
+ * The server gives up the slot's connection, and its client hears nothing of
+ * it; false: there is none.
+ */
+bool pq_half_open(void);
 void pq_killed(Proc *p);
 void pq_tick(void); /* wal_sender_timeout */
 

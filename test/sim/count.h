@@ -22,7 +22,6 @@
 	X(starts, "starts of run")                                                 \
 	X(sessions, "replication started")                                         \
 	X(stops, "stops asked for")                                                \
-	X(forced, "stops that ended a process by force")                           \
 	X(kills, "kills")                                                          \
 	X(pauses, "processes stopped for a while")                                 \
 	X(seconds, "second writers started")                                       \
@@ -32,6 +31,7 @@
 	X(confirmed_back, "confirmed LSN forgotten by a crash")                    \
 	X(promoted, "promotions to a new timeline")                                \
 	X(cut, "connections cut")                                                  \
+	X(half_open, "connections that only the server gave up")                   \
 	X(silent, "silences of the server")                                        \
 	X(keepalive_ahead, "keepalives ahead of what is decoded")                  \
 	X(hangs, "statements that are never answered")                             \

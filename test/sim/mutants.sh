@@ -32,7 +32,7 @@ hour-without-position|pipe/encode.c|s/ && e->position >= e->close_lsn//g|an hour
 closed-folder|pipe/pipe.c|s/if \(span\.end <= closed_until\)/if (false)/|rows go to a folder that is complete
 no-skip|pipe/encode.c|s/e->skip = ev->lsn <= e->p->start->end;/e->skip = false;/|what the log covers is not dropped
 one-writer-id|pipe/run.c|s/"%08x", random_u32\(\)\);/"%08x", 7U);/|all writers have one name
-sweep-the-living|pipe/sweep.c|s/seq > atomic_load\(&s->p->log_seq\)/seq > atomic_load(\&s->p->log_seq) + 1/|objects of the next entry are swept
+sweep-the-listed|pipe/sweep.c|s/\*out_leftover = !lists\(listed, key\);/*out_leftover = true;/g|what an entry lists is swept
 load-before-durable|pipe/load_pool.c|s/part->outstanding > 0/part->outstanding > 1/|a load is done before its last object is there
 load-rewritten|pipe/load_job.c|s/\*same = ok && now\.schema &&/*same = ok; (void) !!(now.schema \&\&/; s/(strcmp\(then->schema->hash, now\.schema->hash\) == 0);/$1);/|a table that was rewritten before its COPY is taken for loaded
 load-unannounced|pipe/load.c|s/while \(atomic_load\(&p->log_seq\) <= p->start->seq && !is_stopped\(l\)\)/while (false)/|objects of a load that the log knows nothing of

@@ -62,7 +62,8 @@ struct pg_conn
 	PGconn *next;
 	Proc *owner;
 	bool ok;
-	bool server; /* the server still serves it */
+	bool server; /* the server still serves it … */
+	bool quiet;  /* … as far as its client knows */
 	bool replication;
 	int fd;
 	int pid;
@@ -199,6 +200,20 @@ pq_cut_some(void)
 	}
 }
 
+bool
+pq_half_open(void)
+{
+	PGconn *c = base.active;
+
+	if (!c)
+		return false;
+	COUNT(half_open);
+	sim_say("the server gives up a connection, and nobody hears of it");
+	c->quiet = true;
+	base.active = NULL;
+	return true;
+}
+
 static void
 notice_death(void *arg)
 {
@@ -220,7 +235,8 @@ pq_tick(void)
 {
 	for (PGconn *c = conns; c; c = c->next)
 	{
-		if (c->server && c->streams && sim_now() - c->heard > TIMEOUT_US)
+		if (c->server && c->streams && !c->quiet &&
+			sim_now() - c->heard > TIMEOUT_US)
 			cut(c, "",
 				"terminating walsender process due to replication "
 				"timeout");
@@ -435,7 +451,8 @@ pump(PGconn *c)
 	Buf frames;
 	Buf body;
 
-	if (!c->server || !c->streams || c->ended || base.silent_until > sim_now())
+	if (!c->server || !c->streams || c->ended || c->quiet ||
+		base.silent_until > sim_now())
 		return;
 	buf_init(&frames, SIZE_MAX / 2);
 	buf_init(&body, SIZE_MAX / 2);
@@ -469,7 +486,7 @@ pump(PGconn *c)
 static bool
 has_work(const PGconn *c)
 {
-	return c->server && c->streams && !c->ended &&
+	return c->server && c->streams && !c->ended && !c->quiet &&
 		   base.silent_until <= sim_now() &&
 		   (c->at < base.ntxns || c->wants_reply);
 }
@@ -685,7 +702,7 @@ find_pid(long pid)
 {
 	for (const PGconn *c = conns; c; c = c->next)
 	{
-		if (c->pid == pid && c->server)
+		if (c->pid == pid && c->server && !c->quiet)
 			return c;
 	}
 	return NULL;
@@ -1217,7 +1234,7 @@ PQputCopyData(PGconn *c, const char *msg, int n)
 {
 	if (!c->server)
 		return -1;
-	if (n == 34 && msg[0] == 'r')
+	if (n == 34 && msg[0] == 'r' && !c->quiet)
 		take_status(c, msg);
 	return 1;
 }

@@ -136,7 +136,6 @@ writer_exits(Proc *p, int code)
 
 		if (w->proc != p)
 			continue;
-		COUNT(forced);
 		w->returned = true;
 		(void) err_set(&w->err, ERR_NET, 0, "it ends itself");
 		if (!w->stopping || code != 75)
@@ -360,6 +359,12 @@ trouble_of_the_source(void)
 			pq_cut_some();
 			break;
 		case 3:
+			if (setup.second_writers && nwriters < 3 && pq_half_open())
+			{
+				COUNT(seconds);
+				writer_start();
+				break;
+			}
 			COUNT(silent);
 			base.silent_until =
 				sim_now() +

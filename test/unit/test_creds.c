@@ -351,11 +351,11 @@ test_settings(void **state)
 static const char good[] =
 	"echo '{\"Version\":1,\"AccessKeyId\":\"A\",\"SecretAccessKey\":\"b\"}'";
 
+/* Takes the command. */
 static bool
-from_process(const char *format, const char *file, atomic_bool *stop, Err *err)
+from_process(char *command, atomic_bool *stop, Err *err)
 {
 	CredsOptions o = { .region = "r", .stop = stop };
-	char *command = xasprintf(format, good, file);
 	Creds creds = { 0 };
 	bool ok = creds_from_process(&o, command, &creds, err);
 
@@ -391,8 +391,8 @@ test_process_leaves_child(void **state)
 
 	(void) state;
 	assert_true(fd >= 0);
-	assert_true(
-		from_process("%s; sleep 1000 & echo $! > %s", file, NULL, &err));
+	assert_true(from_process(
+		xasprintf("%s; sleep 1000 & echo $! > %s", good, file), NULL, &err));
 	f = fdopen(fd, "r");
 	assert_int_equal(fscanf(f, "%d", &pid), 1);
 	assert_int_equal(kill(pid, SIGKILL), 0);
@@ -437,8 +437,9 @@ test_process_goes_on(void **state)
 	(void) state;
 	assert_true(fd >= 0);
 	assert_int_equal(pthread_create(&thread, NULL, stop_when_written, &s), 0);
-	assert_false(from_process("%s; exec >&-; sleep 1000 & echo $! > %s; wait",
-							  file, &s.stop, &err));
+	assert_false(from_process(
+		xasprintf("%s; exec >&-; sleep 1000 & echo $! > %s; wait", good, file),
+		&s.stop, &err));
 	pthread_join(thread, NULL);
 	assert_int_equal(err.kind, ERR_STOP);
 	f = fdopen(fd, "r");

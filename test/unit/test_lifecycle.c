@@ -23,12 +23,8 @@
 static void
 note(const LifecycleRule *r, void *arg)
 {
-	char text[256];
-
-	(void) snprintf(text, sizeof(text), "%s:%s:%s%s%lld ", r->id, r->prefix,
-					r->tagged ? "t" : "", r->archives ? "a" : "e",
-					(long long) r->days);
-	buf_str(arg, text);
+	buf_printf(arg, "%s:%s:%s%s%lld ", r->id, r->prefix, r->tagged ? "t" : "",
+			   r->archives ? "a" : "e", (long long) r->days);
 }
 
 static void

@@ -71,8 +71,13 @@ set_options(Lab *l)
 	static const char *const names[] = { "csv", "all" };
 
 	for (int n = 0; n <= FURTHER; n++)
-		(void) snprintf(l->urls[n], sizeof(l->urls[n]), "file://%s/%d",
-						l->folder, n);
+	{
+		char *url = xasprintf("file://%s/%d", l->folder, n);
+
+		assert_true(strlen(url) < sizeof(l->urls[n]));
+		memcpy(l->urls[n], url, strlen(url) + 1);
+		free(url);
+	}
 	l->paths[0] = path_of(PATH_DEFAULT, "UTC");
 	l->paths[1] = path_of("{schema}.{table}/{yyyy}{mm}{dd}{hh}{mi}", "+05:30");
 	l->paths[2] = path_of("{schema}/{table}", "UTC");
