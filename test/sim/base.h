@@ -77,6 +77,7 @@ typedef struct Base
 	int64_t clock_offset; /* of the server: unix us = sim_now() + it */
 	int64_t silent_until;
 	unsigned hangs; /* of 1,000 statements, that are never answered */
+	unsigned cuts;  /* likewise, beside which connections are cut */
 	int ntxns;
 	ModelTxn *txns;
 	int ncols[BASE_TABLES];

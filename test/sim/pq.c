@@ -1122,6 +1122,8 @@ look_again(void *arg)
 static int
 send_query(PGconn *c, const char *sql, const char *const *values)
 {
+	if (sim_chance(base.cuts))
+		pq_cut_some();
 	if (!c->ok || !c->server)
 		return 0;
 	c->nresults = 0;

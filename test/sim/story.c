@@ -315,8 +315,15 @@ trouble_of_writers(void)
 			}
 			break;
 		case 4:
-			if (!w->stopping)
-				writer_stop(w);
+			if (w->stopping)
+				break;
+			writer_stop(w);
+			/* as a deployment does that does not wait for the old one */
+			if (setup.second_writers && nwriters < 3 && sim_chance(500))
+			{
+				COUNT(seconds);
+				writer_start();
+			}
 			break;
 		default:
 			if (setup.second_writers && nwriters < 3)
@@ -435,7 +442,7 @@ settle(void)
 
 	calm();
 	lake_faults.lag = 0;
-	base.hangs = 0;
+	base.hangs = base.cuts = 0;
 	if (sim_chance(500))
 		base.silent_until = 0;
 	while (nwriters > 0)
@@ -573,7 +580,7 @@ begin_small(void)
 
 	o->load_initial = true;
 	o->nfurther = 0;
-	base.hangs = 0;
+	base.hangs = base.cuts = 0;
 	o->load.jobs = 1;
 	o->load.chunk_bytes = 1 << 30;
 	o->compression = COMPRESS_NONE;
@@ -719,6 +726,7 @@ choose(void)
 	setup.promotes = sim_chance(150);
 	setup.foreign = sim_chance(30);
 	base.hangs = sim_chance(150) ? 4 : 0;
+	base.cuts = sim_chance(150) ? 10 : 0;
 	setup.trouble = (unsigned) ONE_OF(0, 150, 300, 600);
 	lake_part_min = (size_t) (o->memory_limit / ONE_OF(16, 64, 256));
 	lake_faults.no_uploads = sim_chance(80);
