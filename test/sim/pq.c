@@ -1128,7 +1128,8 @@ send_query(PGconn *c, const char *sql, const char *const *values)
 		return 0;
 	c->nresults = 0;
 	c->results[c->nresults++] = execute(c, sql, values);
-	c->ready_at = sim_now() + sim_between(0, 5 * SIM_MS);
+	c->ready_at = sim_now() + (sim_chance(30) ? sim_between(0, 3 * SIM_SEC)
+											  : sim_between(0, 5 * SIM_MS));
 	if (sim_chance(base.hangs)) /* the answer is lost on its way */
 	{
 		COUNT(hangs);
