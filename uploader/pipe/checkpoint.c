@@ -382,9 +382,9 @@ log_entry(Pipe *p, Checkpoint *c)
 	log_event(e->nobjects ? LOG_INFO : LOG_DEBUG, "entry written", "entry",
 			  log_int(e->seq), "lsn", log_lsn(e->end), "objects",
 			  log_int(e->nobjects), "rows", log_int(rows), "bytes",
-			  log_int(bytes), e->nfurther ? "further_objects" : NULL,
-			  log_int(e->nfurther), no_key > 0 ? "without_key" : NULL,
-			  log_int(no_key), NULL);
+			  log_int(bytes), "further_objects",
+			  e->nfurther ? log_int(e->nfurther) : NULL, "without_key",
+			  no_key > 0 ? log_int(no_key) : NULL, NULL);
 	notify_status("%s: durable up to " LSN_FMT ", entry %" PRId64,
 				  e->loads_open ? "loading" : "streaming", LSN_ARGS(e->end),
 				  e->seq);
