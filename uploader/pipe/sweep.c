@@ -34,6 +34,7 @@
 #include "base/fnv.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "pipe/object.h"
 #include "pipe/output.h"
 #include "store/commitlog.h"
 #include "store/upload_note.h"
@@ -633,6 +634,24 @@ swept_until(Pipe *p, int output)
 	return output ? &p->further_swept_until[output] : &p->swept_until;
 }
 
+/*
+ * Does a shipper still write something into a folder that began before that?
+ * It is of a load that was read again: what counts is there by the time its
+ * folder is complete.  A put that was given up on may land, and be repeated
+ * behind a sweep that removed what it left.
+ */
+static bool
+is_written_before(Sweeper *s, int64_t until)
+{
+	bool found = false;
+
+	pthread_mutex_lock(&s->p->lock);
+	for (const Object *o = s->p->alive; o && !found; o = o->next)
+		found = o->output == s->output && o->folder < until;
+	pthread_mutex_unlock(&s->p->lock);
+	return found;
+}
+
 /* The sweep is through. */
 static void
 moved(Sweeper *s, int64_t until, int64_t seen)
@@ -663,6 +682,7 @@ sweep(Sweeper *s, int64_t until, int64_t seen)
 {
 	int64_t from = atomic_load(swept_until(s->p, s->output));
 	int64_t to = clock_unix_us() + 2 * US_PER_HOUR;
+	bool written = is_written_before(s, until);
 	bool ok = true;
 
 	sweep_uploads(s);
@@ -681,7 +701,8 @@ sweep(Sweeper *s, int64_t until, int64_t seen)
 	ended_done(s);
 	if (ok && !atomic_load(&s->p->stop))
 	{
-		moved(s, until, seen);
+		if (!written)
+			moved(s, until, seen);
 		log_event(s->removed || s->abandoned ? LOG_INFO : LOG_DEBUG,
 				  "leftovers removed", "objects", log_int(s->removed),
 				  "uploads", log_int(s->abandoned), s->output ? "output" : NULL,

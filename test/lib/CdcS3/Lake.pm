@@ -125,7 +125,7 @@ sub table
 		my ($oid, $kind) = @{ $types{$type} // [ $w{oid} // 16400, 'text' ] };
 		{
 			name => $col,
-			json_name => $col =~ /^(?:_(?:op|lsn|seq|xid|ts|unchanged|key|before|nokey|partial|reason|withheld|jsonnull)|year|month|day|hour)_*$/i
+			json_name => $col =~ /^(?:_(?:op|lsn|seq|xid|ts|unchanged|key|before|nokey|partial|reason|withheld|jsonnull|exact|moved)|year|month|day|hour)_*$/i
 			? "${col}_"
 			: $col,
 			type_schema => $w{type_schema} // 'pg_catalog',
