@@ -219,7 +219,9 @@ is(loads_of($cdc, $_), 1, "workers killed: $_ is loaded once") for qw(a_small bi
 unlike($run->errors, qr/changed before its load/, 'workers killed: under the same snapshot');
 my %listed = map { $_->{key} => 1 } map { $cdc->entry_objects($_) } $cdc->entries;
 my @left = grep { /\/load-/ && !$listed{$_} } $cdc->objects;
-cmp_ok(scalar @left, '>', 0, 'workers killed: what they had read is left over');
+ok(@left > 0 || $run->errors =~ /event="leftovers removed" objects=[1-9]/,
+	'workers killed: what they had read is left over, or was swept already')
+  or diag $run->errors;
 $run = $cdc->start;
 $source->psql('kills', 'update a_small set v = 1 where id = 1');
 ok($cdc->wait_durable, 'the next run streams') or diag $run->errors;
