@@ -91,10 +91,13 @@ subtest 'the last entry is lost to another writer' => sub {
 	my $next = sprintf "$cdc->{store}{folder}/_cdc/log/%020d.json", $last + 1;
 	open my $in, '<', $log[-1] or die;
 	open my $out, '>', $next or die;
-	local $/ = undef;
-	print {$out} scalar <$in>;
+	print {$out} do { local $/ = undef; scalar <$in> };
 	close $out;
 	sql('insert into t values (5)');
+	my $at = sql('select pg_current_wal_lsn()');
+	ok(poll(sub { sql("select write_lsn >= '$at' from pg_stat_replication r
+		join pg_replication_slots s on s.active_pid = r.pid where slot_name = 'lost'") =~ /^t/ }, 60),
+		'a row for the last entry is there') or diag $run->errors;
 	stops($run, 75, 'another writer was first');
 };
 

@@ -13,6 +13,7 @@
 #include <errno.h>
 #include <ftw.h>
 #include <pthread.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -470,8 +471,8 @@ test_one_winner(void **state)
 /*
  * The next fsync of a folder fails, once.
  */
-static bool fail_folder;
-static int folder_syncs;
+static atomic_bool fail_folder;
+static atomic_int folder_syncs;
 
 int
 fsync(int fd)
