@@ -481,6 +481,8 @@ quiet_hour(void)
 {
 	int64_t hour = base_clock() - base_clock() % US_PER_HOUR + US_PER_HOUR;
 
+	if (hour <= oracle_swept_until()) /* a clock was turned back */
+		hour = oracle_swept_until() + US_PER_HOUR;
 	while (oracle_swept_until() < hour)
 	{
 		if (nwriters == 0)

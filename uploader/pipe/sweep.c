@@ -536,14 +536,33 @@ on_upload(const StoreUpload *u, void *arg)
 	return !atomic_load(&s->p->stop);
 }
 
+/*
+ * Did the log end this load?  One that is not known to be over goes on, perhaps
+ * with another writer.
+ */
 static bool
-is_over(const Sweeper *s, const char *key)
+load_has_ended(Sweeper *s, const char *id)
+{
+	if (load_is_over(s, id))
+		return true;
+	if (s->from == 0 || (!s->ended_read && !read_ended(s)))
+		return false;
+	for (int i = 0; i < s->nended; i++)
+	{
+		if (strcmp(s->ended[i].id, id) == 0)
+			return true;
+	}
+	return false;
+}
+
+static bool
+is_over(Sweeper *s, const char *key)
 {
 	char id[LOAD_ID_LEN + 1];
 	int64_t seq;
 
 	if (key_parse_load(key, id, sizeof(id)))
-		return load_is_over(s, id);
+		return load_has_ended(s, id);
 	return key_parse_part(key, &seq) && seq <= atomic_load(&s->p->log_seq);
 }
 
@@ -683,18 +702,17 @@ sweep(Sweeper *s, int64_t until, int64_t seen)
 	int64_t from = atomic_load(swept_until(s->p, s->output));
 	int64_t to = clock_unix_us() + 2 * US_PER_HOUR;
 	bool written = is_written_before(s, until);
-	bool ok = true;
+	bool ok;
 
-	sweep_uploads(s);
 	if (from < s->born)
 		from = s->born;
+	s->from = from;
+	sweep_uploads(s);
 	s->removed = 0;
 	s->at[s->output].ahead = 0;
 	names_done(&s->tables);
-	if (!store_list(s->log, "_cdc/schema/", on_schema_file, s, &s->err))
-		return false;
+	ok = store_list(s->log, "_cdc/schema/", on_schema_file, s, &s->err);
 	names_unique(&s->tables);
-	s->from = from;
 	for (int i = 0; ok && i < s->tables.n; i++)
 		ok = sweep_table(s, s->tables.names[i], from, to);
 	s->from = 0;
