@@ -41,7 +41,7 @@ verdict()
 verdict 2 "$seeds stories from seed $first" "$out/sim" -j "$jobs" "$first" "$seeds"
 sed 's/^/# /' "$out/2.log"
 verdict 3 "each call of the store fails in each way" "$out/sim" -j "$jobs" -c
-verdict 4 "the writer is killed at every 25th step" "$out/sim" -j "$jobs" -k 25
+verdict 4 "the writer is killed at every second step" "$out/sim" -j "$jobs" -k 2
 if [ "$seeds" -ge 10000 ]; then
 	if never=$(grep '^ *0  ' "$out/2.log"); then
 		code=1
