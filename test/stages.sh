@@ -63,6 +63,7 @@ failures()
 {
 	awk '/^(\[[0-9:]+\] )?test\/t\/[^ ]*\.pl \.\./ { file = ($1 ~ /^\[/ ? $2 : $1) ": " }
 		/^Test Summary Report/ { summary = 1 }
+		/^Files=/ { summary = 0 }
 		/^(not )?ok[ \t]/ { said = 0; words = "" }
 		/^Dubious,/ && words != "" { print file words }
 		!/^(not )?ok[ \t]/ { words = length(words) < 2000 ? words $0 "\n" : words }

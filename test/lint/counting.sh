@@ -99,6 +99,15 @@ tap "failed: stage: wants_one.pl: ok 2 # skip missing: moto
 tap "failed: stage: wants_deep.pl: ok 2 # skip missing: moto
 3 passed, 1 failed" good wants_deep
 
+# The same of programs beside each other, said in the order of their names.
+export TAP_JOBS=2
+fails "failed: stage: $tmp/dead.pl: Non-zero exit status: 255; $no_plan
+failed: stage: $tmp/two.pl: first (and 1 more)
+failed: stage: $tmp/halfway.pl: Non-zero exit status: 255; $no_plan
+4 passed, 4 failed" bash test/tap.sh "$tmp"/{dead,good,two,halfway}.pl
+fails "failed: stage: there is no none.pl
+0 passed, 1 failed" bash test/tap.sh good.pl none.pl
+
 # Stages that are no TAP programs.
 fails "failed: stage: the whole stage: exit code 1: there is no t.pl
 0 passed, 1 failed" sh -c 'echo "there is no t.pl"; exit 1'
