@@ -12,15 +12,9 @@ cd "$(dirname "$0")/../.."
 release=bookworm
 . test/chroot.sh
 
-work=$(mktemp -d "${TMPDIR:-/var/tmp}/cdc_s3_image.XXXXXX")
-trap 'remove_root "$work"' EXIT
-trap 'exit 143' INT TERM HUP
-chmod 755 "$work"
-
 # In the name spaces: buildah mounts, and what it mounts ends with us.
 if [ "${1:-}" = --inside ]; then
 	work=$2
-	trap - EXIT
 	build()
 	{
 		buildah --storage-driver vfs --root "$work/store" --runroot "$work/run" "$@"
@@ -58,6 +52,11 @@ if [ "${1:-}" = --inside ]; then
 	CDCS3_TEST_IMAGES=$work prove -v --timer --merge -I test/lib test/deploy/image.pl
 	exit
 fi
+
+work=$(mktemp -d "${TMPDIR:-/var/tmp}/cdc_s3_image.XXXXXX")
+trap 'remove_root "$work"' EXIT
+trap 'exit 143' INT TERM HUP
+chmod 755 "$work"
 
 base_root "$work/base" >"build/deploy/base-$release.log" 2>&1 || {
 	tail -n 20 "build/deploy/base-$release.log"
