@@ -319,9 +319,10 @@ nothing_outstanding(const MergeResult *r, Err *err)
 }
 
 static MergeOptions
-merge_options(const Config *cfg)
+merge_options(const Config *cfg, const StoreOptions *so)
 {
 	return (MergeOptions){
+		.store = so,
 		.conninfo = cfg->target_conninfo,
 		.until = cfg->merge_until,
 		.on_reject = cfg->merge_on_reject,
@@ -360,7 +361,7 @@ merge_once(const Config *cfg, const StoreOptions *so, const Asked *asked,
 		   Awaited *awaited, Err *err)
 {
 	int64_t began_us = clock_unix_us();
-	MergeOptions o = merge_options(cfg);
+	MergeOptions o = merge_options(cfg, so);
 	MergeResult result;
 	Store *store;
 	bool ok;
@@ -457,7 +458,7 @@ merge_on_and_on(const Config *cfg, const StoreOptions *so, const Asked *asked,
 static bool
 look_once(const Config *cfg, const StoreOptions *so, bool plan, Err *err)
 {
-	MergeOptions o = merge_options(cfg);
+	MergeOptions o = merge_options(cfg, so);
 	Store *store;
 	bool ok;
 
