@@ -211,6 +211,10 @@ print_result(const MergeResult *r)
 		printf("retried %lld rejected row%s, %lld stay%s\n",
 			   (long long) r->retried, plural(r->retried), (long long) r->again,
 			   r->again == 1 ? "s" : "");
+	if (r->groups > 0)
+		printf("%lld groups of tables were committed one by one, and are "
+			   "consistent with each other from here on\n",
+			   (long long) r->groups);
 	if (r->entries > 0)
 		printf("merged %lld entries (%lld to %lld), target is at LSN " LSN_FMT
 			   "\n",
@@ -342,6 +346,7 @@ merge_options(const Config *cfg, const StoreOptions *so)
 		.terminal = isatty(STDERR_FILENO) && cfg->log_file[0] == '\0' &&
 					strcmp(cfg->log_format, "text") == 0,
 		.version = CDC_S3_VERSION,
+		.parallel = (int) cfg->merge_parallel,
 		.memory_limit = cfg->memory_limit,
 		.stop = &stop,
 	};

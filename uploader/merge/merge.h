@@ -9,6 +9,8 @@
  * merge_run	  options, connection, transaction, report
  * merge_session  settings of the transaction, triggers on or off
  * merge_bring	  the tables of a plan, staged and applied
+ * merge_parallel  groups of tables that commit one by one
+ * merge_ahead	  cdc_s3.ahead: how far these are
  * merge_plan	  what is about to be applied: entries, tables, objects
  * merge_range	  which entries (merge_planlog: those that were read)
  * merge_logread  ... read ahead, several at once
@@ -110,6 +112,7 @@ typedef struct MergeOptions
 	bool terminal;             /* one line that is written over */
 	const char *version;       /* of the program, for cdc_s3.merge_run */
 	MergePreview *preview;     /* not NULL: nothing is changed; filled */
+	int parallel;              /* connections that merge groups of tables */
 	int64_t memory_limit;      /* of it a merge takes about half for rows */
 	const atomic_bool *stop;   /* ends the run with ERR_STOP; may be NULL */
 } MergeOptions;
@@ -175,6 +178,7 @@ typedef struct MergeResult
 	Lsn lsn;             /* the target's position now */
 	int64_t log_entries; /* in the log behind it, not (yet) asked for */
 	int64_t log_closed;  /* closed_until of the last of them */
+	int64_t groups;      /* of tables, that were committed one by one */
 	int ntables;
 	MergeTable *tables;
 	int64_t rejected; /* rows in cdc_s3.rejected, also from earlier merges */

@@ -17,6 +17,7 @@
 #include "merge/merge_lines.h"
 #include "merge/merge_owner.h"
 #include "merge/merge_preview.h"
+#include "merge/merge_report.h"
 #include "merge/merge_state.h"
 
 int
@@ -35,6 +36,20 @@ bring_line(MergeResult *r, const char *schema, const char *table)
 	t = &r->tables[r->ntables];
 	*t = (MergeTable){ .schema = xstrdup(schema), .table = xstrdup(table) };
 	return r->ntables++;
+}
+
+void
+bring_add_line(MergeResult *r, const MergeTable *done)
+{
+	int i = bring_line(r, done->schema, done->table); /* it may move them */
+	MergeTable *t = &r->tables[i];
+
+	t->records += done->records;
+	t->inserted += done->inserted;
+	t->updated += done->updated;
+	t->deleted += done->deleted;
+	t->rejected += done->rejected;
+	report_way(t, done->way, done->why ? xstrdup(done->why) : NULL);
 }
 
 /* The schemas stay here: a stage may read its objects again. */
@@ -286,11 +301,20 @@ bring_tables(Bring *b, Err *err)
 	{
 		PlanTable *t = &plan->tables[i];
 
+		if (t->group != b->group)
+			continue;
 		if (t->waiting && !b->cx->opt->preview)
 			log_info("table waits for its load", "schema", t->schema, "table",
 					 t->table, "load", t->waiting_load, NULL);
 		if (t->refused || !bring_has_work(b, t))
 			continue;
+		if (t->ahead)
+		{
+			if (b->cx->opt->preview)
+				preview_note(b->cx->opt->preview, t->schema, t->table,
+							 "is at the end of that already");
+			continue;
+		}
 		if (owner_excludes(b->cx, t))
 		{
 			if (b->cx->opt->preview)

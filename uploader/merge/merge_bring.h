@@ -19,6 +19,7 @@ typedef struct Bring
 	Plan *plan;
 	MergeResult *out;
 	bool mirror; /* merge.schema = mirror */
+	int group;   /* whose tables are meant; 0: those of no group */
 	Facts facts;
 	int staged; /* staging tables made in this transaction */
 	int ntables;
@@ -39,5 +40,8 @@ bool bring_has_work(const Bring *b, const PlanTable *t);
 
 /* The number of the line of a target table in the result, which has one. */
 int bring_line(MergeResult *r, const char *schema, const char *table);
+
+/* What was done to a table in another transaction is added to its line. */
+void bring_add_line(MergeResult *r, const MergeTable *done);
 
 #endif

@@ -23,7 +23,8 @@ typedef enum UntilKind
 	UNTIL_HOUR,
 	UNTIL_NOW,
 	UNTIL_LSN,
-	UNTIL_TIME
+	UNTIL_TIME,
+	UNTIL_ENTRY /* where some tables are already */
 } UntilKind;
 
 typedef struct Until
@@ -31,6 +32,7 @@ typedef struct Until
 	UntilKind kind;
 	Lsn lsn;
 	int64_t time; /* the end of the hour that holds it */
+	PlanPosition ahead;
 } Until;
 
 static bool
@@ -135,7 +137,23 @@ judge_entry(const Until *u, const Entry *prev, const Entry *e, bool *may_end,
 		case UNTIL_TIME:
 			*may_end = *full = e->closed_until >= u->time;
 			break;
+		case UNTIL_ENTRY:
+			*may_end = *full = e->seq == u->ahead.entry;
+			break;
 	}
+}
+
+/* Some tables are where this log has never been. */
+static bool
+is_lost(const Until *u, Lsn found, Err *err)
+{
+	err_set(err, ERR_GAP, 0,
+			"tables of the target are at entry %lld, LSN " LSN_FMT
+			", but in the commit log it ends at " LSN_FMT,
+			(long long) u->ahead.entry, LSN_ARGS(u->ahead.lsn),
+			LSN_ARGS(found));
+	return err_hint(err, "the lake was made anew since the last merge: merge "
+						 "into an empty target, or correct store.url");
 }
 
 /* ERR_BUSY: what was asked for is not in the log yet, which ends with last. */
@@ -153,6 +171,8 @@ is_there(const Until *u, const Entry *last, Err *err)
 		return err_hint(err, "try again later, or see whether \"cdc-s3 run\" "
 							 "is still running");
 	}
+	if (u->kind == UNTIL_ENTRY)
+		return is_lost(u, 0, err);
 	if (u->kind != UNTIL_TIME)
 		return true;
 	iso_from_unix_us(u->time, false, iso, sizeof(iso));
@@ -252,6 +272,9 @@ read_forward(PlanRead *r, const Until *u, Err *err)
 	if (!f.full && !p->more && (!f.last || u->kind == UNTIL_LSN) &&
 		!is_there(u, f.prev, err))
 		return false;
+	if (u->kind == UNTIL_ENTRY && f.last->end != u->ahead.lsn)
+		return is_lost(u, f.last->end, err);
+	p->more = p->more || u->kind == UNTIL_ENTRY;
 	if (f.last)
 		p->end = (PlanPosition){ f.last->seq, f.last->end };
 	p->closed = f.prev ? f.prev->closed_until : 0;
@@ -272,8 +295,8 @@ cut_range(PlanRead *r, const PlanFrom *from, Err *err)
 	int64_t cut =
 		p->ddl_entry > p->start.entry + 1 ? p->ddl_entry - 1 : p->ddl_entry;
 
-	if (p->ddl_entry < 0 || from->whole || cut >= p->end.entry ||
-		p->start.entry < p->expired)
+	if (p->ddl_entry < 0 || from->whole || from->ahead.entry >= 0 ||
+		cut >= p->end.entry || p->start.entry < p->expired)
 		return true;
 	for (int i = 0; i < p->ntables; i++)
 		plan_table_done(&p->tables[i]);
@@ -307,6 +330,8 @@ plan_make(Store *store, const MergeOptions *o, const PlanFrom *from,
 				o->until);
 		goto fail;
 	}
+	if (from->ahead.entry >= 0)
+		u = (Until){ .kind = UNTIL_ENTRY, .ahead = from->ahead };
 	if (!plan_source(store, &source, err))
 		goto fail;
 	p->system_identifier = xstrdup(source->system_identifier);

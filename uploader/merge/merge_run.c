@@ -9,6 +9,8 @@
  *	(1) Everything that a merge does to the target, its own tables too, is
  *		in one transaction with the new position.
  *	(2) The position is stored by compare-and-set, under the lock.
+ *		A merge by groups (merge_parallel.h) says of some tables that they are
+ *		further, and closes to one position in the end.
  *	(3) A backlog with very many objects is merged in several transactions,
  *		each of which is whole in this sense.
  *
@@ -22,6 +24,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "codec/pattern.h"
+#include "merge/merge_ahead.h"
 #include "merge/merge_ask.h"
 #include "merge/merge_bring.h"
 #include "merge/merge_follow.h"
@@ -31,6 +34,7 @@
 #include "merge/merge_map.h"
 #include "merge/merge_note.h"
 #include "merge/merge_owner.h"
+#include "merge/merge_parallel.h"
 #include "merge/merge_plan.h"
 #include "merge/merge_preview.h"
 #include "merge/merge_range.h"
@@ -50,6 +54,8 @@ typedef struct Run
 	bool adopted; /* as cx.adopted when the transaction began */
 	PlanFrom from;
 	Report report;
+	int ahead;     /* tables that groups brought further in this transaction */
+	bool retrying; /* as cx.retrying, once no table is ahead */
 } Run;
 
 bool
@@ -130,6 +136,7 @@ store_run(Run *run, bool stays, Err *err)
 			   sql_run(cx, "end a transaction", "ROLLBACK", NULL, err);
 	return (stays ||
 			(state_store(cx, run->plan, err) &&
+			 ahead_close(cx, run->from.naheads + run->ahead, err) &&
 			 report_store(cx, &run->report, run->plan, run->out, err))) &&
 		   outstanding(run, err) &&
 		   sql_run(cx, "commit the merge", "COMMIT", NULL, err);
@@ -192,9 +199,34 @@ apply_plan(Run *run, Err *err)
 
 	run->bring.plan = plan;
 	run->bring.mirror = run->ddl.mirror;
-	return owner_check_plan(cx, plan, err) && bring_tables(&run->bring, err) &&
+	return owner_check_plan(cx, plan, err) &&
+		   parallel_merge(&run->bring, &run->ahead, err) &&
+		   bring_tables(&run->bring, err) &&
 		   follow_store(&run->ddl, plan, err) &&
 		   limit_keep(cx, run->out, true, err);
+}
+
+/* Where the target is, what it has, and what is to be done. */
+static bool
+plan_run(Run *run, bool *retry, Err *err)
+{
+	MergeCx *cx = &run->cx;
+	PlanFrom *state = &run->from;
+	bool older;
+
+	if (!session_begin(cx, err) || !lock(run, err) ||
+		!state_create(cx, &older, err) || !state_read(cx, state, err) ||
+		(cx->opt->adopt && !ahead_adopt(cx, err)) ||
+		!ahead_read(cx, state, err))
+		return false;
+	/* rows are retried once all tables are at one position */
+	cx->retrying = run->retrying && state->naheads == 0;
+	return (!older || cx->opt->preview ||
+			owner_adopt(cx, state->position.entry, err)) &&
+		   plan_make(cx->store, cx->opt, state, cx->progress, &run->plan,
+					 err) &&
+		   ahead_mark(run->plan, state, err) &&
+		   lines_plan(cx, run->plan, retry, err);
 }
 
 /* One transaction: from the target's position to the plan's end. */
@@ -202,21 +234,13 @@ static bool
 run_transaction(Run *run, bool *more, Err *err)
 {
 	MergeCx *cx = &run->cx;
-	PlanFrom *state = &run->from;
-	bool older;
 	bool retry;
 	bool stays;
-	bool ok;
 
 	*more = false;
+	run->ahead = 0;
 	run->adopted = cx->adopted;
-	ok = session_begin(cx, err) && lock(run, err) &&
-		 state_create(cx, &older, err) && state_read(cx, state, err) &&
-		 (!older || cx->opt->preview ||
-		  owner_adopt(cx, state->position.entry, err)) &&
-		 plan_make(cx->store, cx->opt, state, cx->progress, &run->plan, err) &&
-		 lines_plan(cx, run->plan, &retry, err);
-	if (!ok)
+	if (!plan_run(run, &retry, err))
 		return false;
 	run->out->lsn = run->plan->end.lsn;
 	run->out->to_entry = run->plan->end.entry;
@@ -229,6 +253,7 @@ run_transaction(Run *run, bool *more, Err *err)
 	if (cx->opt->preview)
 		preview_plan(cx->opt->preview, run->plan);
 	report_begin(&run->report, run->out);
+	ahead_tell(&run->from, run->out);
 	progress_planned(cx->progress, run->plan->start.entry + 1,
 					 run->plan->end.entry, plan_rows(run->plan));
 	if (!follow(run, more, err))
@@ -244,7 +269,7 @@ run_transaction(Run *run, bool *more, Err *err)
 		run->out->from_entry = run->plan->start.entry + 1;
 	run->out->entries += run->plan->end.entry - run->plan->start.entry;
 	*more = run->plan->more && !cx->opt->preview;
-	cx->retrying = false;
+	run->retrying = run->retrying && run->from.naheads > 0;
 	return true;
 }
 
@@ -281,6 +306,7 @@ run_all(Run *run, Err *err)
 		bring_drop(&run->bring);
 		plan_free(run->plan);
 		run->plan = NULL;
+		ahead_done(&run->from);
 		state_done(&run->from);
 		ddl_done(&run->ddl);
 		ddl_init(&run->ddl, &run->cx);
@@ -304,13 +330,15 @@ merge_run(Store *store, const MergeOptions *o, MergeResult *out, Err *err)
 	run.cx.system_identifier = source->system_identifier;
 	run.cx.database = source->database;
 	run.cx.slot = source->slot;
-	run.cx.retrying = o->retry_rejected && !o->preview;
+	run.retrying = o->retry_rejected && !o->preview;
 	run.cx.keep_going = strcmp(o->on_reject, "continue") == 0;
 	run.bring = (Bring){ .cx = &run.cx, .out = &result };
 	ddl_init(&run.ddl, &run.cx);
 	run.cx.ask_run = ask_may(o, source);
 	ok = sql_connect(&run.cx, err);
-	if (ok && !(ok = run_all(&run, err)))
+	if (ok &&
+		!(ok = (o->parallel < 2 || o->preview || ahead_create(&run.cx, err)) &&
+			   run_all(&run, err)))
 		session_judge(&run.cx, err);
 	if (ok && !o->preview)
 	{
@@ -322,6 +350,7 @@ merge_run(Store *store, const MergeOptions *o, MergeResult *out, Err *err)
 	bring_done(&run.bring);
 	held_done(&run.held);
 	plan_free(run.plan);
+	ahead_done(&run.from);
 	state_done(&run.from);
 	ddl_done(&run.ddl);
 	PQfinish(run.cx.conn);
