@@ -238,6 +238,7 @@ sub failure
 	{
 		my $way = $c->{ways}[ $n++ % @{ $c->{ways} } ];
 		my $r = merge($c->{killed}, "--store.url=$url", "--merge.way=$way", '--merge.on_reject=continue',
+			'--merge.parallel=' . ($c->{parallel} // 1),
 			'--target.conninfo=' . $target->conninfo($db, user => $c->{role}), "--until=$end->{lsn}");
 		$said = "exit $r->{code}: $r->{err}" if $r->{code} != 0 && $r->{code} != 8;
 		last if $said;
@@ -278,6 +279,7 @@ sub checks
 			ways => $plain ? [qw(exact auto)] : [qw(exact fast)] },
 		  { name => 'folded', ddl => $same, same => !$plain, role => $role, ways => [ $plain ? 'auto' : 'fast' ] },
 		  { name => 'merges that are killed', ddl => $same, same => 1, role => $role, ways => ['auto'], many => 1, killed => 1 },
+		  { name => 'groups one by one, killed', ddl => $same, same => 1, role => $role, ways => ['auto'], many => 1, killed => 1, parallel => 4 },
 		  { name => 'keys that do not wait', ddl => ddl(0, $fk, 'plain'), same => !$plain || !$late, role => $role, ways => ['auto'] },
 		  { name => 'other keys, columns and triggers', ddl => ddl(0, $history->{other}, 'other') . $triggers, same => !$plain, role => $role,
 			ways => ['auto'], many => 1 };

@@ -155,6 +155,35 @@ closed_early(void **state)
 	logfetch_close(NULL);
 }
 
+/* The end is where the first one is missing; behind it goes on who wants. */
+static void
+end_unknown(void **state)
+{
+	const StoreOptions o = options();
+
+	(void) state;
+	for (int jobs = 1; jobs < 20; jobs += 3)
+	{
+		LogFetch *f = NULL;
+		Entry *e;
+		Err err;
+
+		assert_true(logfetch_open_end(&o, jobs, DAMAGED + 1, &f, &err));
+		for (int64_t seq = DAMAGED + 1; seq < ENTRIES; seq++)
+		{
+			assert_true(logfetch_next(f, &e, &err));
+			assert_int_equal(e->seq, seq);
+			entry_free(e);
+		}
+		for (int i = 0; i < 3; i++)
+		{
+			assert_false(logfetch_next(f, &e, &err));
+			assert_int_equal(err.kind, ERR_NOT_FOUND);
+		}
+		logfetch_close(f);
+	}
+}
+
 static void
 no_store(void **state)
 {
@@ -174,6 +203,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(in_order),
 		cmocka_unit_test(closed_early),
+		cmocka_unit_test(end_unknown),
 		cmocka_unit_test(no_store),
 	};
 

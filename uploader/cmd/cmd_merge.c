@@ -211,6 +211,10 @@ print_result(const MergeResult *r)
 		printf("retried %lld rejected row%s, %lld stay%s\n",
 			   (long long) r->retried, plural(r->retried), (long long) r->again,
 			   r->again == 1 ? "s" : "");
+	if (r->groups > 0)
+		printf("%lld groups of tables were committed one by one, and are "
+			   "consistent with each other from here on\n",
+			   (long long) r->groups);
 	if (r->entries > 0)
 		printf("merged %lld entries (%lld to %lld), target is at LSN " LSN_FMT
 			   "\n",
@@ -319,9 +323,10 @@ nothing_outstanding(const MergeResult *r, Err *err)
 }
 
 static MergeOptions
-merge_options(const Config *cfg)
+merge_options(const Config *cfg, const StoreOptions *so)
 {
 	return (MergeOptions){
+		.store = so,
 		.conninfo = cfg->target_conninfo,
 		.until = cfg->merge_until,
 		.on_reject = cfg->merge_on_reject,
@@ -341,6 +346,7 @@ merge_options(const Config *cfg)
 		.terminal = isatty(STDERR_FILENO) && cfg->log_file[0] == '\0' &&
 					strcmp(cfg->log_format, "text") == 0,
 		.version = CDC_S3_VERSION,
+		.parallel = (int) cfg->merge_parallel,
 		.memory_limit = cfg->memory_limit,
 		.stop = &stop,
 	};
@@ -360,7 +366,7 @@ merge_once(const Config *cfg, const StoreOptions *so, const Asked *asked,
 		   Awaited *awaited, Err *err)
 {
 	int64_t began_us = clock_unix_us();
-	MergeOptions o = merge_options(cfg);
+	MergeOptions o = merge_options(cfg, so);
 	MergeResult result;
 	Store *store;
 	bool ok;
@@ -457,7 +463,7 @@ merge_on_and_on(const Config *cfg, const StoreOptions *so, const Asked *asked,
 static bool
 look_once(const Config *cfg, const StoreOptions *so, bool plan, Err *err)
 {
-	MergeOptions o = merge_options(cfg);
+	MergeOptions o = merge_options(cfg, so);
 	Store *store;
 	bool ok;
 

@@ -189,6 +189,8 @@ static const CfgDef cfg_defs[] = {
 	  0, 0, NULL, "Tables of the source that merge leaves out: patterns as in source.tables" },
 	{ "merge.on_existing", CFG_ENUM, 0, TEXT(merge_on_existing), "stop",
 	  0, 0, "stop, replace, keep", "What a first load does to rows that were in the table" },
+	{ "merge.parallel", CFG_COUNT, 0, NUMBER(merge_parallel), "1",
+	  1, 64, NULL, "Connections that merge; with more than one each group of tables that foreign keys join commits alone, and tables are consistent with each other only once the merge ends" },
 	{ "merge.progress", CFG_MS, 0, NUMBER(merge_progress_ms), "10s",
 	  0, HOUR, NULL, "How often a merge logs how far it is; on a terminal it keeps one line up to date instead; 0 for neither" },
 

@@ -99,6 +99,7 @@ typedef struct Config
 	char *merge_tables;
 	char *merge_exclude;
 	char *merge_on_existing; /* stop, replace, keep */
+	int64_t merge_parallel;
 	int64_t merge_progress_ms;
 	char *merge_reject_limit; /* 0, a count, or a percentage */
 	char *merge_triggers;

@@ -8,8 +8,12 @@
  *
  * merge_run	  options, connection, transaction, report
  * merge_session  settings of the transaction, triggers on or off
+ * merge_bring	  the tables of a plan, staged and applied
+ * merge_parallel  groups of tables that commit one by one
+ * merge_ahead	  cdc_s3.ahead: how far these are
  * merge_plan	  what is about to be applied: entries, tables, objects
  * merge_range	  which entries (merge_planlog: those that were read)
+ * merge_logread  ... read ahead, several at once
  * merge_tables	  who the tables are, their schemas, loads and objects
  * merge_follow	  the target's tables become what the source's became:
  * merge_move	  ... their names
@@ -81,33 +85,36 @@ typedef struct MergePreview
 /* All strings are borrowed while merge_run runs. */
 typedef struct MergeOptions
 {
-	const char *conninfo;     /* the target; "" = PG* variables */
-	const char *until;        /* "hour", "now", an LSN, or a UTC time */
-	const char *on_reject;    /* "stop" or "continue" */
-	const char *way;          /* "auto", "exact" or "fast" */
-	const char *map;          /* "s.t=s2.t2,s.*=s3.*"; "" = same names */
-	const char *tables;       /* patterns: tables of the target to be written
-							   * though merge did not make them */
-	const char *exclude;      /* patterns: tables of the source left out */
-	const char *reject_limit; /* "0", a count, or "1%" of the changes */
-	const char *triggers;     /* patterns: tables of the target whose triggers
-							   * run in any case; or "on", "off" */
-	const char *schema;       /* changes of the source's schema: "follow",
-							   * "mirror" or "strict" */
-	int64_t lock_timeout_ms;  /* for a table that such a change locks */
-	const char *on_existing;  /* first load into a table with rows: "stop",
-							   * "replace" or "keep" */
-	const char *resync;       /* "auto": loads are asked for; or "manual" */
-	int daily_max;            /* loads that nobody asks for, of a table */
-	bool adopt;               /* the lake is of another source than before */
-	bool retry_rejected;      /* rows in cdc_s3.rejected are tried again */
-	int64_t lock_wait_ms;     /* for another merge of the same target */
-	int64_t progress_ms;      /* between two lines on how far it is; 0: none */
-	bool terminal;            /* one line that is written over */
-	const char *version;      /* of the program, for cdc_s3.merge_run */
-	MergePreview *preview;    /* not NULL: nothing is changed; filled */
-	int64_t memory_limit;     /* of it a merge takes about half for rows */
-	const atomic_bool *stop;  /* ends the run with ERR_STOP; may be NULL */
+	const StoreOptions *store; /* of the store, to open it once more for what
+								* is read ahead; NULL: nothing is */
+	const char *conninfo;      /* the target; "" = PG* variables */
+	const char *until;         /* "hour", "now", an LSN, or a UTC time */
+	const char *on_reject;     /* "stop" or "continue" */
+	const char *way;           /* "auto", "exact" or "fast" */
+	const char *map;           /* "s.t=s2.t2,s.*=s3.*"; "" = same names */
+	const char *tables;        /* patterns: tables of the target to be written
+								* though merge did not make them */
+	const char *exclude;       /* patterns: tables of the source left out */
+	const char *reject_limit;  /* "0", a count, or "1%" of the changes */
+	const char *triggers;      /* patterns: tables of the target whose triggers
+								* run in any case; or "on", "off" */
+	const char *schema;        /* changes of the source's schema: "follow",
+								* "mirror" or "strict" */
+	int64_t lock_timeout_ms;   /* for a table that such a change locks */
+	const char *on_existing;   /* first load into a table with rows: "stop",
+								* "replace" or "keep" */
+	const char *resync;        /* "auto": loads are asked for; or "manual" */
+	int daily_max;             /* loads that nobody asks for, of a table */
+	bool adopt;                /* the lake is of another source than before */
+	bool retry_rejected;       /* rows in cdc_s3.rejected are tried again */
+	int64_t lock_wait_ms;      /* for another merge of the same target */
+	int64_t progress_ms;       /* between two lines on how far it is; 0: none */
+	bool terminal;             /* one line that is written over */
+	const char *version;       /* of the program, for cdc_s3.merge_run */
+	MergePreview *preview;     /* not NULL: nothing is changed; filled */
+	int parallel;              /* connections that merge groups of tables */
+	int64_t memory_limit;      /* of it a merge takes about half for rows */
+	const atomic_bool *stop;   /* ends the run with ERR_STOP; may be NULL */
 } MergeOptions;
 
 /* Records of a table by what happened at the source. */
@@ -171,6 +178,7 @@ typedef struct MergeResult
 	Lsn lsn;             /* the target's position now */
 	int64_t log_entries; /* in the log behind it, not (yet) asked for */
 	int64_t log_closed;  /* closed_until of the last of them */
+	int64_t groups;      /* of tables, that were committed one by one */
 	int ntables;
 	MergeTable *tables;
 	int64_t rejected; /* rows in cdc_s3.rejected, also from earlier merges */

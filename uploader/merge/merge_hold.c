@@ -197,6 +197,7 @@ hold_round(Ddl *d, Plan *plan, const StrMap *places, const PGresult *res,
 		PlanTable *parent = find_place(places, plan, res, i, 2);
 
 		if (!child || !parent || child == parent || child->refused ||
+			child->ahead || /* what it would wait with is done */
 			!waits(parent) || !(child->held || has_changes(d, child)))
 			continue;
 		if (has_followed(child))

@@ -100,6 +100,9 @@ typedef struct PlanTable
 				   * from blocked_since on say of it is still to be done */
 	int64_t blocked_since;
 	bool refused;         /* it is refused now, or held: nothing is applied */
+	bool ahead;           /* it is at the range's end already (merge_ahead.h) */
+	int group;            /* that is merged alone (merge_parallel.h); 0: with
+						   * the position */
 	bool held;            /* its schema is left alone (merge_hold.h), … */
 	const char *held_why; /* … for this; borrowed */
 	char *hash;           /* its schema in force at the range's end, or NULL */
@@ -147,6 +150,14 @@ typedef struct PlanWaiting
 	bool initial;
 } PlanWaiting;
 
+/* A table whose rows are further than the position (merge_ahead.h). */
+typedef struct PlanAhead
+{
+	char *schema; /* at the source */
+	char *table;
+	MergeTable done; /* its strings are owned, but for way */
+} PlanAhead;
+
 /* What the target has of this source: all that a plan starts from. */
 typedef struct PlanFrom
 {
@@ -156,6 +167,9 @@ typedef struct PlanFrom
 	PlanWaiting *waiting;
 	int nknown;
 	PlanKnown *known;
+	PlanPosition ahead; /* where these tables are; entry -1: there are none */
+	int naheads;
+	PlanAhead *aheads;
 } PlanFrom;
 
 /* Rejected rows of the table are retried; hash: its schema then. */

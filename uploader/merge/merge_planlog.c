@@ -34,15 +34,15 @@ log_append(PlanLog *log, Entry *e)
 	log->entries[log->n++] = e;
 }
 
-/* Puts an entry before the first; they are read backwards one by one. */
-static void
-log_prepend(PlanLog *log, Entry *e)
+void
+log_prepend(PlanLog *log, Entry *const *entries, int n)
 {
-	log_append(log, e);
-	memmove(log->entries + 1, log->entries,
-			(size_t) (log->n - 1) * sizeof(Entry *));
-	log->entries[0] = e;
-	log->base = e->seq;
+	log->cap = log->n + n > log->cap ? log->n + 2 * n : log->cap;
+	log->entries = xrealloc(log->entries, (size_t) log->cap * sizeof(Entry *));
+	memmove(log->entries + n, log->entries, (size_t) log->n * sizeof(Entry *));
+	memcpy(log->entries, entries, (size_t) n * sizeof(Entry *));
+	log->n += n;
+	log->base -= n;
 }
 
 bool
@@ -92,24 +92,6 @@ log_read_earlier(const PlanRead *r, int64_t seq, Entry **out, Err *err)
 		return false;
 	return err_set(err, ERR_GAP, 0, "entry %lld of the commit log is missing",
 				   (long long) seq);
-}
-
-bool
-log_read_back(PlanRead *r, int64_t seq, Err *err)
-{
-	PlanLog *log = r->plan->log;
-
-	while (log->n == 0 || log->base > seq)
-	{
-		Entry *e;
-
-		if (!log_read_earlier(r, log->base - 1, &e, err))
-			return false;
-		log_prepend(log, e);
-		if (!log_check_chain(r, e, log->entries[1], err))
-			return false;
-	}
-	return true;
 }
 
 void

@@ -10,6 +10,7 @@
 #define MERGE_PLANLOG_H
 
 #include "merge/merge_plan.h"
+#include "store/logfetch.h"
 
 /* Entries base … base+n-1. */
 typedef struct PlanLog
@@ -23,6 +24,8 @@ typedef struct PlanLog
 typedef struct PlanRead
 {
 	Store *store;
+	const StoreOptions *ahead; /* entries are read ahead; NULL: one by one */
+	LogFetch *fetch;           /* by logread_next() */
 	const atomic_bool *stop;
 	Progress *progress;
 	Plan *plan;
@@ -32,6 +35,8 @@ Entry *log_entry(const PlanLog *log, int64_t seq);
 
 /* Behind the last one; the log owns it. */
 void log_append(PlanLog *log, Entry *e);
+/* Before the first one; there is one. */
+void log_prepend(PlanLog *log, Entry *const *entries, int n);
 void log_free(PlanLog *log);
 
 /* True, with err set, once a stop was asked for. */
@@ -54,8 +59,5 @@ const Entry *plan_last(const Plan *p);
  */
 bool plan_load_ahead(const Plan *p, const char *schema, const char *table,
 					 Lsn lsn);
-
-/* Reads backwards until the entry is there. */
-bool log_read_back(PlanRead *r, int64_t seq, Err *err) MUST_CHECK;
 
 #endif

@@ -12,7 +12,7 @@
 
 #include "base/clock.h"
 #include "base/mem.h"
-#include "merge/merge_planlog.h"
+#include "merge/merge_logread.h"
 #include "merge/merge_tables.h"
 
 /* A range with more objects is cut behind the next entry that may end it. */
@@ -23,7 +23,8 @@ typedef enum UntilKind
 	UNTIL_HOUR,
 	UNTIL_NOW,
 	UNTIL_LSN,
-	UNTIL_TIME
+	UNTIL_TIME,
+	UNTIL_ENTRY /* where some tables are already */
 } UntilKind;
 
 typedef struct Until
@@ -31,6 +32,7 @@ typedef struct Until
 	UntilKind kind;
 	Lsn lsn;
 	int64_t time; /* the end of the hour that holds it */
+	PlanPosition ahead;
 } Until;
 
 static bool
@@ -114,24 +116,6 @@ read_start(PlanRead *r, Err *err)
 	return true;
 }
 
-/*
- * Reads entry seq; *out = NULL at the end of the log, which must not go on
- * behind a missing entry.
- */
-static bool
-read_next(const PlanRead *r, int64_t seq, Entry **out, Err *err)
-{
-	int64_t end;
-
-	*out = NULL;
-	if (commitlog_read(r->store, seq, out, err))
-		return true;
-	if (err->kind != ERR_NOT_FOUND || !commitlog_end(r->store, seq, &end, err))
-		return false;
-	/* it may have been written in the meantime */
-	return end < seq || commitlog_read(r->store, seq, out, err);
-}
-
 /* Sets *may_end where a range may end with e, *full where it must. */
 static void
 judge_entry(const Until *u, const Entry *prev, const Entry *e, bool *may_end,
@@ -153,7 +137,23 @@ judge_entry(const Until *u, const Entry *prev, const Entry *e, bool *may_end,
 		case UNTIL_TIME:
 			*may_end = *full = e->closed_until >= u->time;
 			break;
+		case UNTIL_ENTRY:
+			*may_end = *full = e->seq == u->ahead.entry;
+			break;
 	}
+}
+
+/* Some tables are where this log has never been. */
+static bool
+is_lost(const Until *u, Lsn found, Err *err)
+{
+	err_set(err, ERR_GAP, 0,
+			"tables of the target are at entry %lld, LSN " LSN_FMT
+			", but in the commit log it ends at " LSN_FMT,
+			(long long) u->ahead.entry, LSN_ARGS(u->ahead.lsn),
+			LSN_ARGS(found));
+	return err_hint(err, "the lake was made anew since the last merge: merge "
+						 "into an empty target, or correct store.url");
 }
 
 /* ERR_BUSY: what was asked for is not in the log yet, which ends with last. */
@@ -171,6 +171,8 @@ is_there(const Until *u, const Entry *last, Err *err)
 		return err_hint(err, "try again later, or see whether \"cdc-s3 run\" "
 							 "is still running");
 	}
+	if (u->kind == UNTIL_ENTRY)
+		return is_lost(u, 0, err);
 	if (u->kind != UNTIL_TIME)
 		return true;
 	iso_from_unix_us(u->time, false, iso, sizeof(iso));
@@ -195,54 +197,89 @@ may_cut(const PlanRead *r, const Entry *e, bool *out, Err *err)
 	return true;
 }
 
+/* Where the reading has come. */
+typedef struct Forward
+{
+	Entry *prev;     /* read last */
+	Entry *last;     /* where the range may end */
+	int64_t objects; /* since it was seen that no cut is possible */
+	bool full;       /* the range ends with last */
+} Forward;
+
+/* The target has what is asked for. */
+static bool
+is_past(const Until *u, const Entry *start)
+{
+	return start &&
+		   ((u->kind == UNTIL_TIME && start->closed_until >= u->time) ||
+			(u->kind == UNTIL_LSN && start->end >= u->lsn));
+}
+
+/* e is the next one; a range with very many objects is cut behind it. */
+static bool
+take_entry(PlanRead *r, const Until *u, Forward *f, Entry *e, Err *err)
+{
+	bool may_end = false;
+
+	log_append(r->plan->log, e);
+	if (!log_check_chain(r, f->prev, e, err))
+		return false;
+	judge_entry(u, f->prev, e, &may_end, &f->full);
+	if (may_end)
+		f->last = e;
+	f->objects += e->nobjects;
+	f->prev = e;
+	if (f->last != e || f->objects <= RANGE_MAX_OBJECTS || f->full)
+		return true;
+	f->objects = 0;
+	return may_cut(r, e, &r->plan->more, err);
+}
+
+static bool
+read_entries(PlanRead *r, const Until *u, Forward *f, Err *err)
+{
+	int64_t seq = r->plan->start.entry + 1;
+
+	for (; !f->full && !r->plan->more; seq++)
+	{
+		Entry *e;
+
+		if (log_stopped(r, err) || !logread_next(r, seq, &e, err))
+			return false;
+		if (!e)
+			break;
+		if (!take_entry(r, u, f, e, err))
+			return false;
+	}
+	return true;
+}
+
 /* Reads on from the start and finds the range's end. */
 static bool
 read_forward(PlanRead *r, const Until *u, Err *err)
 {
 	Plan *p = r->plan;
-	Entry *prev = p->log->n ? p->log->entries[0] : NULL;
-	Entry *last = NULL;
-	int64_t objects = 0;
-	bool may_end = false;
-	bool full = false;
+	Forward f = { .prev = p->log->n ? p->log->entries[0] : NULL };
+	bool ok;
 
-	p->closed = prev ? prev->closed_until : 0;
-	if (prev && ((u->kind == UNTIL_TIME && prev->closed_until >= u->time) ||
-				 (u->kind == UNTIL_LSN && prev->end >= u->lsn)))
+	p->closed = f.prev ? f.prev->closed_until : 0;
+	if (is_past(u, f.prev))
 		return true;
-	for (int64_t seq = p->start.entry + 1; !full; seq++)
-	{
-		Entry *e;
-
-		if (log_stopped(r, err) || !read_next(r, seq, &e, err))
-			return false;
-		if (!e)
-			break;
-		log_append(p->log, e);
-		if (!log_check_chain(r, prev, e, err))
-			return false;
-		judge_entry(u, prev, e, &may_end, &full);
-		if (may_end)
-			last = e;
-		objects += e->nobjects;
-		prev = e;
-		if (last == e && objects > RANGE_MAX_OBJECTS && !full)
-		{
-			if (!may_cut(r, e, &p->more, err))
-				return false;
-			if (p->more)
-				break;
-			objects = 0;
-		}
-	}
-	if (!full && !p->more && (!last || u->kind == UNTIL_LSN) &&
-		!is_there(u, prev, err))
+	ok = read_entries(r, u, &f, err);
+	logread_over(r);
+	if (!ok)
 		return false;
-	if (last)
-		p->end = (PlanPosition){ last->seq, last->end };
-	p->closed = prev ? prev->closed_until : 0;
-	p->expired = prev ? prev->expired : 0;
-	p->behind = prev ? prev->seq - p->end.entry : 0;
+	if (!f.full && !p->more && (!f.last || u->kind == UNTIL_LSN) &&
+		!is_there(u, f.prev, err))
+		return false;
+	if (u->kind == UNTIL_ENTRY && f.last->end != u->ahead.lsn)
+		return is_lost(u, f.last->end, err);
+	p->more = p->more || u->kind == UNTIL_ENTRY;
+	if (f.last)
+		p->end = (PlanPosition){ f.last->seq, f.last->end };
+	p->closed = f.prev ? f.prev->closed_until : 0;
+	p->expired = f.prev ? f.prev->expired : 0;
+	p->behind = f.prev ? f.prev->seq - p->end.entry : 0;
 	return true;
 }
 
@@ -258,8 +295,8 @@ cut_range(PlanRead *r, const PlanFrom *from, Err *err)
 	int64_t cut =
 		p->ddl_entry > p->start.entry + 1 ? p->ddl_entry - 1 : p->ddl_entry;
 
-	if (p->ddl_entry < 0 || from->whole || cut >= p->end.entry ||
-		p->start.entry < p->expired)
+	if (p->ddl_entry < 0 || from->whole || from->ahead.entry >= 0 ||
+		cut >= p->end.entry || p->start.entry < p->expired)
 		return true;
 	for (int i = 0; i < p->ntables; i++)
 		plan_table_done(&p->tables[i]);
@@ -273,24 +310,28 @@ cut_range(PlanRead *r, const PlanFrom *from, Err *err)
 }
 
 bool
-plan_make(Store *store, const char *until, const PlanFrom *from,
-		  const atomic_bool *stop, Progress *progress, Plan **out, Err *err)
+plan_make(Store *store, const MergeOptions *o, const PlanFrom *from,
+		  Progress *progress, Plan **out, Err *err)
 {
 	Plan *p = xcalloc(1, sizeof(*p));
-	PlanRead r = {
-		.store = store, .stop = stop, .progress = progress, .plan = p
-	};
+	PlanRead r = { .store = store,
+				   .ahead = o->store,
+				   .stop = o->stop,
+				   .progress = progress,
+				   .plan = p };
 	Entry *source = NULL;
 	Until u;
 
 	p->log = xcalloc(1, sizeof(*p->log));
 	p->start = p->end = from->position;
-	if (!parse_until(until, &u))
+	if (!parse_until(o->until, &u))
 	{
 		err_set(err, ERR_USAGE, 0, "cannot understand merge.until \"%s\"",
-				until);
+				o->until);
 		goto fail;
 	}
+	if (from->ahead.entry >= 0)
+		u = (Until){ .kind = UNTIL_ENTRY, .ahead = from->ahead };
 	if (!plan_source(store, &source, err))
 		goto fail;
 	p->system_identifier = xstrdup(source->system_identifier);

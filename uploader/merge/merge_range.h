@@ -16,13 +16,13 @@
 bool plan_source(Store *store, Entry **out, Err *err) MUST_CHECK;
 
 /*
- * until as in MergeOptions; "from" is borrowed as long as the plan lives.
+ * Of the options until, stop and store count; "from" is borrowed as long as
+ * the plan lives.
  * ERR_GAP: the log does not go on where the target stands.  ERR_BUSY: the
  * hour of a time asked for is not complete.
  */
-bool plan_make(Store *store, const char *until, const PlanFrom *from,
-			   const atomic_bool *stop, Progress *progress, Plan **out,
-			   Err *err) MUST_CHECK;
+bool plan_make(Store *store, const MergeOptions *o, const PlanFrom *from,
+			   Progress *progress, Plan **out, Err *err) MUST_CHECK;
 void plan_free(Plan *p);
 
 /* True where until can be understood. */

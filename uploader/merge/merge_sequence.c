@@ -12,6 +12,7 @@
 
 #include "base/mem.h"
 #include "io/source.h"
+#include "merge/merge_ahead.h"
 #include "merge/merge_range.h"
 #include "merge/merge_session.h"
 #include "merge/merge_state.h"
@@ -175,6 +176,28 @@ source_value(Sequences *s, int row, char **out, Err *err)
 
 /* ---- the target ---- */
 
+/* A merge by groups has to be ended first. */
+static bool
+check_one_position(MergeCx *cx, PlanFrom *state, Err *err)
+{
+	bool ok = ahead_read(cx, state, err);
+
+	if (ok && state->naheads > 0)
+	{
+		ok = err_set(err, ERR_BUSY, 0,
+					 "%d tables of the target are at LSN " LSN_FMT
+					 ", and the others at " LSN_FMT,
+					 state->naheads, LSN_ARGS(state->ahead.lsn),
+					 LSN_ARGS(state->position.lsn));
+		err_hint(err, "a merge by groups was not ended: run \"cdc-s3 merge\" "
+					  "again first");
+	}
+	ahead_done(state);
+	if (!ok)
+		state_done(state);
+	return ok;
+}
+
 /* Where the target stands, and which tables were merged. */
 static bool
 read_target(Sequences *s, Err *err)
@@ -197,6 +220,8 @@ read_target(Sequences *s, Err *err)
 		state_done(&state);
 		return false;
 	}
+	if (ready && !check_one_position(cx, &state, err))
+		return false;
 	ready = ready && state.position.entry >= 0;
 	s->out->merged = state.position.lsn;
 	state_done(&state);

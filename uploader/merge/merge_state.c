@@ -389,8 +389,9 @@ state_read(MergeCx *cx, PlanFrom *out, Err *err)
 	const char *values[] = { cx->system_identifier, cx->database, cx->slot };
 	PGresult *res;
 
-	*out =
-		(PlanFrom){ .position = { -1, 0 }, .whole = cx->opt->preview != NULL };
+	*out = (PlanFrom){ .position = { -1, 0 },
+					   .ahead = { -1, 0 },
+					   .whole = cx->opt->preview != NULL };
 	if (cx->bare)
 		return true;
 	if (!(cx->opt->adopt && !cx->adopted ? adopt(cx, err)
@@ -443,7 +444,7 @@ state_done(PlanFrom *s)
 	for (int i = 0; i < s->nknown; i++)
 		known_done(&s->known[i]);
 	free(s->known);
-	*s = (PlanFrom){ .position = { -1, 0 } };
+	*s = (PlanFrom){ .position = { -1, 0 }, .ahead = { -1, 0 } };
 }
 
 static bool

@@ -14,6 +14,7 @@
 
 #include "base/mem.h"
 #include "base/strmap.h"
+#include "merge/merge_logread.h"
 #include "merge/merge_name.h"
 
 #define ID_MAX 32
@@ -586,7 +587,7 @@ set_range(PlanRead *r, PlanTable *t, Err *err)
 	/* back to the first entry with changes behind the load's LSN */
 	for (t->from = t->load_entry; t->from > 0; t->from--)
 	{
-		if (!log_read_back(r, t->from, err))
+		if (!logread_back(r, t->from, err))
 			return false;
 		if (log_entry(r->plan->log, t->from)->prev_end <= t->load_lsn)
 			break;
@@ -650,7 +651,7 @@ plan_objects(Tables *b, Err *err)
 		if (p->tables[i].from < first)
 			first = p->tables[i].from;
 	}
-	if (!log_read_back(b->r, first, err))
+	if (!logread_back(b->r, first, err))
 		return false;
 	for (int64_t seq = first; seq <= p->end.entry; seq++)
 	{
@@ -830,7 +831,7 @@ walk(Tables *b, Err *err)
 	int64_t first = first_entry(p);
 
 	/* the one before tells whether the first loads were announced */
-	if (!log_read_back(b->r, first > 0 ? first - 1 : 0, err))
+	if (!logread_back(b->r, first > 0 ? first - 1 : 0, err))
 		return false;
 	for (int64_t seq = first; seq <= p->end.entry; seq++)
 	{

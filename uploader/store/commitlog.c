@@ -267,9 +267,18 @@ bool
 commitlog_end(Store *store, int64_t first, int64_t *out, Err *err)
 {
 	Listed l = { .first = first, .last = first - 1, .far = -1 };
-	bool ok = store_list(store, KEY_LOG_PREFIX, take_listed, &l, err) &&
-			  find_end(store, &l, out, err);
+	Buf after;
+	bool ok;
 
+	buf_init(&after, KEY_MAX_BYTES);
+	if (first > 0)
+		key_add_entry(&after, first - 1);
+	ok =
+		(first > 0 ? store_list_after(store, KEY_LOG_PREFIX, buf_cstr(&after),
+									  take_listed, &l, err)
+				   : store_list(store, KEY_LOG_PREFIX, take_listed, &l, err)) &&
+		find_end(store, &l, out, err);
+	buf_done(&after);
 	free(l.map);
 	return ok;
 }

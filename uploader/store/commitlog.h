@@ -25,7 +25,8 @@ bool commitlog_read(Store *store, int64_t seq, Entry **out,
 /*
  * The number of the last entry, where all from first on up to it are there;
  * first - 1 where there is none.  ERR_GAP: one is missing, however many, and
- * a later one is there.  A listing of the log's folder.
+ * a later one is there.  A listing of the log's folder, from first on where the
+ * store can do that.
  */
 bool commitlog_end(Store *store, int64_t first, int64_t *out,
 				   Err *err) MUST_CHECK;

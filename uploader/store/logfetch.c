@@ -3,7 +3,8 @@
  *	  A range of the commit log, read by several threads at once.
  *
  * Invariants, under the lock:
- *	(1) next_out <= claimed <= next_out + window: a slot has one entry at most.
+ *	(1) next_out <= claimed <= next_out + ahead, and ahead <= window: a slot
+ *		has one entry at most.
  *	(2) The slot of entry n is n modulo the window.
  *
  * Layer: store.
@@ -18,7 +19,8 @@
 #include "base/mem.h"
 
 #define JOBS_MAX 64
-#define AHEAD 4 /* entries a thread */
+#define AHEAD 4       /* entries a thread */
+#define AHEAD_FIRST 2 /* of all, where the end is not known */
 
 typedef struct Slot
 {
@@ -37,6 +39,7 @@ struct LogFetch
 	int64_t claimed; /* the next one that a thread takes */
 	int64_t to;
 	int64_t window;
+	int64_t ahead; /* how many may be asked for; grows to the window */
 	Slot *slots;
 	int nthreads;
 	pthread_t threads[JOBS_MAX];
@@ -58,7 +61,7 @@ claim(LogFetch *f, int64_t *out)
 
 	pthread_mutex_lock(&f->lock);
 	while (!f->over && f->claimed <= f->to &&
-		   f->claimed >= f->next_out + f->window)
+		   f->claimed >= f->next_out + f->ahead)
 		pthread_cond_wait(&f->moved, &f->lock);
 	got = !f->over && f->claimed <= f->to;
 	if (got)
@@ -114,13 +117,14 @@ logfetch_open(const StoreOptions *options, int jobs, int64_t from, int64_t to,
 
 	if (jobs > JOBS_MAX)
 		jobs = JOBS_MAX;
-	if (jobs > to - from + 1)
+	if (jobs > to - from) /* + 1 might not fit */
 		jobs = (int) (to - from + 1);
 	if (jobs < 1)
 		jobs = 1;
 	f->next_out = f->claimed = from;
 	f->to = to;
 	f->window = (int64_t) jobs * AHEAD;
+	f->ahead = to == INT64_MAX ? AHEAD_FIRST : f->window;
 	f->slots = xcalloc((size_t) f->window, sizeof(*f->slots));
 	pthread_mutex_init(&f->lock, NULL);
 	pthread_cond_init(&f->moved, NULL);
@@ -137,6 +141,13 @@ logfetch_open(const StoreOptions *options, int jobs, int64_t from, int64_t to,
 	}
 	*out = f;
 	return true;
+}
+
+bool
+logfetch_open_end(const StoreOptions *options, int jobs, int64_t from,
+				  LogFetch **out, Err *err)
+{
+	return logfetch_open(options, jobs, from, INT64_MAX, out, err);
 }
 
 bool
@@ -158,6 +169,8 @@ logfetch_next(LogFetch *f, Entry **out, Err *err)
 		*err = s->err;
 	*s = (Slot){ 0 };
 	f->next_out++;
+	if (ok && f->ahead < f->window)
+		f->ahead = 2 * f->ahead < f->window ? 2 * f->ahead : f->window;
 	pthread_cond_broadcast(&f->moved);
 	pthread_mutex_unlock(&f->lock);
 	return ok;

@@ -22,6 +22,14 @@ bool logfetch_open(const StoreOptions *options, int jobs, int64_t from,
 				   int64_t to, LogFetch **out, Err *err) MUST_CHECK;
 
 /*
+ * Entries from "from" on, of a log whose end is not known: the first
+ * ERR_NOT_FOUND may be the end.  So that a short log costs few requests that
+ * find nothing, more is read ahead only as more is found.
+ */
+bool logfetch_open_end(const StoreOptions *options, int jobs, int64_t from,
+					   LogFetch **out, Err *err) MUST_CHECK;
+
+/*
  * The next one, which is the caller's; *out = NULL behind the last.  Errors as
  * of commitlog_read(), ERR_NOT_FOUND too; the next call goes on behind it.
  */

@@ -73,6 +73,23 @@ store_list(Store *s, const char *prefix, StoreListFn fn, void *arg, Err *err)
 }
 
 bool
+store_list_after(Store *s, const char *prefix, const char *after,
+				 StoreListFn fn, void *arg, Err *err)
+{
+	Buf cursor;
+	bool ok;
+
+	if (!s->ops->list_after)
+		return store_list(s, prefix, fn, arg, err);
+	buf_init(&cursor, CURSOR_MAX);
+	do
+		ok = s->ops->list_after(s, prefix, after, &cursor, fn, arg, err);
+	while (ok && cursor.n > 0);
+	buf_done(&cursor);
+	return ok;
+}
+
+bool
 store_list_uploads(Store *s, const char *prefix, StoreUploadFn fn, void *arg,
 				   Err *err)
 {

@@ -141,6 +141,14 @@ typedef struct StoreOps
 	bool (*list)(Store *s, const char *prefix, Buf *cursor, StoreListFn fn,
 				 void *arg, Err *err);
 
+	/*
+	 * The same, without most of the keys up to "after" in byte order, where
+	 * the store can leave them out: some of them may come all the same.  NULL:
+	 * it cannot.
+	 */
+	bool (*list_after)(Store *s, const char *prefix, const char *after,
+					   Buf *cursor, StoreListFn fn, void *arg, Err *err);
+
 	/* True too when there was no such object. */
 	bool (*del)(Store *s, const char *key, Err *err);
 
@@ -233,6 +241,13 @@ store_head(Store *s, const char *key, int64_t *out_bytes, Err *err)
  */
 bool store_list(Store *s, const char *prefix, StoreListFn fn, void *arg,
 				Err *err) MUST_CHECK;
+
+/*
+ * The same for those behind the key "after", in byte order; fn may be called
+ * for others too.  A store that can spares the pages before it.
+ */
+bool store_list_after(Store *s, const char *prefix, const char *after,
+					  StoreListFn fn, void *arg, Err *err) MUST_CHECK;
 
 /* The same for uploads that were begun. */
 bool store_list_uploads(Store *s, const char *prefix, StoreUploadFn fn,

@@ -218,6 +218,22 @@ retry_list(Store *s, const char *prefix, Buf *cursor, StoreListFn fn, void *arg,
 }
 
 static bool
+retry_list_after(Store *s, const char *prefix, const char *after, Buf *cursor,
+				 StoreListFn fn, void *arg, Err *err)
+{
+	Store *inner = ((RetryStore *) s)->inner;
+	Tries t = tries_begin(s, "list", prefix);
+
+	if (!inner->ops->list_after)
+		return retry_list(s, prefix, cursor, fn, arg, err);
+	do
+		if (inner->ops->list_after(inner, prefix, after, cursor, fn, arg, err))
+			return done(&t);
+	while (again(&t, err));
+	return false;
+}
+
+static bool
 retry_del(Store *s, const char *key, Err *err)
 {
 	Store *inner = ((RetryStore *) s)->inner;
@@ -391,6 +407,7 @@ store_retry_new(Store *inner, const StoreOptions *options)
 						 .get = retry_get,
 						 .head = retry_head,
 						 .list = retry_list,
+						 .list_after = retry_list_after,
 						 .del = retry_del,
 						 .begin = retry_begin,
 						 .part = retry_part,

@@ -293,31 +293,43 @@ read_page(const S3Store *s, Slice doc, Buf *cursor, StoreListFn fn, void *arg,
 	return ok;
 }
 
+/* after: NULL, or a key; the first page alone is asked for by it. */
 static bool
-s3_list(Store *store, const char *prefix, Buf *cursor, StoreListFn fn,
-		void *arg, Err *err)
+s3_list_after(Store *store, const char *prefix, const char *after, Buf *cursor,
+			  StoreListFn fn, void *arg, Err *err)
 {
 	S3Store *s = (S3Store *) store;
 	char *full = s3_full_key(s, prefix);
+	char *full_after = after ? s3_full_key(s, after) : NULL;
 	SigV4Param params[] = { { "list-type", "2" },
 							{ "prefix", full },
 							{ "continuation-token", buf_cstr(cursor) } };
 	S3Request r = { .method = "GET",
 					.asked = { "list", "s3:ListBucket", s->place.bucket, NULL },
 					.params = params,
-					.nparams = cursor->n > 0 ? 3 : 2,
+					.nparams = cursor->n > 0 || after ? 3 : 2,
 					.body_hash = SIGV4_EMPTY_HASH };
 	S3Refusal refusal;
 	Buf page;
 	bool ok;
 
+	if (cursor->n == 0 && after)
+		params[2] = (SigV4Param){ "start-after", full_after };
 	buf_init(&page, S3_PAGE_MAX);
 	r.out = &page;
 	ok = s3_call(s, &r, &refusal, err) &&
 		 read_page(s, buf_slice(&page), cursor, fn, arg, err);
 	buf_done(&page);
+	free(full_after);
 	free(full);
 	return ok;
+}
+
+static bool
+s3_list(Store *store, const char *prefix, Buf *cursor, StoreListFn fn,
+		void *arg, Err *err)
+{
+	return s3_list_after(store, prefix, NULL, cursor, fn, arg, err);
 }
 
 static bool
@@ -391,6 +403,7 @@ static const StoreOps s3_ops = {
 	.get = s3_get,
 	.head = s3_head,
 	.list = s3_list,
+	.list_after = s3_list_after,
 	.del = s3_del,
 	.begin = s3_upload_begin,
 	.part = s3_upload_part,

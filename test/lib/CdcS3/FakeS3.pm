@@ -714,7 +714,7 @@ sub list_objects
 	my %q = map { my ($n, $v) = split /=/; (decode($n), decode($v // '')) }
 	  split /&/, $query;
 	my $prefix = $q{prefix} // '';
-	my $after = $q{'continuation-token'} // '';
+	my $after = $q{'continuation-token'} // $q{'start-after'} // '';
 	my $page = $settings{page} // 1000;
 	my @keys = grep { index($_, $prefix) == 0 && $_ gt $after }
 	  sort keys %objects;
