@@ -192,6 +192,37 @@ each_way 'a column with a default' => sub {
 		'1:5:true 2:5:true 3:5:true 4:7:false', 'rows from before have it');
 	is(psql(q(select count(*) from pg_attrdef where adrelid = 't'::regclass)), 0, 'as the value of rows, not as a default');
 };
+# Rows come under one key, and are told whole under another one, or under none:
+# what they have in columns that were added between is there by then.
+for my $before ('known before', 'made in the range')
+{
+	each_way "a column with a default and another key, $before" => sub {
+		my ($way) = @_;
+		# each entry of a table that is known would be a transaction of its own
+		my $next = $way eq 'one' ? \&commit : $step;
+		my $t = table('public.t', 20001, \@id, \@v);
+		my @full = ([ id => 'int4', 'attnum=1', 'not_null' ], [ v => 'text', 'attnum=2' ], [ d => 'int4', 'attnum=3', 'missing=5' ]);
+		my %full = (identity => 'f', relation_id => 20001, row_type => 20002);
+		my $bag = $lake->table('public.t', %full, columns => [@full]);
+		my $wide = $lake->table('public.t', %full, columns => [ @full, [ e => 'bool', 'attnum=4', 'missing=t' ] ]);
+		my @now = ([ 2, 'v', 'text', 'not_null', 'pk' ], [ 3, 'd', 'int4', 'missing=5' ], [ 4, 'e', 'bool', 'missing=t' ], [ 5, 'f', 'text', 'missing=x' ]);
+		my $now = table('public.t', 20001, [ 1, 'id', 'int4' ], @now);
+		said($t, created => 1); change($t, 'i', { id => 1, v => '"a"' });
+		if ($before eq 'known before') { entry(); merge(0) }
+		else { $next->() }
+		change($t, 'i', { id => $_, v => "\"$_\"" }) for 2 .. 4;
+		change($t, 'u', { id => 4, v => '"four"' }); $next->();
+		said($bag); change($bag, 'u', { id => 2, v => '"b"', d => 6 }, { _before => '{"id":2,"v":"2","d":5}' }); $next->();
+		change($bag, 'i', { id => 7, v => '"g"', d => 'null' }); $next->();
+		said($wide);
+		change($wide, 'u', { id => 1, v => '"aa"', d => 5, e => 'true' }, { _before => '{"id":1,"v":"a","d":5,"e":true}' });
+		change($wide, 'd', { id => 3, v => '"3"', d => 5, e => 'true' });
+		change($wide, 'u', { id => 2, v => '"bb"', d => 6, e => 'false' }, { _before => '{"id":2,"v":"b","d":6,"e":true}' }); $next->();
+		said($now); change($now, 'u', { id => 70, v => '"g"', d => 'null', e => 'true', f => '"x"' }); finish();
+		is(rows_of('t'), '(1,aa,5,t,x) (2,bb,6,f,x) (4,four,5,t,x) (70,g,,t,x)', 'each row is found, and is whole');
+		is(resync(), '', 'nothing is to be loaded anew');
+	};
+}
 each_way 'a column with a default, of a table whose key is all columns' => sub {
 	my %full = (identity => 'f', relation_id => 20001, row_type => 20002);
 	my $t1 = $lake->table('public.t', %full, columns => [ [ a => 'int4', 'attnum=1' ] ]);
