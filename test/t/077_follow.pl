@@ -571,6 +571,34 @@ subtest 'loaded anew while it waits' => sub {
 	is(rows_of('t2'), '(2,loaded) (3,new) (4,later)', 'or goes on without it');
 	is(resync(), '', 'nothing is outstanding');
 };
+# A load is announced by a name, and somebody else has that by the time it is done.
+for my $what ('made anew', 'made and loaded', 'a name that another one took')
+{
+	each_way "$what while a load is under way" => sub {
+		my $old = table('public.t', 20001, \@id, \@v);
+		my $new = table('public.t', 20003, [ 1, 'w', 'text' ], [ 2, 'id', 'int4', 'pk' ]);
+		my $b = table('public.b', 20003, [ 1, 'w', 'text' ], [ 2, 'id', 'int4', 'pk' ]);
+		my $o = table('public.o', 20005, \@id);
+		my $before = $what =~ /took/;
+		if ($before) { said($b, created => 1); change($b, 'i', { w => '"b"', id => 1 }) }
+		entry(loads => [ [ 'l', $old, 'open' ], [ 'm', $o, 'open' ] ]); merge(0);
+		my $s = $at + 8;
+		if ($before) { said($new) }
+		else { said($new, created => 1); change($new, 'i', { w => '"b"', id => 1 }) }
+		$step->();
+		change($new, 'i', { w => '"c"', id => 2 }); $step->();
+		my $of = $what =~ /loaded/ ? $new : $old;
+		$s = $at if $of == $new;
+		my @rows = map { [ $of, 'r', $s, 2**40 + $_, $of == $new ? { w => '"r"', id => $_ } : { id => $_, v => '"old"' } ] } 1, 2;
+		entry(loads => [ [ 'l', $of, 'done', $s, undef, undef, 1 ] ], load => { l => \@rows }, schemas => [ { of => $of, lsn => $s, seq => 2**40 } ]);
+		merge(0) if $step && $_[0] eq 'many';
+		change($new, 'u', { w => '"cc"', id => 2 }); entry(); merge(0);
+		is(rows_of('t'), $of == $new ? '(cc,2) (r,1)' : '(b,1) (cc,2)', 'the table of that name is that one');
+		is(psql(q(select count(*) from cdc_s3.waiting where source_table <> 'o')), 0, 'and waits for nothing');
+		is(resync(), '', 'nothing is to be loaded anew');
+		is(psql(q(select count(*) from pg_tables where schemaname = 'public')), 1, 'the one that is gone is nowhere');
+	};
+}
 subtest 'dropped and made anew while it waits' => sub {
 	my $t1 = fresh_of_another();
 	my $t2 = table('public.t', 20003, \@id);
