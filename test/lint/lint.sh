@@ -110,6 +110,7 @@ check "headers compile alone" headers_alone
 check "complexity" not_too_complex
 check "versions agree" perl test/lint/versions.pl
 check "README lists the settings" readme_table
+check "tests that pages name are there" perl test/lint/named_tests.pl
 check "powers of ten" powers_of_ten
 check "failures are counted and named" bash test/lint/counting.sh
 check "shell scripts" shell_scripts

@@ -192,6 +192,37 @@ each_way 'a column with a default' => sub {
 		'1:5:true 2:5:true 3:5:true 4:7:false', 'rows from before have it');
 	is(psql(q(select count(*) from pg_attrdef where adrelid = 't'::regclass)), 0, 'as the value of rows, not as a default');
 };
+# Rows come under one key, and are told whole under another one, or under none:
+# what they have in columns that were added between is there by then.
+for my $before ('known before', 'made in the range')
+{
+	each_way "a column with a default and another key, $before" => sub {
+		my ($way) = @_;
+		# each entry of a table that is known would be a transaction of its own
+		my $next = $way eq 'one' ? \&commit : $step;
+		my $t = table('public.t', 20001, \@id, \@v);
+		my @full = ([ id => 'int4', 'attnum=1', 'not_null' ], [ v => 'text', 'attnum=2' ], [ d => 'int4', 'attnum=3', 'missing=5' ]);
+		my %full = (identity => 'f', relation_id => 20001, row_type => 20002);
+		my $bag = $lake->table('public.t', %full, columns => [@full]);
+		my $wide = $lake->table('public.t', %full, columns => [ @full, [ e => 'bool', 'attnum=4', 'missing=t' ] ]);
+		my @now = ([ 2, 'v', 'text', 'not_null', 'pk' ], [ 3, 'd', 'int4', 'missing=5' ], [ 4, 'e', 'bool', 'missing=t' ], [ 5, 'f', 'text', 'missing=x' ]);
+		my $now = table('public.t', 20001, [ 1, 'id', 'int4' ], @now);
+		said($t, created => 1); change($t, 'i', { id => 1, v => '"a"' });
+		if ($before eq 'known before') { entry(); merge(0) }
+		else { $next->() }
+		change($t, 'i', { id => $_, v => "\"$_\"" }) for 2 .. 4;
+		change($t, 'u', { id => 4, v => '"four"' }); $next->();
+		said($bag); change($bag, 'u', { id => 2, v => '"b"', d => 6 }, { _before => '{"id":2,"v":"2","d":5}' }); $next->();
+		change($bag, 'i', { id => 7, v => '"g"', d => 'null' }); $next->();
+		said($wide);
+		change($wide, 'u', { id => 1, v => '"aa"', d => 5, e => 'true' }, { _before => '{"id":1,"v":"a","d":5,"e":true}' });
+		change($wide, 'd', { id => 3, v => '"3"', d => 5, e => 'true' });
+		change($wide, 'u', { id => 2, v => '"bb"', d => 6, e => 'false' }, { _before => '{"id":2,"v":"b","d":6,"e":true}' }); $next->();
+		said($now); change($now, 'u', { id => 70, v => '"g"', d => 'null', e => 'true', f => '"x"' }); finish();
+		is(rows_of('t'), '(1,aa,5,t,x) (2,bb,6,f,x) (4,four,5,t,x) (70,g,,t,x)', 'each row is found, and is whole');
+		is(resync(), '', 'nothing is to be loaded anew');
+	};
+}
 each_way 'a column with a default, of a table whose key is all columns' => sub {
 	my %full = (identity => 'f', relation_id => 20001, row_type => 20002);
 	my $t1 = $lake->table('public.t', %full, columns => [ [ a => 'int4', 'attnum=1' ] ]);
@@ -540,6 +571,34 @@ subtest 'loaded anew while it waits' => sub {
 	is(rows_of('t2'), '(2,loaded) (3,new) (4,later)', 'or goes on without it');
 	is(resync(), '', 'nothing is outstanding');
 };
+# A load is announced by a name, and somebody else has that by the time it is done.
+for my $what ('made anew', 'made and loaded', 'a name that another one took')
+{
+	each_way "$what while a load is under way" => sub {
+		my $old = table('public.t', 20001, \@id, \@v);
+		my $new = table('public.t', 20003, [ 1, 'w', 'text' ], [ 2, 'id', 'int4', 'pk' ]);
+		my $b = table('public.b', 20003, [ 1, 'w', 'text' ], [ 2, 'id', 'int4', 'pk' ]);
+		my $o = table('public.o', 20005, \@id);
+		my $before = $what =~ /took/;
+		if ($before) { said($b, created => 1); change($b, 'i', { w => '"b"', id => 1 }) }
+		entry(loads => [ [ 'l', $old, 'open' ], [ 'm', $o, 'open' ] ]); merge(0);
+		my $s = $at + 8;
+		if ($before) { said($new) }
+		else { said($new, created => 1); change($new, 'i', { w => '"b"', id => 1 }) }
+		$step->();
+		change($new, 'i', { w => '"c"', id => 2 }); $step->();
+		my $of = $what =~ /loaded/ ? $new : $old;
+		$s = $at if $of == $new;
+		my @rows = map { [ $of, 'r', $s, 2**40 + $_, $of == $new ? { w => '"r"', id => $_ } : { id => $_, v => '"old"' } ] } 1, 2;
+		entry(loads => [ [ 'l', $of, 'done', $s, undef, undef, 1 ] ], load => { l => \@rows }, schemas => [ { of => $of, lsn => $s, seq => 2**40 } ]);
+		merge(0) if $step && $_[0] eq 'many';
+		change($new, 'u', { w => '"cc"', id => 2 }); entry(); merge(0);
+		is(rows_of('t'), $of == $new ? '(cc,2) (r,1)' : '(b,1) (cc,2)', 'the table of that name is that one');
+		is(psql(q(select count(*) from cdc_s3.waiting where source_table <> 'o')), 0, 'and waits for nothing');
+		is(resync(), '', 'nothing is to be loaded anew');
+		is(psql(q(select count(*) from pg_tables where schemaname = 'public')), 1, 'the one that is gone is nowhere');
+	};
+}
 subtest 'dropped and made anew while it waits' => sub {
 	my $t1 = fresh_of_another();
 	my $t2 = table('public.t', 20003, \@id);

@@ -256,6 +256,36 @@ append(Schema ***list, int *n, Schema *s)
 	(*list)[(*n)++] = s;
 }
 
+/* Has "now" a column that the class lacks, and rows of it have a value in? */
+static bool
+lacks_missing(const PlanTable *t, const KeyClass *c, const Schema *now)
+{
+	bool found = false;
+
+	for (int i = 0; i < now->ncols; i++)
+	{
+		bool there = !view_missing(&t->view, &now->cols[i]);
+
+		for (int k = 0; !there && k < c->nschemas; k++)
+			there = view_find(c->schemas[k], now->cols[i].attnum) != NULL;
+		found = found || !there;
+	}
+	return found;
+}
+
+/*
+ * A class of another key: what its rows have in later columns is written, too.
+ * It goes by its own last schema still.
+ */
+static void
+put_first(KeyClass *c, Schema *now)
+{
+	append(&c->schemas, &c->nschemas, now);
+	memmove(&c->schemas[1], &c->schemas[0],
+			(size_t) (c->nschemas - 1) * sizeof(*c->schemas));
+	c->schemas[0] = now;
+}
+
 /*
  * The newest schema is the last of all, and of the class that has its key;
  * where nothing was changed since, it makes the table.
@@ -265,6 +295,7 @@ take_now(TableRead *r)
 {
 	KeyClass *all = &r->all;
 	Schema *now = r->table->now;
+	bool found = false;
 
 	if (!has_hash(all->schemas, all->nschemas, now->hash))
 		append(&all->schemas, &all->nschemas, schema_ref(now));
@@ -278,12 +309,15 @@ take_now(TableRead *r)
 	{
 		KeyClass *c = &r->classes[i];
 
-		if (!same_key(c->schemas[0], now))
-			continue;
-		if (!has_hash(c->schemas, c->nschemas, now->hash))
-			append(&c->schemas, &c->nschemas, now);
-		put_last(c->schemas, c->nschemas, now);
-		return;
+		if (!found && same_key(c->schemas[c->nschemas - 1], now))
+		{
+			found = true;
+			if (!has_hash(c->schemas, c->nschemas, now->hash))
+				append(&c->schemas, &c->nschemas, now);
+			put_last(c->schemas, c->nschemas, now);
+		}
+		else if (lacks_missing(r->table, c, now))
+			put_first(c, now);
 	}
 	if (r->nclasses == 0)
 		(void) class_of(r, now);

@@ -160,12 +160,12 @@ displace(Tables *b, PlanTable *t, Lsn lsn)
 }
 
 /*
- * t has the name from now on; in an entry of long ago one that is known may
- * have got it since.
+ * t has the name from pos on; in an entry of long ago one that is known may
+ * have got it since, and of what a load says, another one.
  */
 static void
 take_name(Tables *b, PlanTable *t, const char *schema, const char *table,
-		  Lsn lsn)
+		  RecordPos pos)
 {
 	char *key = name_key(schema, table);
 	int i = strmap_get(&b->by_name, key);
@@ -174,10 +174,10 @@ take_name(Tables *b, PlanTable *t, const char *schema, const char *table,
 
 	if (o && (strcmp(o->table, table) != 0 || strcmp(o->schema, schema) != 0))
 		o = NULL; /* it has left the name */
-	if (o && !is_settled(b, o))
+	if (o && !is_settled(b, o) && !record_pos_after(o->pos, pos))
 	{
 		note_ddl(b, o);
-		displace(b, o, lsn);
+		displace(b, o, pos.lsn);
 		o = NULL;
 	}
 	if (!o)
@@ -190,7 +190,7 @@ take_name(Tables *b, PlanTable *t, const char *schema, const char *table,
 	}
 	t->displaced = false;
 	if (o)
-		displace(b, t, lsn);
+		displace(b, t, pos.lsn);
 }
 
 /* The table of that name, made where nobody has it (any more). */
@@ -199,12 +199,12 @@ named(Tables *b, const char *schema, const char *table)
 {
 	PlanTable *t = by_name(b, schema, table);
 
-	Lsn lsn = t ? t->pos.lsn : 0;
+	RecordPos pos = t ? t->pos : (RecordPos){ 0, 0 };
 
 	if (t && !t->gone)
 		return t;
 	t = add_table(b, schema, table);
-	take_name(b, t, schema, table, lsn);
+	take_name(b, t, schema, table, pos);
 	return t;
 }
 
@@ -219,7 +219,7 @@ take_known(Tables *b, PlanKnown *k)
 	t->left = k->left;
 	t->unsure = k->unsure;
 	t->hash = k->hash ? xstrdup(k->hash) : NULL;
-	take_name(b, t, k->schema, k->table, 0);
+	take_name(b, t, k->schema, k->table, (RecordPos){ 0, 0 });
 	if (k->relation_id)
 		put_identity(b, t, k->relation_id, k->row_type);
 	if (k->hash)
@@ -268,8 +268,8 @@ find_table(Tables *b, const Said *said)
 	if (t || e->gone || e->left)
 		return t;
 	t = by_name(b, e->schema, e->table);
-	if (!t || t->relation_id)
-		return NULL;
+	if (!t || t->relation_id || (said->created && t->waiting))
+		return NULL; /* what is read has been there before */
 	put_identity(b, t, said->relation_id, said->row_type); /* it is that one */
 	return t;
 }
@@ -311,8 +311,11 @@ take_event(Tables *b, PlanTable *t, const Said *said)
 	add_event(t, e);
 	if (e->gone || e->left)
 		return;
-	take_name(b, t, e->schema, e->table, e->pos.lsn);
+	take_name(b, t, e->schema, e->table, e->pos);
 	set_string(&t->hash, e->hash);
+	/* read, and dropped before anybody heard of it; else it will be "new" */
+	if (t->displaced && said->load && !t->known)
+		t->gone = true;
 }
 
 /* Nothing is known of it but its name, or that it was refused. */
@@ -499,6 +502,50 @@ loaded_table(Tables *b, const EntryLoad *l, bool old)
 	}
 	return old ? by_name(b, l->schema, l->table)
 			   : named(b, l->schema, l->table);
+}
+
+/*
+ * A load that is done tells whom it was announced for, by a name that another
+ * table may have by now.
+ */
+static void
+bind_load(Tables *b, const EntryLoad *l, const EntrySchema *s)
+{
+	PlanTable *t = NULL;
+
+	for (int i = 0; !t && i < b->p->ntables; i++)
+	{
+		PlanTable *o = &b->p->tables[i];
+
+		if (o->waiting && !o->relation_id &&
+			strcmp(o->waiting_load, l->id) == 0)
+			t = o;
+	}
+	if (!t)
+		return;
+	if (!by_identity(b, s->relation_id, s->row_type))
+		put_identity(b, t, s->relation_id, s->row_type);
+	else /* one that was made since then */
+	{
+		t->waiting = t->initial = false;
+		t->gone = true;
+	}
+}
+
+static void
+bind_loads(Tables *b, const Entry *e)
+{
+	for (int i = 0; i < e->nloads; i++)
+	{
+		const EntryLoad *l = &e->loads[i];
+		const EntrySchema *s = NULL;
+
+		for (int k = 0; !s && l->hash[0] && k < e->nschemas; k++)
+			s = strcmp(e->schemas[k].hash, l->hash) == 0 ? &e->schemas[k]
+														 : NULL;
+		if (s && s->relation_id && l->state == LOAD_DONE)
+			bind_load(b, l, s);
+	}
 }
 
 /* What one target lacks by what was done there. */
@@ -839,6 +886,7 @@ walk(Tables *b, Err *err)
 		Turn turn = { e, seq <= p->start.entry, !is_initial(p->log, seq) };
 
 		b->seq = seq;
+		bind_loads(b, e);
 		if (!take_schemas(b, &turn, err) || !take_objects(b, &turn, err))
 			return false;
 		for (int i = 0; i < e->nloads; i++)

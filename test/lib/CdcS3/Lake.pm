@@ -198,7 +198,7 @@ sub line
 }
 
 # entry(end => LSN, rows => [[table, op, lsn, seq, cols, meta], …],
-#	loads => [[id, table, state, lsn, reason, resync_lsn], …], load => { load id => rows },
+#	loads => [[id, table, state, lsn, reason, resync_lsn, whether it names its schema], …], load => { load id => rows },
 #	closed => 'iso time', parts => n objects a table, schemas => [tables, or
 #	{ of => table, lsn, seq, created, gone, left }])
 sub entry
@@ -277,7 +277,8 @@ sub entry
 					state => $_->[2],
 					lsn => hex_lsn($_->[3] // 0),
 					defined $_->[4] ? (reason => $_->[4]) : (),
-					defined $_->[5] ? (resync_lsn => hex_lsn($_->[5])) : ()
+					defined $_->[5] ? (resync_lsn => hex_lsn($_->[5])) : (),
+					$_->[6] ? (hash => $_->[1]{hash}) : ()
 				}
 			} @{ $o{loads} // [] }
 		],
