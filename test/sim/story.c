@@ -696,6 +696,8 @@ choose_copy(RunOptions *o)
 								  .detach_after_ms = 5000 };
 	setup.copy.store.url = "s3://sim/copy";
 	setup.copy.format_options.compression = o->compression;
+	setup.copy.layout = o->layout;
+	setup.copy.layout.format = (char *) setup.copy.format->name;
 }
 
 static void

@@ -88,14 +88,14 @@ is($target->psql('postgres', q{select count(*) from pg_class where relname = 'or
 # ---- settings ----
 
 for my $bad (
-	[ qr/output\.shape = dms is for the main output only/, '--output.report.url=file:///tmp/none' ],
+	[ qr/output\.report\.shape = dms needs output\.report\.format = csv/, '--output.report.url=file:///tmp/none', '--output.report.format=json' ],
 	[ qr/needs output\.format = csv/, '--output.format=json' ],
 	[ qr/output\.dms_delimiter has the value "ab"/, '--output.dms_delimiter=ab' ],
 	[ qr/no quotes, tabs, line ends or delimiters/, '--output.dms_null=a,b' ])
 {
-	my ($why, $flag) = @$bad;
-	my $r = $dms->call('run', $flag);
-	is($r->{code}, 2, "$flag: exit 2");
+	my ($why, @flags) = @$bad;
+	my $r = $dms->call('run', @flags);
+	is($r->{code}, 2, "@flags: exit 2");
 	like($r->{err}, $why, 'why');
 }
 

@@ -211,6 +211,7 @@ outputs(void **state)
 	write_file("[store]\nurl = s3://bucket/lake\nendpoint = http://s3:9000\n"
 			   "region = eu-central-1\n"
 			   "[output]\ncompression = gzip\npartition = day\n"
+			   "names = dms\ndms_null = NULL\ndms_timestamp = ts\n"
 			   "max_bytes = 5MB\n"
 			   "[output.report]\nurl = s3://bucket/report\n"
 			   "path = {schema}/{table}\nmax_bytes = 2MB\n"
@@ -218,6 +219,8 @@ outputs(void **state)
 	assert_int_equal(setenv("CDC_S3_OUTPUT_REPORT_MAX_BYTES", "3MB", 1), 0);
 	assert_int_equal(setenv("CDC_S3_OUTPUT_REPORT_ON_FAILURE", "detach", 1), 0);
 	assert_int_equal(setenv("CDC_S3_OUTPUT_REPORT_TAGS", "", 1), 0);
+	assert_int_equal(setenv("CDC_S3_OUTPUT_REPORT_DMS_NULL", "", 1), 0);
+	assert_int_equal(setenv("CDC_S3_OUTPUT_REPORT_NAMES", "part", 1), 0);
 	c = must_load(args);
 	assert_int_equal(c->outputs.n, 2);
 	o = c->outputs.all[0];
@@ -228,6 +231,9 @@ outputs(void **state)
 	assert_string_equal(o->on_failure, "hold");
 	assert_int_equal(o->detach_after_ms, 600000);
 	assert_int_equal(o->max_bytes, 5 * 1024 * 1024);
+	assert_string_equal(o->names, "dms");
+	assert_string_equal(o->dms_null, "NULL");
+	assert_string_equal(o->dms_delimiter, ",");
 	o = config_output_find(&c->outputs, "report", &err);
 	assert_ptr_equal(o, c->outputs.all[1]);
 	assert_string_equal(o->url, "s3://bucket/report");
@@ -240,12 +246,17 @@ outputs(void **state)
 	assert_string_equal(o->on_failure, "detach");
 	assert_int_equal(o->max_bytes, 3 * 1024 * 1024);
 	assert_int_equal(o->max_rows, 0);
+	assert_string_equal(o->names, "part");
+	assert_string_equal(o->dms_null, ""); /* which is a value of its own */
+	assert_string_equal(o->dms_timestamp, "ts");
 	assert_null(config_output_find(&c->outputs, "none", &err));
 	assert_non_null(strstr(err.hint, "b2, report"));
 	config_free(c);
 	unsetenv("CDC_S3_OUTPUT_REPORT_MAX_BYTES");
 	unsetenv("CDC_S3_OUTPUT_REPORT_ON_FAILURE");
 	unsetenv("CDC_S3_OUTPUT_REPORT_TAGS");
+	unsetenv("CDC_S3_OUTPUT_REPORT_DMS_NULL");
+	unsetenv("CDC_S3_OUTPUT_REPORT_NAMES");
 }
 
 static void

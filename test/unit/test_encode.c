@@ -322,7 +322,7 @@ static void
 read_object(Object *o, Buf *out)
 {
 	BatchReader *r = batch_reader_new(ROW_WHOLE_MAX);
-	FormatWriter *w = json_format.begin(o->table->form);
+	FormatWriter *w = json_format.begin(output_form(o->table, 0));
 	EntryObject *e = &o->place.list->objects[o->index];
 	FramePart *part = NULL;
 	BatchItem item;

@@ -745,6 +745,20 @@ entry_with_outputs(void)
 		o->filled = i == OUTPUT_DETACHED;
 		o->last = i == OUTPUT_ATTACHED ? 0 : 0x16B36001;
 		o->swept_until = i == OUTPUT_ENDED ? INT64_C(1795248000000000) : 0;
+		if (i != OUTPUT_DETACHED)
+			continue;
+		o->nlayouts = 2;
+		o->layouts = xcalloc(2, sizeof(*o->layouts));
+		for (int k = 0; k < 2; k++)
+		{
+			entry_layout_init(&o->layouts[k]);
+			entry_set(&o->layouts[k].format, k ? "csv" : "json");
+			entry_set(&o->layouts[k].variant, k ? "1,ts\t" : "");
+			entry_set(&o->layouts[k].compression, "none");
+			entry_set(&o->layouts[k].path, "{schema}/{table}");
+			entry_set(&o->layouts[k].zone, "UTC");
+			o->layouts[k].start = k * INT64_C(1795248000000000);
+		}
 	}
 	add_further(e, "report", "x");
 	add_further(e, "old", "y");
@@ -778,6 +792,13 @@ test_outputs(void **state)
 		assert_true(o->last == e->outputs[i].last);
 		assert_int_equal(o->filled, e->outputs[i].filled);
 		assert_true(o->swept_until == e->outputs[i].swept_until);
+		assert_int_equal(o->nlayouts, e->outputs[i].nlayouts);
+		for (int k = 0; k < o->nlayouts; k++)
+		{
+			assert_string_equal(o->layouts[k].format, k ? "csv" : "json");
+			assert_string_equal(o->layouts[k].variant, k ? "1,ts\t" : "");
+			assert_int_equal(o->layouts[k].start != 0, k);
+		}
 	}
 	assert_int_equal(again->nfurther, 3);
 	assert_string_equal(again->further[1].output, "old");

@@ -165,6 +165,8 @@ pipe_end(Lab *l)
 	assert_int_equal(p->budget.limit, l->options.memory_limit);
 	assert_int_equal(atomic_load(&p->open_bytes), 0);
 	entry_free(p->outputs);
+	for (int n = 0; n <= FURTHER; n++)
+		layouts_done(&p->layouts[n]);
 	queue_done(&p->events);
 	queue_done(&p->objects);
 	queue_done(&p->puts);
@@ -576,6 +578,115 @@ test_sessions(void **state)
 	lab_done(&l);
 }
 
+/* "….csv" of an object of the first output, in the folder of that time. */
+static bool
+object_is(Lab *l, int64_t time, const char *suffix)
+{
+	Checkpoint *c = checkpoint_new(5);
+	ObjectPlace place = { .output = 1,
+						  .list = c->entry,
+						  .outstanding = &c->outstanding,
+						  .next_number = &c->next_object,
+						  .digits = 4 };
+	Folders folders;
+	Schema *s = schema_new("public", "t0", 0);
+	Table *t;
+	Object *o;
+	const char *at;
+	bool same;
+
+	s->identity = 'd';
+	schema_finish(s);
+	t = table_new(&l->pipe, s);
+	pipe_folders(&l->pipe, time, 0, &folders);
+	object_stem(&l->pipe, &place, 5);
+	o = object_new(&l->pipe, &place, t, folders.at[1]);
+	at = strrchr(o->key, '/');
+	same = strcmp(strchr(at, '.'), suffix) == 0 &&
+		   strcmp(o->format->suffix, suffix) == 0 && o->table_form != NULL;
+	object_free(&l->pipe, o);
+	table_free(t);
+	schema_free(s);
+	checkpoint_free(c);
+	return same;
+}
+
+/*
+ * Another format of an output begins with the next folder, whatever the main
+ * one does, and the log says so from session to session.
+ */
+static void
+test_layouts(void **state)
+{
+	int64_t now = clock_unix_us();
+	int64_t later = now + 3 * US_PER_HOUR;
+	EntryOutput *o;
+	Lab l;
+	Err err;
+
+	(void) state;
+	lab_init(&l);
+	l.options.nfurther = 1;
+	l.further[0].layout = (EntryLayout){ .format = "csv",
+										 .variant = "",
+										 .compression = "none",
+										 .path = PATH_DEFAULT,
+										 .zone = "UTC" };
+	next_session(&l, true);
+	assert_int_equal(l.start->outputs[0].nlayouts, 1);
+	assert_true(outputs_plan(&l.pipe, NULL, &err));
+	assert_int_equal(l.pipe.layouts[0].n, 0);
+	assert_true(object_is(&l, now, ".csv"));
+	assert_true(object_is(&l, later, ".csv"));
+
+	l.further[0].layout.format = "json";
+	next_session(&l, false);
+	o = &l.start->outputs[0];
+	assert_int_equal(o->state, OUTPUT_ATTACHED);
+	assert_int_equal(o->nlayouts, 2);
+	assert_string_equal(o->layouts[0].format, "csv");
+	assert_string_equal(o->layouts[1].format, "json");
+	assert_true(o->layouts[0].until > now);
+	assert_int_equal(o->layouts[1].start, o->layouts[0].until);
+	assert_true(outputs_plan(&l.pipe, NULL, &err));
+	assert_true(object_is(&l, now, ".csv"));
+	assert_true(object_is(&l, later, ".json"));
+
+	/* other tables are another output, in the same folders */
+	l.further[0].exclude = "public.t1";
+	next_session(&l, true);
+	assert_true(outputs_plan(&l.pipe, NULL, &err));
+	assert_true(object_is(&l, now, ".csv"));
+	assert_true(object_is(&l, later, ".json"));
+
+	/* and another place has nothing of it */
+	(void) snprintf(l.urls[1], sizeof(l.urls[1]), "file://%s/else", l.folder);
+	next_session(&l, true);
+	assert_int_equal(l.start->outputs[0].nlayouts, 1);
+	assert_true(outputs_plan(&l.pipe, NULL, &err));
+	assert_true(object_is(&l, now, ".json"));
+	lab_done(&l);
+}
+
+/* Names as AWS DMS has them are an output's own. */
+static void
+test_names(void **state)
+{
+	ObjectPlace place = { .output = 0 };
+	Lab l;
+
+	(void) state;
+	lab_init(&l);
+	l.further[0].dms_names = true;
+	object_stem(&l.pipe, &place, 7);
+	assert_string_equal(place.stem, "part-000000000007");
+	place.output = 1;
+	object_stem(&l.pipe, &place, 7);
+	assert_string_not_equal(place.stem, "part-000000000007");
+	assert_non_null(strstr(place.stem, "-7"));
+	lab_done(&l);
+}
+
 int
 main(void)
 {
@@ -583,7 +694,8 @@ main(void)
 		cmocka_unit_test(test_objects),  cmocka_unit_test(test_folders),
 		cmocka_unit_test(test_share),    cmocka_unit_test(test_hold),
 		cmocka_unit_test(test_detach),   cmocka_unit_test(test_again),
-		cmocka_unit_test(test_sessions),
+		cmocka_unit_test(test_sessions), cmocka_unit_test(test_layouts),
+		cmocka_unit_test(test_names),
 	};
 
 	return cmocka_run_group_tests_name("output", tests, NULL, NULL);

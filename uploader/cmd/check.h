@@ -12,6 +12,7 @@
 #include "cmd/config.h"
 #include "codec/entry.h"
 #include "io/source.h"
+#include "pipe/pipe.h"
 #include "store/store.h"
 
 typedef enum CheckLevel
@@ -72,6 +73,11 @@ void check_lifecycle(Check *c);
 void check_file(Check *c);
 void check_slot(Check *c);
 void check_layout(Check *c);
+
+/* The same of a further output, which the log has as e. */
+void check_layout_of(Check *c, const char *name, const OutputOptions *o,
+					 const EntryOutput *e);
+
 void check_publications(Check *c);
 void check_tables(Check *c);
 void check_columns(Check *c);

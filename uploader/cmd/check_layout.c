@@ -12,8 +12,9 @@
 #include "base/clock.h"
 #include "base/mem.h"
 #include "cmd/check.h"
-#include "cmd/cmd.h"
+#include "cmd/config_layout.h"
 #include "codec/key.h"
+#include "codec/pattern.h"
 #include "pipe/layout.h"
 
 #define TEXT_MAX_BYTES 8192
@@ -22,13 +23,46 @@
 static const char why[] = "a table of an engine reads one format in one kind "
 						  "of folders; merge and replay read all";
 
-/* The lake's tables, each once; those past the limit are counted. */
+/* The layouts at hand. */
+typedef struct Checked
+{
+	Check *c;
+	const char *name;
+	const OutputOptions *further; /* NULL: of the main output */
+} Checked;
+
+/* Its tables, each once; those past the limit are counted. */
 typedef struct Named
 {
+	const OutputOptions *further;
 	Buf text;
 	Buf last;
 	int n;
 } Named;
+
+/* The segments [schema, table) and (table, end). */
+static bool
+has_table(const OutputOptions *o, const char *schema, const char *table,
+		  const char *end)
+{
+	Buf s;
+	Buf t;
+	bool has = true;
+
+	buf_init(&s, KEY_TEXT_MAX);
+	buf_init(&t, KEY_TEXT_MAX);
+	(void) key_parse_segment(
+		(Slice){ (const uint8_t *) schema, (size_t) (table - schema) }, &s);
+	(void) key_parse_segment(
+		(Slice){ (const uint8_t *) table + 1, (size_t) (end - table) - 1 }, &t);
+	if (o)
+		has = (o->tables[0] == '\0' ||
+			   pattern_list_matches(o->tables, buf_cstr(&s), buf_cstr(&t))) &&
+			  !pattern_list_matches(o->exclude, buf_cstr(&s), buf_cstr(&t));
+	buf_done(&s);
+	buf_done(&t);
+	return has;
+}
 
 /* "_cdc/schema/<schema>/<table>/<hash>.json", in any order of tables. */
 static bool
@@ -43,8 +77,9 @@ on_schema_file(const StoreItem *item, void *arg)
 	if (strncmp(item->key, prefix, sizeof(prefix) - 1) != 0 || slash < schema)
 		return true;
 	table = memchr(schema, '/', (size_t) (slash - schema));
-	if (!table || (named->last.n == (size_t) (slash - schema) &&
-				   memcmp(named->last.p, schema, named->last.n) == 0))
+	if (!table || !has_table(named->further, schema, table, slash) ||
+		(named->last.n == (size_t) (slash - schema) &&
+		 memcmp(named->last.p, schema, named->last.n) == 0))
 		return true;
 	buf_reset(&named->last);
 	buf_add(&named->last, schema, (size_t) (slash - schema));
@@ -63,9 +98,10 @@ on_schema_file(const StoreItem *item, void *arg)
 
 /* Makes them anew. */
 static void
-add_mend(const Check *c, const char *when, Buf *mend)
+add_mend(const Checked *k, const char *when, Buf *mend)
 {
-	Named named = { .n = 0 };
+	const Check *c = k->c;
+	Named named = { .further = k->further };
 	Err err;
 
 	buf_init(&named.text, TEXT_MAX_BYTES);
@@ -84,10 +120,10 @@ add_mend(const Check *c, const char *when, Buf *mend)
 }
 
 static void
-report_change(Check *c, const EntryLayout *old, const EntryLayout *new,
+report_change(const Checked *k, const EntryLayout *old, const EntryLayout *new,
 			  bool wanted)
 {
-	Finding f = { .level = CHECK_WARNING, .name = "output", .why = why };
+	Finding f = { .level = CHECK_WARNING, .name = k->name, .why = why };
 	char from[40];
 	char when[80];
 	Buf mend;
@@ -95,9 +131,9 @@ report_change(Check *c, const EntryLayout *old, const EntryLayout *new,
 	iso_from_unix_us(new->start, false, from, sizeof(from));
 	(void) snprintf(when, sizeof(when), "once it is %s, ", from);
 	buf_init(&mend, TEXT_MAX_BYTES);
-	add_mend(c, new->start > clock_unix_us() ? when : "", &mend);
+	add_mend(k, new->start > clock_unix_us() ? when : "", &mend);
 	f.mend = buf_cstr(&mend);
-	check_report(c, &f,
+	check_report(k->c, &f,
 				 "%s %s in \"%s\" (%s) up to %s, %s %s in \"%s\" (%s) from "
 				 "then on%s",
 				 old->format, old->compression, old->path, old->zone, from,
@@ -107,41 +143,66 @@ report_change(Check *c, const EntryLayout *old, const EntryLayout *new,
 }
 
 static void
-report_never(Check *c, const EntryLayout *now, const EntryLayout *wanted)
+report_never(const Checked *k, const EntryLayout *now,
+			 const EntryLayout *wanted)
 {
 	const Finding f = {
 		.level = CHECK_WARNING,
-		.name = "output",
+		.name = k->name,
 		.why = "a folder without a time never ends, and no folder holds two "
 			   "formats",
 		.mend = "set output.path to another template, or begin a new lake",
 	};
 
-	check_report(c, &f, "%s %s takes no effect in \"%s\", which has %s %s",
+	check_report(k->c, &f, "%s %s takes no effect in \"%s\", which has %s %s",
 				 wanted->format, wanted->compression, now->path, now->format,
 				 now->compression);
+}
+
+static void
+check_layouts(const Checked *k, const LayoutsSaid *said,
+			  const EntryLayout *wanted)
+{
+	Layouts l;
+	LayoutChange change;
+	Err err;
+
+	if (!layouts_go_on(&l, said, wanted, clock_unix_us(), &change, &err))
+		check_failed(k->c, k->name, why, &err);
+	else if (change == LAYOUT_NEVER)
+		report_never(k, &l.items[l.n - 1].said, wanted);
+	else if (l.n > 1)
+		report_change(k, &l.items[l.n - 2].said, &l.items[l.n - 1].said,
+					  change == LAYOUT_NEW);
+	else
+		check_ok(k->c, k->name, "%s %s", wanted->format, wanted->compression);
+	layouts_done(&l);
 }
 
 void
 check_layout(Check *c)
 {
-	Layouts l;
-	LayoutChange change;
+	const Checked k = { c, "output", NULL };
+	const LayoutSettings s = config_layout_main(c->cfg);
+	LayoutsSaid said;
 	EntryLayout wanted;
 	char room[LAYOUT_ROOM];
-	Err err;
 
 	if (!c->last || c->last->nlayouts == 0)
 		return;
-	config_layout(c->cfg, &wanted, room, sizeof(room));
-	if (!layouts_open(&l, c->last, &wanted, clock_unix_us(), &change, &err))
-		check_failed(c, "output", why, &err);
-	else if (change == LAYOUT_NEVER)
-		report_never(c, &l.items[l.n - 1].said, &wanted);
-	else if (l.n > 1)
-		report_change(c, &l.items[l.n - 2].said, &l.items[l.n - 1].said,
-					  change == LAYOUT_NEW);
-	else
-		check_ok(c, "output", "%s %s", wanted.format, wanted.compression);
-	layouts_done(&l);
+	said = (LayoutsSaid){ c->last->layouts, c->last->nlayouts,
+						  c->last->closed_until };
+	config_layout(&s, &wanted, room, sizeof(room));
+	check_layouts(&k, &said, &wanted);
+}
+
+void
+check_layout_of(Check *c, const char *name, const OutputOptions *o,
+				const EntryOutput *e)
+{
+	const Checked k = { c, name, o };
+	const LayoutsSaid said = { e->layouts, e->nlayouts, c->last->closed_until };
+
+	if (e->nlayouts > 0)
+		check_layouts(&k, &said, &o->layout);
 }

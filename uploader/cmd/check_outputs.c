@@ -65,6 +65,8 @@ check_state(Check *c, const char *name, const OutputOptions *o)
 			 e ? "the log knows it" : "the next start of run attaches it",
 			 buf_cstr(&b));
 	buf_done(&b);
+	if (e)
+		check_layout_of(c, name, o, e);
 }
 
 /* Without it leftovers stay, as in the lake. */

@@ -11,6 +11,7 @@
 #include "base/clock.h"
 #include "cmd/check.h"
 #include "cmd/cmd.h"
+#include "cmd/config_layout.h"
 #include "cmd/probe.h"
 #include "codec/key.h"
 #include "store/commitlog.h"
@@ -76,11 +77,12 @@ check_about(Check *c)
 static void
 check_folders(Check *c)
 {
+	const LayoutSettings s = config_layout_main(c->cfg);
 	Path *path;
 	Err err;
 	Buf b;
 
-	if (!config_path(c->cfg, &path, &err))
+	if (!config_path(&s, &path, &err))
 	{
 		check_failed(c, "folders", "objects lie in folders by table and time",
 					 &err);

@@ -18,7 +18,6 @@
 #include "cmd/config_show.h"
 #include "cmd/manual.h"
 #include "cmd/secrets.h"
-#include "io/zonefile.h"
 
 #define STORE_RETRY_MS 10000
 #define LINE_MAX_BYTES 4096
@@ -111,7 +110,8 @@ static const Command commands[] = {
 	  "they "
 	  "need\n"
 	  "  --forget ID      a target that is no more\n" },
-	{ "ddl", cmd_ddl, "ddl --engine ENGINE [TABLE...] [--view changes|latest]",
+	{ "ddl", cmd_ddl,
+	  "ddl --engine ENGINE [TABLE...] [--view changes|latest] [--output NAME]",
 	  "print SQL by which an engine reads the lake",
 	  "  --engine ENGINE  athena, trino, spark, duckdb, clickhouse, snowflake, "
 	  "redshift;\n"
@@ -123,6 +123,7 @@ static const Command commands[] = {
 	  "  --keys one|four  partitions of Athena, Glue and Trino: one key by "
 	  "date and\n"
 	  "                   hour (default), or year, month, day, hour\n"
+	  "  --output NAME    of the objects of that further output\n"
 	  "  --truncates      read the changes for truncates of single "
 	  "partitions, and\n"
 	  "                   leave their rows out of the view\n" },
@@ -148,152 +149,6 @@ static const char exit_codes[] =
 	"person must\ndecide), 4 source, 5 store, 6 credentials, 7 target, 8 "
 	"merged, but\nrejected rows or tables are outstanding, or an output was "
 	"detached, 75 temporary.\n";
-
-/* A word of output.partition is a template of its own. */
-static const char *
-template_of(const char *partition)
-{
-	if (strcmp(partition, "none") == 0)
-		return "{schema}/{table}";
-	if (strcmp(partition, "day") == 0)
-		return "{schema}/{table}/year={yyyy}/month={mm}/day={dd}";
-	return PATH_DEFAULT;
-}
-
-static const char *
-path_text(const Config *cfg)
-{
-	if (strcmp(cfg->output_path, PATH_DEFAULT) == 0)
-		return template_of(cfg->output_partition);
-	return cfg->output_path;
-}
-
-#define DMS_TEXT_MAX 128
-
-/* One byte that ends no field by itself; 0: it is none. */
-static char
-dms_delimiter(const Config *cfg)
-{
-	const char *text = cfg->output_dms_delimiter;
-
-	if (strcmp(text, "tab") == 0)
-		return '\x01'; /* a tab ends the name of the time's column */
-	return strlen(text) == 1 && !strchr("\"\r\n\t\\ \x01", *text) &&
-				   (*text & 0x80) == 0
-			   ? *text
-			   : 0;
-}
-
-static bool
-is_plain_text(const char *s)
-{
-	return strlen(s) <= DMS_TEXT_MAX && strcspn(s, "\t\r\n\"") == strlen(s);
-}
-
-/* Theirs is the main one's where nothing is said. */
-static bool
-check_further_shapes(const Config *cfg, Err *err)
-{
-	for (int i = 0; i < cfg->outputs.n; i++)
-	{
-		const OutputConfig *o = cfg->outputs.all[i];
-
-		if (strcmp(o->shape, "flat") == 0)
-			continue;
-		(void) err_set(err, ERR_USAGE, 0,
-					   "output.shape = dms is for the main output only");
-		return err_hint(err, "set output.%s.shape = flat", o->name);
-	}
-	return true;
-}
-
-bool
-config_check_shape(const Config *cfg, Err *err)
-{
-	if (!check_further_shapes(cfg, err))
-		return false;
-	if (strcmp(cfg->output_shape, "dms") != 0)
-		return true;
-	if (strcmp(cfg->output_format, "csv") != 0)
-		return err_set(err, ERR_USAGE, 0,
-					   "output.shape = dms needs output.format = csv");
-	if (!dms_delimiter(cfg))
-		return err_set(err, ERR_USAGE, 0,
-					   "output.dms_delimiter has the value \"%.16s\", and is "
-					   "one byte that is no quote, blank, line end or "
-					   "backslash, or \"tab\"",
-					   cfg->output_dms_delimiter);
-	if (!is_plain_text(cfg->output_dms_null) ||
-		!is_plain_text(cfg->output_dms_timestamp) ||
-		strchr(cfg->output_dms_null, dms_delimiter(cfg)))
-		return err_set(err, ERR_USAGE, 0,
-					   "output.dms_null and output.dms_timestamp have at most "
-					   "128 bytes, and no "
-					   "quotes, tabs, line ends or delimiters");
-	return true;
-}
-
-void
-config_layout(const Config *cfg, EntryLayout *out, char *room, size_t size)
-{
-	const char *variant = "";
-	bool dms = strcmp(cfg->output_shape, "dms") == 0;
-
-	if (dms)
-	{
-		(void) snprintf(room, size, "%c%c%s\t%s",
-						strcmp(cfg->output_dms_header, "on") == 0 ? '1' : '0',
-						dms_delimiter(cfg), cfg->output_dms_timestamp,
-						cfg->output_dms_null); /* as long as settings are */
-		variant = room;
-	}
-	else if (strcmp(cfg->output_format, "csv") == 0 &&
-			 strcmp(cfg->output_csv_newlines, "escape") == 0)
-		variant = "escape";
-	if (strcmp(cfg->output_format, "parquet") == 0 &&
-		strcmp(cfg->output_parquet_timestamp, "ms") == 0)
-		variant = "ms";
-	*out =
-		(EntryLayout){ .format = dms ? (char *) "csv-dms" : cfg->output_format,
-					   .variant = (char *) variant,
-					   .compression = cfg->output_compression,
-					   .path = (char *) path_text(cfg),
-					   .zone = cfg->output_timezone };
-}
-
-bool
-config_path_of(const char *section, const char *path, const char *partition,
-			   const char *timezone, Path **out, Err *err)
-{
-	const char *text = path;
-	Zone *zone;
-
-	if (strcmp(text, PATH_DEFAULT) == 0)
-		text = template_of(partition);
-	else if (strcmp(partition, "hour") != 0)
-	{
-		(void) err_set(err, ERR_USAGE, 0,
-					   "settings \"%s.path\" and \"%s.partition\" "
-					   "are both given",
-					   section, section);
-		return err_hint(err,
-						"a path of its own says by what times its folders "
-						"are: leave %s.partition out",
-						section);
-	}
-	if (!zone_open(timezone, &zone, err))
-		return err_prefix(err, "setting \"%s.timezone\"", section);
-	if (!path_parse(text, zone, out, err))
-		return err_prefix(err, "setting \"%s.path\"", section);
-	return true;
-}
-
-bool
-config_path(const Config *cfg, Path **out, Err *err)
-{
-	return config_path_of("output", cfg->output_path, cfg->output_partition,
-						  cfg->output_timezone, out, err);
-}
 
 StoreOptions
 config_store_options(const Config *cfg)

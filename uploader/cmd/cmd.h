@@ -52,25 +52,6 @@ bool cli_flush(Err *err) MUST_CHECK;
 /* The store that cfg names (store_open with the right options). */
 StoreOptions config_store_options(const Config *cfg);
 
-/* The folders that output.path, partition and timezone say; owned. */
-bool config_path(const Config *cfg, Path **out, Err *err) MUST_CHECK;
-
-/* The same of another section's settings. */
-bool config_path_of(const char *section, const char *path,
-					const char *partition, const char *timezone, Path **out,
-					Err *err) MUST_CHECK;
-
-/* ERR_USAGE: output.shape and what belongs to it do not fit. */
-bool config_check_shape(const Config *cfg, Err *err) MUST_CHECK;
-
-/*
- * How objects are to be laid out, in words; its strings are the config's, or
- * in room.
- */
-#define LAYOUT_ROOM 512
-void config_layout(const Config *cfg, EntryLayout *out, char *room,
-				   size_t size);
-
 /* Sets level, form and file of the log as cfg says. */
 bool config_apply_log(const Config *cfg, Err *err) MUST_CHECK;
 

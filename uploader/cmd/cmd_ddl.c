@@ -16,6 +16,7 @@
 #include "cmd/args.h"
 #include "cmd/cmd.h"
 #include "cmd/ddl.h"
+#include "cmd/outputs.h"
 #include "codec/pattern.h"
 
 #define TABLE_MAX_BYTES ((size_t) 64 * 1024 * 1024)
@@ -34,7 +35,8 @@ typedef struct Ddl
 	ViewKind view;
 	bool one_key;
 	bool truncates;
-	char *wanted; /* patterns; NULL: all */
+	char *wanted;       /* patterns; NULL: all */
+	const char *output; /* a further one; NULL: the lake itself */
 	char *url;
 } Ddl;
 
@@ -199,27 +201,47 @@ no_table(const Ddl *ddl, Err *err)
 						 "in the log: see \"cdc-s3 ls objects\"");
 }
 
+/* Where the objects lie. */
+static bool
+take_url(const Config *cfg, Ddl *ddl, Err *err)
+{
+	const OutputConfig *o = NULL;
+	const char *url = cfg->store_url;
+	size_t n;
+
+	if (ddl->output)
+	{
+		o = config_output_find(&cfg->outputs, ddl->output, err);
+		if (!o)
+			return false;
+		url = o->url;
+	}
+	n = strlen(url);
+	while (n > 0 && url[n - 1] == '/')
+		n--;
+	ddl->url = xstrndup(url, n);
+	return true;
+}
+
 static bool
 write_ddl(const Config *cfg, Ddl *ddl, Err *err)
 {
-	StoreOptions options = config_store_options(cfg);
+	DdlFrom from = { .output = ddl->output,
+					 .wanted = ddl->wanted,
+					 .truncates = ddl->truncates };
 	DdlTables tables = { 0 };
-	Store *store;
-	size_t n = strlen(cfg->store_url);
-	bool ok;
+	bool ok = take_url(cfg, ddl, err) &&
+			  outputs_open_store(cfg, NULL, &from.log, err) &&
+			  outputs_open_store(cfg, ddl->output, &from.store, err) &&
+			  ddl_read(&from, &tables, err);
 
-	if (!store_open(&options, &store, err))
-		return false;
-	while (n > 0 && cfg->store_url[n - 1] == '/')
-		n--;
-	ddl->url = xstrndup(cfg->store_url, n);
-	ok = ddl_read(store, ddl->wanted, ddl->truncates, &tables, err);
 	if (ok && tables.n == 0)
 		ok = no_table(ddl, err);
 	ok = ok && print_tables(ddl, &tables, err);
 	ddl_tables_done(&tables);
 	free(ddl->url);
-	store_close(store);
+	store_close(from.store);
+	store_close(from.log);
 	return ok;
 }
 
@@ -237,10 +259,11 @@ cmd_ddl(const Config *cfg, int argc, char **argv, Err *err)
 							{ "--view", &view, NULL },
 							{ "--keys", &keys, NULL },
 							{ "--table", &table, NULL },
+							{ "--output", &ddl.output, NULL },
 							{ "--truncates", NULL, &ddl.truncates } };
 	const ArgSpec spec = { .command = "ddl",
 						   .defs = defs,
-						   .ndefs = 5,
+						   .ndefs = 6,
 						   .words = words,
 						   .max_words = WORDS_MAX };
 	bool ok;

@@ -19,6 +19,7 @@
 #include "base/log_sink.h"
 #include "base/notify.h"
 #include "cmd/cmd.h"
+#include "cmd/config_layout.h"
 #include "cmd/outputs.h"
 #include "cmd/telling.h"
 #include "io/cores.h"
@@ -216,6 +217,7 @@ cmd_run(const Config *cfg, int argc, char **argv, Err *err)
 	};
 	OutputSet outputs;
 	char room[LAYOUT_ROOM];
+	LayoutSettings s = config_layout_main(cfg);
 	Path *path = NULL;
 	Telling telling = { 0 };
 	bool ok;
@@ -223,12 +225,12 @@ cmd_run(const Config *cfg, int argc, char **argv, Err *err)
 	if (argc > 0)
 		return err_set(err, ERR_USAGE, 0, "run takes no argument \"%s\"",
 					   argv[0]);
-	if (!config_check_shape(cfg, err) ||
+	if (!config_check_shape(&s, err) ||
 		!outputs_form("output", cfg->output_format, cfg->output_compression,
 					  &o.format, &o.compression, err) ||
 		!outputs_open(cfg, &outputs, err))
 		return false;
-	if (!config_path(cfg, &path, err))
+	if (!config_path(&s, &path, err))
 	{
 		outputs_close(&outputs);
 		return false;
@@ -236,7 +238,7 @@ cmd_run(const Config *cfg, int argc, char **argv, Err *err)
 	o.further = outputs.all;
 	o.nfurther = outputs.n;
 	o.path = path;
-	config_layout(cfg, &o.layout, room, sizeof(room));
+	config_layout(&s, &o.layout, room, sizeof(room));
 	if (strcmp(o.layout.format, "csv-dms") == 0)
 		log_warn("merge and replay cannot read objects of output.shape = dms",
 				 NULL);

@@ -22,6 +22,7 @@
 #include "base/mem.h"
 #include "cmd/args.h"
 #include "cmd/cmd.h"
+#include "cmd/config_layout.h"
 #include "cmd/verify.h"
 #include "codec/json.h"
 
@@ -260,7 +261,9 @@ parse_jobs(const char *text, int *out, Err *err)
 static bool
 take_path(const Config *cfg, Verify *v, Path **path, Err *err)
 {
-	if (!config_path(cfg, path, err))
+	const LayoutSettings s = config_layout_main(cfg);
+
+	if (!config_path(&s, path, err))
 		return false;
 	v->path = *path;
 	return true;

@@ -59,7 +59,17 @@ static const OutputDef defs[] = {
 	{ { "output.NAME.csv_newlines", CFG_ENUM, 0, TEXT(csv_newlines), "",
 		0, 0, "keep, escape", "As output.csv_newlines, likewise" }, "output.csv_newlines" },
 	{ { "output.NAME.shape", CFG_ENUM, 0, TEXT(shape), "",
-		0, 0, "flat", "As output.shape, likewise" }, "output.shape" },
+		0, 0, "flat, dms", "As output.shape, likewise" }, "output.shape" },
+	{ { "output.NAME.dms_header", CFG_ENUM, 0, TEXT(dms_header), "",
+		0, 0, "off, on", "As output.dms_header, likewise" }, "output.dms_header" },
+	{ { "output.NAME.dms_timestamp", CFG_STR, 0, TEXT(dms_timestamp), "",
+		0, 0, NULL, "As output.dms_timestamp, likewise" }, "output.dms_timestamp" },
+	{ { "output.NAME.dms_null", CFG_STR, 0, TEXT(dms_null), "",
+		0, 0, NULL, "As output.dms_null, likewise" }, "output.dms_null" },
+	{ { "output.NAME.dms_delimiter", CFG_STR, 0, TEXT(dms_delimiter), "",
+		0, 0, NULL, "As output.dms_delimiter, likewise" }, "output.dms_delimiter" },
+	{ { "output.NAME.names", CFG_ENUM, 0, TEXT(names), "",
+		0, 0, "part, dms", "As output.names, likewise" }, "output.names" },
 	{ { "output.NAME.compression", CFG_ENUM, 0, TEXT(compression), "",
 		0, 0, "zstd, gzip, snappy, none", "As output.compression, likewise" }, "output.compression" },
 	{ { "output.NAME.partition", CFG_ENUM, 0, TEXT(partition), "",
@@ -330,6 +340,14 @@ fill_folders(const OutputConfigs *c, OutputConfig *o)
 														  "output.partition"));
 }
 
+/* Of these no text is a value of its own. */
+static bool
+says_nothing(const OutputConfig *o, int i)
+{
+	return o->where[i] && (strcmp(key_of(&defs[i]), "dms_null") == 0 ||
+						   strcmp(key_of(&defs[i]), "dms_timestamp") == 0);
+}
+
 static void
 fill(const OutputConfigs *c, OutputConfig *o)
 {
@@ -343,7 +361,7 @@ fill(const OutputConfigs *c, OutputConfig *o)
 		{
 			char **text = text_field(o, d);
 
-			if ((*text)[0] == '\0')
+			if ((*text)[0] == '\0' && !says_nothing(o, i))
 				set_text(text, c->parent.text(c->parent.config, d->as));
 		}
 		else if (*number_field(o, d) == UNSET)

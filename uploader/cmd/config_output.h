@@ -21,7 +21,7 @@
 #include "base/err.h"
 #include "cmd/setting.h"
 
-#define OUTPUT_KEYS_MAX 40
+#define OUTPUT_KEYS_MAX 48
 
 /* Once config_outputs_finish() is through nothing is unset any more. */
 typedef struct OutputConfig
@@ -50,6 +50,11 @@ typedef struct OutputConfig
 	char *parquet_timestamp;
 	char *csv_newlines;
 	char *shape;
+	char *dms_header;
+	char *dms_timestamp;
+	char *dms_null;
+	char *dms_delimiter;
+	char *names;
 	char *compression;
 	char *partition;
 	char *path;

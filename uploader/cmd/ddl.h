@@ -77,6 +77,8 @@ typedef struct DdlTable
 	Lsn *loads; /* the points of all loads that are done */
 	int nloads;
 	int loads_open;
+	int64_t start_entry; /* which says so */
+	Lsn lacks; /* an output has nothing of it up to here; 0: it has all */
 	bool gone; /* dropped, or it has another name now */
 	bool left; /* not streamed any more */
 	Lsn left_lsn;
@@ -108,14 +110,23 @@ typedef struct DdlTables
 	bool dms;      /* csv may be of output.shape = dms */
 } DdlTables;
 
+/* Of which output, and where. */
+typedef struct DdlFrom
+{
+	Store *log;         /* the lake's */
+	Store *store;       /* of the objects */
+	const char *output; /* a further one's name; NULL: the lake itself */
+	const char *wanted; /* patterns; NULL: all */
+	bool truncates;
+} DdlFrom;
+
 /*
- * Reads the whole commit log, the schema files of the tables that "wanted"
- * (patterns; NULL: all) names, and, with_truncates, their objects for
- * truncates of single partitions.  Tables that are gone are left out.
+ * Reads the whole commit log, the schema files of the tables that are wanted,
+ * and, where it is to look for truncates of single partitions, their objects.
+ * Tables that are gone are left out, and those that the output has not.
  * ddl_tables_done() also after a failure.
  */
-bool ddl_read(Store *store, const char *wanted, bool with_truncates,
-			  DdlTables *out, Err *err) MUST_CHECK;
+bool ddl_read(const DdlFrom *from, DdlTables *out, Err *err) MUST_CHECK;
 void ddl_tables_done(DdlTables *t);
 
 /* The schema in force. */

@@ -30,8 +30,8 @@
 
 typedef struct Reading
 {
-	Store *store;
-	const char *wanted;
+	const DdlFrom *from;
+	int64_t entry;  /* that is being read */
 	bool truncates; /* the second time through: objects are read */
 	StrMap names;   /* "schema\ntable" to its number */
 	Path **paths;   /* all templates that the log names, and the default ones */
@@ -61,7 +61,8 @@ get(Reading *r, const char *schema, const char *table)
 
 	if (i != STRMAP_NONE)
 		return &all->items[i];
-	if (r->wanted && !pattern_list_matches(r->wanted, schema, table))
+	if (r->from->wanted &&
+		!pattern_list_matches(r->from->wanted, schema, table))
 		return NULL;
 	key = xasprintf("%s\n%s", schema, table);
 	strmap_put(&r->names, key, all->n);
@@ -121,8 +122,9 @@ same_table(const DdlTable *t, uint32_t relation_id, uint32_t row_type)
 
 /* Another table has the name from here on. */
 static void
-begin_table(DdlTable *t, const EntrySchema *item)
+begin_table(const Reading *r, DdlTable *t, const EntrySchema *item)
 {
+	t->start_entry = r->entry;
 	drop_versions(t);
 	t->begin_lsn = item->lsn;
 	t->begin_seq = item->seq;
@@ -197,9 +199,9 @@ note_schema(Reading *r, const EntrySchema *item)
 	if (t->nversions > 0 &&
 		(item->created || !same_table(t, item->relation_id, item->row_type) ||
 		 t->gone))
-		begin_table(t, item);
+		begin_table(r, t, item);
 	if (t->nversions == 0 && item->created)
-		begin_table(t, item);
+		begin_table(r, t, item);
 	if (t->relation_id != item->relation_id || t->nversions == 0)
 		look_for_rename(r, t, item);
 	t->relation_id = item->relation_id;
@@ -227,6 +229,7 @@ note_load(Reading *r, const EntryLoad *load)
 	if (load->lsn < t->start_lsn)
 		return; /* of a table that had the name before */
 	t->loaded = true;
+	t->start_entry = r->entry;
 	t->load_lsn = load->lsn;
 	t->start_lsn = load->lsn;
 	t->start_seq = LOAD_SEQ;
@@ -478,9 +481,9 @@ look_for_truncates(Reading *r, const EntryObject *o, DdlTable *t, Err *err)
 	if (!format)
 		return format_unknown(o->key, err);
 	buf_init(&body, OBJECT_MAX_BYTES);
-	ok = commitlog_object(r->store, o, &body, err) &&
+	ok = commitlog_object(r->from->store, o, &body, err) &&
 		 (!format->reads_schema ||
-		  commitlog_schema(r->store, o->schema, o->table, o->hash, &schema,
+		  commitlog_schema(r->from->log, o->schema, o->table, o->hash, &schema,
 						   err));
 	source.object = buf_slice(&body);
 	source.schema = schema;
@@ -490,14 +493,31 @@ look_for_truncates(Reading *r, const EntryObject *o, DdlTable *t, Err *err)
 	return ok || err_prefix(err, "object \"%s\"", o->key);
 }
 
+/* The objects of the output. */
+static const EntryObject *
+objects_of(const Reading *r, const Entry *e, int *out_n)
+{
+	*out_n = r->from->output ? e->nfurther : e->nobjects;
+	return r->from->output ? e->further : e->objects;
+}
+
+static bool
+is_its(const Reading *r, const EntryObject *o)
+{
+	return !r->from->output || strcmp(o->output, r->from->output) == 0;
+}
+
 /* Only what today's table may have of them. */
 static bool
 read_truncates(Reading *r, const Entry *e, Err *err)
 {
-	for (int i = 0; i < e->nobjects; i++)
+	int n;
+	const EntryObject *all = objects_of(r, e, &n);
+
+	for (int i = 0; i < n; i++)
 	{
-		const EntryObject *o = &e->objects[i];
-		int at = find(r, o->schema, o->table);
+		const EntryObject *o = &all[i];
+		int at = is_its(r, o) ? find(r, o->schema, o->table) : STRMAP_NONE;
 
 		if (at == STRMAP_NONE || o->load[0] ||
 			is_before(o->last_lsn, o->last_seq, r->tables->items[at].start_lsn,
@@ -511,26 +531,49 @@ read_truncates(Reading *r, const Entry *e, Err *err)
 
 /* ---- all of it ---- */
 
+static void
+note_layouts(Reading *r, const EntryLayout *l, int n)
+{
+	for (int i = 0; i < n; i++, l++)
+	{
+		add_path(r, l->path);
+		r->tables->escaped |= strcmp(l->variant, "escape") == 0;
+		r->tables->dms |= strcmp(l->format, "csv-dms") == 0;
+	}
+}
+
+static void
+note_all_layouts(Reading *r, const Entry *e)
+{
+	if (!r->from->output)
+		note_layouts(r, e->layouts, e->nlayouts);
+	for (int i = 0; r->from->output && i < e->noutputs; i++)
+	{
+		if (strcmp(e->outputs[i].name, r->from->output) == 0)
+			note_layouts(r, e->outputs[i].layouts, e->outputs[i].nlayouts);
+	}
+}
+
 static bool
 note_entry(const Entry *e, void *arg, Err *err)
 {
 	Reading *r = arg;
+	int n;
+	const EntryObject *all = objects_of(r, e, &n);
 
-	r->tables->entry = e->seq;
+	r->tables->entry = r->entry = e->seq;
 	if (r->truncates)
 		return read_truncates(r, e, err);
 	for (int i = 0; i < e->nschemas; i++)
 		note_schema(r, &e->schemas[i]);
 	for (int i = 0; i < e->nloads; i++)
 		note_load(r, &e->loads[i]);
-	for (int i = 0; i < e->nlayouts; i++)
+	note_all_layouts(r, e);
+	for (int i = 0; i < n; i++)
 	{
-		add_path(r, e->layouts[i].path);
-		r->tables->escaped |= strcmp(e->layouts[i].variant, "escape") == 0;
-		r->tables->dms |= strcmp(e->layouts[i].format, "csv-dms") == 0;
+		if (is_its(r, &all[i]))
+			note_object(r, e, &all[i]);
 	}
-	for (int i = 0; i < e->nobjects; i++)
-		note_object(r, e, &e->objects[i]);
 	return true;
 }
 
@@ -575,15 +618,29 @@ compare_tables(const void *a, const void *b)
 	return c ? c : strcmp(x->table, y->table);
 }
 
+/* One that came later has what came since, and loads that were made since. */
+static bool
+output_has(const EntryOutput *o, DdlTable *t)
+{
+	if (!o)
+		return true;
+	if (!o->filled && t->start_entry < o->since)
+		t->lacks = o->first;
+	return (o->tables[0] == '\0' ||
+			pattern_list_matches(o->tables, t->schema, t->table)) &&
+		   !pattern_list_matches(o->exclude, t->schema, t->table);
+}
+
 /* Without those that are gone, and those whose first load is not done. */
 static void
-keep_tables(DdlTables *all)
+keep_tables(DdlTables *all, const EntryOutput *o)
 {
 	int n = 0;
 
 	for (int i = 0; i < all->n; i++)
 	{
-		if (all->items[i].gone || all->items[i].nversions == 0)
+		if (all->items[i].gone || all->items[i].nversions == 0 ||
+			!output_has(o, &all->items[i]))
 			table_done(&all->items[i]);
 		else
 			all->items[n++] = all->items[i];
@@ -604,29 +661,62 @@ ddl_first_version(const DdlTable *t)
 	return i;
 }
 
-bool
-ddl_read(Store *store, const char *wanted, bool with_truncates, DdlTables *out,
-		 Err *err)
+/* As the last entry has the output; *out is borrowed from *last. */
+static bool
+find_output(const DdlFrom *from, Entry **last, const EntryOutput **out,
+			Err *err)
 {
-	Reading r = { .store = store, .wanted = wanted, .tables = out };
+	*last = NULL;
+	*out = NULL;
+	if (!from->output)
+		return true;
+	if (!commitlog_last(from->log, 0, last, err))
+		return false;
+	for (int i = 0; *last && i < (*last)->noutputs; i++)
+	{
+		if (strcmp((*last)->outputs[i].name, from->output) == 0 &&
+			(*last)->outputs[i].state != OUTPUT_ENDED)
+			*out = &(*last)->outputs[i];
+	}
+	if (*out)
+		return true;
+	err_set(err, ERR_USAGE, 0,
+			"the log has no output \"%.60s\", or it was ended", from->output);
+	return err_hint(err, "run attaches an output when it starts");
+}
+
+static bool
+read_log(Reading *r, Err *err)
+{
 	const LogRange all = { .to = LSN_MAX };
+
+	add_path(r, PATH_DEFAULT);
+	add_path(r, "{schema}/{table}/year={yyyy}/month={mm}/day={dd}");
+	add_path(r, "{schema}/{table}");
+	if (!logwalk(r->from->log, &all, note_entry, r, err))
+		return false;
+	r->truncates = true;
+	return !r->from->truncates ||
+		   logwalk(r->from->log, &all, note_entry, r, err);
+}
+
+bool
+ddl_read(const DdlFrom *from, DdlTables *out, Err *err)
+{
+	Reading r = { .from = from, .tables = out };
+	const EntryOutput *output;
+	Entry *last;
 	bool ok;
 
 	memset(out, 0, sizeof(*out));
-	add_path(&r, PATH_DEFAULT);
-	add_path(&r, "{schema}/{table}/year={yyyy}/month={mm}/day={dd}");
-	add_path(&r, "{schema}/{table}");
-	ok = logwalk(store, &all, note_entry, &r, err);
-	if (ok && with_truncates)
-	{
-		r.truncates = true;
-		ok = logwalk(store, &all, note_entry, &r, err);
-	}
+	ok = find_output(from, &last, &output, err) && read_log(&r, err);
 	strmap_done(&r.names);
 	paths_done(&r);
-	keep_tables(out);
+	if (ok)
+		keep_tables(out, output);
 	for (int i = 0; ok && i < out->n; i++)
-		ok = read_schemas(store, &out->items[i], err);
+		ok = read_schemas(from->log, &out->items[i], err);
+	entry_free(last);
 	return ok;
 }
 

@@ -484,6 +484,13 @@ say_loads(const DdlJob *job)
 		ddl_comment(job, "NOT WHOLE: there was no load of the table, so rows "
 						 "from before the log are not in the lake; \"cdc-s3 "
 						 "snapshot\" loads it");
+	if (t->lacks)
+		ddl_comment(job,
+					"NOT WHOLE: the output has nothing of the table from up "
+					"to LSN " LSN_FMT "; \"cdc-s3 replay --into\" fills that "
+					"in, and \"cdc-s3 snapshot\" loads the table; then make "
+					"the view anew",
+					LSN_ARGS(t->lacks));
 	if (t->renamed_from)
 		ddl_comment(job,
 					"NOT WHOLE: up to LSN " LSN_FMT " the table was named "

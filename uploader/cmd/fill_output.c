@@ -66,6 +66,8 @@ typedef struct Fill
 	Store *log;
 	Store *store; /* the output's */
 	const OutputOptions *o;
+	OutputOptions as; /* these, in the layout that is taken */
+	Layouts layouts;
 	Entry *list;
 	char id[9];
 	char writer[9];
@@ -440,6 +442,43 @@ find_output(Fill *f, bool *out_filled, Err *err)
 	return true;
 }
 
+/*
+ * All goes into folders of before the output was attached, or of that time: it
+ * is written in the layout that was in force then, since no folder holds two
+ * formats.  Entries of earlier releases know none.
+ */
+static bool
+take_layout(Fill *f, Err *err)
+{
+	const LayoutsSaid none = { 0 };
+	const EntryOutput *o = NULL;
+	LayoutChange change;
+	Entry *since;
+	bool ok = true;
+
+	if (!commitlog_read(f->log, f->list->seq, &since, err))
+		return false;
+	for (int i = 0; i < since->noutputs; i++)
+	{
+		if (strcmp(since->outputs[i].name, f->o->name) == 0 &&
+			since->outputs[i].nlayouts > 0)
+			o = &since->outputs[i];
+	}
+	if (o)
+		ok = layouts_go_on(&f->layouts, &none, &o->layouts[o->nlayouts - 1], 0,
+						   &change, err);
+	entry_free(since);
+	if (!ok || !o)
+		return ok;
+	f->as = *f->o;
+	f->as.path = f->layouts.items[0].path;
+	f->as.format = f->layouts.items[0].format;
+	f->as.compression = f->layouts.items[0].compression;
+	layout_options(&f->layouts.items[0], &f->as.format_options);
+	f->o = &f->as;
+	return true;
+}
+
 static bool
 waits_already(const Fill *f, Err *err)
 {
@@ -479,6 +518,10 @@ fill(Fill *f, Err *err)
 		return false;
 	if (waits)
 		return waits_already(f, err);
+	if (!take_layout(f, err))
+		return false;
+	if (!f->o->format->compresses)
+		f->compressor = compressor_new(f->o->compression, LEVEL);
 	if (!logwalk(f->log, &range, fill_entry, f, err) || !write_list(f, err))
 	{
 		target_drop(f);
@@ -502,12 +545,11 @@ fill_with(const Config *cfg, const OutputOptions *o, Err *err)
 	(void) snprintf(f.writer, sizeof(f.writer), "%08" PRIx32, random_u32());
 	buf_init(&f.lines, 2 * LINE_MAX_BYTES);
 	buf_init(&f.out, 2 * LINE_MAX_BYTES);
-	if (!o->format->compresses)
-		f.compressor = compressor_new(o->compression, LEVEL);
 	ok = outputs_open_store(cfg, NULL, &f.log, err) &&
 		 store_open(&o->store, &f.store, err) && fill(&f, err);
 	versions_done(&f);
 	strmap_done(&f.known);
+	layouts_done(&f.layouts);
 	compressor_free(f.compressor);
 	buf_done(&f.lines);
 	buf_done(&f.out);

@@ -157,18 +157,20 @@ check_patterns(const OutputConfig *c, Err *err)
 
 static bool
 open_output(const Config *cfg, const OutputConfig *c, OutputOptions *o,
-			Err *err)
+			char *room, Err *err)
 {
 	char section[SECTION_SIZE];
+	LayoutSettings s = config_layout_further(c, section);
 	Path *path;
 
 	(void) snprintf(section, sizeof(section), "output.%s", c->name); /* fits */
-	if (!check_patterns(c, err) ||
+	if (!check_patterns(c, err) || !config_check_shape(&s, err) ||
 		!outputs_form(section, c->format, c->compression, &o->format,
 					  &o->compression, err) ||
-		!config_path_of(section, c->path, c->partition, c->timezone, &path,
-						err))
+		!config_path(&s, &path, err))
 		return false;
+	config_layout(&s, &o->layout, room, LAYOUT_ROOM);
+	o->format = format_find(o->layout.format);
 	o->path = path;
 	o->name = c->name;
 	o->store = outputs_store_options(cfg, c);
@@ -176,6 +178,8 @@ open_output(const Config *cfg, const OutputConfig *c, OutputOptions *o,
 	o->exclude = c->exclude;
 	o->format_options = outputs_format_options(
 		c->numeric, c->before, c->csv_newlines, c->parquet_timestamp);
+	o->format_options.dms = o->layout.variant;
+	o->dms_names = strcmp(c->names, "dms") == 0;
 	o->max_bytes = c->max_bytes;
 	o->max_rows = c->max_rows;
 	o->detach = strcmp(c->on_failure, "detach") == 0;
@@ -206,7 +210,7 @@ outputs_open(const Config *cfg, OutputSet *out, Err *err)
 	{
 		OutputOptions *o = &out->all[out->n];
 
-		if (!open_output(cfg, cfg->outputs.all[i], o, err))
+		if (!open_output(cfg, cfg->outputs.all[i], o, out->rooms[out->n], err))
 		{
 			outputs_close(out);
 			return false;

@@ -9,6 +9,7 @@
 #define OUTPUTS_H
 
 #include "cmd/cmd.h"
+#include "cmd/config_layout.h"
 #include "pipe/pipe.h"
 
 typedef struct OutputSet
@@ -16,6 +17,7 @@ typedef struct OutputSet
 	int n;
 	OutputOptions all[OUTPUTS_MAX - 1];
 	OutputHealth health[OUTPUTS_MAX - 1];
+	char rooms[OUTPUTS_MAX - 1][LAYOUT_ROOM]; /* of their layouts */
 } OutputSet;
 
 /*

@@ -70,6 +70,7 @@ output_done(EntryOutput *o)
 	free(o->url);
 	free(o->tables);
 	free(o->exclude);
+	entry_layouts_free(o->layouts, o->nlayouts);
 }
 
 void
@@ -102,9 +103,7 @@ entry_free(Entry *e)
 		free(e->lists[i].key);
 		free(e->lists[i].sha256);
 	}
-	for (int i = 0; i < e->nlayouts; i++)
-		entry_layout_done(&e->layouts[i]);
-	free(e->layouts);
+	entry_layouts_free(e->layouts, e->nlayouts);
 	free(e->objects);
 	free(e->further);
 	free(e->outputs);
@@ -480,6 +479,11 @@ encode_output(const EntryOutput *o, Buf *out)
 	if (o->state != OUTPUT_ATTACHED)
 		add_lsn(out, "last_lsn", o->last);
 	add_time(out, "swept_until", o->swept_until, false);
+	if (o->nlayouts > 0)
+	{
+		buf_str(out, ",\n");
+		entry_layouts_encode(o->layouts, o->nlayouts, out);
+	}
 	buf_byte(out, '}');
 }
 
@@ -861,6 +865,9 @@ parse_output(json_t *obj, EntryOutput *o, bool *ok)
 	o->first = get_lsn(obj, "first_lsn", ok);
 	o->filled = get_bool(obj, "filled", ok);
 	o->swept_until = get_time(obj, "swept_until", ok);
+	if (json_object_get(obj, "layouts"))
+		o->layouts = entry_layouts_parse(json_object_get(obj, "layouts"),
+										 &o->nlayouts, ok);
 	for (int i = OUTPUT_ATTACHED; i <= OUTPUT_ENDED; i++)
 	{
 		if (!state || strcmp(state, output_states[i]) != 0)

@@ -90,6 +90,8 @@ typedef struct EntryOutput
 	bool filled;   /* … and all before that */
 	Lsn last;      /* 0 where it is attached */
 	int64_t swept_until;
+	int nlayouts; /* as of the entry, of this output */
+	EntryLayout *layouts;
 } EntryOutput;
 
 /* A load of one table changed its state. */

@@ -56,6 +56,14 @@ entry_layout_copy(const EntryLayout *from, EntryLayout *to)
 }
 
 void
+entry_layouts_free(EntryLayout *l, int n)
+{
+	for (int i = 0; i < n; i++)
+		entry_layout_done(&l[i]);
+	free(l);
+}
+
+void
 entry_layout_use(EntryLayout *l, int64_t partition)
 {
 	for (int i = 0; i < l->npartitions; i++)

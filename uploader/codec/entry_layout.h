@@ -36,6 +36,7 @@ typedef struct EntryLayout
 void entry_layout_init(EntryLayout *l);
 void entry_layout_done(EntryLayout *l);
 void entry_layout_copy(const EntryLayout *from, EntryLayout *to);
+void entry_layouts_free(EntryLayout *l, int n); /* and the array */
 
 /* Notes that the partition has rows; past the limit it is not noted. */
 void entry_layout_use(EntryLayout *l, int64_t partition);

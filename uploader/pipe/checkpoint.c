@@ -296,7 +296,7 @@ fill_entry(Pipe *p, Entry *e, const Entry *before)
 	expire_fill(p, e, before);
 	e->slot_dropped = atomic_load(&p->options->control->dropping);
 	pthread_mutex_lock(&p->lock);
-	layouts_to_entry(&p->layouts, e);
+	layouts_to_entry(&p->layouts[0], e);
 	pthread_mutex_unlock(&p->lock);
 	count_loads(e, before);
 	outputs_fill_entry(p, e, before);

@@ -243,17 +243,17 @@ layout_is_open(const Layout *l, int64_t closed_until)
 }
 
 bool
-layouts_open(Layouts *l, const Entry *last, const EntryLayout *wanted,
-			 int64_t now_us, LayoutChange *out, Err *err)
+layouts_go_on(Layouts *l, const LayoutsSaid *said, const EntryLayout *wanted,
+			  int64_t now_us, LayoutChange *out, Err *err)
 {
-	int64_t at = last->closed_until;
+	int64_t at = said->closed_until;
 
 	*l = (Layouts){ 0 };
 	*out = LAYOUT_SAME;
-	for (int i = 0; i < last->nlayouts; i++)
+	for (int i = 0; i < said->n; i++)
 	{
 		l->n++;
-		if (!open_layout(&l->items[i], &last->layouts[i], err))
+		if (!open_layout(&l->items[i], &said->all[i], err))
 			return false;
 	}
 	if (now_us > at)
@@ -262,6 +262,16 @@ layouts_open(Layouts *l, const Entry *last, const EntryLayout *wanted,
 		return want(l, wanted, at, out, err);
 	l->n = 1;
 	return open_layout(&l->items[0], wanted, err);
+}
+
+bool
+layouts_open(Layouts *l, const Entry *last, const EntryLayout *wanted,
+			 int64_t now_us, LayoutChange *out, Err *err)
+{
+	const LayoutsSaid said = { last->layouts, last->nlayouts,
+							   last->closed_until };
+
+	return layouts_go_on(l, &said, wanted, now_us, out, err);
 }
 
 void
@@ -375,25 +385,31 @@ copy_open(const Layout *l, int64_t closed_until, EntryLayout *out)
 	out->npartitions = n;
 }
 
-void
-layouts_to_entry(const Layouts *l, Entry *e)
+EntryLayout *
+layouts_to_say(const Layouts *l, int64_t closed_until, int64_t swept_until,
+			   int *out_n)
 {
-	int64_t done =
-		e->closed_until < e->swept_until ? e->closed_until : e->swept_until;
+	int64_t done = closed_until < swept_until ? closed_until : swept_until;
+	EntryLayout *all = l->n ? xcalloc((size_t) l->n, sizeof(*all)) : NULL;
 
-	e->nlayouts = 0;
-	if (l->n == 0)
-		return;
-	e->layouts = xcalloc((size_t) l->n, sizeof(*e->layouts));
+	*out_n = 0;
 	for (int i = 0; i < l->n; i++)
 	{
-		EntryLayout *out = &e->layouts[e->nlayouts];
+		EntryLayout *out = &all[*out_n];
 
-		copy_open(&l->items[i], e->closed_until, out);
+		copy_open(&l->items[i], closed_until, out);
 		if (i < l->n - 1 && out->npartitions == 0 &&
 			l->items[i].said.until + KEPT_US <= done)
 			entry_layout_done(out);
 		else
-			e->nlayouts++;
+			++*out_n;
 	}
+	return all;
+}
+
+void
+layouts_to_entry(const Layouts *l, Entry *e)
+{
+	e->layouts =
+		layouts_to_say(l, e->closed_until, e->swept_until, &e->nlayouts);
 }

@@ -59,6 +59,19 @@ typedef enum LayoutChange
  */
 bool layouts_open(Layouts *l, const Entry *last, const EntryLayout *wanted,
 				  int64_t now_us, LayoutChange *out, Err *err) MUST_CHECK;
+
+/* The same of any output. */
+typedef struct LayoutsSaid
+{
+	const EntryLayout *all;
+	int n;
+	int64_t closed_until; /* of that entry */
+} LayoutsSaid;
+
+bool layouts_go_on(Layouts *l, const LayoutsSaid *said,
+				   const EntryLayout *wanted, int64_t now_us, LayoutChange *out,
+				   Err *err) MUST_CHECK;
+
 void layouts_done(Layouts *l);
 
 /* Can it still get rows? */
@@ -77,8 +90,12 @@ int layouts_of_folder(const Layouts *l, int64_t folder);
 /* Under Pipe.lock: the folder has rows. */
 void layouts_use(Layouts *l, int64_t folder);
 
-/* Under Pipe.lock: to the entry, less what is complete, or complete and swept.
+/*
+ * Under Pipe.lock: to the entry, less what is complete, or complete and swept;
+ * the same for an output, as an array that the caller owns.
  */
 void layouts_to_entry(const Layouts *l, Entry *e);
+EntryLayout *layouts_to_say(const Layouts *l, int64_t closed_until,
+							int64_t swept_until, int *out_n);
 
 #endif

@@ -21,7 +21,7 @@ object_stem(const Pipe *p, ObjectPlace *place, int64_t entry)
 {
 	Buf b;
 
-	if (!p->options->dms_names)
+	if (!output_dms_names(p, place->output))
 	{
 		(void) snprintf(place->stem, sizeof(place->stem), "part-%012" PRId64,
 						entry); /* fits */
@@ -46,7 +46,7 @@ make_key(const Pipe *p, const Object *o, int number)
 		o->path,
 		&(PathNames){ t->schema, t->name, p->start->database, p->start->slot },
 		o->folder, &b);
-	if (o->place.load && p->options->dms_names)
+	if (o->place.load && output_dms_names(p, o->output))
 		buf_printf(&b, "LOAD%08X-%s", (unsigned) number + 1, o->place.load);
 	else
 		buf_printf(&b, "%s-%0*d", o->place.stem, o->place.digits, number);
@@ -83,14 +83,14 @@ static void
 lay_out(const Pipe *p, Object *o)
 {
 	const Table *t = o->table;
-	const Layouts *l = &p->layouts;
+	const Layouts *l = &p->layouts[o->output];
 	int i;
 
 	o->format = output_format(t, o->output);
 	o->table_form = output_form(t, o->output);
 	o->path = output_path(p, o->output);
 	o->compression = output_compression(p, o->output);
-	if (o->output || l->n == 0)
+	if (l->n == 0)
 		return;
 	i = layouts_of_folder(l, o->folder);
 	o->path = l->items[i].path;
@@ -98,7 +98,7 @@ lay_out(const Pipe *p, Object *o)
 	if (i == l->n - 1)
 		return; /* the table's own */
 	o->format = l->items[i].format;
-	o->table_form = t->old_forms[i];
+	o->table_form = t->forms[o->output].old[i];
 }
 
 Object *
@@ -114,8 +114,8 @@ object_new(Pipe *p, const ObjectPlace *place, Table *t, int64_t folder)
 	lay_out(p, o);
 
 	pthread_mutex_lock(&p->lock);
-	if (p->layouts.n > 0 && o->output == 0)
-		layouts_use(&p->layouts, folder);
+	if (p->layouts[o->output].n > 0)
+		layouts_use(&p->layouts[o->output], folder);
 	list(p, o);
 	++*o->place.outstanding;
 	p->unstarted++;

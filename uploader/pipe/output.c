@@ -174,6 +174,73 @@ attach(Pipe *p, const OutputOptions *o, EntryOutput *out)
 			 log_int(out->since), "lsn", log_lsn(out->first), NULL);
 }
 
+/*
+ * Layouts
+ */
+static void
+say_change(const Pipe *p, int output, const EntryLayout *wanted,
+		   LayoutChange change)
+{
+	const Layouts *l = &p->layouts[output];
+	const char *name = output ? output_name(p, output) : NULL;
+	char iso[40];
+
+	if (change == LAYOUT_NEVER)
+		log_warn("output settings do not take effect: folders without a time "
+				 "never end, and none holds two formats",
+				 "path", wanted->path, "format", wanted->format, "output", name,
+				 NULL);
+	if (change != LAYOUT_NEW)
+		return;
+	iso_from_unix_us(l->items[l->n - 1].said.start, false, iso, sizeof(iso));
+	log_info("output settings take effect with the next partition", "from", iso,
+			 "path", wanted->path, "format", wanted->format, "compression",
+			 wanted->compression, "output", name, NULL);
+}
+
+/* What lies in the output's place is of the one that has its URL. */
+static LayoutsSaid
+layouts_said(const Pipe *p, int output)
+{
+	const Entry *e = p->start;
+	LayoutsSaid said = { e->layouts, e->nlayouts, e->closed_until };
+
+	if (output == 0)
+		return said;
+	said.all = NULL;
+	said.n = 0;
+	for (int i = 0; i < e->noutputs; i++)
+	{
+		if (e->outputs[i].nlayouts == 0 ||
+			strcmp(e->outputs[i].url, output_options(p, output)->store.url) !=
+				0)
+			continue;
+		said.all = e->outputs[i].layouts;
+		said.n = e->outputs[i].nlayouts;
+	}
+	return said;
+}
+
+/* What the settings say of objects, from when on. */
+static bool
+plan_layouts(Pipe *p, int output, Err *err)
+{
+	const EntryLayout *wanted =
+		output ? &output_options(p, output)->layout : &p->options->layout;
+	LayoutsSaid said = layouts_said(p, output);
+	LayoutChange change;
+
+	if (!wanted->format)
+		return true; /* a test */
+	if (!layouts_go_on(&p->layouts[output], &said, wanted, clock_unix_us(),
+					   &change, err))
+		return output == 0
+				   ? false
+				   : err_prefix(err, "output \"%s\"", output_name(p, output));
+	say_change(p, output, wanted, change);
+	return true;
+}
+
 static void
 plan_output(Pipe *p, int output)
 {
@@ -268,11 +335,13 @@ plan_fill(Pipe *p, Store *lake, int output, Err *err)
 bool
 outputs_plan(Pipe *p, Store *lake, Err *err)
 {
-	if (!check_stores(p, err))
+	if (!plan_layouts(p, 0, err) || !check_stores(p, err))
 		return false;
 	for (int n = 1; n < outputs_n(p); n++)
 	{
 		plan_output(p, n);
+		if (!plan_layouts(p, n, err))
+			return false;
 		if (lake && !plan_fill(p, lake, n, err))
 			return false;
 	}
@@ -291,6 +360,8 @@ static void
 fill_output(Pipe *p, int output, EntryOutput *now, Entry *e,
 			const Entry *before)
 {
+	EntryOutput *to;
+
 	if (now->state == OUTPUT_ATTACHED && output_is_detached(p, output))
 	{
 		now->state = OUTPUT_DETACHED;
@@ -306,7 +377,12 @@ fill_output(Pipe *p, int output, EntryOutput *now, Entry *e,
 		now->filled = true;
 	}
 	now->swept_until = atomic_load(&p->further_swept_until[output]);
-	copy_output(entry_add_output(e), now);
+	to = entry_add_output(e);
+	copy_output(to, now);
+	pthread_mutex_lock(&p->lock);
+	to->layouts = layouts_to_say(&p->layouts[output], e->closed_until,
+								 now->swept_until, &to->nlayouts);
+	pthread_mutex_unlock(&p->lock);
 }
 
 void

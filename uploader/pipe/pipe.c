@@ -84,55 +84,80 @@ has_table(const OutputOptions *o, const Table *t)
 		   !pattern_list_matches(o->exclude, t->schema, t->name);
 }
 
-/* How further outputs write it. */
-static void
-add_forms(const Pipe *p, Table *t, Schema *schema)
+/* How a layout writes rows of the table; NULL: as the options say. */
+static FormatTable *
+form_new(const Pipe *p, int output, const Schema *schema, const Layout *l)
 {
-	t->nfurther = p->options->nfurther;
-	t->outputs = p->options->further;
-	t->further = xcalloc((size_t) t->nfurther + 1, sizeof(*t->further));
-	for (int i = 0; i < t->nfurther; i++)
-	{
-		const OutputOptions *o = &t->outputs[i];
-		FormatOptions options = o->format_options;
+	FormatOptions options = *output_format_options(p, output);
+	const Format *format =
+		output ? output_options(p, output)->format : p->options->format;
 
-		if (!has_table(o, t))
-			continue;
-		options.raw_text = p->raw_text;
-		options.compression = o->compression;
-		t->further[i] = o->format->table_new(schema, &options);
+	options.raw_text = p->raw_text;
+	options.compression = output_compression(p, output);
+	if (l)
+	{
+		format = l->format;
+		options.compression = l->compression;
+		layout_options(l, &options);
+	}
+	return format->table_new(schema, &options);
+}
+
+static void
+add_form(const Pipe *p, int output, const Schema *schema, TableForm *f)
+{
+	const Layouts *l = &p->layouts[output];
+	const Layout *last = l->n ? &l->items[l->n - 1] : NULL;
+
+	f->format = last     ? last->format
+				: output ? output_options(p, output)->format
+						 : p->options->format;
+	f->form = form_new(p, output, schema, last);
+	f->layouts = l;
+	f->nold = l->n > 0 ? l->n - 1 : 0;
+	f->old = xcalloc((size_t) f->nold + 1, sizeof(*f->old));
+	for (int i = 0; i < f->nold; i++)
+	{
+		if (layout_is_open(&l->items[i], p->start->closed_until))
+			f->old[i] = form_new(p, output, schema, &l->items[i]);
+	}
+}
+
+static void
+add_forms(const Pipe *p, Table *t, const Schema *schema)
+{
+	t->nforms = outputs_n(p);
+	t->forms = xcalloc((size_t) t->nforms, sizeof(*t->forms));
+	for (int n = 0; n < t->nforms; n++)
+	{
+		if (n == 0 || has_table(output_options(p, n), t))
+			add_form(p, n, schema, &t->forms[n]);
 	}
 }
 
 static void
 free_forms(Table *t)
 {
-	for (int i = 0; i < t->nfurther; i++)
+	for (int n = 0; n < t->nforms; n++)
 	{
-		if (t->further[i])
-			t->outputs[i].format->table_free(t->further[i]);
+		TableForm *f = &t->forms[n];
+
+		for (int i = 0; i < f->nold; i++)
+		{
+			if (f->old[i])
+				f->layouts->items[i].format->table_free(f->old[i]);
+		}
+		free(f->old);
+		if (f->form)
+			f->format->table_free(f->form);
 	}
-	free(t->further);
-}
-
-/* How a layout writes rows of the table; NULL: as the options say. */
-static FormatTable *
-form_new(const Pipe *p, const Schema *schema, const Layout *l)
-{
-	FormatOptions options = p->options->format_options;
-
-	options.raw_text = p->raw_text;
-	options.compression = l ? l->compression : p->options->compression;
-	if (l)
-		layout_options(l, &options);
-	return (l ? l->format : p->options->format)->table_new(schema, &options);
+	free(t->forms);
 }
 
 Table *
 table_new(const Pipe *p, Schema *schema)
 {
 	Table *t = xcalloc(1, sizeof(*t));
-	const Layouts *l = &p->layouts;
 
 	t->schema = xstrdup(schema->schema);
 	t->name = xstrdup(schema->table);
@@ -141,16 +166,6 @@ table_new(const Pipe *p, Schema *schema)
 	t->row_type = schema->row_type;
 	t->shape = row_shape_new(schema);
 	t->split_keys = p->options->split_keys && !schema_is_bag(schema);
-	t->format = l->n ? l->items[l->n - 1].format : p->options->format;
-	t->form = form_new(p, schema, l->n ? &l->items[l->n - 1] : NULL);
-	t->layouts = l;
-	t->nold = l->n > 0 ? l->n - 1 : 0;
-	t->old_forms = xcalloc((size_t) t->nold + 1, sizeof(*t->old_forms));
-	for (int i = 0; i < t->nold; i++)
-	{
-		if (layout_is_open(&l->items[i], p->start->closed_until))
-			t->old_forms[i] = form_new(p, schema, &l->items[i]);
-	}
 	add_forms(p, t, schema);
 	t->unwritten = schema_ref(schema);
 	return t;
@@ -166,20 +181,26 @@ folder(const Path *path, int64_t unix_us, int64_t closed_until)
 	return span.begin;
 }
 
+static int64_t
+folder_of(const Pipe *p, int output, int64_t unix_us, int64_t closed_until)
+{
+	if (p->layouts[output].n > 0)
+		return layouts_folder(&p->layouts[output], unix_us, closed_until);
+	return folder(output_path(p, output), unix_us, closed_until);
+}
+
 int64_t
 pipe_folder(const Pipe *p, int64_t unix_us, int64_t closed_until)
 {
-	if (p->layouts.n > 0)
-		return layouts_folder(&p->layouts, unix_us, closed_until);
-	return folder(p->options->path, unix_us, closed_until);
+	return folder_of(p, 0, unix_us, closed_until);
 }
 
 void
 pipe_folders(const Pipe *p, int64_t unix_us, int64_t closed_until, Folders *out)
 {
-	*out = (Folders){ .at = { pipe_folder(p, unix_us, closed_until) } };
-	for (int n = 1; n < outputs_n(p); n++)
-		out->at[n] = folder(output_path(p, n), unix_us, closed_until);
+	*out = (Folders){ .at = { 0 } };
+	for (int n = 0; n < outputs_n(p); n++)
+		out->at[n] = folder_of(p, n, unix_us, closed_until);
 }
 
 void
@@ -191,14 +212,7 @@ table_free(Table *t)
 	free(t->name);
 	schema_free(t->unwritten);
 	row_shape_free(t->shape);
-	t->format->table_free(t->form);
 	free_forms(t);
-	for (int i = 0; i < t->nold; i++)
-	{
-		if (t->old_forms[i])
-			t->layouts->items[i].format->table_free(t->old_forms[i]);
-	}
-	free(t->old_forms);
 	free(t);
 }
 

@@ -107,7 +107,9 @@ typedef struct OutputOptions
 	Compression compression;
 	const Path *path;
 	const Format *format;
-	FormatOptions format_options; /* as in RunOptions */
+	EntryLayout layout; /* as in RunOptions, and these, too */
+	FormatOptions format_options;
+	bool dms_names;
 	int64_t max_bytes;
 	int64_t max_rows;
 	bool detach; /* the stream goes on without it when it failed … */
@@ -166,6 +168,16 @@ typedef struct LoadTable LoadTable;
 /* Rows of a load are behind all changes that its snapshot has. */
 #define LOAD_FIRST_SEQ (INT64_C(1) << 40)
 
+/* How rows of a table are written into an output. */
+typedef struct TableForm
+{
+	const Format *format;
+	FormatTable *form;      /* NULL: it is not in that output */
+	const Layouts *layouts; /* the pipe's, and … */
+	int nold;               /* … how many there are before the last; by … */
+	FormatTable **old;      /* … these; NULL: they get no rows any more */
+} TableForm;
+
 /*
  * One version of one table, as one thread writes it: the encoder's live in
  * its registry, the loader has its own.  Immutable but for "unwritten", which
@@ -186,15 +198,8 @@ typedef struct Table
 	struct Said *said; /* of the table; told.h */
 	RowShape *shape;   /* how its rows are read */
 	bool split_keys;   /* split.h */
-	const Format *format;
-	FormatTable *form;     /* how they are written */
-	FormatTable **further; /* and for further outputs; NULL: not in that one */
-	const OutputOptions *outputs; /* these */
-	int nfurther;
-	const Layouts *layouts; /* the pipe's, and its number when … */
-	int nold;               /* … the forms below were made */
-	/* and by layouts before the last; NULL: none */
-	FormatTable **old_forms;
+	TableForm *forms;  /* how they are written, by output */
+	int nforms;
 	Batch *open;    /* batches that still grow, one a partition */
 	int64_t no_key; /* updates and deletes that name no row, this session */
 } Table;
@@ -263,7 +268,7 @@ typedef struct Pipe
 	bool unfilled[OUTPUTS_MAX];
 	RequestList asked; /* load requests that were there (asked.h); later on
 						* the watcher's, as these: */
-	Layouts layouts;   /* of the main output; none in a test */
+	Layouts layouts[OUTPUTS_MAX]; /* by output; none in a test */
 	Later later;
 	unsigned reloads; /* of the configuration, that were looked at */
 	bool by_itself;   /* tables are loaded that no person asks for */
@@ -376,6 +381,20 @@ output_compression(const Pipe *p, int output)
 				  : p->options->compression;
 }
 
+static inline const FormatOptions *
+output_format_options(const Pipe *p, int output)
+{
+	return output ? &output_options(p, output)->format_options
+				  : &p->options->format_options;
+}
+
+static inline bool
+output_dms_names(const Pipe *p, int output)
+{
+	return output ? output_options(p, output)->dms_names
+				  : p->options->dms_names;
+}
+
 static inline int64_t
 output_max_bytes(const Pipe *p, int output)
 {
@@ -392,13 +411,13 @@ output_max_rows(const Pipe *p, int output)
 static inline const Format *
 output_format(const Table *t, int output)
 {
-	return output ? t->outputs[output - 1].format : t->format;
+	return t->forms[output].format;
 }
 
 static inline FormatTable *
 output_form(const Table *t, int output)
 {
-	return output ? t->further[output - 1] : t->form;
+	return t->forms[output].form;
 }
 
 static inline bool
@@ -413,7 +432,7 @@ static inline bool
 output_wants(const Pipe *p, int output, const Table *t)
 {
 	return output == 0 ||
-		   (t->further[output - 1] && !output_is_detached(p, output));
+		   (t->forms[output].form && !output_is_detached(p, output));
 }
 
 /* The caller owns it, and frees it when no batch points to it any more. */

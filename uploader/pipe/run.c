@@ -154,7 +154,8 @@ pipe_done(Pipe *p)
 		entry_free(p->fills[n]);
 	request_list_done(&p->asked);
 	later_done(&p->later);
-	layouts_done(&p->layouts);
+	for (int n = 0; n < OUTPUTS_MAX; n++)
+		layouts_done(&p->layouts[n]);
 	queue_done(&p->events);
 	queue_done(&p->objects);
 	queue_done(&p->puts);
@@ -323,38 +324,12 @@ stream(Pipe *p, Connections *c, Run *run, Err *err)
 	return ok;
 }
 
-/* What the settings say of objects, from when on. */
-static bool
-plan_layouts(Pipe *p, Err *err)
-{
-	const EntryLayout *wanted = &p->options->layout;
-	LayoutChange change;
-	char iso[40];
-
-	if (!layouts_open(&p->layouts, p->start, wanted, clock_unix_us(), &change,
-					  err))
-		return false;
-	if (change == LAYOUT_NEVER)
-		log_warn("output settings do not take effect: folders without a time "
-				 "never end, and none holds two formats",
-				 "path", wanted->path, "format", wanted->format, NULL);
-	if (change != LAYOUT_NEW)
-		return true;
-	iso_from_unix_us(p->layouts.items[p->layouts.n - 1].said.start, false, iso,
-					 sizeof(iso));
-	log_info("output settings take effect with the next partition", "from", iso,
-			 "path", wanted->path, "format", wanted->format, "compression",
-			 wanted->compression, NULL);
-	return true;
-}
-
 static bool
 start_all(Pipe *p, Connections *c, Err *err)
 {
 	Store *store = NULL;
 	bool ok = pipe_open_store(p, &store, err) &&
-			  start_session(p, store, c, err) && plan_layouts(p, err) &&
-			  outputs_plan(p, store, err) &&
+			  start_session(p, store, c, err) && outputs_plan(p, store, err) &&
 			  load_plan(p, store, c->control, err) &&
 			  asked_plan(p, store, c->control, err);
 

@@ -435,10 +435,10 @@ sweep_folders(Sweeper *s, const Path *path, const PathNames *names,
 static bool
 sweep_layouts(Sweeper *s, const PathNames *names, int64_t from, int64_t to)
 {
-	const Layouts *l = &s->p->layouts;
+	const Layouts *l = &s->p->layouts[s->output];
 	bool ok = true;
 
-	if (l->n == 0 || s->output > 0)
+	if (l->n == 0)
 		return sweep_folders(s, output_path(s->p, s->output), names, from, to);
 	for (int i = 0; ok && i < l->n; i++)
 	{
@@ -464,17 +464,16 @@ sweep_layouts(Sweeper *s, const PathNames *names, int64_t from, int64_t to)
 static bool
 sweep_all(Sweeper *s, const PathNames *names)
 {
-	const Layouts *l = &s->p->layouts;
+	const Layouts *l = &s->p->layouts[s->output];
 	Buf key;
 	bool ok = true;
 
 	buf_init(&key, KEY_TEXT_MAX);
-	for (int i = 0; ok && (i == 0 || (i < l->n && s->output == 0)); i++)
+	for (int i = 0; ok && (i == 0 || i < l->n); i++)
 	{
 		buf_reset(&key);
-		path_add_prefix(l->n > 0 && s->output == 0
-							? l->items[i].path
-							: output_path(s->p, s->output),
+		path_add_prefix(l->n > 0 ? l->items[i].path
+								 : output_path(s->p, s->output),
 						names, &key);
 		ok = sweep_prefix(s, buf_cstr(&key));
 	}
