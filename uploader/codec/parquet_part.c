@@ -81,7 +81,7 @@ part_head(FormatWriter *w, const Change *change, Buf *out, Err *err)
 {
 	ParquetPart *p;
 
-	if (!writer_end_group(w, out, err))
+	if (!writer_end_group(w, GROUP_ROW, out, err))
 		return false;
 	writer_start(w, out);
 	part_free(w->part);
@@ -314,6 +314,8 @@ put_long(FormatWriter *w, int col, Slice s, Buf *out, Err *err)
 	if (s.n > p->left)
 		return err_set(err, ERR_INTERNAL, 0, "a value is longer than was told");
 	p->left -= s.n;
+	if (p->place == PLACE_CHUNK) /* others are put as values are */
+		w->bytes += s.n;
 	look_for_null(p, s);
 	switch (p->place)
 	{
@@ -429,7 +431,7 @@ part_done(FormatWriter *w, Buf *out, Err *err)
 	part_free(p);
 	w->part = NULL;
 	writer_end_record(w);
-	return group_end(w, chunks, true, out, err);
+	return group_end(w, chunks, GROUP_ROW, true, out, err);
 }
 
 static bool

@@ -274,6 +274,21 @@ tell_certificates(const Connections *c)
 	count_set(&stats.client_certificate_expires_us, client);
 }
 
+/* Of row groups; left out where no output has such. */
+static const char *
+total(const Count counts[STATS_GROUP_ENDS])
+{
+	bool any = false;
+	int64_t n = 0;
+
+	for (int i = 0; i < STATS_GROUP_ENDS; i++)
+	{
+		any |= count_get(&stats.row_groups[i]) > 0;
+		n += count_get(&counts[i]);
+	}
+	return any ? log_int(n) : NULL;
+}
+
 /* Fills the receiver's part and runs the session to its end. */
 static bool
 stream(Pipe *p, Connections *c, Run *run, Err *err)
@@ -319,7 +334,8 @@ stream(Pipe *p, Connections *c, Run *run, Err *err)
 			 log_lsn(atomic_load(&p->log_end)), "entry",
 			 log_int(atomic_load(&p->log_seq)), "rows",
 			 log_int(atomic_load(&p->rows)), "buffers_peak",
-			 log_int(p->budget.peak), NULL);
+			 log_int(p->budget.peak), "row_groups", total(stats.row_groups),
+			 "row_groups_small", total(stats.row_groups_small), NULL);
 	return ok;
 }
 
