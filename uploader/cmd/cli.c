@@ -233,6 +233,17 @@ config_check_shape(const Config *cfg, Err *err)
 	return true;
 }
 
+/* layout_options() reads it. */
+static const char *
+parquet_variant(const Config *cfg)
+{
+	bool ms = strcmp(cfg->output_parquet_timestamp, "ms") == 0;
+
+	if (strcmp(cfg->output_parquet_types, "exact") == 0)
+		return ms ? "exact-ms" : "exact";
+	return ms ? "ms" : "";
+}
+
 void
 config_layout(const Config *cfg, EntryLayout *out, char *room, size_t size)
 {
@@ -250,9 +261,8 @@ config_layout(const Config *cfg, EntryLayout *out, char *room, size_t size)
 	else if (strcmp(cfg->output_format, "csv") == 0 &&
 			 strcmp(cfg->output_csv_newlines, "escape") == 0)
 		variant = "escape";
-	if (strcmp(cfg->output_format, "parquet") == 0 &&
-		strcmp(cfg->output_parquet_timestamp, "ms") == 0)
-		variant = "ms";
+	if (strcmp(cfg->output_format, "parquet") == 0)
+		variant = parquet_variant(cfg);
 	*out =
 		(EntryLayout){ .format = dms ? (char *) "csv-dms" : cfg->output_format,
 					   .variant = (char *) variant,

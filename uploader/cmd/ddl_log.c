@@ -527,6 +527,7 @@ note_entry(const Entry *e, void *arg, Err *err)
 	{
 		add_path(r, e->layouts[i].path);
 		r->tables->escaped |= strcmp(e->layouts[i].variant, "escape") == 0;
+		r->tables->exact |= strncmp(e->layouts[i].variant, "exact", 5) == 0;
 		r->tables->dms |= strcmp(e->layouts[i].format, "csv-dms") == 0;
 	}
 	for (int i = 0; i < e->nobjects; i++)

@@ -59,6 +59,7 @@ typedef struct FormatOptions
 	Compression compression; /* for a format that compresses by itself */
 	int level;               /* of that; 0: the default */
 	bool parquet_ms;         /* Parquet's timestamps in milliseconds */
+	bool parquet_exact;      /* types that not all readers of Parquet know */
 } FormatOptions;
 
 /* What ends a group of rows, in formats that have such. */

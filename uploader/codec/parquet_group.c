@@ -245,13 +245,17 @@ put_key_values(const FormatTable *table, ThriftOut *t, int field)
 		xasprintf("%s.%s", table->schema->schema, table->schema->table);
 	char *whole = xasprintf("%zu", table->options.whole_max);
 
-	thrift_list(t, field, THRIFT_STRUCT, table->options.whole_max ? 6 : 5);
+	thrift_list(t, field, THRIFT_STRUCT,
+				(size_t) 5 + (table->options.whole_max > 0) +
+					table->options.parquet_exact);
 	put_key_value(t, PARQUET_KEY_HASH, table->schema->hash);
 	put_key_value(t, "cdc_s3.source", source);
 	put_key_value(t, "cdc_s3.writer", "cdc-s3 " CDC_S3_PLUGIN_VERSION);
 	put_key_value(t, PARQUET_KEY_NUMERIC, numeric[table->options.numeric]);
 	put_key_value(t, PARQUET_KEY_TIMESTAMP,
 				  table->options.parquet_ms ? "ms" : "us");
+	if (table->options.parquet_exact)
+		put_key_value(t, PARQUET_KEY_TYPES, "exact");
 	if (table->options.whole_max)
 		put_key_value(t, PARQUET_KEY_WHOLE_MAX, whole);
 	free(source);

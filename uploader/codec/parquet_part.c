@@ -25,10 +25,10 @@
 #include "codec/json_impl.h"
 #include "codec/parquet_group.h"
 #include "codec/parquet_value.h"
+#include "codec/rowbytes.h"
 
 #define EXACT_PIECE ((size_t) 1 << 20)
 #define HELD_MAX ((size_t) 8 << 20) /* a long key of a delete */
-#define OID_JSONB 3802
 
 /* Where a long value goes. */
 typedef enum Place
@@ -238,7 +238,7 @@ begin_chunk(FormatWriter *w, int col, size_t n, Buf *out)
 	g->codec = COMPRESS_NONE;
 	g->chunk.data_offset = w->offset;
 	column_single(g->column);
-	column_put_header(out, false, body, body, 1, false);
+	column_put_header(out, false, body, body, 1, ENCODING_PLAIN);
 	g->chunk.compressed = g->chunk.uncompressed =
 		(int64_t) (out->n - start + body);
 	parquet_put32(length, (uint32_t) n);
