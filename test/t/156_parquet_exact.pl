@@ -127,6 +127,35 @@ like($_, qr/t=INT64,Time\(isAdjustedToUTC=false, timeUnit=microseconds.* j=BYTE_
   for @are;
 like($kinds[0] . $kinds[-1], qr/u=BYTE_ARRAY,String/, 'and portable ones');
 
+# ---- field ids: a table made anew, in this session and in the next ----
+
+for my $n (1, 2)
+{
+	$run{parquet} = $cdc{parquet}->start;
+	$source->psql('work', 'drop table things; create table things (k integer primary key, u text)') if $n == 1;
+	$source->psql('work', "insert into things values ($n, 'anew')");
+	$source->psql('work', "alter table things add more integer; insert into things values (10 + $n, 'x', 1)") if $n == 2;
+	ok($cdc{parquet}->wait_durable, "anew $n: durable") or diag $run{parquet}->errors;
+	is($run{parquet}->stop('TERM', 60), 0, 'run stops') or diag $run{parquet}->errors;
+}
+$r = python(<<'PYTHON', $cdc{parquet}{store}{folder});
+import glob, sys
+import pyarrow.parquet as pq
+seen = set()
+for path in glob.glob(sys.argv[1] + "/public/things/**/*.parquet", recursive=True):
+    for f in pq.read_schema(path):
+        seen.add((int(f.metadata[b"PARQUET:field_id"]), f.name, str(f.type) if f.name == "u" else ""))
+for id, name, type in sorted(seen):
+    if id < 10000 and name in ("u", "k", "more"):
+        print(id, name, type)
+print("twice" if len({(i, n) for i, n, t in seen}) != len({i for i, n, t in seen}) else "once")
+PYTHON
+is($r->{code}, 0, 'pyarrow reads field ids') or diag $r->{err};
+my @ids = split /\n/, $r->{out};
+is(pop @ids, 'once', 'no id has two names') or diag $r->{out};
+is(join(' ', map { (split)[0] } grep { / u / } @ids), '1 1 1602', 'ids of u: of both kinds, and of the new table') or diag $r->{out};
+is(join(' ', map { (split)[0] } grep { / (?:k|more) / } @ids), '1601 1603', 'ids of the others') or diag $r->{out};
+
 # ---- ddl ----
 
 my $ddl = $cdc{parquet}->on_lake('ddl', '--engine=trino', '--table=public.things');

@@ -141,7 +141,7 @@ walk(const FormatTable *t, Visit visit, void *arg, Err *err)
 		bool meta = i < LEAF_COLUMNS;
 		const SchemaColumn *c = &t->schema->cols[meta ? 0 : i - LEAF_COLUMNS];
 		const char *name = meta ? meta_names[i] : c->json_name;
-		int field = meta ? id++ : c->attnum;
+		int field = meta ? id++ : t->schema->field_base + c->attnum;
 
 		if (!name) /* a member of the one before */
 			continue;

@@ -261,9 +261,10 @@ typedef struct Pipe
 	 * that may still come (fixed before the threads start). */
 	Entry *fills[OUTPUTS_MAX];
 	bool unfilled[OUTPUTS_MAX];
-	RequestList asked; /* load requests that were there (asked.h); later on
-						* the watcher's, as these: */
-	Layouts layouts;   /* of the main output; none in a test */
+	RequestList asked;     /* load requests that were there (asked.h); later on
+							* the watcher's, as these: */
+	Layouts layouts;       /* of the main output; none in a test */
+	struct Fields *fields; /* field ids; NULL in a test (fields.h) */
 	Later later;
 	unsigned reloads; /* of the configuration, that were looked at */
 	bool by_itself;   /* tables are loaded that no person asks for */

@@ -28,6 +28,7 @@
 #include "pipe/encode.h"
 #include "pipe/event.h"
 #include "pipe/expire.h"
+#include "pipe/fields.h"
 #include "pipe/governor.h"
 #include "pipe/later.h"
 #include "pipe/load.h"
@@ -154,6 +155,7 @@ pipe_done(Pipe *p)
 		entry_free(p->fills[n]);
 	request_list_done(&p->asked);
 	later_done(&p->later);
+	fields_free(p->fields);
 	layouts_done(&p->layouts);
 	queue_done(&p->events);
 	queue_done(&p->objects);
@@ -370,7 +372,7 @@ start_all(Pipe *p, Connections *c, Err *err)
 	Store *store = NULL;
 	bool ok = pipe_open_store(p, &store, err) &&
 			  start_session(p, store, c, err) && plan_layouts(p, err) &&
-			  outputs_plan(p, store, err) &&
+			  fields_open(p, store, err) && outputs_plan(p, store, err) &&
 			  load_plan(p, store, c->control, err) &&
 			  asked_plan(p, store, c->control, err);
 
