@@ -1,6 +1,6 @@
 #!/bin/sh
 # Brings what reads the lake in the tests into the cache folder, never into the
-# tree: a Python environment with DuckDB, pyarrow, and sqlglot, which parses the
+# tree: a Python environment with DuckDB, pyarrow, polars, and sqlglot, which parses the
 # SQL of engines that do not run here.  Prints the path of its python.  Does
 # nothing where it is there already.  Needs the network the first time, what
 # "test/deps.sh test" installs, and no root.
@@ -14,9 +14,10 @@ set -eu
 duckdb=1.4.4 # the long-term release
 pyarrow=26.0.1
 sqlglot=30.30.0
+polars=2.1.0
 
 cache=${XDG_CACHE_HOME:-$HOME/.cache}/cdc_s3
-folder=$cache/engines-$duckdb-$pyarrow-$sqlglot
+folder=$cache/engines-$duckdb-$pyarrow-$sqlglot-$polars
 
 # Registries have bad moments.
 twice()
@@ -38,7 +39,7 @@ case ${1:-} in
 	rm -rf "$folder"
 	python3 -m venv "$folder"
 	twice "$folder/bin/pip" install -q "duckdb==$duckdb" \
-		"pyarrow==$pyarrow" "sqlglot==$sqlglot"
+		"pyarrow==$pyarrow" "sqlglot==$sqlglot" "polars==$polars"
 	# The environment knows its own place and cannot be moved: what says that
 	# it is whole comes last.
 	printf '#!/bin/sh\nexec "%s" "$@"\n' "$folder/bin/python3" >"$folder/wrapper"

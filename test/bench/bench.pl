@@ -659,6 +659,12 @@ if (!%only || $only{load})
 	require "$top/test/bench/load.pl";
 	load_bench();
 }
+if (!%only || $only{parquet})
+{
+	print "\n== parquet\n\n";
+	require "$top/test/bench/parquet.pl";
+	parquet_bench($top);
+}
 if (!%only || $only{stages})
 {
 	my $source = new_source();

@@ -208,6 +208,8 @@ main(int argc, char **argv)
 		{ "snappy", { .compression = COMPRESS_SNAPPY } },
 		{ "zstd-1", { .compression = COMPRESS_ZSTD, .level = 1 } },
 		{ "zstd-3", { .compression = COMPRESS_ZSTD, .level = 3 } },
+		{ "exact-zstd-1",
+		  { .compression = COMPRESS_ZSTD, .level = 1, .parquet_exact = true } },
 	};
 	const char *folder = NULL;
 	long rows = 1000000;
@@ -223,7 +225,7 @@ main(int argc, char **argv)
 		else
 			return 2;
 	}
-	printf("%-8s %10s %10s %12s\n", "", "write us", "read us", "bytes/row");
+	printf("%-12s %10s %10s %12s\n", "", "write us", "read us", "bytes/row");
 	for (size_t i = 0; i < sizeof(ways) / sizeof(ways[0]); i++)
 	{
 		double making;
@@ -232,7 +234,7 @@ main(int argc, char **argv)
 
 		buf_init(&out, SIZE_MAX);
 		writing = write_rows(s, &ways[i].options, rows, &out, &making);
-		printf("%-8s %10.3f %10.3f %12.2f\n", ways[i].name,
+		printf("%-12s %10.3f %10.3f %12.2f\n", ways[i].name,
 			   writing * 1e6 / (double) rows,
 			   read_rows(s, &out, rows) * 1e6 / (double) rows,
 			   (double) out.n / (double) rows);

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-# Reads Parquet objects with pyarrow and DuckDB and holds each value against the
+# Reads Parquet objects with pyarrow, DuckDB and polars and holds each value against the
 # record line that the json format writes for the same change.
 #
 #	check_parquet.py FOLDER DOCUMENT	NAME.parquet and NAME.jsonl, each pair
@@ -15,8 +15,10 @@ import math
 import os
 import re
 import sys
+import uuid
 
 import duckdb
+import polars
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -64,6 +66,10 @@ def expected_decimal(text, type):
     return d
 
 
+def is_uuid(type):
+    return isinstance(type, pa.UuidType)
+
+
 def expected(value, type):
     """A value of a record line as pyarrow has it in a column of that type."""
     if value is None:
@@ -77,6 +83,12 @@ def expected(value, type):
         return pa.scalar(f, type).as_py()
     if pa.types.is_decimal(type):
         return expected_decimal(value, type)
+    if is_uuid(type):
+        return uuid.UUID(value)
+    if pa.types.is_time(type):
+        if value.startswith("24:"):
+            raise Exact
+        return datetime.time.fromisoformat(value)
     if pa.types.is_date(type):
         if not re.match(r"(?!0000)\d{4}-", value):
             raise Exact
@@ -218,6 +230,8 @@ def check_duckdb(path, table):
     for name in table.schema.names:
         a = got.column(name).to_pylist()
         b = table.column(name).to_pylist()
+        if is_uuid(table.schema.field(name).type):
+            b = [v and str(v) for v in b]
         for i, (x, y) in enumerate(zip(a, b)):
             if not (x == y or repr(x) == repr(y) or same_instant(x, y)):
                 complain(path, "DuckDB:", name, i, repr(x), repr(y))
@@ -229,6 +243,38 @@ def check_duckdb(path, table):
 def same_instant(x, y):
     return (isinstance(x, datetime.datetime) and isinstance(y, datetime.datetime)
             and x.replace(tzinfo=None) == y.replace(tzinfo=None))
+
+
+# ---- polars ----
+
+
+def plain(v):
+    """A value as every engine's Python has it."""
+    if isinstance(v, uuid.UUID):
+        return v.bytes
+    if isinstance(v, datetime.datetime):
+        return v.replace(tzinfo=None)
+    if isinstance(v, dict):
+        return {k: plain(x) for k, x in v.items()}
+    return [plain(x) for x in v] if isinstance(v, list) else v
+
+
+def check_polars(path, table):
+    """Polars reads what pyarrow reads."""
+    got = polars.read_parquet(path)
+    if got.columns != table.schema.names:
+        complain(path, "polars:", got.columns)
+        return
+    for name in table.schema.names:
+        a = [plain(v) for v in got[name].to_list()]
+        b = [plain(v) for v in table.column(name).to_pylist()]
+        if got[name].dtype == polars.Binary and name in JSON_COLUMNS:
+            a = [v and v.decode() for v in a]  # JSON is bytes to polars
+        if a != b and repr(a) != repr(b):
+            i = next((i for i, (x, y) in enumerate(zip(a, b))
+                      if x != y and repr(x) != repr(y)), len(b))
+            complain(path, "polars:", name, i, repr(a[i:i + 1]),
+                     repr(b[i:i + 1]))
 
 
 # ---- statistics and the page index ----
@@ -294,7 +340,7 @@ def bound(raw, column, type):
     if physical == "FLOAT" or physical == "DOUBLE":
         import struct
         return struct.unpack("<f" if physical == "FLOAT" else "<d", raw)[0]
-    if physical == "FIXED_LEN_BYTE_ARRAY":
+    if physical == "FIXED_LEN_BYTE_ARRAY" and not is_uuid(type):
         return int.from_bytes(raw, "big", signed=True)
     if physical == "BOOLEAN":
         return raw[0]
@@ -309,6 +355,11 @@ def comparable(value, type):
         return value.encode()
     if isinstance(value, bool):
         return int(value)
+    if isinstance(value, uuid.UUID):
+        return value.bytes
+    if isinstance(value, datetime.time):
+        return ((value.hour * 60 + value.minute) * 60
+                + value.second) * 10**6 + value.microsecond
     if isinstance(value, datetime.datetime):
         delta = value.replace(tzinfo=None) - EPOCH
         us = (delta.days * 86400 + delta.seconds) * 10**6 + delta.microseconds
@@ -421,6 +472,10 @@ LOGICAL = (
     (r"Decimal\(precision=(\d+), scale=(\d+)\)$", r" DECIMAL(\1, \2)"),
     (r"Timestamp\(isAdjustedToUTC=(\w+), timeUnit=microseconds.*",
      r" TIMESTAMP(us, UTC \1)"),
+    (r"Time\(isAdjustedToUTC=(\w+), timeUnit=microseconds.*",
+     r" TIME(us, UTC \1)"),
+    (r"UUID$", " UUID"),
+    (r"JSON$", " JSON"),
 )
 
 
@@ -437,17 +492,27 @@ def type_name(column):
     return logical
 
 
-def check_document(folder, document):
+def check_documents(folder, document):
+    text = open(document).read()
+    portable, exact = text.split("## Exact types")
+    all_rows = rows_of(portable)
+    check_document(folder, document, "snappy", all_rows)
+    check_document(folder, document, "exact", all_rows | rows_of(exact))
+
+
+def rows_of(text):
+    return dict(re.findall(r"^\| `([^`]+)` \| `([^`]+)` \|", text, re.M))
+
+
+def check_document(folder, document, name, rows):
     """Each row of the table is the type that its columns have."""
-    schema = pq.ParquetFile(os.path.join(folder, "snappy.parquet")).schema
+    schema = pq.ParquetFile(os.path.join(folder, name + ".parquet")).schema
     names = {}
     for i in range(len(schema)):
         names[schema.column(i).path.split(".list.")[0]] = type_name(
             schema.column(i))
     types = [line.rstrip("\n").split("\t")
              for line in open(os.path.join(folder, "types.txt"))]
-    rows = dict(re.findall(r"^\| `([^`]+)` \| `([^`]+)` \|",
-                           open(document).read(), re.M))
     for name, type in types:
         if rows.get(type) != names[name]:
             complain(document, type, "is", names[name], "and not",
@@ -461,12 +526,13 @@ def check_document(folder, document):
 
 def main(folder, document):
     pages = 0
-    check_document(folder, document)
+    check_documents(folder, document)
     paths = sorted(glob.glob(os.path.join(folder, "*.parquet")))
     for path in paths:
         table = pq.read_table(path)
         check_rows(path, table, list(records(path[:-7] + "jsonl")))
         check_duckdb(path, table)
+        check_polars(path, table)
         pages = max(pages, check_metadata(path))
     if pages < 2:
         complain("no column has several pages")

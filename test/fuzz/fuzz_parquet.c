@@ -18,8 +18,8 @@
 #define RECORDS_MAX 2000
 
 /* Of parquet_rows.h, so that objects are short. */
-static const int picked[] = { 0,  1,  4,  7,  8,  11, 15, 17,
-							  20, 21, 22, 23, 29, 33, 34 };
+static const int picked[] = { 0,  1,  4,  7,  8,  11, 15, 17, 20,
+							  21, 22, 23, 29, 33, 34, 9,  14, 24 };
 
 #define COLUMNS ((int) (sizeof(picked) / sizeof(picked[0])))
 
@@ -85,9 +85,10 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
 /* Changes that are written to one object, in some row groups. */
 static bool
-write_object(Compression compression, int rows, int group, Buf *out)
+write_object(Compression compression, bool exact, int rows, int group, Buf *out)
 {
 	const FormatOptions options = { .compression = compression,
+									.parquet_exact = exact,
 									.numeric = NUMERIC_AUTO };
 	FormatTable *t = parquet_format.table_new(the_schema(), &options);
 	FormatWriter *w = parquet_format.begin(t);
@@ -137,18 +138,20 @@ fuzz_made(int i, Buf *out)
 	static const struct
 	{
 		Compression compression;
+		bool exact;
 		int rows;
 		int group;
-	} objects[] = { { COMPRESS_NONE, 12, 0 },
-					{ COMPRESS_NONE, 20, 13 },
-					{ COMPRESS_SNAPPY, 40, 0 },
-					{ COMPRESS_ZSTD, 5, 0 },
-					{ COMPRESS_GZIP, 5, 0 } };
+	} objects[] = {
+		{ COMPRESS_NONE, false, 12, 0 },   { COMPRESS_NONE, false, 20, 13 },
+		{ COMPRESS_SNAPPY, false, 40, 0 }, { COMPRESS_ZSTD, false, 5, 0 },
+		{ COMPRESS_GZIP, false, 5, 0 },    { COMPRESS_NONE, true, 12, 0 },
+		{ COMPRESS_NONE, true, 60, 25 },   { COMPRESS_SNAPPY, true, 20, 0 }
+	};
 
 	if (i == (int) (sizeof(objects) / sizeof(objects[0])))
 		return false;
-	require(write_object(objects[i].compression, objects[i].rows,
-						 objects[i].group, out),
+	require(write_object(objects[i].compression, objects[i].exact,
+						 objects[i].rows, objects[i].group, out),
 			"an object is written");
 	return true;
 }

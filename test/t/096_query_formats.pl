@@ -118,6 +118,7 @@ my %ways = (
 	csv => ['--output.format=csv'],
 	escape => [ '--output.format=csv', '--output.csv_newlines=escape', '--output.compression=gzip' ],
 	parquet => [ '--output.format=parquet', '--output.key_change=split' ],
+	exact => [ '--output.format=parquet', '--output.parquet_types=exact' ],
 	# DuckDB reads numbers of JSON as doubles
 	folders => [ '--output.path={yyyy}-{mm}/{schema}.{table}/d={dd}/{hh}', '--output.numeric=auto' ],
 	mixed => ['--output.numeric=auto']);

@@ -456,6 +456,24 @@ static const Case cases[] = {
 	  OPTIONS(.parquet_ms = true),
 	  .rows = 500,
 	  .nulls = 2 },
+	{ .name = "exact",
+	  .identity = 'd',
+	  OPTIONS(SNAPPY, .parquet_exact = true),
+	  .rows = 3000,
+	  .nulls = 2 },
+	{ .name = "exact_ms",
+	  .identity = 'k',
+	  OPTIONS(.compression = COMPRESS_ZSTD, .level = 1, .parquet_exact = true,
+			  .parquet_ms = true, .before = true),
+	  .rows = 500,
+	  .group = 150,
+	  .nulls = 5 },
+	{ .name = "parts_exact",
+	  .identity = 'd',
+	  OPTIONS(.whole_max = 8, .parquet_exact = true),
+	  .rows = 400,
+	  .nulls = 2,
+	  .parts = 5 },
 	{ .name = "small_whole",
 	  .identity = 'd',
 	  OPTIONS(.whole_max = 8),
@@ -783,6 +801,57 @@ test_memory(void **state)
 	assert_in_range(most_held(1600, 1000, 20, COMPRESS_ZSTD), 1, 72 << 20);
 }
 
+/* ---- row groups ---- */
+
+/* Rows of one text of 1,000 bytes, with what ends groups between them. */
+static void
+test_groups(void **state)
+{
+	const FormatOptions options = { .compression = COMPRESS_SNAPPY };
+	Schema *s = wide_schema(1);
+	FormatTable *t = parquet_format.table_new(s, &options);
+	FormatWriter *w = parquet_format.begin(t);
+	uint8_t text[1000];
+	ColView col = { .p = text, .n = sizeof(text), .state = COL_VALUE };
+	RowView row = { 1, &col };
+	Change change = { .op = 'i', .row = &row };
+	uint64_t random = 1;
+	const FormatGroups *g = parquet_format.groups(w);
+	Buf out;
+	Err err;
+
+	(void) state;
+	buf_init(&out, SIZE_MAX);
+	for (int i = 0; i < 70000; i++)
+	{
+		for (size_t k = 0; k < sizeof(text); k += 10)
+			text[k] = (uint8_t) (' ' + rows_random(&random, 94));
+		for (size_t k = 1; k < sizeof(text); k++)
+			text[k] = k % 10 ? 'x' : text[k];
+		change.seq = i;
+		must(parquet_format.add(w, &change, &out, &err), &err);
+		/* small, and large: more than a thousand rows */
+		if (i == 10 || i == 2000)
+			must(parquet_format.shrink(w, &out, &err), &err);
+		assert_in_range(parquet_format.waiting(w), 0, 64 << 20);
+		assert_true(parquet_format.plain(w) >= (uint64_t) (i + 1) * 1000);
+		assert_true(parquet_format.plain(w) < (uint64_t) (i + 1) * 1100);
+	}
+	assert_int_equal(g->all[GROUP_MEMORY], 2);
+	assert_int_equal(g->small[GROUP_MEMORY], 1);
+	assert_int_equal(g->all[GROUP_FULL], 1);
+	assert_int_equal(g->small[GROUP_FULL], 0);
+	must(parquet_format.end(w, &out, &err), &err);
+	assert_int_equal(g->all[GROUP_OBJECT], 1);
+	assert_int_equal(g->small[GROUP_OBJECT],
+					 parquet_format.plain(w) < (66 << 20));
+	assert_int_equal(read_all(s, buf_slice(&out), 1 << 20, &err), ERR_NONE);
+	parquet_format.close(w);
+	parquet_format.table_free(t);
+	schema_free(s);
+	buf_done(&out);
+}
+
 int
 main(void)
 {
@@ -790,7 +859,7 @@ main(void)
 		cmocka_unit_test(test_lines),        cmocka_unit_test(test_long),
 		cmocka_unit_test(test_cut),          cmocka_unit_test(test_flipped),
 		cmocka_unit_test(test_other_schema), cmocka_unit_test(test_long_line),
-		cmocka_unit_test(test_memory),
+		cmocka_unit_test(test_memory),       cmocka_unit_test(test_groups),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -15,6 +15,7 @@
 
 #include "codec/parquet_codec.h"
 #include "codec/parquet_decimal.h"
+#include "codec/parquet_delta.h"
 #include "codec/parquet_dict.h"
 #include "codec/parquet_rle.h"
 #include "codec/parquet_stats.h"
@@ -595,6 +596,105 @@ test_codecs(void **state)
 	}
 }
 
+/* ---- differences ---- */
+
+/* Numbers of one kind: steps, noise, extremes, all the same. */
+static uint64_t
+some_number(uint64_t *random, int kind, uint64_t i)
+{
+	switch (kind)
+	{
+		case 0:
+			return i * 3 + 5;
+		case 1:
+			return rows_random(random, 1000);
+		case 2:
+			return (i & 1) ? UINT64_MAX >> 1 : UINT64_C(1) << 63;
+		case 3:
+			return (uint64_t) 0 - i * i;
+		case 4:
+			return (uint64_t) rows_random(random, UINT32_MAX) << 32 |
+				   rows_random(random, UINT32_MAX);
+		default:
+			return 42;
+	}
+}
+
+static void
+test_delta(void **state)
+{
+	static const size_t counts[] = { 0, 1, 2, 32, 33, 34, 128, 129, 130, 5000 };
+	uint64_t random = 5;
+
+	(void) state;
+	for (int i = 0; i < (int) COUNT(counts) * 12; i++)
+	{
+		size_t n = counts[i / 12];
+		size_t width = i % 2 ? 8 : 4;
+		uint8_t *back = xcalloc(n + 1, width);
+		uint64_t told = 0;
+		Buf plain;
+		Buf packed;
+		Err err;
+
+		buf_init(&plain, SIZE_MAX);
+		buf_init(&packed, SIZE_MAX);
+		for (size_t k = 0; k < n; k++)
+			rows_put_int(&plain, some_number(&random, i / 2 % 6, k),
+						 (int) width);
+		delta_encode(buf_slice(&plain), width, &packed);
+		assert_true(delta_count(buf_slice(&packed), &told, &err));
+		assert_int_equal(told, n);
+		assert_true(delta_decode(buf_slice(&packed), width, back, &err));
+		assert_true(n == 0 || memcmp(back, plain.p, plain.n) == 0);
+		if (n == 5000 && i / 2 % 6 == 0)
+			assert_in_range(packed.n, 1, 250); /* steps cost next to nothing */
+
+		/* cut anywhere it is refused */
+		for (size_t cut = 0; n > 0 && n < 200 && cut < packed.n; cut++)
+		{
+			uint8_t *exact = xmalloc(cut ? cut : 1);
+
+			memcpy(exact, packed.p, cut);
+			assert_false(
+				delta_count((Slice){ exact, cut }, &told, &err) &&
+				delta_decode((Slice){ exact, cut }, width, back, &err));
+			assert_int_equal(err.kind, ERR_DATA);
+			free(exact);
+		}
+		free(back);
+		buf_done(&plain);
+		buf_done(&packed);
+	}
+}
+
+/* What another writer may write, and ours does not; widths no type has. */
+static void
+test_delta_refused(void **state)
+{
+	static const uint8_t blocks[] = { 0x80, 0x02, 4, 1, 2 }; /* of 256 */
+	static const uint8_t minis[] = { 0x80, 0x01, 8, 1, 2 };  /* of 16 */
+	static const uint8_t wide[32] = { 0x80, 0x01, 4, 2, 2, 0, 33 };
+	static const uint8_t endless[] = { 0x80, 0x80, 0x80, 0x80, 0x80, 0x80,
+									   0x80, 0x80, 0x80, 0x80, 0x80, 1 };
+	const Slice bad[] = { { blocks, sizeof(blocks) },
+						  { minis, sizeof(minis) },
+						  { wide, sizeof(wide) },
+						  { endless, sizeof(endless) } };
+	uint8_t out[64];
+
+	(void) state;
+	for (size_t i = 0; i < COUNT(bad); i++)
+	{
+		uint64_t n;
+		Err err;
+
+		assert_false(delta_count(bad[i], &n, &err) &&
+					 delta_decode(bad[i], 4, out, &err));
+		assert_int_equal(err.kind, ERR_DATA);
+	}
+}
+
 int
 main(void)
 {
@@ -613,6 +713,8 @@ main(void)
 		cmocka_unit_test(test_bounds_of_floats),
 		cmocka_unit_test(test_bounds_of_decimals),
 		cmocka_unit_test(test_codecs),
+		cmocka_unit_test(test_delta),
+		cmocka_unit_test(test_delta_refused),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

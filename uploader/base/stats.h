@@ -89,6 +89,7 @@ typedef enum StatsPhase
 } StatsPhase;
 
 #define STATS_MERGE_PHASES 5 /* of merge_progress.h */
+#define STATS_GROUP_ENDS 4   /* of format.h */
 
 typedef struct Stats
 {
@@ -120,6 +121,8 @@ typedef struct Stats
 	Count rows_durable;
 	Count bytes_written; /* objects, as stored */
 	Count objects;
+	Count row_groups[STATS_GROUP_ENDS]; /* of columns, by what ended them */
+	Count row_groups_small[STATS_GROUP_ENDS]; /* of these, below 1 MB */
 
 	Histogram lag; /* commit to durable, of transactions */
 	Histogram put; /* puts and parts that worked */

@@ -112,14 +112,18 @@ take_tables(const char *table, const char **words, int nwords, char **out,
 
 /* What the statements do not read. */
 static void
-say_objects(const DdlJob *job, bool dms)
+say_objects(const DdlJob *job, const DdlTables *tables)
 {
 	const DdlTable *t = job->table;
 	bool duckdb = job->engine->create == ddl_create_duckdb;
 
-	if (dms)
+	if (tables->dms)
 		ddl_comment(job, "NOT WHOLE: objects of output.shape = dms are not "
 						 "what this reads: make the table by hand");
+	if (!duckdb && tables->exact)
+		ddl_comment(job, "NOT WHOLE: objects of output.parquet_types = exact "
+						 "may be there, of which uuid, time and json have "
+						 "other types than these");
 	if (duckdb && t->unplaced)
 		ddl_comment(job, "NOT WHOLE: objects of the table lie in folders of "
 						 "no output.path that the log tells");
@@ -136,7 +140,6 @@ say_objects(const DdlJob *job, bool dms)
 static void
 add_table(const Ddl *ddl, const DdlTables *tables, const DdlTable *t, Buf *out)
 {
-	bool dms = tables->dms;
 	DdlJob job = { .engine = ddl->engine,
 				   .table = t,
 				   .url = ddl->url,
@@ -147,7 +150,7 @@ add_table(const Ddl *ddl, const DdlTables *tables, const DdlTable *t, Buf *out)
 				   .out = out };
 
 	if (ddl->engine->create != ddl_create_glue)
-		say_objects(&job, dms);
+		say_objects(&job, tables);
 	ddl_choose_key(&job);
 	if (ddl->engine->create == ddl_create_glue)
 	{

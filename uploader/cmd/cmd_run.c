@@ -190,7 +190,7 @@ cmd_run(const Config *cfg, int argc, char **argv, Err *err)
 		.max_rows = cfg->output_max_rows,
 		.format_options = outputs_format_options(
 			cfg->output_numeric, cfg->output_before, cfg->output_csv_newlines,
-			cfg->output_parquet_timestamp),
+			cfg->output_parquet_timestamp, cfg->output_parquet_types),
 		.split_keys = strcmp(cfg->output_key_change, "split") == 0,
 		.fill_unchanged = strcmp(cfg->output_unchanged, "old") == 0,
 		.dms_names = strcmp(cfg->output_names, "dms") == 0,

@@ -96,6 +96,8 @@ static const CfgDef cfg_defs[] = {
 	  0, 0, "json, csv, parquet", "Format of data files: json is one object a line, csv is of RFC 4180 (doc/csv.md), parquet is doc/parquet.md's" },
 	{ "output.parquet_timestamp", CFG_ENUM, 0, TEXT(output_parquet_timestamp), "us",
 	  0, 0, "us, ms", "Unit of parquet's timestamps: microseconds, or milliseconds with what they cut off in _exact" },
+	{ "output.parquet_types", CFG_ENUM, 0, TEXT(output_parquet_types), "portable",
+	  0, 0, "portable, exact", "Types of parquet's columns: portable is what every reader knows; exact has UUID, TIME, JSON and differences of numbers" },
 	{ "output.csv_newlines", CFG_ENUM, 0, TEXT(output_csv_newlines), "keep",
 	  0, 0, "keep, escape", "Line ends within fields of csv: escape is for readers that know no quoted ones" },
 	{ "output.shape", CFG_ENUM, 0, TEXT(output_shape), "flat",

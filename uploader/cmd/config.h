@@ -59,6 +59,7 @@ typedef struct Config
 	char *output_timezone;          /* see zonefile.h */
 	char *output_csv_newlines;      /* keep, escape */
 	char *output_parquet_timestamp; /* us, ms */
+	char *output_parquet_types;     /* portable, exact */
 	char *output_key_change;        /* record, split */
 	char *output_unchanged;         /* list, old */
 	char *output_dms_header;        /* off, on */

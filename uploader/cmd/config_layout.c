@@ -54,6 +54,7 @@ config_layout_main(const Config *cfg)
 							 .shape = cfg->output_shape,
 							 .csv_newlines = cfg->output_csv_newlines,
 							 .parquet_timestamp = cfg->output_parquet_timestamp,
+							 .parquet_types = cfg->output_parquet_types,
 							 .compression = cfg->output_compression,
 							 .path = cfg->output_path,
 							 .partition = cfg->output_partition,
@@ -72,6 +73,7 @@ config_layout_further(const OutputConfig *o, const char *section)
 							 .shape = o->shape,
 							 .csv_newlines = o->csv_newlines,
 							 .parquet_timestamp = o->parquet_timestamp,
+							 .parquet_types = o->parquet_types,
 							 .compression = o->compression,
 							 .path = o->path,
 							 .partition = o->partition,
@@ -113,6 +115,17 @@ config_check_shape(const LayoutSettings *s, Err *err)
 	return true;
 }
 
+/* layout_options() reads it. */
+static const char *
+parquet_variant(const LayoutSettings *s)
+{
+	bool ms = strcmp(s->parquet_timestamp, "ms") == 0;
+
+	if (strcmp(s->parquet_types, "exact") == 0)
+		return ms ? "exact-ms" : "exact";
+	return ms ? "ms" : "";
+}
+
 void
 config_layout(const LayoutSettings *s, EntryLayout *out, char *room,
 			  size_t size)
@@ -131,9 +144,8 @@ config_layout(const LayoutSettings *s, EntryLayout *out, char *room,
 	else if (strcmp(s->format, "csv") == 0 &&
 			 strcmp(s->csv_newlines, "escape") == 0)
 		variant = "escape";
-	if (strcmp(s->format, "parquet") == 0 &&
-		strcmp(s->parquet_timestamp, "ms") == 0)
-		variant = "ms";
+	if (strcmp(s->format, "parquet") == 0)
+		variant = parquet_variant(s);
 	*out = (EntryLayout){
 		.format = (char *) (config_is_dms(s) ? "csv-dms" : s->format),
 		.variant = (char *) variant,

@@ -21,6 +21,7 @@ typedef struct LayoutSettings
 	const char *shape;
 	const char *csv_newlines;
 	const char *parquet_timestamp;
+	const char *parquet_types;
 	const char *compression;
 	const char *path;
 	const char *partition;

@@ -56,6 +56,8 @@ static const OutputDef defs[] = {
 		0, 0, "json, csv, parquet", "As output.format, which it is where nothing is said" }, "output.format" },
 	{ { "output.NAME.parquet_timestamp", CFG_ENUM, 0, TEXT(parquet_timestamp), "",
 		0, 0, "us, ms", "As output.parquet_timestamp, likewise" }, "output.parquet_timestamp" },
+	{ { "output.NAME.parquet_types", CFG_ENUM, 0, TEXT(parquet_types), "",
+		0, 0, "portable, exact", "As output.parquet_types, likewise" }, "output.parquet_types" },
 	{ { "output.NAME.csv_newlines", CFG_ENUM, 0, TEXT(csv_newlines), "",
 		0, 0, "keep, escape", "As output.csv_newlines, likewise" }, "output.csv_newlines" },
 	{ { "output.NAME.shape", CFG_ENUM, 0, TEXT(shape), "",

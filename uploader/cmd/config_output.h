@@ -48,6 +48,7 @@ typedef struct OutputConfig
 	char *exclude;
 	char *format;
 	char *parquet_timestamp;
+	char *parquet_types;
 	char *csv_newlines;
 	char *shape;
 	char *dms_header;

@@ -108,6 +108,7 @@ typedef struct DdlTables
 	int64_t entry; /* the last one that was read */
 	bool escaped;  /* csv may be of output.csv_newlines = escape */
 	bool dms;      /* csv may be of output.shape = dms */
+	bool exact;    /* parquet may be of output.parquet_types = exact */
 } DdlTables;
 
 /* Of which output, and where. */

@@ -538,6 +538,7 @@ note_layouts(Reading *r, const EntryLayout *l, int n)
 	{
 		add_path(r, l->path);
 		r->tables->escaped |= strcmp(l->variant, "escape") == 0;
+		r->tables->exact |= strncmp(l->variant, "exact", 5) == 0;
 		r->tables->dms |= strcmp(l->format, "csv-dms") == 0;
 	}
 }

@@ -29,14 +29,16 @@ numeric_of(const char *name)
 
 FormatOptions
 outputs_format_options(const char *numeric, const char *before,
-					   const char *csv_newlines, const char *parquet_timestamp)
+					   const char *csv_newlines, const char *parquet_timestamp,
+					   const char *parquet_types)
 {
 	return (FormatOptions){ .numeric = numeric_of(numeric),
 							.before = strcmp(before, "on") == 0,
 							.csv_escape = strcmp(csv_newlines, "escape") == 0,
 							.level = PAGE_LEVEL,
-							.parquet_ms =
-								strcmp(parquet_timestamp, "ms") == 0 };
+							.parquet_ms = strcmp(parquet_timestamp, "ms") == 0,
+							.parquet_exact =
+								strcmp(parquet_types, "exact") == 0 };
 }
 
 bool
@@ -176,8 +178,9 @@ open_output(const Config *cfg, const OutputConfig *c, OutputOptions *o,
 	o->store = outputs_store_options(cfg, c);
 	o->tables = c->tables;
 	o->exclude = c->exclude;
-	o->format_options = outputs_format_options(
-		c->numeric, c->before, c->csv_newlines, c->parquet_timestamp);
+	o->format_options =
+		outputs_format_options(c->numeric, c->before, c->csv_newlines,
+							   c->parquet_timestamp, c->parquet_types);
 	o->format_options.dms = o->layout.variant;
 	o->dms_names = strcmp(c->names, "dms") == 0;
 	o->max_bytes = c->max_bytes;

@@ -47,7 +47,8 @@ bool outputs_range(Store *log, const char *name, Lsn *from, Lsn *to,
 /* As the settings of one output have it, the main one's too. */
 FormatOptions outputs_format_options(const char *numeric, const char *before,
 									 const char *csv_newlines,
-									 const char *parquet_timestamp);
+									 const char *parquet_timestamp,
+									 const char *parquet_types);
 
 /* Of the names; "section" is for messages, as "output". */
 bool outputs_form(const char *section, const char *format,

@@ -59,7 +59,27 @@ typedef struct FormatOptions
 	Compression compression; /* for a format that compresses by itself */
 	int level;               /* of that; 0: the default */
 	bool parquet_ms;         /* Parquet's timestamps in milliseconds */
+	bool parquet_exact;      /* types that not all readers of Parquet know */
 } FormatOptions;
+
+/* What ends a group of rows, in formats that have such. */
+typedef enum GroupEnd
+{
+	GROUP_FULL,   /* as many values as one holds */
+	GROUP_OBJECT, /* the object's end */
+	GROUP_MEMORY, /* shrink() */
+	GROUP_ROW,    /* a row in parts, which is one by itself, is or was next */
+	GROUP_ENDS
+} GroupEnd;
+
+#define GROUP_SMALL_BYTES ((uint64_t) 1 << 20) /* of values */
+
+/* How many there are in an object, and how many of these are small. */
+typedef struct FormatGroups
+{
+	int64_t all[GROUP_ENDS];
+	int64_t small[GROUP_ENDS];
+} FormatGroups;
 
 typedef struct FormatTable FormatTable;
 typedef struct FormatWriter FormatWriter;
@@ -107,6 +127,12 @@ typedef struct Format
 	/* Writes out what is held only to be written together (a row group), for
 	 * memory's sake; NULL: there is no such thing.  Not in a row in parts. */
 	bool (*shrink)(FormatWriter *w, Buf *out, Err *err) MUST_CHECK;
+
+	/* For a format that has shrink: bytes of the object's values so far, before
+	 * compression, and of those that shrink() would write; its groups. */
+	uint64_t (*plain)(const FormatWriter *w);
+	uint64_t (*waiting)(const FormatWriter *w);
+	const FormatGroups *(*groups)(const FormatWriter *w);
 	void (*close)(FormatWriter *w); /* NULL is fine */
 
 	FormatReader *(*open)(const FormatSource *source);

@@ -99,7 +99,31 @@ parquet_add(FormatWriter *w, const Change *change, Buf *out, Err *err)
 			return false;
 	}
 	writer_end_record(w);
-	return w->bytes < GROUP_BYTES || writer_end_group(w, out, err);
+	return w->bytes < GROUP_BYTES || writer_end_group(w, GROUP_FULL, out, err);
+}
+
+static bool
+parquet_shrink(FormatWriter *w, Buf *out, Err *err)
+{
+	return writer_end_group(w, GROUP_MEMORY, out, err);
+}
+
+static uint64_t
+parquet_plain(const FormatWriter *w)
+{
+	return w->plain + w->bytes;
+}
+
+static uint64_t
+parquet_waiting(const FormatWriter *w)
+{
+	return w->bytes;
+}
+
+static const FormatGroups *
+parquet_groups(const FormatWriter *w)
+{
+	return &w->ended;
 }
 
 const Format parquet_format = {
@@ -115,7 +139,10 @@ const Format parquet_format = {
 	.add_item = part_item,
 	.end = writer_end_object,
 	.memory = parquet_memory,
-	.shrink = writer_end_group,
+	.shrink = parquet_shrink,
+	.plain = parquet_plain,
+	.waiting = parquet_waiting,
+	.groups = parquet_groups,
 	.close = parquet_close,
 	.open = reader_open,
 	.next = reader_next,

@@ -18,6 +18,7 @@
 #include <stdlib.h>
 
 #include "base/mem.h"
+#include "codec/parquet_delta.h"
 #include "codec/parquet_value.h"
 
 #define PAGE_ROWS 20000
@@ -26,14 +27,11 @@
 #define DICT_BYTES_FACTOR 2 /* of a page, that a dictionary may be long */
 #define SCRATCH_KEEP ((size_t) 1 << 20)
 
-/* parquet.thrift: PageType, Encoding. */
+/* parquet.thrift: PageType. */
 enum
 {
 	DATA_PAGE = 0,
-	DICTIONARY_PAGE = 2,
-	ENCODING_PLAIN = 0,
-	ENCODING_RLE = 3,
-	ENCODING_RLE_DICTIONARY = 8
+	DICTIONARY_PAGE = 2
 };
 
 static void
@@ -176,7 +174,7 @@ put_value(ParquetColumn *c, Slice value)
 
 void
 column_put_header(Buf *out, bool dictionary, size_t uncompressed,
-				  size_t compressed, uint64_t slots, bool indices)
+				  size_t compressed, uint64_t slots, ParquetEncoding encoding)
 {
 	ThriftOut t;
 
@@ -186,7 +184,7 @@ column_put_header(Buf *out, bool dictionary, size_t uncompressed,
 	thrift_i32(&t, 3, (int32_t) compressed);
 	thrift_struct(&t, dictionary ? 7 : 5);
 	thrift_i32(&t, 1, (int32_t) slots);
-	thrift_i32(&t, 2, indices ? ENCODING_RLE_DICTIONARY : ENCODING_PLAIN);
+	thrift_i32(&t, 2, encoding);
 	if (!dictionary)
 	{
 		thrift_i32(&t, 3, ENCODING_RLE);
@@ -198,7 +196,7 @@ column_put_header(Buf *out, bool dictionary, size_t uncompressed,
 
 /* A page that is in s->body goes to out; its size with the header. */
 static bool
-put_page(Buf *out, bool dictionary, uint64_t slots, bool indices,
+put_page(Buf *out, bool dictionary, uint64_t slots, ParquetEncoding encoding,
 		 ParquetScratch *s, size_t *out_size, uint64_t *out_plain, Err *err)
 {
 	Slice body = buf_slice(&s->body);
@@ -216,7 +214,7 @@ put_page(Buf *out, bool dictionary, uint64_t slots, bool indices,
 			return false;
 		stored = buf_slice(&s->compressed);
 	}
-	column_put_header(out, dictionary, body.n, stored.n, slots, indices);
+	column_put_header(out, dictionary, body.n, stored.n, slots, encoding);
 	head = out->n - start;
 	buf_add(out, stored.p, stored.n);
 	*out_size = out->n - start;
@@ -290,34 +288,78 @@ add_note(ParquetColumn *c, size_t size)
 	buf_add(&c->notes, max.p, max.n);
 }
 
+/* The values of the page that are not indices. */
+static ParquetEncoding
+add_values(const ParquetColumn *c, Buf *body)
+{
+	size_t start = body->n;
+
+	if (c->leaf->physical == PARQUET_BOOLEAN)
+	{
+		add_bits(c, body);
+		return ENCODING_PLAIN;
+	}
+	if (c->leaf->delta && c->nvalues > 0)
+	{
+		delta_encode(buf_slice(&c->values), parquet_width(c->leaf), body);
+		if (body->n - start < c->values.n)
+			return ENCODING_DELTA_BINARY_PACKED;
+		body->n = start;
+	}
+	buf_add(body, c->values.p, c->values.n);
+	return ENCODING_PLAIN;
+}
+
+/* Are differences shorter than the first page's indices and dictionary? */
+static bool
+delta_beats_dict(const ParquetColumn *c, Buf *scratch)
+{
+	size_t dict = c->dict.plain.n +
+				  (size_t) c->nvalues * (size_t) rle_bits(c->dict.n) / 8;
+	Buf plain;
+
+	if (!c->leaf->delta)
+		return false;
+	buf_init(&plain, PAGE_MAX);
+	for (size_t i = 0; i < c->values.n; i += 4)
+	{
+		Slice v = dict_value(&c->dict, get_u32(c->values.p + i));
+
+		buf_add(&plain, v.p, v.n);
+	}
+	buf_reset(scratch);
+	delta_encode(buf_slice(&plain), parquet_width(c->leaf), scratch);
+	buf_done(&plain);
+	return scratch->n < dict;
+}
+
 static bool
 end_page(ParquetColumn *c, bool last, ParquetScratch *s, Err *err)
 {
-	bool indices;
+	ParquetEncoding encoding = ENCODING_RLE_DICTIONARY;
 	uint64_t plain;
 	size_t size;
 
-	if (!c->no_dict && c->npages == 0 && c->nvalues > 0 && !dict_paid(c, last))
+	if (!c->no_dict && c->npages == 0 && c->nvalues > 0 &&
+		(!dict_paid(c, last) || delta_beats_dict(c, &s->body)))
 		give_up_dict(c);
-	indices = !c->no_dict && c->nvalues > 0;
 	buf_reset(&s->body);
 	add_levels(&s->body, &c->rep, &c->reps);
 	add_levels(&s->body, &c->def, &c->defs);
-	if (indices)
+	if (!c->no_dict && c->nvalues > 0)
 		add_indices(c, &s->body);
-	else if (c->leaf->physical == PARQUET_BOOLEAN)
-		add_bits(c, &s->body);
 	else
-		buf_add(&s->body, c->values.p, c->values.n);
+		encoding = add_values(c, &s->body);
 	if (c->values.overflow || c->dict.plain.overflow)
 		return err_set(err, ERR_LIMIT, 0, "a page is longer than %d bytes",
 					   INT32_MAX);
-	if (!put_page(&c->pages, false, c->slots, indices, s, &size, &plain, err))
+	if (!put_page(&c->pages, false, c->slots, encoding, s, &size, &plain, err))
 		return false;
 	add_note(c, size);
 	c->npages++;
-	c->dict_pages += indices;
-	c->plain_pages += !indices;
+	c->dict_pages += encoding == ENCODING_RLE_DICTIONARY;
+	c->plain_pages += encoding == ENCODING_PLAIN;
+	c->delta_pages += encoding == ENCODING_DELTA_BINARY_PACKED;
 	c->plain_bytes += plain;
 	c->chunk_slots += c->slots;
 	c->nulls += c->slots - c->nvalues;
@@ -382,7 +424,8 @@ column_end(ParquetColumn *c, uint64_t records, int64_t offset,
 	{
 		buf_reset(&s->body);
 		buf_add(&s->body, c->dict.plain.p, c->dict.plain.n);
-		if (!put_page(out, true, c->dict.n, false, s, &size, &plain, err))
+		if (!put_page(out, true, c->dict.n, ENCODING_PLAIN, s, &size, &plain,
+					  err))
 			return false;
 		chunk->dict_offset = offset;
 		chunk->uncompressed += (int64_t) plain;
@@ -431,7 +474,7 @@ column_reset(ParquetColumn *c)
 	c->records = 0;
 	c->chunk_slots = c->nulls = c->plain_bytes = 0;
 	c->flushed = 0;
-	c->npages = c->dict_pages = c->plain_pages = 0;
+	c->npages = c->dict_pages = c->plain_pages = c->delta_pages = 0;
 	c->no_index = false;
 	begin_page(c);
 }

@@ -58,6 +58,7 @@ typedef struct ParquetColumn
 	uint32_t npages;
 	uint32_t dict_pages;
 	uint32_t plain_pages;
+	uint32_t delta_pages;
 	uint64_t plain_bytes; /* before compression, with headers */
 	size_t flushed;       /* bytes of pages that went out before its end */
 	bool no_index;        /* a page of values without bounds */
@@ -126,6 +127,7 @@ void column_put_encodings(const ParquetColumn *c, ThriftOut *out, int field);
 
 /* A page's header (parquet.thrift, "PageHeader"), appended. */
 void column_put_header(Buf *out, bool dictionary, size_t uncompressed,
-					   size_t compressed, uint64_t slots, bool indices);
+					   size_t compressed, uint64_t slots,
+					   ParquetEncoding encoding);
 
 #endif

@@ -59,6 +59,8 @@ take_key_value(Words *w, Slice key, Slice value)
 													  : NUMERIC_NUMBER;
 	else if (is_word(key, PARQUET_KEY_TIMESTAMP))
 		w->options.parquet_ms = is_word(value, "ms");
+	else if (is_word(key, PARQUET_KEY_TYPES))
+		w->options.parquet_exact = is_word(value, "exact");
 	else if (is_word(key, PARQUET_KEY_WHOLE_MAX))
 		w->options.whole_max = whole_number(value);
 }

@@ -67,7 +67,7 @@ put_column_meta(const FormatWriter *w, int leaf, const GroupChunk *g,
 	thrift_stop(t);
 }
 
-/* Appends the RowGroup of all leaves' chunks; the next one begins. */
+/* Appends the RowGroup of all leaves' chunks. */
 static void
 describe(FormatWriter *w, const GroupChunk *chunks)
 {
@@ -119,6 +119,15 @@ describe(FormatWriter *w, const GroupChunk *chunks)
 	thrift_stop(&t);
 	w->ngroups++;
 	w->rows += (int64_t) w->records;
+}
+
+/* The next one begins. */
+static void
+count_group(FormatWriter *w, GroupEnd why)
+{
+	w->ended.all[why]++;
+	w->ended.small[why] += w->bytes < GROUP_SMALL_BYTES;
+	w->plain += w->bytes;
 	w->records = w->bytes = 0;
 }
 
@@ -171,8 +180,8 @@ group_chunks(const FormatWriter *w)
 }
 
 bool
-group_end(FormatWriter *w, GroupChunk *chunks, bool in_pieces, Buf *out,
-		  Err *err)
+group_end(FormatWriter *w, GroupChunk *chunks, GroupEnd why, bool in_pieces,
+		  Buf *out, Err *err)
 {
 	bool ok = true;
 
@@ -197,6 +206,7 @@ group_end(FormatWriter *w, GroupChunk *chunks, bool in_pieces, Buf *out,
 		if (!in_pieces)
 			put_indexes(w, chunks, out);
 		describe(w, chunks);
+		count_group(w, why);
 	}
 	end_columns(w, chunks);
 	if (ok && (out->overflow || w->groups.overflow))
@@ -206,12 +216,12 @@ group_end(FormatWriter *w, GroupChunk *chunks, bool in_pieces, Buf *out,
 }
 
 bool
-writer_end_group(FormatWriter *w, Buf *out, Err *err)
+writer_end_group(FormatWriter *w, GroupEnd why, Buf *out, Err *err)
 {
 	if (w->records == 0)
 		return true;
 	writer_start(w, out);
-	return group_end(w, group_chunks(w), false, out, err);
+	return group_end(w, group_chunks(w), why, false, out, err);
 }
 
 /* ---- the footer ---- */
@@ -235,13 +245,17 @@ put_key_values(const FormatTable *table, ThriftOut *t, int field)
 		xasprintf("%s.%s", table->schema->schema, table->schema->table);
 	char *whole = xasprintf("%zu", table->options.whole_max);
 
-	thrift_list(t, field, THRIFT_STRUCT, table->options.whole_max ? 6 : 5);
+	thrift_list(t, field, THRIFT_STRUCT,
+				(size_t) 5 + (table->options.whole_max > 0) +
+					table->options.parquet_exact);
 	put_key_value(t, PARQUET_KEY_HASH, table->schema->hash);
 	put_key_value(t, "cdc_s3.source", source);
 	put_key_value(t, "cdc_s3.writer", "cdc-s3 " CDC_S3_PLUGIN_VERSION);
 	put_key_value(t, PARQUET_KEY_NUMERIC, numeric[table->options.numeric]);
 	put_key_value(t, PARQUET_KEY_TIMESTAMP,
 				  table->options.parquet_ms ? "ms" : "us");
+	if (table->options.parquet_exact)
+		put_key_value(t, PARQUET_KEY_TYPES, "exact");
 	if (table->options.whole_max)
 		put_key_value(t, PARQUET_KEY_WHOLE_MAX, whole);
 	free(source);
@@ -269,7 +283,7 @@ writer_end_object(FormatWriter *w, Buf *out, Err *err)
 	size_t start;
 	ThriftOut t;
 
-	if (!writer_end_group(w, out, err))
+	if (!writer_end_group(w, GROUP_OBJECT, out, err))
 		return false;
 	writer_start(w, out);
 	start = out->n;

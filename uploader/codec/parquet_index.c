@@ -7,14 +7,6 @@
  */
 #include "codec/parquet_column.h"
 
-/* parquet.thrift: Encoding. */
-enum
-{
-	ENCODING_PLAIN = 0,
-	ENCODING_RLE = 3,
-	ENCODING_RLE_DICTIONARY = 8
-};
-
 static const uint8_t *
 next_note(const uint8_t *p, PageNote *out)
 {
@@ -124,11 +116,14 @@ column_put_encodings(const ParquetColumn *c, ThriftOut *out, int field)
 {
 	int dict = c->dict_pages > 0;
 	int plain = c->plain_pages > 0 || dict; /* the dictionary is PLAIN */
+	int delta = c->delta_pages > 0;
 
-	thrift_list(out, field, THRIFT_I32, (size_t) (1 + dict + plain));
+	thrift_list(out, field, THRIFT_I32, (size_t) (1 + dict + plain + delta));
 	thrift_item_i32(out, ENCODING_RLE);
 	if (plain)
 		thrift_item_i32(out, ENCODING_PLAIN);
+	if (delta)
+		thrift_item_i32(out, ENCODING_DELTA_BINARY_PACKED);
 	if (dict)
 		thrift_item_i32(out, ENCODING_RLE_DICTIONARY);
 }

@@ -10,17 +10,14 @@
 #include <stdlib.h>
 
 #include "base/mem.h"
+#include "codec/parquet_delta.h"
 #include "codec/row.h"
 
-/* parquet.thrift: PageType, Encoding. */
+/* parquet.thrift: PageType. */
 enum
 {
 	DATA_PAGE = 0,
-	DICTIONARY_PAGE = 2,
-	ENCODING_PLAIN = 0,
-	ENCODING_PLAIN_DICTIONARY = 2, /* the same as RLE_DICTIONARY */
-	ENCODING_RLE = 3,
-	ENCODING_RLE_DICTIONARY = 8
+	DICTIONARY_PAGE = 2
 };
 
 typedef struct PageHeader
@@ -76,6 +73,7 @@ void
 leaf_done(LeafReader *l)
 {
 	memory_free(l, &l->page);
+	memory_free(l, &l->numbers);
 	memory_free(l, &l->dict_page);
 	free(l->dict_at);
 	l->dict_at = NULL;
@@ -246,6 +244,28 @@ open_levels(Slice *body, RleIn *levels, int max, Err *err)
 	return true;
 }
 
+/* Differences to PLAIN bytes; there are as many as slots have values. */
+static bool
+open_numbers(LeafReader *l, Slice body, Err *err)
+{
+	size_t width = parquet_width(l->leaf);
+	uint64_t n = 0;
+
+	if (l->leaf->physical != PARQUET_INT32 &&
+		l->leaf->physical != PARQUET_INT64)
+		return damaged("its encoding", err);
+	if (!delta_count(body, &n, err))
+		return false;
+	if (n > l->page_left)
+		return damaged("its number of values", err);
+	if (!memory_room(l, &l->numbers, (size_t) n * width + 1, err) ||
+		!delta_decode(body, width, l->numbers.p, err))
+		return false;
+	l->p = l->numbers.p;
+	l->end = l->p + n * width;
+	return true;
+}
+
 static bool
 open_data(LeafReader *l, const PageHeader *h, Err *err)
 {
@@ -266,6 +286,8 @@ open_data(LeafReader *l, const PageHeader *h, Err *err)
 	l->bit = 0;
 	l->indices = h->encoding == ENCODING_RLE_DICTIONARY ||
 				 h->encoding == ENCODING_PLAIN_DICTIONARY;
+	if (h->encoding == ENCODING_DELTA_BINARY_PACKED)
+		return open_numbers(l, body, err);
 	if (!l->indices)
 		return h->encoding == ENCODING_PLAIN || damaged("its encoding", err);
 	if (body.n == 0 || body.p[0] > 32 || !l->dict.p)

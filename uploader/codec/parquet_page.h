@@ -50,7 +50,8 @@ typedef struct LeafReader
 	RleIn rep;
 	RleIn def;
 	PageMemory page;
-	const uint8_t *p; /* values that are left */
+	PageMemory numbers; /* of a page of differences, PLAIN */
+	const uint8_t *p;   /* values that are left */
 	const uint8_t *end;
 	int bit; /* of *p, where they are booleans */
 	bool indices;

@@ -25,10 +25,10 @@
 #include "codec/json_impl.h"
 #include "codec/parquet_group.h"
 #include "codec/parquet_value.h"
+#include "codec/rowbytes.h"
 
 #define EXACT_PIECE ((size_t) 1 << 20)
 #define HELD_MAX ((size_t) 8 << 20) /* a long key of a delete */
-#define OID_JSONB 3802
 
 /* Where a long value goes. */
 typedef enum Place
@@ -81,7 +81,7 @@ part_head(FormatWriter *w, const Change *change, Buf *out, Err *err)
 {
 	ParquetPart *p;
 
-	if (!writer_end_group(w, out, err))
+	if (!writer_end_group(w, GROUP_ROW, out, err))
 		return false;
 	writer_start(w, out);
 	part_free(w->part);
@@ -238,7 +238,7 @@ begin_chunk(FormatWriter *w, int col, size_t n, Buf *out)
 	g->codec = COMPRESS_NONE;
 	g->chunk.data_offset = w->offset;
 	column_single(g->column);
-	column_put_header(out, false, body, body, 1, false);
+	column_put_header(out, false, body, body, 1, ENCODING_PLAIN);
 	g->chunk.compressed = g->chunk.uncompressed =
 		(int64_t) (out->n - start + body);
 	parquet_put32(length, (uint32_t) n);
@@ -314,6 +314,8 @@ put_long(FormatWriter *w, int col, Slice s, Buf *out, Err *err)
 	if (s.n > p->left)
 		return err_set(err, ERR_INTERNAL, 0, "a value is longer than was told");
 	p->left -= s.n;
+	if (p->place == PLACE_CHUNK) /* others are put as values are */
+		w->bytes += s.n;
 	look_for_null(p, s);
 	switch (p->place)
 	{
@@ -429,7 +431,7 @@ part_done(FormatWriter *w, Buf *out, Err *err)
 	part_free(p);
 	w->part = NULL;
 	writer_end_record(w);
-	return group_end(w, chunks, true, out, err);
+	return group_end(w, chunks, GROUP_ROW, true, out, err);
 }
 
 static bool

@@ -25,12 +25,16 @@ enum
 	CONVERTED_TIMESTAMP_MILLIS = 9,
 	CONVERTED_TIMESTAMP_MICROS = 10,
 	CONVERTED_INT_16 = 16,
+	CONVERTED_JSON = 19,
 	LOGICAL_STRING = 1,
 	LOGICAL_LIST = 3,
 	LOGICAL_DECIMAL = 5,
 	LOGICAL_DATE = 6,
+	LOGICAL_TIME = 7,
 	LOGICAL_TIMESTAMP = 8,
-	LOGICAL_INTEGER = 10
+	LOGICAL_INTEGER = 10,
+	LOGICAL_JSON = 12,
+	LOGICAL_UUID = 14
 };
 
 /*
@@ -137,7 +141,7 @@ walk(const FormatTable *t, Visit visit, void *arg, Err *err)
 		bool meta = i < LEAF_COLUMNS;
 		const SchemaColumn *c = &t->schema->cols[meta ? 0 : i - LEAF_COLUMNS];
 		const char *name = meta ? meta_names[i] : c->json_name;
-		int field = meta ? id++ : c->attnum;
+		int field = meta ? id++ : t->schema->field_base + c->attnum;
 
 		if (!name) /* a member of the one before */
 			continue;
@@ -184,29 +188,46 @@ converted_type(const ParquetLeaf *leaf)
 		return leaf->ms ? CONVERTED_TIMESTAMP_MILLIS
 						: CONVERTED_TIMESTAMP_MICROS;
 	if (leaf->text)
-		return CONVERTED_UTF8;
+		return leaf->json ? CONVERTED_JSON : CONVERTED_UTF8;
 	return leaf->kind == CDC_S3_KIND_INT2 ? CONVERTED_INT_16 : -1;
+}
+
+/* A time of a day, or of all times: is it an instant, and its unit. */
+static void
+put_time(ThriftOut *out, const ParquetLeaf *leaf)
+{
+	thrift_struct(out, leaf->form == PARQUET_TIME ? LOGICAL_TIME
+												  : LOGICAL_TIMESTAMP);
+	thrift_bool(out, 1, leaf->form == PARQUET_MICROS_UTC);
+	thrift_struct(out, 2);                /* unit */
+	thrift_struct(out, leaf->ms ? 1 : 2); /* MILLIS, MICROS */
+	thrift_stop(out);
+	thrift_stop(out);
+}
+
+/* Of those that have no members. */
+static int
+plain_logical(const ParquetLeaf *leaf)
+{
+	if (leaf->form == PARQUET_UUID)
+		return LOGICAL_UUID;
+	if (leaf->form == PARQUET_DAYS)
+		return LOGICAL_DATE;
+	return leaf->json ? LOGICAL_JSON : LOGICAL_STRING;
 }
 
 /* LogicalType: a union whose one field tells which. */
 static void
 put_logical(ThriftOut *out, int field, const ParquetLeaf *leaf)
 {
-	bool time =
-		leaf->form == PARQUET_MICROS || leaf->form == PARQUET_MICROS_UTC;
+	bool time = leaf->form == PARQUET_MICROS ||
+				leaf->form == PARQUET_MICROS_UTC || leaf->form == PARQUET_TIME;
 
-	if (!time && converted_type(leaf) < 0)
+	if (!time && leaf->form != PARQUET_UUID && converted_type(leaf) < 0)
 		return;
 	thrift_struct(out, field);
 	if (time)
-	{
-		thrift_struct(out, LOGICAL_TIMESTAMP);
-		thrift_bool(out, 1, leaf->form == PARQUET_MICROS_UTC);
-		thrift_struct(out, 2);                /* unit */
-		thrift_struct(out, leaf->ms ? 1 : 2); /* MILLIS, MICROS */
-		thrift_stop(out);
-		thrift_stop(out);
-	}
+		put_time(out, leaf);
 	else if (leaf->form == PARQUET_DECIMAL)
 	{
 		thrift_struct(out, LOGICAL_DECIMAL);
@@ -223,8 +244,7 @@ put_logical(ThriftOut *out, int field, const ParquetLeaf *leaf)
 		thrift_bool(out, 2, true); /* isSigned */
 	}
 	else
-		thrift_struct(out, leaf->form == PARQUET_DAYS ? LOGICAL_DATE
-													  : LOGICAL_STRING);
+		thrift_struct(out, plain_logical(leaf));
 	thrift_stop(out);
 	thrift_stop(out);
 }

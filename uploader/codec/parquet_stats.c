@@ -58,7 +58,7 @@ compare(const ParquetLeaf *leaf, Slice value, const ParquetBound *b)
 	size_t other = b->cut ? STATS_BYTES + 1 : b->n;
 	int c = 0;
 
-	if (n > 0 && leaf->physical == PARQUET_FIXED)
+	if (n > 0 && leaf->form == PARQUET_DECIMAL)
 		c = (value.p[0] ^ 0x80) - (b->p[0] ^ 0x80);
 	if (n > 0 && c == 0)
 		c = memcmp(value.p, b->p, n);

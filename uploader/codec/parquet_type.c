@@ -12,6 +12,7 @@
 #include "base/mem.h"
 #include "cdc_s3_proto.h"
 #include "codec/row.h"
+#include "codec/rowbytes.h"
 
 /* OIDs of built-in array types, fixed in the server's pg_type.dat. */
 static const struct
@@ -35,7 +36,7 @@ static const struct
 #define DECIMAL_DIGITS_MAX 38
 #define PAGE_BYTES_MAX ((size_t) 256 << 10)
 #define PAGE_BYTES_MIN ((size_t) 4 << 10)
-#define PAGES_BYTES ((size_t) 16 << 20) /* of all leaves of a table */
+#define PAGES_BYTES ((size_t) 8 << 20) /* of all leaves of a table */
 
 /* numeric(precision, scale), where Parquet has such a type. */
 static bool
@@ -140,6 +141,28 @@ kind_leaf(ParquetLeaf *leaf, int32_t typmod, bool ms)
 	}
 }
 
+/* What is as PostgreSQL has it, and not every reader knows. */
+static void
+exact_leaf(ParquetLeaf *leaf, const SchemaColumn *c)
+{
+	if (leaf->kind == CDC_S3_KIND_UUID)
+	{
+		leaf->physical = PARQUET_FIXED;
+		leaf->width = 16;
+		leaf->form = PARQUET_UUID;
+		leaf->text = false;
+	}
+	else if (leaf->kind == CDC_S3_KIND_TIME)
+	{
+		leaf->physical = PARQUET_INT64;
+		leaf->form = PARQUET_TIME;
+		leaf->text = false;
+	}
+	leaf->json = c->kind == CDC_S3_KIND_JSON || c->base_oid == OID_JSONB;
+	leaf->delta =
+		leaf->physical == PARQUET_INT32 || leaf->physical == PARQUET_INT64;
+}
+
 static void
 column_leaf(ParquetLeaf *leaf, const SchemaColumn *c, const FormatOptions *o)
 {
@@ -152,6 +175,8 @@ column_leaf(ParquetLeaf *leaf, const SchemaColumn *c, const FormatOptions *o)
 		leaf->kind = arrays[i].kind;
 	}
 	kind_leaf(leaf, c->typmod, o->parquet_ms);
+	if (o->parquet_exact)
+		exact_leaf(leaf, c);
 	leaf->max_def = leaf->list ? 3 : 1;
 	leaf->max_rep = leaf->list ? 1 : 0;
 	leaf->ordered = !leaf->list;
@@ -195,6 +220,12 @@ meta_leaf(ParquetLeaf *leaf, int i)
 	leaf->ordered = leaf->max_rep == 0;
 }
 
+static bool
+is_meta_number(int leaf)
+{
+	return leaf == LEAF_SEQ || leaf == LEAF_XID || leaf == LEAF_TS;
+}
+
 FormatTable *
 parquet_table_new(const Schema *schema, const FormatOptions *options)
 {
@@ -210,7 +241,10 @@ parquet_table_new(const Schema *schema, const FormatOptions *options)
 	if (t->page_bytes < PAGE_BYTES_MIN)
 		t->page_bytes = PAGE_BYTES_MIN;
 	for (int i = 0; i < LEAF_COLUMNS; i++)
+	{
 		meta_leaf(&t->leaves[i], i);
+		t->leaves[i].delta = options->parquet_exact && is_meta_number(i);
+	}
 	for (int i = 0; i < schema->ncols; i++)
 		column_leaf(&t->leaves[LEAF_COLUMNS + i], &schema->cols[i], options);
 	return t;

@@ -37,8 +37,20 @@ typedef enum ParquetForm
 	PARQUET_DECIMAL,      /* a whole number of 10^-scale */
 	PARQUET_NUMERIC_TEXT, /* numeric's text */
 	PARQUET_FIXED_TEXT,   /* text of what the wire sends as bytes */
+	PARQUET_TIME,         /* microseconds of a day */
+	PARQUET_UUID,         /* its bytes */
 	PARQUET_BYTES         /* bytea */
 } ParquetForm;
+
+/* parquet.thrift, "Encoding". */
+typedef enum ParquetEncoding
+{
+	ENCODING_PLAIN = 0,
+	ENCODING_PLAIN_DICTIONARY = 2, /* the same as RLE_DICTIONARY */
+	ENCODING_RLE = 3,
+	ENCODING_DELTA_BINARY_PACKED = 5,
+	ENCODING_RLE_DICTIONARY = 8
+} ParquetEncoding;
 
 /* Leaves of the metadata; those of the table follow. */
 enum
@@ -73,6 +85,7 @@ enum
 #define PARQUET_KEY_HASH "cdc_s3.schema_hash"
 #define PARQUET_KEY_NUMERIC "cdc_s3.numeric"
 #define PARQUET_KEY_TIMESTAMP "cdc_s3.timestamp"
+#define PARQUET_KEY_TYPES "cdc_s3.types"
 #define PARQUET_KEY_WHOLE_MAX "cdc_s3.whole_max"
 
 typedef struct ParquetLeaf
@@ -88,6 +101,8 @@ typedef struct ParquetLeaf
 	bool list;    /* an array of the table */
 	bool ms;      /* PARQUET_MICROS are milliseconds */
 	bool text;    /* STRING */
+	bool json;    /* and JSON instead of that */
+	bool delta;   /* may be written as differences */
 	bool ordered; /* has least and greatest values */
 } ParquetLeaf;
 

@@ -54,6 +54,16 @@ put_micros(const ParquetLeaf *leaf, const ColView *v, uint8_t *room, bool *cut)
 	return true;
 }
 
+/* 24:00:00 is a time of PostgreSQL's, and of no other. */
+static bool
+put_time(const ColView *v, uint8_t *room)
+{
+	int64_t us = (int64_t) get_u64(v->p);
+
+	parquet_put64(room, (uint64_t) us);
+	return us >= 0 && us < INT64_C(86400000000);
+}
+
 static size_t
 fixed_text(uint8_t kind, const uint8_t *p, char *o)
 {
@@ -126,6 +136,9 @@ parquet_value(const ParquetLeaf *leaf, const ColView *v,
 			ok = put_micros(leaf, v, room, out_cut);
 			*out = (Slice){ room, 8 };
 			return ok;
+		case PARQUET_TIME:
+			*out = (Slice){ room, 8 };
+			return put_time(v, room);
 		case PARQUET_DECIMAL:
 			*out = (Slice){ room, parquet_width(leaf) };
 			return decimal_of_wire(leaf, v->p, v->n, room);

@@ -11,9 +11,9 @@
 #include "codec/hash.h"
 #include "codec/json_impl.h"
 #include "codec/parquet_value.h"
+#include "codec/rowbytes.h"
 
 #define VALUE_KEEP ((size_t) 64 << 10) /* scratch that stays */
-#define OID_JSONB 3802
 
 /* Between 1970 and 2000. */
 #define EPOCH_US (10957 * INT64_C(86400000000))

@@ -26,6 +26,8 @@ struct FormatWriter
 	int64_t rows;   /* of row groups that ended */
 	Buf groups;     /* their RowGroups, one behind the other */
 	uint32_t ngroups;
+	FormatGroups ended; /* the same, by what ended them */
+	uint64_t plain;     /* bytes of values, of groups that ended */
 
 	/* the open row group */
 	uint64_t records;

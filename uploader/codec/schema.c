@@ -195,10 +195,11 @@ schema_encode(const Schema *s, Buf *out)
 	buf_str(out, "{\"version\":1,");
 	add_pair(out, "schema", s->schema);
 	add_pair(out, "table", s->table);
-	buf_printf(out,
-			   "\"relation_id\":%u,\"row_type\":%u,\"identity\":\"%c\","
-			   "\"columns\":[",
-			   s->relation_id, s->row_type, s->identity);
+	buf_printf(out, "\"relation_id\":%u,\"row_type\":%u,", s->relation_id,
+			   s->row_type);
+	if (s->field_base > 0)
+		buf_printf(out, "\"field_base\":%d,", s->field_base);
+	buf_printf(out, "\"identity\":\"%c\",\"columns\":[", s->identity);
 	for (int i = 0; i < s->ncols; i++)
 	{
 		buf_str(out, i ? ",\n" : "\n");
@@ -383,18 +384,21 @@ from_json(json_t *doc)
 	const char *identity;
 	json_int_t relation_id;
 	json_int_t row_type = 0; /* files of earlier releases have none */
+	int field_base = 0;      /* likewise, and those of a name's first table */
 	json_t *columns;
 	int version;
 
-	if (json_unpack(doc, "{s:i,s:s,s:s,s:I,s?I,s:s,s:o}", "version", &version,
-					"schema", &schema, "table", &table, "relation_id",
-					&relation_id, "row_type", &row_type, "identity", &identity,
-					"columns", &columns) != 0 ||
+	if (json_unpack(doc, "{s:i,s:s,s:s,s:I,s?I,s?i,s:s,s:o}", "version",
+					&version, "schema", &schema, "table", &table, "relation_id",
+					&relation_id, "row_type", &row_type, "field_base",
+					&field_base, "identity", &identity, "columns",
+					&columns) != 0 ||
 		version != 1 || !json_is_array(columns))
 		return NULL;
 	s = schema_new(schema, table, (int) json_array_size(columns));
 	s->relation_id = (uint32_t) relation_id;
 	s->row_type = (uint32_t) row_type;
+	s->field_base = field_base;
 	s->identity = identity[0];
 	for (int i = 0; i < s->ncols; i++)
 	{

@@ -50,6 +50,7 @@ typedef struct Schema
 	char *table;
 	uint32_t relation_id; /* OID at the source; another one: another table */
 	uint32_t row_type;    /* OID of its row type; 0: not known */
+	int field_base;       /* above it stand Parquet's field ids (fields.h) */
 	char identity;        /* 'd', 'i', 'f', 'n' */
 	int ncols;
 	SchemaColumn *cols;

@@ -40,6 +40,7 @@
 #include "codec/notice.h"
 #include "pipe/event.h"
 #include "pipe/expire.h"
+#include "pipe/fields.h"
 #include "pipe/nokey.h"
 #include "pipe/open.h"
 #include "pipe/told.h"
@@ -311,6 +312,7 @@ table_of(Encoder *e, FrameRelation *rel)
 
 	if (rel->user)
 		return rel->user;
+	fields_resolve(e->p, s);
 	bucket = &e->p->tables[fnv1a(FNV1A_EMPTY, s->hash) % PIPE_BUCKETS];
 	for (t = *bucket; t; t = t->next)
 	{

@@ -68,7 +68,9 @@ layout_options(const Layout *l, FormatOptions *options)
 {
 	options->dms = l->said.variant;
 	options->csv_escape = strcmp(l->said.variant, "escape") == 0;
-	options->parquet_ms = strcmp(l->said.variant, "ms") == 0;
+	options->parquet_exact = strncmp(l->said.variant, "exact", 5) == 0;
+	options->parquet_ms = strcmp(l->said.variant, "ms") == 0 ||
+						  strcmp(l->said.variant, "exact-ms") == 0;
 }
 
 /* The partition of that time, no part of it before the layout's start. */

@@ -11,6 +11,7 @@
 
 #include "base/clock.h"
 #include "base/mem.h"
+#include "pipe/fields.h"
 
 #define WAIT_MS 200
 #define AGAIN_MS 1000 /* before the second try; doubled each time */
@@ -62,6 +63,7 @@ load_part_new(Pipe *p, LoadTable *t, Schema *schema)
 	LoadPart *part = xcalloc(1, sizeof(*part));
 
 	part->list = entry_new();
+	fields_resolve(p, schema);
 	part->table = table_new(p, schema);
 	pthread_mutex_lock(&p->lock);
 	part->next = t->parts;

@@ -269,6 +269,7 @@ typedef struct Pipe
 	RequestList asked; /* load requests that were there (asked.h); later on
 						* the watcher's, as these: */
 	Layouts layouts[OUTPUTS_MAX]; /* by output; none in a test */
+	struct Fields *fields;        /* field ids; NULL in a test (fields.h) */
 	Later later;
 	unsigned reloads; /* of the configuration, that were looked at */
 	bool by_itself;   /* tables are loaded that no person asks for */

@@ -28,6 +28,7 @@
 #include "pipe/encode.h"
 #include "pipe/event.h"
 #include "pipe/expire.h"
+#include "pipe/fields.h"
 #include "pipe/governor.h"
 #include "pipe/later.h"
 #include "pipe/load.h"
@@ -154,6 +155,7 @@ pipe_done(Pipe *p)
 		entry_free(p->fills[n]);
 	request_list_done(&p->asked);
 	later_done(&p->later);
+	fields_free(p->fields);
 	for (int n = 0; n < OUTPUTS_MAX; n++)
 		layouts_done(&p->layouts[n]);
 	queue_done(&p->events);
@@ -275,6 +277,21 @@ tell_certificates(const Connections *c)
 	count_set(&stats.client_certificate_expires_us, client);
 }
 
+/* Of row groups; left out where no output has such. */
+static const char *
+total(const Count counts[STATS_GROUP_ENDS])
+{
+	bool any = false;
+	int64_t n = 0;
+
+	for (int i = 0; i < STATS_GROUP_ENDS; i++)
+	{
+		any |= count_get(&stats.row_groups[i]) > 0;
+		n += count_get(&counts[i]);
+	}
+	return any ? log_int(n) : NULL;
+}
+
 /* Fills the receiver's part and runs the session to its end. */
 static bool
 stream(Pipe *p, Connections *c, Run *run, Err *err)
@@ -320,7 +337,8 @@ stream(Pipe *p, Connections *c, Run *run, Err *err)
 			 log_lsn(atomic_load(&p->log_end)), "entry",
 			 log_int(atomic_load(&p->log_seq)), "rows",
 			 log_int(atomic_load(&p->rows)), "buffers_peak",
-			 log_int(p->budget.peak), NULL);
+			 log_int(p->budget.peak), "row_groups", total(stats.row_groups),
+			 "row_groups_small", total(stats.row_groups_small), NULL);
 	return ok;
 }
 
@@ -329,7 +347,8 @@ start_all(Pipe *p, Connections *c, Err *err)
 {
 	Store *store = NULL;
 	bool ok = pipe_open_store(p, &store, err) &&
-			  start_session(p, store, c, err) && outputs_plan(p, store, err) &&
+			  start_session(p, store, c, err) && fields_open(p, store, err) &&
+			  outputs_plan(p, store, err) &&
 			  load_plan(p, store, c->control, err) &&
 			  asked_plan(p, store, c->control, err);
 

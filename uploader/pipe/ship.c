@@ -28,6 +28,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/scale.h"
+#include "base/stats.h"
 #include "codec/hash.h"
 #include "pipe/batch_read.h"
 #include "pipe/object.h"
@@ -274,6 +275,18 @@ end_long(Shipper *s, Object *o, ObjectSum *out, Err *err)
 	return true;
 }
 
+static void
+count_groups(const Format *f, const FormatWriter *form)
+{
+	const FormatGroups *g = f->groups ? f->groups(form) : NULL;
+
+	for (int i = 0; g && i < GROUP_ENDS; i++)
+	{
+		count_add(&stats.row_groups[i], g->all[i]);
+		count_add(&stats.row_groups_small[i], g->small[i]);
+	}
+}
+
 /* All that the format has is in s->lines, and its memory is given back. */
 static bool
 end_format(Shipper *s, Object *o, Err *err)
@@ -284,6 +297,7 @@ end_format(Shipper *s, Object *o, Err *err)
 		o->form = f->begin(o->table_form);
 	if (!f->end(o->form, &s->lines, err))
 		return err_prefix(err, "could not write \"%s\"", o->key);
+	count_groups(f, o->form);
 	f->close(o->form);
 	o->form = NULL;
 	return true;
@@ -321,13 +335,22 @@ cut(Shipper *s, Object *o, Err *err)
 	return true;
 }
 
+/* What the format has written, or holds to write it, before compression. */
+static int64_t
+plain_bytes(const Object *o)
+{
+	if (!o->format->plain)
+		return o->written;
+	return o->form ? (int64_t) o->format->plain(o->form) : 0;
+}
+
 static bool
 is_full(const Pipe *p, const Object *o)
 {
 	int64_t max = output_max_bytes(p, o->output);
 	int64_t rows = output_max_rows(p, o->output);
 
-	return o->written >= (max > 0 ? max : OBJECT_FULL_BYTES) ||
+	return plain_bytes(o) >= (max > 0 ? max : OBJECT_FULL_BYTES) ||
 		   (rows > 0 && o->rows >= rows);
 }
 
@@ -426,7 +449,10 @@ take_item(Shipper *s, Object *o, const BatchItem *item, Err *err)
 	return true;
 }
 
-/* What a format holds back, where it is more than one object is to have. */
+/*
+ * What a format holds back, where it is more than one object is to have; less
+ * than makes a row group that is worth it only where memory is short.
+ */
 static bool
 shrink(Shipper *s, Object *o, Err *err)
 {
@@ -434,6 +460,8 @@ shrink(Shipper *s, Object *o, Err *err)
 	size_t share = (size_t) s->p->options->memory_limit / FORM_SHARE;
 
 	return !f->shrink || !o->form || f->memory(o->form) < share ||
+		   (f->waiting(o->form) < GROUP_SMALL_BYTES &&
+			!object_too_many(s->p)) ||
 		   f->shrink(o->form, &s->lines, err) ||
 		   err_prefix(err, "could not write \"%s\"", o->key);
 }

@@ -183,6 +183,33 @@ add_tables(Exposition *x, const View *v)
 }
 
 static void
+add_row_groups(Exposition *x)
+{
+	static const char *const ends[STATS_GROUP_ENDS] = { "full", "object",
+														"memory", "row" };
+
+	for (int small = 0; small < 2; small++)
+	{
+		const Count *counts = small ? stats.row_groups_small : stats.row_groups;
+
+		expose_family(x,
+					  small ? "cdc_s3_row_groups_small_total"
+							: "cdc_s3_row_groups_total",
+					  METRIC_COUNTER,
+					  small ? "Of these, those of less than 1 MB of values."
+							: "Row groups of Parquet written, by what ended "
+							  "them: full, the object's end, memory, or a row "
+							  "that is one by itself.");
+		for (int i = 0; i < STATS_GROUP_ENDS; i++)
+		{
+			const Label labels[] = { { "end", ends[i] }, { NULL, NULL } };
+
+			expose_sample(x, labels, (double) count_get(&counts[i]));
+		}
+	}
+}
+
+static void
 add_failures(Exposition *x, const View *v)
 {
 	for (int retries = 0; retries < 2; retries++)
@@ -358,6 +385,7 @@ add_run(Exposition *x, const View *v)
 	expose_histogram(x, NULL, &stats.lag);
 	add_plain(x, run_plain, sizeof(run_plain) / sizeof(run_plain[0]));
 	add_tables(x, v);
+	add_row_groups(x);
 	add_checkpoints(x);
 	add_loads(x, v);
 	add_slot(x, v);
