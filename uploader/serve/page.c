@@ -351,6 +351,36 @@ add_loads(const View *v, Buf *out)
 	buf_str(out, "</table></section>\n");
 }
 
+/* The lake alone is what the cards are about. */
+static void
+add_outputs(const View *v, Buf *out)
+{
+	if (v->noutputs < 2)
+		return;
+	buf_str(out, "<section><h2>Outputs</h2>\n<table><tr><th>Output</th>"
+				 "<th>State</th><th class=\"n\">Lag</th>"
+				 "<th class=\"n\">Objects</th><th class=\"n wide\">Stored</th>"
+				 "<th class=\"n\">Errors</th></tr>\n");
+	for (int i = 0; i < v->noutputs; i++)
+	{
+		const ViewOutput *o = &v->outputs[i];
+		bool works = strcmp(o->state, "works") == 0;
+		char lag[64];
+
+		time_text(o->lag_seconds, lag, sizeof(lag));
+		buf_str(out, "<tr>");
+		cell_name(out, NULL, o->name);
+		buf_printf(out, "<td class=\"%s\">%s</td>", works ? "good" : "bad",
+				   o->state);
+		cell(out, lag);
+		cell_count(out, o->objects);
+		cell_bytes(out, o->bytes);
+		cell_count(out, o->errors);
+		buf_str(out, "</tr>\n");
+	}
+	buf_str(out, "</table></section>\n");
+}
+
 static void
 add_table(Buf *out, const View *v, int i)
 {
@@ -490,6 +520,7 @@ status_add_page(const View *v, Buf *out)
 	add_errors(v, out);
 	if (v->role == ROLE_RUN)
 	{
+		add_outputs(v, out);
 		add_loads(v, out);
 		add_tables(v, out);
 		add_entries(v, out);

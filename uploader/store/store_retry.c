@@ -109,6 +109,16 @@ is_failure(ErrKind kind)
 	return kind != ERR_EXISTS && kind != ERR_NOT_FOUND && kind != ERR_STOP;
 }
 
+static void
+tell_failure(StatsOutput *o)
+{
+	if (!o)
+		return;
+	count_add(&o->errors, 1);
+	if (count_get(&o->failing_us) == 0)
+		count_set(&o->failing_us, clock_unix_us());
+}
+
 /*
  * Called after a failed try.  True: try again.  False: err is what the
  * caller is to see.
@@ -126,7 +136,10 @@ again(Tries *t, Err *err)
 	if (t->n == 1)
 		t->first = *err;
 	if (is_failure(err->kind))
+	{
 		seen_failure(t->what, err, may_pass && in_time);
+		tell_failure(t->s->o.stats);
+	}
 	if (!may_pass)
 	{
 		beat_works();
@@ -153,6 +166,8 @@ static bool
 done(const Tries *t)
 {
 	beat_works();
+	if (t->s->o.stats)
+		count_set(&t->s->o.stats->failing_us, 0);
 	if (t->writes)
 	{
 		histogram_add(&stats.put, (clock_mono_ms() - t->try_ms) * 1000, 1);
