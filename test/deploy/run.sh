@@ -35,6 +35,12 @@ if [ -e "$airflow/whole" ]; then
 else
 	echo "left out: no run in a real Airflow; test/deps-airflow.sh brings it"
 fi
+what_judges()
+{
+	sh test/deps-deploy.sh && echo "ok 1 - what judges the files is there"
+}
+stage judges what_judges
+stage sbom bash test/deploy/sbom.sh
 stage packages packages
 if [ "$(id -u)" = 0 ]; then
 	stage package-15 bash test/deploy/package.sh build/deb bookworm 15
