@@ -346,10 +346,12 @@ test_stats(void **state)
 	Store *s = store_retry_new(
 		&inner.base, &(StoreOptions){ .retry_ms = 60000, .stats = &told });
 	int64_t began_ms;
+	Buf got;
 	Err err;
 
 	(void) state;
 	clock_set(&fake_clock);
+	buf_init(&got, 100);
 	assert_true(store_put(s, "k", (Slice){ 0 }, false, &err));
 	assert_int_equal(count_get(&told.errors), 2);
 	assert_int_equal(count_get(&told.failing_us), 0);
@@ -359,12 +361,19 @@ test_stats(void **state)
 	assert_false(store_put(s, "k", (Slice){ 0 }, false, &err));
 	assert_int_equal(count_get(&told.errors), 3);
 	assert_int_equal(count_get(&told.failing_us), began_ms * 1000);
+	inner.calls = 4;
+	assert_true(store_get(s, "k", &got, &err)); /* which helps nobody */
 	now_ms += 1000;
 	inner.calls = 3;
 	assert_false(store_put(s, "k", (Slice){ 0 }, false, &err));
 	assert_int_equal(count_get(&told.failing_us), began_ms * 1000); /* since */
 	assert_true(store_put(s, "k", (Slice){ 0 }, false, &err));
 	assert_int_equal(count_get(&told.failing_us), 0);
+	inner.calls = 3;
+	assert_false(store_get(s, "k", &got, &err));
+	assert_int_equal(count_get(&told.errors), 5);
+	assert_int_equal(count_get(&told.failing_us), 0);
+	buf_done(&got);
 	store_close(s);
 	clock_set(NULL);
 }

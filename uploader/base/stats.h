@@ -98,7 +98,7 @@ typedef struct StatsOutput
 	Count objects; /* totals of what entries list */
 	Count bytes;
 	Count errors;     /* total: tries of calls of its store that failed */
-	Count failing_us; /* since when they fail; 0: the last one worked */
+	Count failing_us; /* since when nothing can be stored; 0: the last was */
 	Count detached;   /* 0, 1: for as long as the process lives */
 	Count oldest_us;  /* commit of the oldest change that it lacks; 0: none */
 } StatsOutput;

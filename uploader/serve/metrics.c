@@ -346,7 +346,7 @@ add_output_states(Exposition *x, const View *v)
 										  "detached" };
 
 	expose_family(x, "cdc_s3_output_state", METRIC_GAUGE,
-				  "1 for the output's state: works; holds, where its calls "
+				  "1 for the output's state: works; holds, where its writes "
 				  "fail and the stream waits; fails, where it will be "
 				  "detached; detached.");
 	for (int i = 0; i < v->noutputs; i++)

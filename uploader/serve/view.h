@@ -38,7 +38,7 @@ typedef struct Process
 typedef struct ViewOutput
 {
 	const char *name;
-	/* works; holds: calls fail and the stream waits; fails: it will be
+	/* works; holds: writes fail and the stream waits; fails: it will be
 	 * detached; detached */
 	const char *state;
 	int64_t objects;

@@ -57,7 +57,7 @@ typedef struct StoreOptions
 	void (*on_outage)(void *arg, const char *call, const Err *err);
 	void *outage_arg;
 
-	/* Counts tries that failed, and knows whether the last one did; or NULL. */
+	/* Counts tries that failed, and knows whether storing does; or NULL. */
 	StatsOutput *stats;
 
 	/* S3 only */
