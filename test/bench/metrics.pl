@@ -71,6 +71,7 @@ sub scrape_alone
 {
 	my ($source, $cdc, $port, $lsn) = @_;
 	my $run = $cdc->start;
+	poll(sub { $run->errors =~ /event=streaming/ }, 60) or die "run does not stream:\n" . $run->errors;
 	wait_covered($run, $lsn);
 	my ($before) = usage($run->pid);
 	scrape($port) for 1 .. $scrapes;

@@ -41,6 +41,13 @@ what_judges()
 }
 stage judges what_judges
 stage sbom bash test/deploy/sbom.sh
+# Debian's chromium is some 300 MB with what it needs, and not brought by itself.
+chromium=$(command -v chromium || command -v chromium-browser || true)
+if [ -n "$chromium" ]; then
+	stage page perl -Itest/lib test/deploy/page.pl "$chromium"
+else
+	echo "left out: the status page in a browser, as there is no chromium here"
+fi
 stage packages packages
 if [ "$(id -u)" = 0 ]; then
 	stage package-15 bash test/deploy/package.sh build/deb bookworm 15

@@ -204,12 +204,18 @@ cell(Buf *out, const char *text)
 }
 
 static void
-cell_count(Buf *out, int64_t n)
+cell_count_of(Buf *out, int64_t n, bool wide)
 {
 	char text[64];
 
 	count_text(n, text, sizeof(text));
-	cell(out, text);
+	cell_of(out, text, wide);
+}
+
+static void
+cell_count(Buf *out, int64_t n)
+{
+	cell_count_of(out, n, false);
 }
 
 static void
@@ -323,7 +329,8 @@ add_loads(const View *v, Buf *out)
 		return;
 	buf_str(out, "<section><h2>Loads</h2>\n<table><tr><th>Table</th><th></th>"
 				 "<th class=\"n\">%</th><th class=\"n\">Rows</th>"
-				 "<th class=\"n\">Rows a second</th><th class=\"n\">Left</th>"
+				 "<th class=\"n wide\">Rows a second</th>"
+				 "<th class=\"n\">Left</th>"
 				 "</tr>\n");
 	for (int i = 0; i < v->seen.nloads; i++)
 	{
@@ -344,7 +351,7 @@ add_loads(const View *v, Buf *out)
 				   (int) (100 * l->share));
 		cell_count(out, (int64_t) (100 * l->share));
 		cell_count(out, l->rows);
-		cell_count(out, l->rows_per_s);
+		cell_count_of(out, l->rows_per_s, true);
 		cell(out, left);
 		buf_str(out, "</tr>\n");
 	}
