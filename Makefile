@@ -13,6 +13,7 @@
 #   make sim-mutants   what the simulation finds once an invariant is gone
 #   make deb        Debian packages, into build/deb
 #   make test-deploy  packages, image and manifests, installed and started (root)
+#   make sbom       what is in program and plugin, as SPDX, into build/
 #   make man        manual pages and completions, below build/
 #   make lint, unit, fuzz-smoke, regress, tap      parts of "make test"
 #
@@ -182,6 +183,11 @@ deb:
 	@sh test/deps.sh deb
 	@bash test/deploy/build-deb.sh
 
+# What program and plugin are linked with, by Debian package: SPDX 2.3.
+sbom: all
+	@mkdir -p build
+	@python3 deploy/sbom.py $(SIDECAR) cdc_s3.so >build/cdc-s3.spdx.json
+
 test-deploy: all
 	@sh test/deps.sh deb deploy
 	@bash test/deploy/run.sh
@@ -189,4 +195,4 @@ test-deploy: all
 .PHONY: default all sidecar install install-sidecar man install-man uninstall \
 	uninstall-sidecar clean clean-sidecar deps demo bench bench-memory installcheck \
 	regress lint readme unit fuzz-smoke sim sim-mutants tap valgrind sanitized test test-all \
-	test-fresh test-pgregress deb test-deploy check
+	test-fresh test-pgregress deb sbom test-deploy check

@@ -1,7 +1,7 @@
 #!/bin/sh
 # Brings what judges the files of deploy/ into the cache folder, never into the
-# tree: a Python environment with the schemas of Kubernetes and a parser of
-# Terraform's language.  Prints the path of its python.  Does nothing where it
+# tree: a Python environment with the schemas of Kubernetes, a parser of
+# Terraform's language, and one of SPDX.  Prints the path of its python.  Does nothing where it
 # is there already.  Needs the network the first time, what "test/deps.sh
 # test" installs, and no root.
 #
@@ -12,9 +12,10 @@ set -eu
 kubernetes_validate=1.37.0
 python_hcl2=8.1.4
 pyyaml=6.0.4
+spdx_tools=0.8.5
 
 cache=${XDG_CACHE_HOME:-$HOME/.cache}/cdc_s3
-folder=$cache/deploy-$kubernetes_validate-$python_hcl2-$pyyaml
+folder=$cache/deploy-$kubernetes_validate-$python_hcl2-$pyyaml-$spdx_tools
 
 case ${1:-} in
 --path)
@@ -27,7 +28,7 @@ case ${1:-} in
 	rm -rf "$folder"
 	python3 -m venv "$folder"
 	set -- install -q "kubernetes-validate==$kubernetes_validate" \
-		"python-hcl2==$python_hcl2" "pyyaml==$pyyaml"
+		"python-hcl2==$python_hcl2" "pyyaml==$pyyaml" "spdx-tools==$spdx_tools"
 	"$folder/bin/pip" "$@" || "$folder/bin/pip" "$@" # registries have bad moments
 	# What says that it is whole comes last.
 	printf '#!/bin/sh\nexec "%s" "$@"\n' "$folder/bin/python3" >"$folder/wrapper"

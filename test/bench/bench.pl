@@ -653,6 +653,18 @@ if (!%only || $only{merge})
 	require "$top/test/bench/merge.pl";
 	merge_bench();
 }
+if (!%only || $only{metrics})
+{
+	print "\n== metrics: http.listen and a scrape each second\n\n";
+	require "$top/test/bench/metrics.pl";
+	metrics_bench();
+}
+if (!%only || $only{sizing})
+{
+	print "\n== sizing: requests and WAL\n\n";
+	require "$top/test/bench/sizing.pl";
+	sizing_bench();
+}
 if (!%only || $only{load})
 {
 	print "\n== load\n\n";

@@ -45,5 +45,12 @@ ok "with other values" rendered --set merge.enabled=false --set podMonitor.enabl
 ok "without a merge" lacks '^kind: CronJob'
 ok "with a PodMonitor" has '^kind: PodMonitor'
 ok "another image" has 'image: "cdc-s3:2"'
+ok "it is told alive" has 'path: /livez'
+ok "and ready" has 'path: /readyz'
+ok "it wants a token where no policy protects it" has 'CDC_S3_HTTP_INSECURE, value: "off"'
 ok "without a policy" lacks '^kind: NetworkPolicy'
+ok "beside a database" rendered --set run.readinessProbe=false
+ok "it is told alive" has 'path: /livez'
+ok "and never not ready" lacks 'path: /readyz'
+ok "where a policy protects it it wants no token" has 'CDC_S3_HTTP_INSECURE, value: "on"'
 echo "1..$n"

@@ -85,9 +85,28 @@ def pods(doc, pod):
     return mine
 
 
+def probe(doc, c, name, path):
+    got = c.get(name, {}).get("httpGet", {})
+    if got.get("path") != path:
+        say(doc, f"{c['name']}: no {name} that asks {path}")
+    elif got.get("port") not in [p["containerPort"] for p in c.get("ports", [])]:
+        say(doc, f"{c['name']}: its {name} asks a port that is not its own")
+
+
+def probes(doc, pod):
+    for c in pod["containers"]:
+        if not ours(c) or c.get("args", [None])[0] != "run":
+            continue
+        if len(pod["containers"]) == 1:
+            probe(doc, c, "livenessProbe", "/livez")
+        if "readinessProbe" in c:
+            probe(doc, c, "readinessProbe", "/readyz")
+
+
 def workload(doc):
     pod = doc["spec"]["template"]["spec"]
     mine = pods(doc, pod)
+    probes(doc, pod)
     if doc["spec"].get("replicas") != 1:
         say(doc, "more than one writer of a lake")
     if doc["kind"] == "Deployment" and doc["spec"].get("strategy") != {"type": "Recreate"}:

@@ -35,6 +35,19 @@ if [ -e "$airflow/whole" ]; then
 else
 	echo "left out: no run in a real Airflow; test/deps-airflow.sh brings it"
 fi
+what_judges()
+{
+	sh test/deps-deploy.sh && echo "ok 1 - what judges the files is there"
+}
+stage judges what_judges
+stage sbom bash test/deploy/sbom.sh
+# Debian's chromium is some 300 MB with what it needs, and not brought by itself.
+chromium=$(command -v chromium || command -v chromium-browser || true)
+if [ -n "$chromium" ]; then
+	stage page perl -Itest/lib test/deploy/page.pl "$chromium"
+else
+	echo "left out: the status page in a browser, as there is no chromium here"
+fi
 stage packages packages
 if [ "$(id -u)" = 0 ]; then
 	stage package-15 bash test/deploy/package.sh build/deb bookworm 15

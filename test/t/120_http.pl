@@ -162,6 +162,12 @@ $source->stop('immediate');
 ok(poll(sub { get('/readyz')->{content} eq "disconnected\n" }, 120), 'not ready: disconnected');
 is(get('/livez')->{status}, 200, 'and alive');
 is(metric('cdc_s3_connected'), 0, 'told as a metric too');
+SKIP:
+{
+	CdcS3::Prometheus::promtool() or skip CdcS3::Prometheus::missing(), 1;
+	is((grep { $_ eq 'CdcS3NotReady' } @{ CdcS3::Prometheus::alerts_of(get('/metrics')->{content}) }), 1,
+		'the alert CdcS3NotReady');
+}
 $source->start;
 ok(poll(sub { get('/readyz')->{status} == 200 }, 120), 'it is back: ready') or diag $run->errors;
 cmp_ok(metric('cdc_s3_sessions_total'), '>=', 2, 'sessions are counted');

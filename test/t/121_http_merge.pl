@@ -20,7 +20,7 @@ if ($tls)
 {
 	my ($key, $cert) = ("$folder/server.key", "$folder/server.crt");
 	my $r = capture([
-		'openssl', 'req', '-new', '-x509', '-nodes', '-days', '30', '-subj',
+		'openssl', 'req', '-new', '-x509', '-nodes', '-days', '10', '-subj',
 		'/CN=localhost', '-keyout', $key, '-out', $cert
 	]);
 	die $r->{err} if $r->{code};
@@ -85,11 +85,14 @@ SKIP:
 
 SKIP:
 {
-	$tls or skip 'the server has no TLS', 1;
+	$tls or skip 'the server has no TLS', 2;
 	my ($run_port) = $run->errors =~ /event=listening .*port=(\d+)/;
 	my ($ends) = HTTP::Tiny->new->get("http://127.0.0.1:$run_port/metrics")->{content}
 	  =~ /^cdc_s3_certificate_expiry_timestamp_seconds\{of="source_server"\} (\S+)$/m;
-	cmp_ok(abs(($ends // 0) - time - 30 * 86400), '<', 86400, 'when the certificate of the source ends');
+	cmp_ok(abs(($ends // 0) - time - 10 * 86400), '<', 86400, 'when the certificate of the source ends');
+	CdcS3::Prometheus::promtool() or skip CdcS3::Prometheus::missing(), 1;
+	my $fire = CdcS3::Prometheus::alerts_of(HTTP::Tiny->new->get("http://127.0.0.1:$run_port/metrics")->{content});
+	is_deeply($fire, ['CdcS3CertificateExpires'], 'the alert CdcS3CertificateExpires');
 }
 
 # A run that knows the target tells of it, too.
@@ -102,6 +105,13 @@ like(HTTP::Tiny->new->get("http://127.0.0.1:$run_port/")->{content}, qr/Merged t
 $target->stop('immediate');
 ok(poll(sub { get('/readyz')->{content} eq "failing\n" }, 90), 'not ready while the target is away');
 is(get('/livez')->{status}, 200, 'and alive');
+SKIP:
+{
+	CdcS3::Prometheus::promtool() or skip CdcS3::Prometheus::missing(), 1;
+	# As after two hours of the same.
+	my $text = get('/metrics')->{content} =~ s/^(cdc_s3_merge_last_success_timestamp_seconds) (\S+)$/"$1 " . ($2 - 7500)/mer;
+	is_deeply(CdcS3::Prometheus::alerts_of($text), [qw(CdcS3MergeBehind CdcS3NotReady)], 'the alerts of both');
+}
 $target->start;
 ok(poll(sub { get('/readyz')->{status} == 200 }, 120), 'and ready again') or diag $merge->errors;
 is($merge->stop('TERM', 60), 0, 'merge ends with 0') or diag $merge->errors;

@@ -9,6 +9,7 @@ use JSON::PP;
 use Test::More;
 
 use CdcS3::FakeS3;
+use CdcS3::Prometheus;
 use CdcS3::Test;
 
 my $source = new_cluster('source',
@@ -47,6 +48,13 @@ ok(poll(sub { my $s = slot()->{seconds_until_lost}; defined $s && $s > 0 && $s <
 	'and it says when it will be lost') or diag explain slot();
 my $page = HTTP::Tiny->new->get("http://127.0.0.1:$port/")->{content};
 like($page, qr/Time until it is lost.*class="bad"/, 'the page warns');
+SKIP:
+{
+	CdcS3::Prometheus::promtool() or skip CdcS3::Prometheus::missing(), 1;
+	my $text = HTTP::Tiny->new->get("http://127.0.0.1:$port/metrics")->{content};
+	is((grep { $_ eq 'CdcS3SlotInDanger' } @{ CdcS3::Prometheus::alerts_of($text) }), 1,
+		'the alert CdcS3SlotInDanger') or diag $text;
+}
 $fake->clear;
 # The slot lets go of WAL at a record of running transactions behind what is confirmed.
 ok(poll(sub {

@@ -53,6 +53,8 @@ is( judged(@files),
 my $text = slurp("$top/deploy/kubernetes/cdc-s3.yaml");
 my @wrong = (
 	[ 'replicas: 1', 'replicas: 2', qr/more than one writer/ ],
+	[ 'path: /livez', 'path: /healthz', qr{no livenessProbe that asks /livez} ],
+	[ 'path: /readyz, port: 8470', 'path: /readyz, port: 8471', qr/asks a port that is not its own/ ],
 	[ 'strategy: { type: Recreate }', 'strategy: { type: RollingUpdate }',
 		qr/before the old one is gone/ ],
 	[ 'terminationGracePeriodSeconds: 60', 'terminationGracePeriodSeconds: 30',

@@ -98,6 +98,25 @@ ends(void **state)
 	beat_end();
 }
 
+static void
+listed(void **state)
+{
+	BeatThread list[BEAT_THREADS_MAX];
+
+	(void) state;
+	assert_int_equal(beat_list(list), 0);
+	beat_begin("sweeper");
+	now += 70;
+	assert_int_equal(beat_list(list), 1);
+	assert_string_equal(list[0].name, "sweeper");
+	assert_false(list[0].waits);
+	assert_int_equal(list[0].silent_ms, 70);
+	beat_waits();
+	assert_int_equal(beat_list(list), 1);
+	assert_true(list[0].waits);
+	assert_int_equal(list[0].silent_ms, 0);
+}
+
 static void *
 another(void *arg)
 {
@@ -145,6 +164,7 @@ main(void)
 		cmocka_unit_test_setup_teardown(works, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(waits, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(ends, set_up, tear_down),
+		cmocka_unit_test_setup_teardown(listed, set_up, tear_down),
 		cmocka_unit_test_setup_teardown(threads, set_up, tear_down),
 	};
 

@@ -19,6 +19,7 @@
 
 #include <cmocka.h>
 
+#include "base/beat.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
@@ -240,6 +241,34 @@ test_wait_a_while(void **state)
 	PQfinish(conn);
 }
 
+/* A thread that waits for a server is alive, however long that takes. */
+static const char *silent_then = "nobody looked";
+
+static void
+look_who_is_silent(void *arg)
+{
+	(void) arg;
+	silent_then = beat_silent(0);
+}
+
+static void
+test_alive(void **state)
+{
+	Server *s = *state;
+	PgWait wait = { .tick = look_who_is_silent };
+	PGconn *conn;
+
+	beat_begin("waiter");
+	conn = connected(s, &wait);
+	assert_string_equal(beat_silent(0), "waiter"); /* it works */
+	assert_true(PQsendQuery(conn, "SELECT 1"));
+	assert_false(pg_wait(conn, 30));
+	assert_null(silent_then);
+	assert_string_equal(beat_silent(0), "waiter");
+	PQfinish(conn);
+	beat_end();
+}
+
 static int
 setup(void **state)
 {
@@ -261,9 +290,9 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-		T(test_stop_in_statement), T(test_silence),
-		T(test_stop_in_sending),   T(test_wait_a_while),
-		T(test_limit_in_connect),  T(test_stop_in_connect),
+		T(test_stop_in_statement), T(test_silence), T(test_stop_in_sending),
+		T(test_wait_a_while),      T(test_alive),   T(test_limit_in_connect),
+		T(test_stop_in_connect),
 	};
 	int failed;
 

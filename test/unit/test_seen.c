@@ -275,6 +275,41 @@ waiting(void **state)
 	assert_int_equal(count_get(&stats.oldest_us), 0);
 }
 
+/* What each output lacks: who is behind holds up who is not. */
+static void
+waiting_outputs(void **state)
+{
+	const StatsOutput *lake = &stats.outputs[0];
+	const StatsOutput *report = &stats.outputs[1];
+	Waiting w;
+
+	(void) state;
+	waiting_init(&w);
+	waiting_begin(&w, 7, 100);
+	waiting_object(&w, 7, 0, 1);
+	waiting_object(&w, 7, 1, 2);
+	assert_int_equal(count_get(&lake->oldest_us), 100);
+	waiting_close(&w, 7);
+	waiting_begin(&w, 8, 200);
+	assert_int_equal(count_get(&lake->oldest_us), 100);
+	waiting_object(&w, 7, 0, -1);
+	assert_int_equal(count_get(&lake->oldest_us), 200);
+	waiting_object(&w, 7, 1, -1);
+	assert_int_equal(count_get(&report->oldest_us), 100);
+	waiting_object(&w, 99, 1, -1); /* one that nobody waits for */
+	waiting_detach(&w, 1, 5000);
+	waiting_object(&w, 7, 1, -1);
+	waiting_done(&w, 7);
+	waiting_done(&w, 8);
+	assert_int_equal(count_get(&lake->oldest_us), 0);
+	assert_int_equal(count_get(&report->oldest_us), 100); /* for good */
+	waiting_destroy(&w);
+	assert_int_equal(count_get(&report->oldest_us), 100);
+	waiting_detach(&w, 2, 5000); /* one that lacked nothing so far */
+	assert_int_equal(count_get(&stats.outputs[2].oldest_us), 5000);
+	memset(stats.outputs, 0, sizeof(stats.outputs));
+}
+
 #define TEST(f) cmocka_unit_test_setup_teardown(f, set_up, tear_down)
 
 int
@@ -283,7 +318,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		TEST(histogram), TEST(first_come), TEST(chosen),  TEST(names),
 		TEST(ops),       TEST(entries),    TEST(errors),  TEST(failures),
-		TEST(loads),     TEST(lag),        TEST(waiting),
+		TEST(loads),     TEST(lag),        TEST(waiting), TEST(waiting_outputs),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -234,6 +234,85 @@ metrics_of_slot(void **state)
 }
 
 static void
+output(int n)
+{
+	memset(stats.outputs, 0, sizeof(stats.outputs));
+	seen_output(0, "main", true);
+	seen_output(1, "report", true);
+	seen_output(2, "archive", false);
+	count_set(&stats.outputs[n].objects, 7);
+	count_set(&stats.outputs[n].bytes, 700);
+	count_set(&stats.outputs[n].errors, 3);
+	count_set(&stats.outputs[n].failing_us, now_us() - 1);
+	count_set(&stats.outputs[n].oldest_us, now_us() - 2500000);
+}
+
+static void
+metrics_of_outputs(void **state)
+{
+	const char *m = metrics(*state, false, false);
+
+	HAS_NOT(m, "cdc_s3_output_objects_total{");
+	output(1);
+	m = metrics(*state, false, false);
+	HAS(m, "cdc_s3_output_objects_total{output=\"main\"} 0\n");
+	HAS(m, "cdc_s3_output_objects_total{output=\"report\"} 7\n");
+	HAS(m, "cdc_s3_output_written_bytes_total{output=\"report\"} 700\n");
+	HAS(m, "cdc_s3_output_errors_total{output=\"report\"} 3\n");
+	HAS(m, "cdc_s3_output_lag_seconds{output=\"report\"} 2.5\n");
+	HAS(m, "cdc_s3_output_lag_seconds{output=\"main\"} 0\n");
+	HAS(m, "cdc_s3_output_state{output=\"main\",state=\"works\"} 1\n");
+	HAS(m, "cdc_s3_output_state{output=\"report\",state=\"holds\"} 1\n");
+	HAS(m, "cdc_s3_output_state{output=\"report\",state=\"works\"} 0\n");
+	output(2);
+	m = metrics(*state, true, false);
+	HAS(m, "cdc_s3_output_state{output=\"archive\",state=\"fails\"} 1\n");
+	count_set(&stats.outputs[2].detached, 1);
+	m = metrics(*state, true, false);
+	HAS(m, "cdc_s3_output_state{output=\"archive\",state=\"detached\"} 1\n");
+	HAS(m, "cdc_s3_output_state{output=\"archive\",state=\"fails\"} 0\n");
+}
+
+static void
+status_of_outputs(void **state)
+{
+	View *v;
+	json_t *j;
+	json_t *o;
+
+	output(2);
+	beat_begin("sweeper");
+	v = view_new("1.2.3");
+	status_add_json(v, *state);
+	j = json_loads(buf_cstr(*state), 0, NULL);
+	assert_non_null(j);
+	assert_int_equal(json_array_size(json_object_get(j, "outputs")), 3);
+	o = json_array_get(json_object_get(j, "outputs"), 2);
+	assert_string_equal(json_string_value(json_object_get(o, "name")),
+						"archive");
+	assert_string_equal(json_string_value(json_object_get(o, "state")),
+						"fails");
+	assert_int_equal(json_integer_value(json_object_get(o, "errors")), 3);
+	o = json_array_get(json_object_get(j, "threads"), 0);
+	assert_string_equal(json_string_value(json_object_get(o, "name")),
+						"sweeper");
+	json_decref(j);
+	buf_reset(*state);
+	status_add_page(v, *state);
+	HAS(buf_cstr(*state), "<h2>Outputs</h2>");
+	HAS(buf_cstr(*state), "archive</td><td class=\"bad\">fails</td>");
+	HAS(buf_cstr(*state), "main</td><td class=\"good\">works</td>");
+	view_free(v);
+	seen_reset();
+	seen_output(0, "main", true); /* the lake alone */
+	v = view_new("1.2.3");
+	buf_reset(*state);
+	status_add_page(v, *state);
+	HAS_NOT(buf_cstr(*state), "<h2>Outputs</h2>");
+	view_free(v);
+}
+
+static void
 metrics_of_merge(void **state)
 {
 	const char *m;
@@ -254,18 +333,38 @@ metrics_of_merge(void **state)
 	HAS(metrics(*state, false, false), "cdc_s3_merge_behind_seconds 0\n");
 }
 
-/* With any number of tables it is far from two megabytes. */
+/*
+ * With 10,000 tables of the longest names, each byte of which is escaped, a
+ * hundred have lines of their own and the others are together; each answer is
+ * far from its limit.
+ */
 static void
 bounded(void **state)
 {
-	char name[128];
+	const int tables = 10000;
+	char name[SEEN_NAME];
+	char want[128];
+	View *v;
 
-	for (int i = 0; i < 10000; i++)
+	for (int i = 0; i < tables; i++)
 	{
-		(void) snprintf(name, sizeof(name), "%0100d", i);
+		(void) snprintf(name, sizeof(name), "%0126d", i);
+		memset(name, '"', 121);
 		see_table(name, name);
 	}
-	assert_true(strlen(metrics(*state, true, true)) < 1000000);
+	(void) snprintf(want, sizeof(want),
+					"{schema=\"\",table=\"other\",op=\"insert\"} %d\n",
+					5 * (tables - SEEN_TABLES));
+	HAS(metrics(*state, true, true), want);
+	assert_true(strlen(buf_cstr(*state)) < METRICS_MAX_BYTES / 2);
+	v = view_new("1.2.3");
+	buf_reset(*state);
+	status_add_json(v, *state);
+	assert_true(strlen(buf_cstr(*state)) < STATUS_MAX_BYTES / 2);
+	buf_reset(*state);
+	status_add_page(v, *state);
+	assert_true(strlen(buf_cstr(*state)) < STATUS_MAX_BYTES / 2);
+	view_free(v);
 }
 
 static void
@@ -653,15 +752,26 @@ int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
-		TEST(numbers),         TEST(label_values),
-		TEST(families),        TEST(metrics_of_run),
-		TEST(metrics_of_slot), TEST(metrics_of_merge),
-		TEST(bounded),         TEST(emf),
-		TEST(readiness),       TEST(rates),
-		TEST(status),          TEST(page),
-		TEST(paths),           TEST(probes),
-		TEST(hosts),           TEST(authorization),
-		TEST(addresses),       TEST(beyond_loopback),
+		TEST(numbers),
+		TEST(label_values),
+		TEST(families),
+		TEST(metrics_of_run),
+		TEST(metrics_of_slot),
+		TEST(metrics_of_merge),
+		TEST(metrics_of_outputs),
+		TEST(status_of_outputs),
+		TEST(bounded),
+		TEST(emf),
+		TEST(readiness),
+		TEST(rates),
+		TEST(status),
+		TEST(page),
+		TEST(paths),
+		TEST(probes),
+		TEST(hosts),
+		TEST(authorization),
+		TEST(addresses),
+		TEST(beyond_loopback),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

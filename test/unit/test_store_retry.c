@@ -336,13 +336,55 @@ test_list(void **state)
 	clock_set(NULL);
 }
 
+/* What is told of an output: tries that failed, and since when they do. */
+static void
+test_stats(void **state)
+{
+	static const ErrKind plan[] = { ERR_NET, ERR_BUSY, ERR_NONE, ERR_AUTH };
+	PlanStore inner = { .base.ops = &plan_ops, .plan = plan, .nplan = 2 };
+	StatsOutput told = { 0 };
+	Store *s = store_retry_new(
+		&inner.base, &(StoreOptions){ .retry_ms = 60000, .stats = &told });
+	int64_t began_ms;
+	Buf got;
+	Err err;
+
+	(void) state;
+	clock_set(&fake_clock);
+	buf_init(&got, 100);
+	assert_true(store_put(s, "k", (Slice){ 0 }, false, &err));
+	assert_int_equal(count_get(&told.errors), 2);
+	assert_int_equal(count_get(&told.failing_us), 0);
+	inner.nplan = 4;
+	inner.calls = 3;
+	began_ms = now_ms;
+	assert_false(store_put(s, "k", (Slice){ 0 }, false, &err));
+	assert_int_equal(count_get(&told.errors), 3);
+	assert_int_equal(count_get(&told.failing_us), began_ms * 1000);
+	inner.calls = 4;
+	assert_true(store_get(s, "k", &got, &err)); /* which helps nobody */
+	now_ms += 1000;
+	inner.calls = 3;
+	assert_false(store_put(s, "k", (Slice){ 0 }, false, &err));
+	assert_int_equal(count_get(&told.failing_us), began_ms * 1000); /* since */
+	assert_true(store_put(s, "k", (Slice){ 0 }, false, &err));
+	assert_int_equal(count_get(&told.failing_us), 0);
+	inner.calls = 3;
+	assert_false(store_get(s, "k", &got, &err));
+	assert_int_equal(count_get(&told.errors), 5);
+	assert_int_equal(count_get(&told.failing_us), 0);
+	buf_done(&got);
+	store_close(s);
+	clock_set(NULL);
+}
+
 int
 main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_put),    cmocka_unit_test(test_budget),
 		cmocka_unit_test(test_outage), cmocka_unit_test(test_stop),
-		cmocka_unit_test(test_list),
+		cmocka_unit_test(test_list),   cmocka_unit_test(test_stats),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -12,7 +12,7 @@
 
 #include "base/clock.h"
 
-#define SLOTS 256
+#define SLOTS BEAT_THREADS_MAX
 
 #define WAITS INT64_C(-1) /* in the place of a time */
 
@@ -94,6 +94,27 @@ beat_silent(int64_t limit_ms)
 			return name;
 	}
 	return NULL;
+}
+
+int
+beat_list(BeatThread out[BEAT_THREADS_MAX])
+{
+	int64_t now_ms = clock_mono_ms();
+	int n = 0;
+
+	for (int i = 0; i < SLOTS; i++)
+	{
+		const char *name = atomic_load(&slots[i].name);
+		int64_t last_ms = atomic_load(&slots[i].last_ms);
+
+		if (name)
+			out[n++] =
+				(BeatThread){ .name = name,
+							  .waits = last_ms == WAITS,
+							  .silent_ms =
+								  last_ms == WAITS ? 0 : now_ms - last_ms };
+	}
+	return n;
 }
 
 int

@@ -36,6 +36,19 @@ void beat_works(void);
 /* The name of a thread that works and is silent for so long; or NULL. */
 const char *beat_silent(int64_t limit_ms);
 
+/* A thread as it is at a moment. */
+typedef struct BeatThread
+{
+	const char *name;
+	bool waits;
+	int64_t silent_ms; /* since its last beat; 0 for one that waits */
+} BeatThread;
+
+#define BEAT_THREADS_MAX 256
+
+/* Fills out; how many there are. */
+int beat_list(BeatThread out[BEAT_THREADS_MAX]);
+
 /* How many threads have a slot. */
 int beat_threads(void);
 

@@ -154,6 +154,17 @@ seen_loads(const SeenLoad *loads, int n)
 	pthread_mutex_unlock(&lock);
 }
 
+void
+seen_output(int n, const char *name, bool holds)
+{
+	pthread_mutex_lock(&lock);
+	COPY(seen.outputs[n].name, name);
+	seen.outputs[n].holds = holds;
+	if (seen.noutputs <= n)
+		seen.noutputs = n + 1;
+	pthread_mutex_unlock(&lock);
+}
+
 /* Under the lock.  When there are too many kinds the last takes the rest. */
 static SeenFailure *
 failure_of(const char *call, const char *code)

@@ -23,6 +23,7 @@
 
 #include "base/err.h"
 #include "base/lsn.h"
+#include "base/stats.h"
 
 #define SEEN_TABLES 100 /* with counters of their own */
 #define SEEN_ENTRIES 10
@@ -30,6 +31,7 @@
 #define SEEN_LOADS 20
 #define SEEN_FAILURES 40 /* pairs of call and code */
 #define SEEN_NAME 132    /* 63 bytes may be 126 once they are UTF-8 */
+#define SEEN_OUTPUT_NAME 32
 
 typedef enum SeenOp
 {
@@ -107,6 +109,13 @@ typedef struct SeenFailure
 	int64_t retries;
 } SeenFailure;
 
+/* An output; its numbers are stats.outputs[]. */
+typedef struct SeenOutput
+{
+	char name[SEEN_OUTPUT_NAME];
+	bool holds; /* the stream waits for it while it fails */
+} SeenOutput;
+
 /* A copy of all of it, as of one moment. */
 typedef struct SeenAll
 {
@@ -120,6 +129,8 @@ typedef struct SeenAll
 	SeenError errors[SEEN_ERRORS];
 	int nloads; /* the last is all, where there are any */
 	SeenLoad loads[SEEN_LOADS + 1];
+	int noutputs; /* the first is the lake's own */
+	SeenOutput outputs[STATS_OUTPUTS];
 	int nfailures;
 	SeenFailure failures[SEEN_FAILURES];
 } SeenAll;
@@ -139,6 +150,9 @@ void seen_error(bool error, const char *event, const char *kind);
 
 /* Takes the place of those before; n 0: nothing is loaded. */
 void seen_loads(const SeenLoad *loads, int n);
+
+/* Output n of stats.outputs is that one; they are told in order. */
+void seen_output(int n, const char *name, bool holds);
 
 /* A try failed; it is made again, or not. */
 void seen_failure(const char *call, const Err *err, bool again);

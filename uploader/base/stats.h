@@ -91,6 +91,19 @@ typedef enum StatsPhase
 #define STATS_MERGE_PHASES 5 /* of merge_progress.h */
 #define STATS_GROUP_ENDS 4   /* of format.h */
 
+#define STATS_OUTPUTS 9 /* the lake's own, and further ones */
+
+/* An output: 0 is the lake's own; seen_output() names them. */
+typedef struct StatsOutput
+{
+	Count objects; /* totals of what entries list */
+	Count bytes;
+	Count errors;     /* total: tries of calls of its store that failed */
+	Count failing_us; /* since when nothing can be stored; 0: the last was */
+	Count detached;   /* 0, 1: for as long as the process lives */
+	Count oldest_us;  /* commit of the oldest change that it lacks; 0: none */
+} StatsOutput;
+
 typedef struct Stats
 {
 	Count role;     /* StatsRole */
@@ -134,6 +147,8 @@ typedef struct Stats
 	Count queued_bytes;
 	Count paused; /* 0, 1 */
 	Count flush_interval_ms;
+
+	StatsOutput outputs[STATS_OUTPUTS];
 
 	Count loads_open; /* tables */
 	Count loads_done; /* total */

@@ -11,6 +11,7 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 
+#include "base/beat.h"
 #include "base/clock.h"
 #include "base/mem.h"
 #include "base/queue.h"
@@ -88,6 +89,7 @@ aside_run(const AsideCall *call)
 {
 	Aside *a = xcalloc(1, sizeof(*a));
 	pthread_t thread;
+	bool ended;
 
 	a->call = *call;
 	pthread_mutex_init(&a->lock, NULL);
@@ -98,7 +100,10 @@ aside_run(const AsideCall *call)
 		call->run(call->arg); /* better without a limit than not at all */
 		return true;
 	}
-	if (!wait_for_end(a))
+	beat_waits();
+	ended = wait_for_end(a);
+	beat_works();
+	if (!ended)
 	{
 		(void) pthread_detach(thread);
 		return false;

@@ -15,6 +15,7 @@
 #include <stdlib.h>
 #include <sys/socket.h>
 
+#include "base/beat.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
@@ -164,8 +165,8 @@ look(PGconn *conn, Waiter *w, int64_t *heard_ms)
 
 /* Waits a moment; false where the connection is given up. */
 static bool
-wait_a_moment(PGconn *conn, short events, int64_t max_ms, int64_t *heard_ms,
-			  short *out_events)
+wait_once(PGconn *conn, short events, int64_t max_ms, int64_t *heard_ms,
+		  short *out_events)
 {
 	Waiter *w = waiter_of(conn);
 	struct pollfd p = { .fd = PQsocket(conn), .events = events };
@@ -183,6 +184,19 @@ wait_a_moment(PGconn *conn, short events, int64_t max_ms, int64_t *heard_ms,
 	if (w && w->wait.tick)
 		w->wait.tick(w->wait.arg);
 	return true;
+}
+
+/* The same, for others: who waits for a server is alive (beat.h). */
+static bool
+wait_a_moment(PGconn *conn, short events, int64_t max_ms, int64_t *heard_ms,
+			  short *out_events)
+{
+	bool ok;
+
+	beat_waits();
+	ok = wait_once(conn, events, max_ms, heard_ms, out_events);
+	beat_works();
+	return ok;
 }
 
 bool

@@ -23,6 +23,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/beat.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
@@ -365,11 +366,13 @@ is_over(const Pipe *p)
 static bool
 wait_ms(Pipe *p, int64_t ms)
 {
+	beat_waits();
 	pthread_mutex_lock(&p->lock);
 	for (; ms > 0 && !is_over(p); ms -= LOOK_MIN_MS)
 		(void) cond_wait_ms(&p->changed, &p->lock,
 							ms < LOOK_MIN_MS ? ms : LOOK_MIN_MS);
 	pthread_mutex_unlock(&p->lock);
+	beat_works();
 	return !is_over(p);
 }
 
@@ -579,12 +582,10 @@ asked_main(void *arg)
 	bool warned = false;
 	Err err;
 
+	beat_begin("request watcher");
 	if (!pipe_open_store(p, &store, &err))
-	{
 		warn("could not look for load requests", &err);
-		return NULL;
-	}
-	if (wait_announced(p))
+	else if (wait_announced(p))
 	{
 		take_away(p, store);
 		outputs_take_away(p, store);
@@ -598,5 +599,6 @@ asked_main(void *arg)
 		}
 	}
 	store_close(store);
+	beat_end();
 	return NULL;
 }

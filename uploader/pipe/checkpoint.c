@@ -236,6 +236,7 @@ checkpoint_close(Pipe *p, Checkpoint *c, Lsn end, int64_t closed_until)
 	c->entry->end = end;
 	c->entry->closed_until = closed_until;
 	c->closed_ms = clock_mono_ms();
+	waiting_close(&p->waiting, c->entry->seq);
 	if (c->since_ms)
 		histogram_add(&stats.checkpoint[CHECKPOINT_GATHER],
 					  (c->closed_ms - c->since_ms) * 1000, 1);
@@ -345,6 +346,9 @@ tell_entry(Pipe *p, Checkpoint *c, int64_t rows, int64_t bytes)
 	count_add(&stats.rows_durable, rows);
 	count_add(&stats.bytes_written, bytes);
 	count_add(&stats.objects, e->nobjects);
+	count_add(&stats.outputs[0].objects, e->nobjects);
+	count_add(&stats.outputs[0].bytes, bytes);
+	outputs_tell_entry(p, e);
 	count_add(&stats.entries, 1);
 	count_set(&stats.log_seq, e->seq);
 	count_set(&stats.durable_lsn, (int64_t) e->end);

@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/beat.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
@@ -78,11 +79,13 @@ is_over(const Pipe *p)
 static bool
 wait_ms(Pipe *p, int64_t ms)
 {
+	beat_waits();
 	pthread_mutex_lock(&p->lock);
 	for (; ms > 0 && !is_over(p); ms -= LOOK_MIN_MS)
 		(void) cond_wait_ms(&p->changed, &p->lock,
 							ms < LOOK_MIN_MS ? ms : LOOK_MIN_MS);
 	pthread_mutex_unlock(&p->lock);
+	beat_works();
 	return !is_over(p);
 }
 
@@ -264,13 +267,15 @@ expire_main(void *arg)
 {
 	Expirer x = { .p = arg };
 
+	beat_begin("expirer");
 	if (!pipe_open_store(x.p, &x.store, &x.err))
-	{
 		warn(&x, "could not look for objects to expire");
-		return NULL;
+	else
+	{
+		while (wait_ms(x.p, look_every_ms(x.p)))
+			look(&x);
 	}
-	while (wait_ms(x.p, look_every_ms(x.p)))
-		look(&x);
 	store_close(x.store);
+	beat_end();
 	return NULL;
 }

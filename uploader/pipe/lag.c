@@ -51,12 +51,30 @@ lag_done(LagTrack *t)
 	*t = (LagTrack){ 0 };
 }
 
+/* Of a detached one that stays what it was. */
+static void
+tell_output(const Waiting *w, int output)
+{
+	int64_t us = 0;
+
+	if (count_get(&stats.outputs[output].detached))
+		return;
+	for (int i = 0; i < w->n && us == 0; i++)
+	{
+		if (!w->entries[i].closed || w->entries[i].left[output] > 0)
+			us = w->entries[i].us;
+	}
+	count_set(&stats.outputs[output].oldest_us, us);
+}
+
 /* Under the lock: the oldest by number is the oldest by position too. */
 static void
 tell(const Waiting *w)
 {
 	count_set(&stats.oldest_us, w->n > 0 ? w->entries[0].us : 0);
 	count_set(&stats.oldest_large, w->n > 0 && w->entries[0].large);
+	for (int i = 0; i < STATS_OUTPUTS; i++)
+		tell_output(w, i);
 }
 
 void
@@ -92,7 +110,7 @@ waiting_begin(Waiting *w, int64_t seq, int64_t commit_us)
 	pthread_mutex_lock(&w->lock);
 	/* Where there are too many the oldest ones are what counts. */
 	if (!find(w, seq) && w->n < WAITING_MAX)
-		w->entries[w->n++] = (WaitingEntry){ seq, commit_us, false };
+		w->entries[w->n++] = (WaitingEntry){ .seq = seq, .us = commit_us };
 	tell(w);
 	pthread_mutex_unlock(&w->lock);
 }
@@ -107,6 +125,45 @@ waiting_large(Waiting *w, int64_t seq)
 	if (e)
 		e->large = true;
 	tell(w);
+	pthread_mutex_unlock(&w->lock);
+}
+
+void
+waiting_close(Waiting *w, int64_t seq)
+{
+	WaitingEntry *e;
+
+	pthread_mutex_lock(&w->lock);
+	e = find(w, seq);
+	if (e)
+		e->closed = true;
+	tell(w);
+	pthread_mutex_unlock(&w->lock);
+}
+
+void
+waiting_object(Waiting *w, int64_t seq, int output, int n)
+{
+	WaitingEntry *e;
+
+	pthread_mutex_lock(&w->lock);
+	e = find(w, seq);
+	if (e)
+		e->left[output] += n;
+	if (e && e->left[output] == 0)
+		tell_output(w, output);
+	pthread_mutex_unlock(&w->lock);
+}
+
+void
+waiting_detach(Waiting *w, int output, int64_t now_us)
+{
+	StatsOutput *o = &stats.outputs[output];
+
+	pthread_mutex_lock(&w->lock);
+	if (count_get(&o->oldest_us) == 0)
+		count_set(&o->oldest_us, now_us);
+	count_set(&o->detached, 1);
 	pthread_mutex_unlock(&w->lock);
 }
 

@@ -1,7 +1,7 @@
 /*-------------------------------------------------------------------------
  * lag.h
  *	  How long changes are on their way: from their commit until they are
- *	  durable, and how old the oldest is that is not.
+ *	  durable, and how old the oldest is that is not, in each output too.
  *
  *	  encoder: waiting_begin() at the first change of a checkpoint,
  *		lag_add() at each commit
@@ -21,6 +21,8 @@
 #include <pthread.h>
 #include <stdbool.h>
 #include <stdint.h>
+
+#include "base/stats.h"
 
 /* Commits of a checkpoint, counted by steps of time. */
 typedef struct LagStep
@@ -49,6 +51,8 @@ typedef struct WaitingEntry
 	int64_t seq; /* of the checkpoint's entry */
 	int64_t us;  /* commit of its first change */
 	bool large;
+	bool closed;             /* all its objects are begun */
+	int left[STATS_OUTPUTS]; /* of these, by output, that are not durable */
 } WaitingEntry;
 
 /* Checkpoints with changes that are not durable, the oldest first. */
@@ -65,6 +69,13 @@ void waiting_destroy(Waiting *w);
 /* Called again for a checkpoint that waits already it changes nothing. */
 void waiting_begin(Waiting *w, int64_t seq, int64_t commit_us);
 void waiting_large(Waiting *w, int64_t seq);
+void waiting_close(Waiting *w, int64_t seq);
+
+/* n more objects of that output, or less, are not durable. */
+void waiting_object(Waiting *w, int64_t seq, int output, int n);
+
+/* From now on it lacks what it lacks, or what comes. */
+void waiting_detach(Waiting *w, int output, int64_t now_us);
 void waiting_done(Waiting *w, int64_t seq);
 
 #endif

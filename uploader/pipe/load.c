@@ -24,6 +24,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "base/beat.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
@@ -379,6 +380,7 @@ see_it_through(Loader *l, LoadPool *pool)
 	{
 		LoadTable *t = load_pool_durable(pool, STOP_POLL_MS, &reads, &waits);
 
+		beat();
 		if (t)
 		{
 			l->progress.done = ++l->done;
@@ -478,6 +480,7 @@ pause_before(Loader *l, int pass)
 		if (is_stopped(l))
 			return err_set(&l->err, ERR_STOP, 0, "stopped");
 		clock_sleep_ms(STOP_POLL_MS);
+		beat();
 	}
 	return true;
 }
@@ -494,7 +497,10 @@ wait_announced(Loader *l)
 
 	pthread_mutex_lock(&p->lock);
 	while (atomic_load(&p->log_seq) <= p->start->seq && !is_stopped(l))
+	{
 		(void) cond_wait_ms(&p->changed, &p->lock, STOP_POLL_MS);
+		beat();
+	}
 	pthread_mutex_unlock(&p->lock);
 	return !is_stopped(l) || err_set(&l->err, ERR_STOP, 0, "stopped");
 }
@@ -507,8 +513,10 @@ load_main(void *arg)
 				 .slot = { .p = p, .role = PG_SOURCE_REPLICATION },
 				 .anchor = { .p = p, .role = PG_SOURCE },
 				 .total = p->nload_tables };
-	bool ok = wait_announced(&l);
+	bool ok;
 
+	beat_begin("loader");
+	ok = wait_announced(&l);
 	atomic_store(&l.next_seq, LOAD_FIRST_SEQ);
 	load_rate_init(&l.rate, p->options->load.max_rate);
 	load_progress_init(&l.progress, &p->options->load, l.total);
@@ -517,5 +525,6 @@ load_main(void *arg)
 	if (!ok && l.err.kind != ERR_STOP)
 		pipe_fail(p, &l.err);
 	load_rate_done(&l.rate);
+	beat_end();
 	return NULL;
 }

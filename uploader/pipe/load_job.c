@@ -12,6 +12,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "base/beat.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
@@ -135,6 +136,7 @@ make_room(Worker *w)
 	while (!budget_wait_below(&w->p->budget, w->p->budget.limit / 8 * 5,
 							  STOP_POLL_MS))
 	{
+		beat();
 		if (load_conn_ended(&w->data))
 			return false;
 	}
@@ -162,6 +164,7 @@ add_row(Worker *w, Slice tuple)
 	w->job->part->rows++;
 	if (batch_is_full(w->batch))
 	{
+		beat();
 		atomic_store(&w->job->rows, w->job->part->rows);
 		ship_batch(w, false);
 	}
@@ -189,6 +192,7 @@ keep_rate(Worker *w, int64_t bytes)
 	{
 		int64_t ms = until - clock_mono_ms();
 
+		beat();
 		if (load_conn_ended(&w->data))
 			return false;
 		clock_sleep_ms(ms > 0 && ms < STOP_POLL_MS ? ms : STOP_POLL_MS);
@@ -591,6 +595,18 @@ end_job(Worker *w, JobEnd end)
 				 log_lsn(w->shared->lsn), NULL);
 }
 
+/* The next one; waiting for it is no work. */
+static bool
+take_job(Worker *w)
+{
+	bool got;
+
+	beat_waits();
+	got = load_pool_take(w->shared->pool, w->job);
+	beat_works();
+	return got;
+}
+
 void *
 load_worker_main(void *arg)
 {
@@ -605,7 +621,8 @@ load_worker_main(void *arg)
 	w->p = lw->shared->p;
 	w->job = lw->job;
 	w->data = w->now = conn;
-	while (ok && load_pool_take(w->shared->pool, w->job))
+	beat_begin("load worker");
+	while (ok && take_job(w))
 	{
 		JobEnd end;
 
@@ -622,5 +639,6 @@ load_worker_main(void *arg)
 	}
 	close_all(w);
 	free(w);
+	beat_end();
 	return NULL;
 }

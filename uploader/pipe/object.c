@@ -101,6 +101,14 @@ lay_out(const Pipe *p, Object *o)
 	o->table_form = t->forms[o->output].old[i];
 }
 
+/* For who looks: of a load nothing waits that is streamed. */
+static void
+tell_waiting(Pipe *p, const Object *o, int n)
+{
+	if (!o->place.load)
+		waiting_object(&p->waiting, o->place.list->seq, o->output, n);
+}
+
 Object *
 object_new(Pipe *p, const ObjectPlace *place, Table *t, int64_t folder)
 {
@@ -124,6 +132,7 @@ object_new(Pipe *p, const ObjectPlace *place, Table *t, int64_t folder)
 		o->next->prev = o;
 	p->alive = o;
 	pthread_mutex_unlock(&p->lock);
+	tell_waiting(p, o, 1);
 	return o;
 }
 
@@ -378,6 +387,7 @@ object_drop(Pipe *p, Object *o)
 		object_yield(p, o);
 		return;
 	}
+	tell_waiting(p, o, -1);
 	pthread_mutex_lock(&p->lock);
 	--*o->place.outstanding;
 	pthread_cond_broadcast(&p->changed);
@@ -388,6 +398,7 @@ object_drop(Pipe *p, Object *o)
 void
 object_done(Pipe *p, Object *o, const ObjectSum *sum)
 {
+	tell_waiting(p, o, -1); /* before the committer takes the list */
 	pthread_mutex_lock(&p->lock);
 	tell(o, sum);
 	--*o->place.outstanding;

@@ -12,6 +12,8 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/seen.h"
+#include "base/stats.h"
 #include "store/fill.h"
 
 #define AGAIN_MS 500
@@ -25,6 +27,7 @@ open_store(Pipe *p, int output, Store **out, Err *err)
 	const OutputOptions *o = output_options(p, output);
 	StoreOptions options = pipe_store_options(p, &o->store);
 
+	options.stats = &stats.outputs[output];
 	if (o->detach && o->detach_after_ms < options.retry_ms)
 		options.retry_ms = o->detach_after_ms;
 	return store_open(&options, out, err) ||
@@ -57,6 +60,37 @@ output_stores_close(OutputStores *stores)
 		store_close(stores->of[i]);
 }
 
+void
+outputs_tell(const RunOptions *o)
+{
+	seen_output(0, "main", true);
+	for (int i = 0; i < o->nfurther; i++)
+		seen_output(i + 1, o->further[i].name, !o->further[i].detach);
+}
+
+static int
+number_of(const Pipe *p, const char *name)
+{
+	for (int n = 1; n < outputs_n(p); n++)
+	{
+		if (strcmp(output_name(p, n), name) == 0)
+			return n;
+	}
+	return 0;
+}
+
+void
+outputs_tell_entry(const Pipe *p, const Entry *e)
+{
+	for (int i = 0; i < e->nfurther; i++)
+	{
+		StatsOutput *o = &stats.outputs[number_of(p, e->further[i].output)];
+
+		count_add(&o->objects, 1);
+		count_add(&o->bytes, e->further[i].bytes);
+	}
+}
+
 /*
  * Failures
  */
@@ -74,10 +108,12 @@ output_works(const Pipe *p, int output)
 }
 
 static void
-detach(const OutputOptions *o, const Err *err)
+detach(Pipe *p, const OutputOptions *o, const Err *err)
 {
 	if (atomic_exchange(&o->health->detached, true))
 		return;
+	waiting_detach(&p->waiting, (int) (o - p->options->further) + 1,
+				   clock_unix_us());
 	log_event(LOG_WARN, "output detached, the stream goes on without it",
 			  "output", o->name, "url", o->store.url, "error", err->msg, "hint",
 			  "mend it and start run again: it is a new output then", NULL);
@@ -106,7 +142,7 @@ again_or_detach(Pipe *p, const OutputOptions *o, const Err *err)
 		return false;
 	if (failing_for(o, err) >= o->detach_after_ms)
 	{
-		detach(o, err);
+		detach(p, o, err);
 		return false;
 	}
 	if (err->kind == ERR_GONE) /* only from the log on */

@@ -60,6 +60,12 @@ bool outputs_plan(Pipe *p, Store *lake, Err *err) MUST_CHECK;
  */
 void outputs_fill_entry(Pipe *p, Entry *e, const Entry *before);
 
+/* Which outputs there are, for who looks (base/seen.h). */
+void outputs_tell(const RunOptions *o);
+
+/* Counts what the entry lists for further ones. */
+void outputs_tell_entry(const Pipe *p, const Entry *e);
+
 /*
  * The watcher's: what fills outputs and is in the log is taken away; is there
  * such for an output, so that a session has to begin?

@@ -291,6 +291,7 @@ pipe_open_store(Pipe *p, Store **out, Err *err)
 {
 	StoreOptions o = pipe_store_options(p, &p->options->store);
 
+	o.stats = &stats.outputs[0];
 	return store_open(&o, out, err);
 }
 

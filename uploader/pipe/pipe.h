@@ -88,7 +88,7 @@ typedef struct LoadOptions
 } LoadOptions;
 
 /* The main output, number 0, and further ones (output.h). */
-#define OUTPUTS_MAX 9
+#define OUTPUTS_MAX STATS_OUTPUTS
 
 /* How a further output is; it outlives the session. */
 typedef struct OutputHealth

@@ -489,7 +489,9 @@ bool
 run_stream(const RunOptions *o, Err *err)
 {
 	GovernorThread *governor = governor_begin(o);
-	bool ok = run_sessions(o, err);
+	bool ok;
 
+	outputs_tell(o);
+	ok = run_sessions(o, err);
 	return governor_end(governor, ok, err);
 }

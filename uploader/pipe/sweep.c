@@ -30,6 +30,7 @@
 
 #include <stdlib.h>
 
+#include "base/beat.h"
 #include "base/clock.h"
 #include "base/fnv.h"
 #include "base/log.h"
@@ -367,6 +368,7 @@ remove_leftovers(Sweeper *s)
 		const char *key = s->suspects.names[i];
 		bool leftover;
 
+		beat();
 		if (!is_leftover(s, key, &leftover))
 			return false;
 		if (!leftover)
@@ -745,12 +747,14 @@ wait_for_entry(Sweeper *s, int64_t after)
 {
 	bool there;
 
+	beat_waits();
 	pthread_mutex_lock(&s->p->lock);
 	while (!atomic_load(&s->p->stop) && !atomic_load(&s->p->finished) &&
 		   atomic_load(&s->p->log_seq) <= after)
 		(void) cond_wait_ms(&s->p->changed, &s->p->lock, 1000);
 	there = atomic_load(&s->p->log_seq) > after;
 	pthread_mutex_unlock(&s->p->lock);
+	beat_works();
 	return there && !atomic_load(&s->p->stop) && !atomic_load(&s->p->finished);
 }
 
@@ -791,9 +795,11 @@ sweep_main(void *arg)
 	Sweeper s = { .p = arg };
 	int64_t seen = s.p->start->seq;
 	Entry *zero = NULL;
-	bool ok = output_store(s.p, &s.stores, 0, &s.log, &s.err) &&
-			  commitlog_read(s.log, 0, &zero, &s.err);
+	bool ok;
 
+	beat_begin("sweeper");
+	ok = output_store(s.p, &s.stores, 0, &s.log, &s.err) &&
+		 commitlog_read(s.log, 0, &zero, &s.err);
 	s.at[0].entry = s.at[0].next = atomic_load(&s.p->swept_entry);
 	s.born = ok ? zero->time - US_PER_HOUR : 0;
 	entry_free(zero);
@@ -814,5 +820,6 @@ sweep_main(void *arg)
 	listed_done(&s);
 	ended_done(&s);
 	output_stores_close(&s.stores);
+	beat_end();
 	return NULL;
 }

@@ -342,6 +342,86 @@ add_slot(Exposition *x, const View *v)
 		  "When the source said so last.");
 }
 
+static double
+output_objects(const ViewOutput *o)
+{
+	return (double) o->objects;
+}
+
+static double
+output_bytes(const ViewOutput *o)
+{
+	return (double) o->bytes;
+}
+
+static double
+output_errors(const ViewOutput *o)
+{
+	return (double) o->errors;
+}
+
+static double
+output_lag(const ViewOutput *o)
+{
+	return o->lag_seconds;
+}
+
+static void
+add_output_states(Exposition *x, const View *v)
+{
+	static const char *const states[] = { "works", "holds", "fails",
+										  "detached" };
+
+	expose_family(x, "cdc_s3_output_state", METRIC_GAUGE,
+				  "1 for the output's state: works; holds, where its writes "
+				  "fail and the stream waits; fails, where it will be "
+				  "detached; detached.");
+	for (int i = 0; i < v->noutputs; i++)
+		for (size_t k = 0; k < sizeof(states) / sizeof(states[0]); k++)
+		{
+			const Label labels[] = { { "output", v->outputs[i].name },
+									 { "state", states[k] },
+									 { NULL, NULL } };
+
+			expose_sample(x, labels,
+						  strcmp(states[k], v->outputs[i].state) == 0);
+		}
+}
+
+static void
+add_outputs(Exposition *x, const View *v)
+{
+	static const struct
+	{
+		const char *name;
+		MetricType type;
+		double (*value)(const ViewOutput *o);
+		const char *help;
+	} list[] = {
+		{ "cdc_s3_output_objects_total", METRIC_COUNTER, output_objects,
+		  "Objects that the log lists, by output; \"main\": the lake's own." },
+		{ "cdc_s3_output_written_bytes_total", METRIC_COUNTER, output_bytes,
+		  "Bytes of these, as stored." },
+		{ "cdc_s3_output_errors_total", METRIC_COUNTER, output_errors,
+		  "Tries of calls of the output's store that failed." },
+		{ "cdc_s3_output_lag_seconds", METRIC_GAUGE, output_lag,
+		  "Age of the oldest change that the output lacks." },
+	};
+
+	for (size_t i = 0; i < sizeof(list) / sizeof(list[0]); i++)
+	{
+		expose_family(x, list[i].name, list[i].type, list[i].help);
+		for (int n = 0; n < v->noutputs; n++)
+		{
+			const Label labels[] = { { "output", v->outputs[n].name },
+									 { NULL, NULL } };
+
+			expose_sample(x, labels, list[i].value(&v->outputs[n]));
+		}
+	}
+	add_output_states(x, v);
+}
+
 static void
 add_certificates(Exposition *x)
 {
@@ -386,6 +466,7 @@ add_run(Exposition *x, const View *v)
 	add_plain(x, run_plain, sizeof(run_plain) / sizeof(run_plain[0]));
 	add_tables(x, v);
 	add_row_groups(x);
+	add_outputs(x, v);
 	add_checkpoints(x);
 	add_loads(x, v);
 	add_slot(x, v);

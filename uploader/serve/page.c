@@ -204,12 +204,18 @@ cell(Buf *out, const char *text)
 }
 
 static void
-cell_count(Buf *out, int64_t n)
+cell_count_of(Buf *out, int64_t n, bool wide)
 {
 	char text[64];
 
 	count_text(n, text, sizeof(text));
-	cell(out, text);
+	cell_of(out, text, wide);
+}
+
+static void
+cell_count(Buf *out, int64_t n)
+{
+	cell_count_of(out, n, false);
 }
 
 static void
@@ -323,7 +329,8 @@ add_loads(const View *v, Buf *out)
 		return;
 	buf_str(out, "<section><h2>Loads</h2>\n<table><tr><th>Table</th><th></th>"
 				 "<th class=\"n\">%</th><th class=\"n\">Rows</th>"
-				 "<th class=\"n\">Rows a second</th><th class=\"n\">Left</th>"
+				 "<th class=\"n wide\">Rows a second</th>"
+				 "<th class=\"n\">Left</th>"
 				 "</tr>\n");
 	for (int i = 0; i < v->seen.nloads; i++)
 	{
@@ -344,8 +351,38 @@ add_loads(const View *v, Buf *out)
 				   (int) (100 * l->share));
 		cell_count(out, (int64_t) (100 * l->share));
 		cell_count(out, l->rows);
-		cell_count(out, l->rows_per_s);
+		cell_count_of(out, l->rows_per_s, true);
 		cell(out, left);
+		buf_str(out, "</tr>\n");
+	}
+	buf_str(out, "</table></section>\n");
+}
+
+/* The lake alone is what the cards are about. */
+static void
+add_outputs(const View *v, Buf *out)
+{
+	if (v->noutputs < 2)
+		return;
+	buf_str(out, "<section><h2>Outputs</h2>\n<table><tr><th>Output</th>"
+				 "<th>State</th><th class=\"n\">Lag</th>"
+				 "<th class=\"n\">Objects</th><th class=\"n wide\">Stored</th>"
+				 "<th class=\"n\">Errors</th></tr>\n");
+	for (int i = 0; i < v->noutputs; i++)
+	{
+		const ViewOutput *o = &v->outputs[i];
+		bool works = strcmp(o->state, "works") == 0;
+		char lag[64];
+
+		time_text(o->lag_seconds, lag, sizeof(lag));
+		buf_str(out, "<tr>");
+		cell_name(out, NULL, o->name);
+		buf_printf(out, "<td class=\"%s\">%s</td>", works ? "good" : "bad",
+				   o->state);
+		cell(out, lag);
+		cell_count(out, o->objects);
+		cell_bytes(out, o->bytes);
+		cell_count(out, o->errors);
 		buf_str(out, "</tr>\n");
 	}
 	buf_str(out, "</table></section>\n");
@@ -490,6 +527,7 @@ status_add_page(const View *v, Buf *out)
 	add_errors(v, out);
 	if (v->role == ROLE_RUN)
 	{
+		add_outputs(v, out);
 		add_loads(v, out);
 		add_tables(v, out);
 		add_entries(v, out);

@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "base/beat.h"
 #include "base/clock.h"
 #include "base/lsn.h"
 
@@ -217,6 +218,47 @@ loads(const View *v)
 }
 
 static json_t *
+outputs(const View *v)
+{
+	json_t *a = json_array();
+
+	for (int i = 0; i < v->noutputs; i++)
+	{
+		const ViewOutput *out = &v->outputs[i];
+		json_t *o = json_object();
+
+		set(o, "name", text(out->name));
+		set(o, "state", text(out->state));
+		set(o, "objects", integer(out->objects));
+		set(o, "bytes", integer(out->bytes));
+		set(o, "errors", integer(out->errors));
+		set(o, "lag_seconds", json_real(out->lag_seconds));
+		push(a, o);
+	}
+	return a;
+}
+
+/* Those that give signs of life, from which /livez is answered. */
+static json_t *
+threads(void)
+{
+	BeatThread list[BEAT_THREADS_MAX];
+	int n = beat_list(list);
+	json_t *a = json_array();
+
+	for (int i = 0; i < n; i++)
+	{
+		json_t *o = json_object();
+
+		set(o, "name", text(list[i].name));
+		set(o, "waits", json_boolean(list[i].waits));
+		set(o, "silent_seconds", json_real((double) list[i].silent_ms / 1e3));
+		push(a, o);
+	}
+	return a;
+}
+
+static json_t *
 memory(void)
 {
 	json_t *o = json_object();
@@ -253,6 +295,7 @@ add_run(json_t *o, const View *v)
 	set(o, "hours_closed", integer(count_get(&stats.hours_closed)));
 	set(o, "slot", slot(v));
 	set(o, "memory", memory());
+	set(o, "outputs", outputs(v));
 	set(o, "loads_open", integer(count_get(&stats.loads_open)));
 	set(o, "loads", loads(v));
 	set(o, "tables", tables(v));
@@ -277,6 +320,7 @@ status_add_json(const View *v, Buf *out)
 		add_run(o, v);
 	if (v->role == ROLE_MERGE || count_get(&stats.merge_lsn) > 0)
 		set(o, "merge", merge(v));
+	set(o, "threads", threads());
 	set(o, "errors", errors(v));
 	dump = json_dumps(o, JSON_COMPACT | JSON_REAL_PRECISION(9));
 	json_decref(o);

@@ -219,6 +219,24 @@ seconds_since(int64_t then_us, int64_t now_us)
 										   : 0;
 }
 
+static ViewOutput
+output_now(const SeenOutput *seen, const StatsOutput *o, int64_t now_us)
+{
+	ViewOutput out = { .name = seen->name,
+					   .state = "works",
+					   .objects = count_get(&o->objects),
+					   .bytes = count_get(&o->bytes),
+					   .errors = count_get(&o->errors),
+					   .lag_seconds =
+						   seconds_since(count_get(&o->oldest_us), now_us) };
+
+	if (count_get(&o->detached))
+		out.state = "detached";
+	else if (count_get(&o->failing_us))
+		out.state = seen->holds ? "holds" : "fails";
+	return out;
+}
+
 View *
 view_new(const char *version)
 {
@@ -240,6 +258,10 @@ view_new(const char *version)
 			seconds_since(count_get(&stats.merge_entry_us), v->now_us);
 	v->process = process_now();
 	seen_copy(&v->seen);
+	v->noutputs = v->seen.noutputs;
+	for (int i = 0; i < v->noutputs; i++)
+		v->outputs[i] =
+			output_now(&v->seen.outputs[i], &stats.outputs[i], v->now_us);
 	return v;
 }
 

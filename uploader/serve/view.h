@@ -34,6 +34,19 @@ typedef struct Process
 	int64_t open_files;
 } Process;
 
+/* One output, the lake's own first ("main"). */
+typedef struct ViewOutput
+{
+	const char *name;
+	/* works; holds: writes fail and the stream waits; fails: it will be
+	 * detached; detached */
+	const char *state;
+	int64_t objects;
+	int64_t bytes;
+	int64_t errors;
+	double lag_seconds; /* age of the oldest change that it lacks */
+} ViewOutput;
+
 typedef struct View
 {
 	const char *version;
@@ -47,6 +60,8 @@ typedef struct View
 	double merge_behind_seconds;
 	Rates rates;
 	Process process;
+	int noutputs;
+	ViewOutput outputs[STATS_OUTPUTS];
 	SeenAll seen;
 } View;
 

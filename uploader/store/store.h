@@ -29,6 +29,7 @@
 
 #include "base/buf.h"
 #include "base/err.h"
+#include "base/stats.h"
 #include "codec/entry.h"
 
 /*
@@ -55,6 +56,9 @@ typedef struct StoreOptions
 	 */
 	void (*on_outage)(void *arg, const char *call, const Err *err);
 	void *outage_arg;
+
+	/* Counts tries that failed, and knows whether storing does; or NULL. */
+	StatsOutput *stats;
 
 	/* S3 only */
 	const char *proxy;          /* unset: http_proxy and friends */

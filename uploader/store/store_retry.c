@@ -46,6 +46,7 @@ typedef struct Tries
 	const char *what;
 	const char *key;
 	bool writes; /* bytes of an object */
+	bool stores; /* it, or what is needed for it */
 	int64_t start_ms;
 	int64_t try_ms; /* when this try began */
 	int n;          /* tries so far */
@@ -63,6 +64,16 @@ tries_begin(Store *s, const char *what, const char *key)
 					.key = key,
 					.start_ms = now_ms,
 					.try_ms = now_ms };
+}
+
+/* The same of a call without which nothing is stored. */
+static Tries
+store_begin(Store *s, const char *what, const char *key)
+{
+	Tries t = tries_begin(s, what, key);
+
+	t.stores = true;
+	return t;
 }
 
 static bool
@@ -109,6 +120,19 @@ is_failure(ErrKind kind)
 	return kind != ERR_EXISTS && kind != ERR_NOT_FOUND && kind != ERR_STOP;
 }
 
+/* That others can be made does not help whoever cannot store. */
+static void
+tell_failure(const Tries *t)
+{
+	StatsOutput *o = t->s->o.stats;
+
+	if (!o)
+		return;
+	count_add(&o->errors, 1);
+	if (t->stores && count_get(&o->failing_us) == 0)
+		count_set(&o->failing_us, clock_unix_us());
+}
+
 /*
  * Called after a failed try.  True: try again.  False: err is what the
  * caller is to see.
@@ -126,7 +150,10 @@ again(Tries *t, Err *err)
 	if (t->n == 1)
 		t->first = *err;
 	if (is_failure(err->kind))
+	{
 		seen_failure(t->what, err, may_pass && in_time);
+		tell_failure(t);
+	}
 	if (!may_pass)
 	{
 		beat_works();
@@ -153,6 +180,8 @@ static bool
 done(const Tries *t)
 {
 	beat_works();
+	if (t->stores && t->s->o.stats)
+		count_set(&t->s->o.stats->failing_us, 0);
 	if (t->writes)
 	{
 		histogram_add(&stats.put, (clock_mono_ms() - t->try_ms) * 1000, 1);
@@ -167,7 +196,7 @@ static bool
 retry_put(Store *s, const char *key, Slice body, bool only_if_absent, Err *err)
 {
 	Store *inner = ((RetryStore *) s)->inner;
-	Tries t = tries_begin(s, "put", key);
+	Tries t = store_begin(s, "put", key);
 
 	t.writes = true;
 	do
@@ -283,7 +312,7 @@ static bool
 retry_begin(Store *s, const char *key, char **out_id, Err *err)
 {
 	Store *inner = ((RetryStore *) s)->inner;
-	Tries t = tries_begin(s, "begin upload", key);
+	Tries t = store_begin(s, "begin upload", key);
 
 	do
 		if (inner->ops->begin(inner, key, out_id, err))
@@ -301,7 +330,7 @@ retry_part(Store *s, const char *key, const char *id, int n, Slice body,
 		   StorePart *part, Err *err)
 {
 	Store *inner = ((RetryStore *) s)->inner;
-	Tries t = tries_begin(s, "put part", key);
+	Tries t = store_begin(s, "put part", key);
 
 	t.writes = true;
 	do
@@ -316,7 +345,7 @@ retry_finish(Store *s, const char *key, const char *id, const StorePart *parts,
 			 int nparts, Err *err)
 {
 	Store *inner = ((RetryStore *) s)->inner;
-	Tries t = tries_begin(s, "finish upload", key);
+	Tries t = store_begin(s, "finish upload", key);
 
 	do
 		if (inner->ops->finish(inner, key, id, parts, nparts, err))
