@@ -36,7 +36,8 @@ sub log_end
 # A line for the slot, and an empty one.
 sub ask
 {
-	$pid //= open2($from, $to, $program, '-XqAt', '-d', $conninfo);
+	$pid //= open2($from, $to, 'sh', '-c', 'exec "$@" 2>/dev/null', 'psql', $program, '-XqAt',
+		'-d', $conninfo);
 	print {$to} "select coalesce(lpad(upper(to_hex(pg_wal_lsn_diff(confirmed_flush_lsn, '0/0')::bigint)),"
 	  . " 16, '0'), 'none') from pg_replication_slots where slot_name = '$slot' union all select '';\n";
 	$to->flush;
@@ -51,7 +52,7 @@ sub ask
 sub confirmed
 {
 	local $SIG{ALRM} = sub { die "late\n" };
-	alarm 20;
+	alarm 3;
 	my $line = eval { ask() };
 	alarm 0;
 	return $line if defined $line;
