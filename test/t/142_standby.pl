@@ -69,7 +69,7 @@ sub heard
 my $first = member();
 $first->ok('init');
 my $a = $first->start('--standby');
-ok(poll(sub { $a->errors =~ /event=streaming / }, 60), 'a standby whose slot is free begins at once')
+ok(poll(sub { $a->errors =~ /event=streaming / }, 60), 'a standby whose slot is free begins')
   or diag $a->errors;
 my $writers = start_writers($source, 'work', 100);
 my $pid = holder();

@@ -22,7 +22,7 @@ my %elsewhere = map { $_ => 1 } qw(init_slot_made hour_asked hour_closed load_an
   load_snapshot load_copy_begun load_copied load_durable load_listed request_served
   sweep_delete_before sweep_delete_after list_put_after session_settled);
 my @points = grep { !/^merge_/ && !$elsewhere{$_} } sort { $a cmp $b } do { my %p = fault_points(); keys %p };
-my @few = qw(object_put_before entry_put_before entry_put_after confirm_before);
+my @few = qw(entry_put_before entry_put_after confirm_before);
 @points = @few unless ($ENV{CRASH_PAUSES} // '') eq 'all';
 
 my $source = new_cluster('source',

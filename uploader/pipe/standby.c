@@ -150,8 +150,7 @@ wait_for_slot(const RunOptions *o, PGconn **conn, Err *err)
 			continue;
 		}
 		attempt = 0;
-		/* nobody had it when we came: there is nothing to wait for */
-		if (!there || (holder == 0 && !looked))
+		if (!there)
 			return true;
 		looked = true;
 		step = standby_look(&s, holder, clock_mono_ms());

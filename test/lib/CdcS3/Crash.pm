@@ -34,7 +34,9 @@ sub fault_program
 {
 	$program //= $ENV{CDCS3_TEST_FAULT_BIN};
 	return $program if $program;
-	my $r = capture([ 'make', '-s', '-j2', '-C', "$top/uploader", 'faults' ],
+	mkdir "$top/build";
+	my $r = capture(
+		[ 'flock', "$top/build/faults.lock", 'make', '-s', '-j2', '-C', "$top/uploader", 'faults' ],
 		timeout => 1800);
 	croak "make faults: $r->{out}$r->{err}" if $r->{code};
 	return $program = "$top/build/faults/cdc-s3";
