@@ -11,6 +11,7 @@
 #   make test-pgregress  PostgreSQL's regression suite, streamed and merged
 #   make sim SEEDS=N  the stream simulated under any fault, N seeds (10000)
 #   make sim-mutants   what the simulation finds once an invariant is gone
+#   make crash KILLS=N  run, merge and source killed at random (500); crash-pauses
 #   make deb        Debian packages, into build/deb
 #   make test-deploy  packages, image and manifests, installed and started (root)
 #   make sbom       what is in program and plugin, as SPDX, into build/
@@ -149,6 +150,14 @@ sim:
 sim-mutants:
 	@bash test/sim/mutants.sh
 
+# Sidecar, merge and source killed at random, KILLS times; CRASH_SEED=N repeats
+# what was chosen.  The second one stops run at each of its fault points.
+KILLS ?= 500
+crash: all
+	@CRASH_KILLS=$(KILLS) bash test/tap.sh test/t/141_random_kills.pl
+crash-pauses: all
+	@CRASH_PAUSES=all bash test/tap.sh test/t/143_two_writers.pl
+
 tap: all
 	@bash test/tap.sh
 
@@ -194,5 +203,5 @@ test-deploy: all
 
 .PHONY: default all sidecar install install-sidecar man install-man uninstall \
 	uninstall-sidecar clean clean-sidecar deps demo bench bench-memory installcheck \
-	regress lint readme unit fuzz-smoke sim sim-mutants tap valgrind sanitized test test-all \
+	regress lint readme unit fuzz-smoke sim sim-mutants crash crash-pauses tap valgrind sanitized test test-all \
 	test-fresh test-pgregress deb sbom test-deploy check

@@ -137,6 +137,23 @@ my $good = $folder;
 unlink "$good/_cdc/log/00000000000000000002.json";
 refused(3, qr/entry 2 /, 'the entry where the target stands is gone');
 
+# A chain with a hole: what lies between two entries is in none.
+for my $merged (0, 1)
+{
+	my $where = $merged ? 'behind the position' : 'at the first merge';
+	fresh();
+	$t = table();
+	entry([ [ $t, 'i', { id => 1, v => '"a"', n => 1 } ] ]);
+	is(merge()->{code}, 0, "$where: merge") if $merged;
+	$lake->{end} += 0x10;
+	entry([ [ $t, 'i', { id => 2, v => '"a"', n => 1 } ] ]);
+	refused(3, qr{commit log is broken: entry \d+ ends at 0/3000, but entry \d+ starts at 0/3010},
+		"a hole in the chain, $where");
+	is($target->psql($db, "select to_regclass('public.t') is null"), 't', "$where: nothing is done")
+	  if !$merged;
+	is(psql('select count(*) from t'), 1, "$where: nothing is done") if $merged;
+}
+
 fresh();
 $t = table();
 entry([ [ $t, 'i', { id => 1, v => '"a"', n => 1 } ] ]);

@@ -90,6 +90,15 @@ is($r->{code}, 75, 'the upload is gone: exit code');
 like($r->{err}, qr/NoSuchUpload/, 'the upload is gone: message');
 is(scalar $fake->keys_stored, 0, 'the upload is gone: no object');
 
+# Nor was it finished by an earlier try where what has its name is another object.
+$fake->clear(objects => 1);
+$s->run(\'short', put => 'big');
+$fake->fault(match => $step{finish}, times => 0, status => 404,
+	code => 'NoSuchUpload');
+$r = $s->run(\$body, write => 'big', $part);
+is($r->{code}, 75, 'another object has the name: exit code') or diag $r->{err};
+is($s->ok(get => 'big'), 'short', 'and it is as it was');
+
 # What a killed writer leaves can be found.
 $fake->clear(objects => 1);
 $fake->fault(match => qr/^(?:POST|DELETE) .*uploadId=/, times => 0,

@@ -400,7 +400,8 @@ readiness(void **state)
 		{ LINK_STARTING, 0, false, 0, 60, "starting" },
 		{ LINK_DOWN, 0, false, 0, 60, "disconnected" },
 		{ LINK_STOPPING, 0, false, 0, 60, "stopping" },
-		{ LINK_UP, 0, false, 9999, 60, NULL }, /* idle */
+		{ LINK_STANDBY, 0, false, 9999, 60, NULL }, /* as it was told to */
+		{ LINK_UP, 0, false, 9999, 60, NULL },      /* idle */
 		{ LINK_UP, 179, false, 0, 60, NULL },
 		{ LINK_UP, 181, false, 0, 60, "behind" },
 		{ LINK_UP, 59, false, 0, 1, NULL }, /* 60 s at least */
@@ -585,6 +586,9 @@ probes(void **state)
 	assert_int_equal(ask(&open_options, &live, body, sizeof(body)), 200);
 	assert_int_equal(ask(&open_options, &ready, body, sizeof(body)), 503);
 	assert_string_equal(body, "disconnected\n");
+	count_set(&stats.link, LINK_STANDBY);
+	assert_int_equal(ask(&open_options, &ready, body, sizeof(body)), 200);
+	assert_string_equal(body, "standby\n");
 	mono += 1;
 	assert_int_equal(ask(&open_options, &live, body, sizeof(body)), 503);
 	assert_string_equal(body, "encoder\n");

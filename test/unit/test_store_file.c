@@ -528,6 +528,33 @@ test_folder_sync_fails(void **state)
 	store_close(s);
 }
 
+/* The same of an object that came in parts. */
+static void
+test_folder_sync_fails_large(void **state)
+{
+	Store *s = open_store("/g");
+	StorePart part = { .offset = 0, .bytes = 6 };
+	char *id = NULL;
+	int syncs;
+	Err err = { 0 };
+
+	(void) state;
+	assert_true(store_put(s, "data/0", slice_cstr("x"), false, &err));
+	assert_true(s->ops->begin(s, "data/big", &id, &err));
+	assert_true(
+		s->ops->part(s, "data/big", id, 0, slice_cstr("parts\n"), &part, &err));
+	fail_folder = true;
+	assert_false(s->ops->finish(s, "data/big", id, &part, 1, &err));
+	assert_non_null(strstr(err.msg, "fsync folder"));
+	syncs = folder_syncs; /* the next try finds its own link */
+	assert_true(s->ops->finish(s, "data/big", id, &part, 1, &err));
+	assert_true(folder_syncs > syncs);
+	assert_content(s, "data/big", "parts\n");
+	free(part.tag);
+	free(id);
+	store_close(s);
+}
+
 static void
 test_name_too_long(void **state)
 {
@@ -574,6 +601,7 @@ main(void)
 		TEST(test_folders_vanish),
 		TEST(test_one_winner),
 		TEST(test_folder_sync_fails),
+		TEST(test_folder_sync_fails_large),
 		TEST(test_name_too_long),
 	};
 

@@ -369,6 +369,71 @@ test_note_reads_back(void **state)
 	world_free(w);
 }
 
+#define LIST(seq, writer)                                                      \
+	"_cdc/list/0000000000000000000" seq "-0-" writer ".json"
+
+/* An entry that is too long for one file, by the writer of all entries here. */
+static Entry *
+long_entry(int64_t seq)
+{
+	Entry *e = entry_new();
+
+	e->seq = seq;
+	e->timeline = 1;
+	e->end = e->prev_end = (Lsn) (1000 + seq);
+	e->time = clock_unix_us();
+	entry_set(&e->system_identifier, "1");
+	entry_set(&e->database, "db");
+	entry_set(&e->slot, "slot");
+	entry_set(&e->writer, "0a0b0c0d");
+	for (int i = 0; i < 4000; i++)
+	{
+		EntryObject *o = entry_add_object(e);
+		char key[200];
+
+		(void) snprintf(key, sizeof(key), "public/t/%0150d/part-%d", i, i);
+		entry_set(&o->key, key);
+		entry_set(&o->schema, "public");
+		entry_set(&o->table, "t");
+		entry_set(&o->hash, "0123456789abcdef");
+		o->rows = 1;
+		o->bytes = 1;
+	}
+	return e;
+}
+
+/* A list counts where its entry names it. */
+static void
+test_lists(void **state)
+{
+	World *w = world_new(PATH_DEFAULT);
+	Entry *named = long_entry(1);
+	Err err = { 0 };
+
+	(void) state;
+	(void) snprintf(w->p.writer, sizeof(w->p.writer), "11111111");
+	entry_free(write_entry(w, 0, NULL));
+	if (!commitlog_write(w->store, named, &err))
+		fail_msg("%s", err.msg);
+	assert_true(is_there(w, LIST("1", "0a0b0c0d")));
+	put(w, LIST("1", DEAD), "of a writer that lost");
+	put(w, LIST("2", DEAD), "of one that died before the entry");
+	put(w, LIST("2", "11111111"), "our own");
+	put(w, LIST("3", DEAD), "of an entry that may still come");
+	put(w, "_cdc/list/readme", "of nobody");
+	begin(w, named);
+	entry_free(write_entry(w, 2, NULL));
+	publish(w, 2, w->hour);
+	WAIT(atomic_load(&w->p.swept_until) == w->hour);
+	assert_false(is_there(w, LIST("1", DEAD)));
+	assert_false(is_there(w, LIST("2", DEAD)));
+	assert_true(is_there(w, LIST("1", "0a0b0c0d")));
+	assert_true(is_there(w, LIST("2", "11111111")));
+	assert_true(is_there(w, LIST("3", DEAD)));
+	assert_true(is_there(w, "_cdc/list/readme"));
+	world_free(w);
+}
+
 int
 main(void)
 {
@@ -377,6 +442,7 @@ main(void)
 		cmocka_unit_test(test_log_is_read_once),
 		cmocka_unit_test(test_notes),
 		cmocka_unit_test(test_note_reads_back),
+		cmocka_unit_test(test_lists),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -76,7 +76,8 @@ typedef enum StatsLink
 	LINK_STARTING, /* there was no session yet */
 	LINK_UP,
 	LINK_DOWN,
-	LINK_STOPPING
+	LINK_STOPPING,
+	LINK_STANDBY /* another process has the slot */
 } StatsLink;
 
 /* Phases of a checkpoint. */

@@ -26,8 +26,11 @@ static const Command commands[] = {
 	{ "init", cmd_init, "init [--example]", "create the slot and the lake",
 	  "  --example        print a file with all settings, and do nothing "
 	  "else\n" },
-	{ "run", cmd_run, "run", "load tables if asked, then stream until stopped",
-	  NULL },
+	{ "run", cmd_run, "run [--standby]",
+	  "load tables if asked, then stream until stopped",
+	  "  --standby        while another run has the slot, wait; take over when "
+	  "it is\n"
+	  "                   free\n" },
 	{ "merge", cmd_merge,
 	  "merge [--every 1h] [--until hour] [--plan | --sequences |"
 	  " --retry-rejected | --adopt]",

@@ -16,6 +16,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/fault.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "cmd/args.h"
@@ -202,6 +203,7 @@ make_new(Init *in, Err *err)
 	if (!adopted &&
 		!source_create_slot(in->conn, in->replication, name, &at, err))
 		return false;
+	FAULT_POINT("init_slot_made");
 	if (!write_first_entry(in, at, err))
 		return false;
 	printf("initialised: slot \"%s\" of database \"%s\" %s at " LSN_FMT

@@ -18,6 +18,7 @@
 #include "base/log.h"
 #include "base/log_sink.h"
 #include "base/notify.h"
+#include "cmd/args.h"
 #include "cmd/cmd.h"
 #include "cmd/config_layout.h"
 #include "cmd/outputs.h"
@@ -220,12 +221,12 @@ cmd_run(const Config *cfg, int argc, char **argv, Err *err)
 	LayoutSettings s = config_layout_main(cfg);
 	Path *path = NULL;
 	Telling telling = { 0 };
+	const ArgDef defs[] = { { "--standby", NULL, &o.standby } };
+	const ArgSpec spec = { "run", defs, 1, NULL, 0 };
 	bool ok;
 
-	if (argc > 0)
-		return err_set(err, ERR_USAGE, 0, "run takes no argument \"%s\"",
-					   argv[0]);
-	if (!config_check_shape(&s, err) ||
+	if (!args_parse(&spec, argc, argv, NULL, err) ||
+		!config_check_shape(&s, err) ||
 		!outputs_form("output", cfg->output_format, cfg->output_compression,
 					  &o.format, &o.compression, err) ||
 		!outputs_open(cfg, &outputs, err))

@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/fault.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "merge/merge_choose.h"
@@ -139,6 +140,7 @@ stage_class(Bring *b, const TableRead *r, const KeyClass *c, Err *err)
 		target_free(target);
 		return false;
 	}
+	FAULT_POINT("merge_stage_before");
 	b->tables =
 		xrealloc(b->tables, ((size_t) b->ntables + 1) * sizeof(*b->tables));
 	to = &b->tables[b->ntables++];
@@ -148,9 +150,12 @@ stage_class(Bring *b, const TableRead *r, const KeyClass *c, Err *err)
 		s->empty_base = strcmp(b->cx->opt->on_existing, "keep") != 0;
 	to->several = r->nclasses > 1;
 	to->result = bring_line(b->out, target->schema, target->table);
-	return choose_hurry(s, &to->facts, to->several, err) &&
-		   stage_objects(s, c->objects, c->nobjects, err) &&
-		   lines_stage(s, err) && note_incomplete(b, s, err);
+	if (!choose_hurry(s, &to->facts, to->several, err) ||
+		!stage_objects(s, c->objects, c->nobjects, err) ||
+		!lines_stage(s, err) || !note_incomplete(b, s, err))
+		return false;
+	FAULT_POINT("merge_stage_after");
+	return true;
 }
 
 /* A truncate in one stage of a table ends what the others hold too. */

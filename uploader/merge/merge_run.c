@@ -21,6 +21,7 @@
 #include <string.h>
 
 #include "base/clock.h"
+#include "base/fault.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "codec/pattern.h"
@@ -134,12 +135,17 @@ store_run(Run *run, bool stays, Err *err)
 	if (cx->opt->preview)
 		return outstanding(run, err) &&
 			   sql_run(cx, "end a transaction", "ROLLBACK", NULL, err);
-	return (stays ||
-			(state_store(cx, run->plan, err) &&
-			 ahead_close(cx, run->from.naheads + run->ahead, err) &&
-			 report_store(cx, &run->report, run->plan, run->out, err))) &&
-		   outstanding(run, err) &&
-		   sql_run(cx, "commit the merge", "COMMIT", NULL, err);
+	if (!stays && !(state_store(cx, run->plan, err) &&
+					ahead_close(cx, run->from.naheads + run->ahead, err) &&
+					report_store(cx, &run->report, run->plan, run->out, err)))
+		return false;
+	if (!outstanding(run, err))
+		return false;
+	FAULT_POINT("merge_commit_before");
+	if (!sql_run(cx, "commit the merge", "COMMIT", NULL, err))
+		return false;
+	FAULT_POINT("merge_commit_after");
+	return true;
 }
 
 /* Another transaction is to do it. */
@@ -242,6 +248,7 @@ run_transaction(Run *run, bool *more, Err *err)
 	run->adopted = cx->adopted;
 	if (!plan_run(run, &retry, err))
 		return false;
+	FAULT_POINT("merge_planned");
 	run->out->lsn = run->plan->end.lsn;
 	run->out->to_entry = run->plan->end.entry;
 	run->out->log_entries = run->plan->behind;
@@ -260,8 +267,10 @@ run_transaction(Run *run, bool *more, Err *err)
 		return false;
 	if (*more)
 		return true;
+	FAULT_POINT("merge_followed");
 	if (!apply_plan(run, err))
 		return leave_waiting(run, more, err);
+	FAULT_POINT("merge_applied");
 	if (!store_run(run, stays && !plan_is_blocked(run->plan), err))
 		return false;
 	held_done(&run->held);
@@ -343,6 +352,7 @@ merge_run(Store *store, const MergeOptions *o, MergeResult *out, Err *err)
 	if (ok && !o->preview)
 	{
 		ask_for_loads(store, source, &result);
+		FAULT_POINT("merge_asked");
 		note_target(&run.cx);
 	}
 	progress_end(&progress);

@@ -25,6 +25,7 @@
 
 #include "base/beat.h"
 #include "base/clock.h"
+#include "base/fault.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "codec/pattern.h"
@@ -400,6 +401,8 @@ take_away(Pipe *p, Store *store)
 		Err err;
 		bool gone = !l->items[i].stays;
 
+		if (gone)
+			FAULT_POINT("request_served");
 		if (gone && !request_remove(store, l->items[i].id, &err))
 		{
 			warn("could not take a load request away", &err);

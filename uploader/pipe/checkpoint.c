@@ -13,6 +13,7 @@
 
 #include "base/beat.h"
 #include "base/clock.h"
+#include "base/fault.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/notify.h"
@@ -90,6 +91,7 @@ checkpoint_add_load(Pipe *p, Checkpoint *c, LoadTable *load)
 	l->resync = load->resync;
 	l->lsn = load->lsn;
 	l->state = load->gone ? LOAD_GIVEN_UP : LOAD_DONE;
+	FAULT_POINT("load_listed");
 	if (!load->gone)
 	{
 		entry_set(&l->hash, load->table->hash);
@@ -240,6 +242,7 @@ checkpoint_close(Pipe *p, Checkpoint *c, Lsn end, int64_t closed_until)
 	if (c->since_ms)
 		histogram_add(&stats.checkpoint[CHECKPOINT_GATHER],
 					  (c->closed_ms - c->since_ms) * 1000, 1);
+	FAULT_POINT("checkpoint_closed");
 	atomic_fetch_add(&p->pending_checkpoints, 1);
 	queue_push(&p->checkpoints, &c->link);
 }
@@ -367,6 +370,7 @@ tell_hours(const Pipe *p, const Entry *e)
 	count_add(&stats.hours_closed,
 			  before > 0 ? (e->closed_until - before) / US_PER_HOUR : 1);
 	count_set(&stats.closed_until_us, e->closed_until);
+	FAULT_POINT("hour_closed");
 }
 
 static void
@@ -427,6 +431,8 @@ commit(Pipe *p, Store *store, Checkpoint *c, const Entry *before, Err *err)
 	if (!all)
 		return err_set(err, ERR_STOP, 0, "stopped");
 	ready_ms = clock_mono_ms();
+	if (c->entry->nobjects > 0)
+		FAULT_POINT("objects_durable");
 	if (c->entry->nobjects > 0)
 		histogram_add(&stats.checkpoint[CHECKPOINT_OBJECTS],
 					  (ready_ms - c->closed_ms) * 1000, 1);

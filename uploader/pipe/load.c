@@ -26,6 +26,7 @@
 
 #include "base/beat.h"
 #include "base/clock.h"
+#include "base/fault.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "pipe/describe.h"
@@ -353,6 +354,7 @@ tell_encoder(Loader *l, LoadTable *load)
 {
 	Event *ev = event_new(EVENT_LOAD_DONE);
 
+	FAULT_POINT("load_durable");
 	ev->load = load;
 	event_push(l->p, ev);
 	pipe_wake(l->p);
@@ -457,6 +459,7 @@ load_pass(Loader *l)
 	bool ok = open_snapshot(l);
 
 	load_pool_init(&pool, l->p, l->lsn, l->p->options->load.jobs);
+	FAULT_POINT("load_snapshot");
 	ok = ok && guess_sizes(l, &pool);
 	if (!ok)
 		l->err = l->slot.err.kind ? l->slot.err : l->anchor.err;
@@ -517,6 +520,7 @@ load_main(void *arg)
 
 	beat_begin("loader");
 	ok = wait_announced(&l);
+	FAULT_POINT("load_announced");
 	atomic_store(&l.next_seq, LOAD_FIRST_SEQ);
 	load_rate_init(&l.rate, p->options->load.max_rate);
 	load_progress_init(&l.progress, &p->options->load, l.total);

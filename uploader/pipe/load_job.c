@@ -14,6 +14,7 @@
 
 #include "base/beat.h"
 #include "base/clock.h"
+#include "base/fault.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "pipe/copyrow.h"
@@ -288,6 +289,7 @@ copy_all(Worker *w, Schema *schema)
 	bool ok;
 
 	w->begun = false;
+	FAULT_POINT("load_copy_begun");
 	w->job->part = load_part_new(w->p, w->job->table->load, schema);
 	pipe_folders(w->p, us, atomic_load(&w->p->closed_until), &w->folders);
 	w->head = (BatchTxn){ w->shared->lsn, 0, w->shared->time };
@@ -298,6 +300,7 @@ copy_all(Worker *w, Schema *schema)
 	w->rate_bytes = 0;
 	if (!ok)
 		drop_rows(w);
+	FAULT_POINT("load_copied");
 	ship_batch(w, true);
 	return ok;
 }

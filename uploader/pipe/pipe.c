@@ -12,6 +12,7 @@
 
 #include "base/beat.h"
 #include "base/clock.h"
+#include "base/fault.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "codec/pattern.h"
@@ -233,6 +234,7 @@ table_put_file(Pipe *p, Store *store, Table *t, Err *err)
 		/* The name is the content's hash: who was first wrote the same. */
 		ok = ok || err->kind == ERR_EXISTS;
 	} while (!ok && pipe_again(p, "writing a schema file", err));
+	FAULT_POINT("schema_put_after");
 	buf_done(&key);
 	buf_done(&file);
 	if (ok)

@@ -126,6 +126,7 @@ typedef struct RunOptions
 	const char *exclude;
 	const char *publication;
 	int64_t slot_wait_ms; /* for a slot that somebody else has */
+	bool standby;         /* wait for the first one without end (standby.h) */
 	int64_t silence_ms;   /* of the source; 0: silence_default_ms() */
 	StoreOptions store;
 	Compression compression;

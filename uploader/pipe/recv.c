@@ -32,6 +32,7 @@
 
 #include "base/beat.h"
 #include "base/clock.h"
+#include "base/fault.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/notify.h"
@@ -83,9 +84,13 @@ send_status(Receiver *r, int64_t now_ms, Err *err)
 	p = put_be64(p, confirmed);
 	p = put_be64(p, (uint64_t) (clock_unix_us() - PG_EPOCH_UNIX_US));
 	*p = 1; /* answer: a busy server sends no keepalives by itself */
+	if (confirmed > r->reported)
+		FAULT_POINT("confirm_before");
 	if (!r->stream->ops->send(r->stream, msg, sizeof(msg)))
 		return r->stream->ops->error(r->stream, "report the confirmed position",
 									 err);
+	if (confirmed > r->reported)
+		FAULT_POINT("confirm_after");
 	r->reported = confirmed;
 	r->owes_answer = false;
 	r->answered_ms = now_ms;
@@ -126,6 +131,7 @@ on_packet(Receiver *r, char *data, int n)
 	Slice packet = { (const uint8_t *) data + XLOGDATA_HEADER,
 					 (size_t) (n - XLOGDATA_HEADER) };
 
+	FAULT_POINT("frame_received");
 	if (packet.n >= DIRECT_BYTES)
 	{
 		push_block(r);
@@ -325,6 +331,7 @@ on_clock(Receiver *r, int64_t unix_us, Lsn lsn)
 		!is_sure(r, hour, clock_mono_ms()))
 		return;
 	r->closing = hour;
+	FAULT_POINT("hour_asked");
 	ev = event_new(EVENT_CLOSE_HOUR);
 	ev->time = hour;
 	ev->lsn = lsn;

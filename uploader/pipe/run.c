@@ -18,6 +18,7 @@
 
 #include "base/beat.h"
 #include "base/clock.h"
+#include "base/fault.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/notify.h"
@@ -36,6 +37,7 @@
 #include "pipe/output.h"
 #include "pipe/recv.h"
 #include "pipe/ship.h"
+#include "pipe/standby.h"
 #include "pipe/start.h"
 #include "pipe/sweep.h"
 #include "pipe/warden.h"
@@ -53,7 +55,9 @@ typedef struct Run
 	const RunOptions *options;
 	Silence silence;
 	bool ever_started;
-	bool settled;     /* the last one's entry was written */
+	bool settled;    /* the last one's entry was written */
+	char writer[16]; /* of the last session, and the log's end at its end */
+	int64_t log_seq;
 	int64_t taken_ms; /* since then somebody else has the slot; -1: nobody */
 } Run;
 
@@ -327,6 +331,9 @@ stream(Pipe *p, Connections *c, Run *run, Err *err)
 		pipe_fail(p, err);
 	abandon(p);
 	run->settled = join_threads(p, &threads);
+	FAULT_POINT("session_settled");
+	memcpy(run->writer, p->writer, sizeof(run->writer));
+	run->log_seq = atomic_load(&p->log_seq);
 	if (ok && pipe_failed(p, err)) /* behind the receiver's back */
 		ok = false;
 	ship_abandon(p);
@@ -356,6 +363,30 @@ start_all(Pipe *p, Connections *c, Err *err)
 	return ok;
 }
 
+/*
+ * Somebody has the slot, and has written the log on since our last session: a
+ * standby took over while this process was held.
+ */
+static bool
+is_fenced(const Run *run, const Pipe *p, const Err *err)
+{
+	return run->options->standby && run->ever_started &&
+		   err->kind == ERR_BUSY && err->code == PG_SLOT_TAKEN && p->start &&
+		   p->start->seq > run->log_seq &&
+		   strcmp(p->start->writer, run->writer) != 0;
+}
+
+static void
+fence(const Pipe *p, Err *err)
+{
+	err_set(err, ERR_LOST, 0,
+			"another run has taken over: it has the slot and wrote entry "
+			"%" PRId64 " of the log",
+			p->start->seq);
+	(void) err_hint(err, "nothing is to be done; started again with --standby "
+						 "this one waits until it is needed");
+}
+
 /* *out_renew: it ended well, and another one is to begin at once. */
 static bool
 session(Run *run, bool *out_started, bool *out_renew, Err *err)
@@ -373,6 +404,8 @@ session(Run *run, bool *out_started, bool *out_renew, Err *err)
 	*out_started = ok;
 	if (ok)
 		ok = stream(p, &c, run, err);
+	else if (is_fenced(run, p, err))
+		fence(p, err);
 	*out_renew = ok && atomic_load(&p->renew);
 	warden_end(&warden);
 	connections_close(&c);
@@ -428,6 +461,8 @@ waited_enough(Run *run, const Err *err)
 		run->taken_ms = -1;
 		return false;
 	}
+	if (run->options->standby && !run->ever_started)
+		return true; /* another one was faster: it waits on */
 	if (run->taken_ms < 0)
 		run->taken_ms = now_ms;
 	return now_ms - run->taken_ms >= run->options->slot_wait_ms;
@@ -446,9 +481,9 @@ next_wait(const Run *run, int attempt)
 }
 
 static bool
-run_sessions(const RunOptions *o, Err *err)
+run_sessions(Run *run, Err *err)
 {
-	Run run = { .options = o, .taken_ms = -1 };
+	const RunOptions *o = run->options;
 	int attempt = 0;
 
 	for (;;)
@@ -458,24 +493,24 @@ run_sessions(const RunOptions *o, Err *err)
 		bool started;
 		bool renew;
 
-		if (session(&run, &started, &renew, err))
+		if (session(run, &started, &renew, err))
 		{
 			if (!renew || atomic_load(&o->control->stop))
 				return true;
-			run.ever_started = true;
+			run->ever_started = true;
 			continue;
 		}
-		run.ever_started |= started;
+		run->ever_started |= started;
 		if (atomic_load(&o->control->stop))
-			return stopped_well(&run, err);
+			return stopped_well(run, err);
 		/* What never worked is for the user to see, not for us to repeat. */
 		if (!is_transient(err) ||
-			(!run.ever_started && err->kind != ERR_BUSY) ||
-			waited_enough(&run, err))
+			(!run->ever_started && err->kind != ERR_BUSY) ||
+			waited_enough(run, err))
 			return false;
 		if (clock_mono_ms() - began_ms > HEALTHY_MS)
 			attempt = 0;
-		wait_ms = next_wait(&run, ++attempt);
+		wait_ms = next_wait(run, ++attempt);
 		log_event(LOG_WARN, "session lost, starting again", "error", err->msg,
 				  "hint", err->hint[0] ? err->hint : NULL, "attempt",
 				  log_int(attempt), "ms", log_int(wait_ms), "kind",
@@ -485,13 +520,39 @@ run_sessions(const RunOptions *o, Err *err)
 	}
 }
 
+/* The slot's, once it is ours to be had: a standby governs nothing. */
+static bool
+run_governed(Run *run, Err *err)
+{
+	GovernorThread *governor = governor_begin(run->options);
+	bool ok;
+
+	outputs_tell(run->options);
+	ok = run_sessions(run, err);
+	return governor_end(governor, ok, err);
+}
+
+/* True where another one was faster to take the slot over. */
+static bool
+waits_on(const Run *run, const Err *err)
+{
+	return run->options->standby && !run->ever_started &&
+		   err->kind == ERR_BUSY && err->code == PG_SLOT_TAKEN &&
+		   !atomic_load(&run->options->control->stop);
+}
+
 bool
 run_stream(const RunOptions *o, Err *err)
 {
-	GovernorThread *governor = governor_begin(o);
-	bool ok;
+	Run run = { .options = o, .taken_ms = -1 };
 
-	outputs_tell(o);
-	ok = run_sessions(o, err);
-	return governor_end(governor, ok, err);
+	for (;;)
+	{
+		if (o->standby && !standby_wait(o, err))
+			return atomic_load(&o->control->stop) && stopped_well(&run, err);
+		if (run_governed(&run, err))
+			return true;
+		if (!waits_on(&run, err))
+			return false;
+	}
 }

@@ -25,6 +25,7 @@
 #include <string.h>
 
 #include "base/beat.h"
+#include "base/fault.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "base/scale.h"
@@ -112,9 +113,11 @@ put_object(Pipe *p, Store *store, Object *o, Slice body, Err *err)
 {
 	bool ok;
 
+	FAULT_POINT("object_put_before");
 	do
 		ok = store_put(store, o->key, body, false, err);
 	while (!ok && output_again(p, o->output, "writing an object", err));
+	FAULT_POINT("object_put_after");
 	if (ok)
 		output_works(p, o->output);
 	return ok && (!o->brings_file || table_put_file(p, store, o->table, err));

@@ -14,6 +14,7 @@
 #include <stdlib.h>
 
 #include "base/clock.h"
+#include "base/fault.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "io/pgconn.h"
@@ -421,13 +422,12 @@ start_session(Pipe *p, Store *store, Connections *c, Err *err)
 	*c = (Connections){ 0 };
 	if (start(p, store, c, err))
 	{
+		FAULT_POINT("session_begun");
 		log_info("streaming", "slot", p->options->slot, "lsn",
 				 log_lsn(p->start->end), "entry", log_int(p->start->seq),
 				 "writer", p->writer, NULL);
 		return true;
 	}
-	connections_close(c);
-	entry_free(p->start);
-	p->start = NULL;
+	connections_close(c); /* p->start stays: it tells how the log stood */
 	return false;
 }

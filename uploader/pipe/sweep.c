@@ -32,11 +32,13 @@
 
 #include "base/beat.h"
 #include "base/clock.h"
+#include "base/fault.h"
 #include "base/fnv.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "pipe/object.h"
 #include "pipe/output.h"
+#include "pipe/sweep_list.h"
 #include "store/commitlog.h"
 #include "store/upload_note.h"
 
@@ -373,10 +375,12 @@ remove_leftovers(Sweeper *s)
 			return false;
 		if (!leftover)
 			continue;
+		FAULT_POINT("sweep_delete_before");
 		if (store_del(s->store, key, &s->err))
 			s->removed++;
 		else
 			log_err(LOG_WARN, "could not remove a leftover", &s->err);
+		FAULT_POINT("sweep_delete_after");
 	}
 	return true;
 }
@@ -689,6 +693,7 @@ moved(Sweeper *s, int64_t until, int64_t seen)
 	if (s->output == 0)
 		atomic_store(&s->p->swept_entry, at->entry);
 	atomic_store(swept, until);
+	FAULT_POINT("sweep_done");
 }
 
 /*
@@ -712,7 +717,9 @@ sweep(Sweeper *s, int64_t until, int64_t seen)
 	s->removed = 0;
 	s->at[s->output].ahead = 0;
 	names_done(&s->tables);
-	ok = store_list(s->log, "_cdc/schema/", on_schema_file, s, &s->err);
+	ok = (s->output > 0 ||
+		  sweep_lists(s->p, s->log, s->at[0].entry, &s->removed, &s->err)) &&
+		 store_list(s->log, "_cdc/schema/", on_schema_file, s, &s->err);
 	names_unique(&s->tables);
 	for (int i = 0; ok && i < s->tables.n; i++)
 		ok = sweep_table(s, s->tables.names[i], from, to);

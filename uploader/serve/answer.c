@@ -123,8 +123,13 @@ static void
 add_ready(Answer *a)
 {
 	const char *why = view_unready(clock_unix_us(), clock_mono_ms());
+	bool ready = true;
 
-	word(a, why ? 503 : 200, why ? why : "ready");
+	if (!why)
+		why = count_get(&stats.link) == LINK_STANDBY ? "standby" : NULL;
+	else
+		ready = false;
+	word(a, ready ? 200 : 503, why ? why : "ready");
 }
 
 static void

@@ -135,6 +135,8 @@ run_unready(int64_t now_us, int64_t now_ms)
 			return "disconnected";
 		case LINK_STOPPING:
 			return "stopping";
+		case LINK_STANDBY: /* it waits, as it was told to */
+			return NULL;
 		case LINK_UP:
 			break;
 	}

@@ -13,6 +13,7 @@
 
 #include <stdlib.h>
 
+#include "base/fault.h"
 #include "base/mem.h"
 #include "codec/hash.h"
 #include "codec/json.h"
@@ -430,7 +431,10 @@ put_list(Store *store, EntryList *l, const Buf *b, Err *err)
 		l->sha256 = xmalloc(SHA256_HEX_SIZE);
 		sha256_hex(b->p, b->n, l->sha256);
 	}
-	return put_once(store, l->key, buf_slice(b), err);
+	if (!put_once(store, l->key, buf_slice(b), err))
+		return false;
+	FAULT_POINT("list_put_after");
+	return true;
 }
 
 /* Moves objects [from, to) of e into a list file. */
@@ -537,8 +541,10 @@ commitlog_write(Store *store, Entry *e, Err *err)
 	if (ok && b.overflow)
 		ok =
 			err_set(err, ERR_LIMIT, 0, "entry %" PRId64 " passes 1 MB", e->seq);
+	FAULT_POINT("entry_put_before");
 	if (ok)
 		ok = put_once(store, buf_cstr(&key), buf_slice(&b), err);
+	FAULT_POINT("entry_put_after");
 	buf_done(&key);
 	buf_done(&b);
 	return ok;

@@ -27,6 +27,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/fault.h"
 #include "base/mem.h"
 #include "io/fs.h"
 #include "store/store.h"
@@ -266,6 +267,7 @@ file_put(Store *store, const char *key, Slice body, bool only_if_absent,
 		 * entry of the log that was seen must not go.  The next try finds it,
 		 * and is no success before the folder is on disk.
 		 */
+		FAULT_POINT("file_linked");
 		ok = fs_sync_folders(s->root, folder, &s->synced, err);
 		s->unsynced = s->unsynced || !ok;
 	}

@@ -14,6 +14,7 @@
 #include <assert.h>
 #include <stdlib.h>
 
+#include "base/fault.h"
 #include "base/mem.h"
 #include "codec/hash.h"
 #include "store/upload_note.h"
@@ -91,6 +92,7 @@ send_part(StoreWriter *w, Err *err)
 					   STORE_PARTS_MAX);
 	if (w->id == NULL && !begin_upload(w, err))
 		return false;
+	FAULT_POINT("upload_begun");
 	if (!note_id(w, err))
 		return false;
 	if (!w->store->ops->part(w->store, w->key, w->id, w->nparts,
@@ -104,6 +106,7 @@ send_part(StoreWriter *w, Err *err)
 	w->parts[w->nparts++] = part;
 	w->sent += part.bytes;
 	buf_reset(&w->held);
+	FAULT_POINT("upload_part_sent");
 	return true;
 }
 
@@ -148,12 +151,14 @@ store_writer_commit(StoreWriter *w, Err *err)
 	assert(!w->committed);
 	if (!store_writer_flush(w, err))
 		return false;
+	FAULT_POINT("upload_finish_before");
 	if (w->id == NULL)
 		w->committed =
 			store_put(w->store, w->key, buf_slice(&w->held), false, err);
 	else
 		w->committed = w->store->ops->finish(w->store, w->key, w->id, w->parts,
 											 w->nparts, err);
+	FAULT_POINT("upload_finish_after");
 	if (w->committed && w->noted)
 		upload_note_del(w->store, w->key);
 	return w->committed;
