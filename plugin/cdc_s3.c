@@ -77,9 +77,13 @@ startup_lookups(CdcS3State *st)
 	name = get_database_name(MyDatabaseId);
 	st->database = MemoryContextStrdup(st->cxt, name ? name : "");
 	cdc_s3_convert_lookup(st);
-	cdc_s3_publications_check(&st->opt);
+	cdc_s3_publications_init(st);
 	if (started)
+	{
+		/* What is in the caches by now is of the present, not of the past. */
+		InvalidateSystemCaches();
 		CommitTransactionCommand();
+	}
 	CurrentResourceOwner = owner;
 	MemoryContextSwitchTo(old);
 }
@@ -182,6 +186,7 @@ begin_cb(LogicalDecodingContext *ctx, ReorderBufferTXN *txn)
 	memset(&st->plain, 0, sizeof(st->plain));
 	st->prepared = false;
 	cdc_s3_txn_enter(st, txn, &st->plain);
+	cdc_s3_publications_begin(st);
 }
 
 static void

@@ -90,13 +90,16 @@ typedef struct CdcS3Options
 	bool include_xid;
 	bool include_time;
 	bool include_relation;
-	List *tables;       /* of CdcS3Pattern; NIL: all */
-	List *exclude;      /* of CdcS3Pattern */
-	List *publications; /* of names; NIL: the option was not given */
-	List *shown;        /* of CdcS3OptionText */
+	List *tables;           /* of CdcS3Pattern; NIL: all */
+	List *exclude;          /* of CdcS3Pattern */
+	List *publications;     /* of names; NIL: the option was not given */
+	List *publication_oids; /* as many, by which they were known, or NIL */
+	List *shown;            /* of CdcS3OptionText */
 } CdcS3Options;
 
 extern void cdc_s3_options_parse(List *given, CdcS3Options *opt);
+
+typedef struct CdcS3State CdcS3State;
 
 /* ---- which relations (filter.c) ---- */
 
@@ -150,9 +153,11 @@ typedef struct CdcS3Published
 	Bitmapset *columns; /* attribute numbers in "as" */
 } CdcS3Published;
 
-extern void cdc_s3_publications_check(const CdcS3Options *opt);
-extern void cdc_s3_publications_look(List *names, Relation relation,
+extern void cdc_s3_publications_init(CdcS3State *st);
+extern void cdc_s3_publications_begin(CdcS3State *st);
+extern void cdc_s3_publications_look(CdcS3State *st, Relation relation,
 									 CdcS3Published *out);
+extern void cdc_s3_publications_verify(CdcS3State *st, XLogRecPtr lsn);
 
 /* ---- relations (relcache.c) ---- */
 
@@ -251,6 +256,7 @@ typedef struct CdcS3Rel
 	MemoryContext cxt; /* owns all below */
 	int actions;       /* ACTION_* that are sent; 0: nothing */
 	bool filtered;     /* a row filter holds, so they are not: notice.c */
+	bool eligible;     /* all but publications want it */
 	bool as_root;
 	bool has_identity; /* the server logs what finds the row */
 	bool key_is_all;   /* identity full without a primary key */
@@ -319,7 +325,7 @@ typedef struct CdcS3Packet
 	XLogRecPtr committed_lsn;
 } CdcS3Packet;
 
-typedef struct CdcS3State
+struct CdcS3State
 {
 	LogicalDecodingContext *ctx;
 	MemoryContext cxt;     /* as long as the decoding context */
@@ -345,6 +351,11 @@ typedef struct CdcS3State
 	List *allowed;
 	bool bounded; /* it leaves tables out */
 	MemoryContext allowed_cxt;
+
+	/* The client's publications (publication.c). */
+	List *publications;
+	bool publications_seen; /* as they were before the first transaction */
+	bool anew_due; /* one was made anew, and its tables are to be told */
 
 	/* Tables left out for a row filter (notice.c). */
 	List *filtered; /* in the transaction and block below */
@@ -383,7 +394,7 @@ typedef struct CdcS3State
 	CdcS3Value *values;
 	int values_max;
 	Size texts; /* bytes of texts made before the row is written */
-} CdcS3State;
+};
 
 static inline CdcS3State *
 cdc_s3_state(LogicalDecodingContext *ctx)
@@ -427,6 +438,7 @@ extern void cdc_s3_body_build(CdcS3State *st, CdcS3Rel *rel, Relation relation,
 #define DDL_CACHE(key) ((int) ((key) >> 32) - 1) /* -1: a relation */
 
 extern bool cdc_s3_ddl_read(CdcS3State *st);
+extern void cdc_s3_ddl_forget(CdcS3State *st);
 extern void cdc_s3_ddl_leave(CdcS3State *st);
 extern Size cdc_s3_ddl_first(CdcS3State *st, uint64 key);
 extern Size cdc_s3_ddl_count(CdcS3State *st, uint64 key);
@@ -608,6 +620,7 @@ extern bool cdc_s3_message_wanted(CdcS3State *st, bool transactional,
 								  const char *prefix, Size size,
 								  const char *message, CdcS3Rel **out_rel);
 extern void cdc_s3_put_filtered(CdcS3State *st, CdcS3Rel *rel, XLogRecPtr lsn);
+extern void cdc_s3_put_anew(CdcS3State *st, CdcS3Rel *rel, XLogRecPtr lsn);
 
 /* ---- truncates (truncate.c) ---- */
 

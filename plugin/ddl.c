@@ -118,14 +118,22 @@ cdc_s3_ddl_read(CdcS3State *st)
 	return true;
 }
 
+/* Nothing was altered then, as far as anybody asks. */
+void
+cdc_s3_ddl_forget(CdcS3State *st)
+{
+	MemoryContextReset(st->ddl.cxt);
+	st->ddl.ready = false;
+	st->ddl.nkeys = 0;
+	st->ddl.nxids = 0;
+}
+
 /* What was read is another transaction's, or another stream block's. */
 void
 cdc_s3_ddl_leave(CdcS3State *st)
 {
-	if (likely(!st->ddl.ready))
-		return;
-	MemoryContextReset(st->ddl.cxt);
-	st->ddl.ready = false;
+	if (unlikely(st->ddl.ready))
+		cdc_s3_ddl_forget(st);
 }
 
 /* Where keys from this one on begin. */

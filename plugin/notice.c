@@ -8,9 +8,10 @@
  * emit such a message, so nothing in it is trusted, and what cannot be read is
  * left out: an error would come again for ever.
  *
- * One notice is made here: of a table whose changes are left out, since a
- * publication had a row filter on it as they were made (publication.c).  It
- * stands for rows, so it comes whatever the client asked for.
+ * Two notices are made here: of a table whose changes are left out, since a
+ * publication had a row filter on it as they were made, and of one that was in
+ * no publication until one was created anew (publication.c).  They stand for
+ * rows, so they come whatever the client asked for.
  *
  * What was said of messages = ddl holds where cdc_s3.allowed_tables leaves
  *tables out: a message belongs to no table, and what somebody wrote into it to
@@ -138,19 +139,20 @@ put_member(CdcS3State *st, StringInfo s, const char *name, const char *value)
 
 /* A notice as the extension makes them. */
 static void
-put_notice(CdcS3State *st, CdcS3Rel *rel, XLogRecPtr lsn)
+put_notice(CdcS3State *st, CdcS3Rel *rel, const char *tag, const char *action,
+		   XLogRecPtr lsn)
 {
 	StringInfoData s;
 
 	initStringInfo(&s);
 	appendStringInfoString(&s, "{\"version\" : 1, ");
-	put_member(st, &s, "tag", "ALTER PUBLICATION");
+	put_member(st, &s, "tag", tag);
 	put_member(st, &s, "table",
 			   quote_qualified_identifier(rel->schema, rel->name));
 	put_member(st, &s, "schema", rel->schema);
 	put_member(st, &s, "name", rel->name);
 	appendStringInfo(&s, OID_MEMBER "%u, ", rel->relid);
-	put_member(st, &s, "action", "filter");
+	put_member(st, &s, "action", action);
 	appendStringInfoString(&s, "\"resync\" : true}");
 	cdc_s3_txn_open(st);
 	cdc_s3_put_relation(st, rel, lsn);
@@ -170,7 +172,7 @@ cdc_s3_put_filtered(CdcS3State *st, CdcS3Rel *rel, XLogRecPtr lsn)
 	if (!is_first_filtered(st, table))
 		return;
 	old = MemoryContextSwitchTo(st->scratch);
-	put_notice(st, rel, lsn);
+	put_notice(st, rel, "ALTER PUBLICATION", "filter", lsn);
 	if (list_add_new(st, &st->filtered_warned, table))
 		ereport(WARNING,
 				errmsg("changes of table \"%s\" are not sent: a publication "
@@ -178,6 +180,21 @@ cdc_s3_put_filtered(CdcS3State *st, CdcS3Rel *rel, XLogRecPtr lsn)
 					   quote_qualified_identifier(rel->schema, rel->name)),
 				errhint("The table has to be loaded again once no publication "
 						"of the stream has a row filter on it."));
+	MemoryContextSwitchTo(old);
+	MemoryContextReset(st->scratch);
+}
+
+/*
+ * A publication that has the table was made anew: what was changed before is
+ * lost.  Of partitions that is said of their root, once for each.
+ */
+void
+cdc_s3_put_anew(CdcS3State *st, CdcS3Rel *rel, XLogRecPtr lsn)
+{
+	MemoryContext old;
+
+	old = MemoryContextSwitchTo(st->scratch);
+	put_notice(st, rel, "CREATE PUBLICATION", "publication", lsn);
 	MemoryContextSwitchTo(old);
 	MemoryContextReset(st->scratch);
 }

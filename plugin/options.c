@@ -22,7 +22,8 @@ typedef enum OptionType
 	OPT_ENUM,
 	OPT_PROTO, /* protocol version */
 	OPT_PATTERNS,
-	OPT_NAMES /* identifiers, separated by commas */
+	OPT_NAMES, /* identifiers, separated by commas */
+	OPT_OIDS   /* OIDs, likewise; 0 among them */
 } OptionType;
 
 typedef struct Option
@@ -43,6 +44,8 @@ static const Option options[] = {
 	{ "exclude", OPT_PATTERNS, offsetof(CdcS3Options, exclude), "", NULL },
 	{ "publication_names", OPT_NAMES, offsetof(CdcS3Options, publications), "",
 	  NULL },
+	{ "publication_oids", OPT_OIDS, offsetof(CdcS3Options, publication_oids),
+	  "", NULL },
 	{ "partition", OPT_ENUM, offsetof(CdcS3Options, partition), "root",
 	  "root, leaf" },
 	{ "old", OPT_ENUM, offsetof(CdcS3Options, old), "key", "key, full" },
@@ -93,6 +96,9 @@ allowed(const Option *o)
 				   "\"Sales\".\"Order *\" or *, separated by commas";
 		case OPT_NAMES:
 			return "names of publications, separated by commas";
+		case OPT_OIDS:
+			return "the OIDs by which publications were known, 0 for none, "
+				   "separated by commas, one for each of \"publication_names\"";
 	}
 	return "";
 }
@@ -146,6 +152,27 @@ proto_version(const Option *o, const char *value)
 	return (int) v;
 }
 
+static List *
+oid_list(const Option *o, const char *value)
+{
+	List *oids = NIL;
+
+	for (const char *p = value; *p;)
+	{
+		char *end;
+		unsigned long v;
+
+		errno = 0;
+		v = strtoul(p, &end, 10);
+		if (*p < '0' || *p > '9' || errno != 0 || v > PG_UINT32_MAX ||
+			(*end != '\0' && (*end != ',' || end[1] == '\0')))
+			bad_value(o, value, NULL);
+		oids = lappend_oid(oids, (Oid) v);
+		p = *end == ',' ? end + 1 : end;
+	}
+	return oids;
+}
+
 /* Store a value, which is an error if it is not among those allowed. */
 static void
 option_set(CdcS3Options *opt, const Option *o, const char *value)
@@ -172,6 +199,10 @@ option_set(CdcS3Options *opt, const Option *o, const char *value)
 		case OPT_NAMES:
 			if (!SplitIdentifierString(pstrdup(value), ',', field))
 				bad_value(o, value, NULL);
+			break;
+
+		case OPT_OIDS:
+			*(List **) field = oid_list(o, value);
 			break;
 
 		case OPT_PATTERNS:
@@ -243,8 +274,19 @@ cdc_s3_options_parse(List *given, CdcS3Options *opt)
 		shown->name = options[i].name;
 		shown->value = pstrdup(values[i] ? values[i] : options[i].def);
 		option_set(opt, &options[i], shown->value);
-		opt->shown = lappend(opt->shown, shown);
+		/* What the reader knew says nothing of the frames. */
+		if (options[i].type != OPT_OIDS)
+			opt->shown = lappend(opt->shown, shown);
 	}
+	if (opt->publication_oids &&
+		list_length(opt->publication_oids) != list_length(opt->publications))
+		ereport(ERROR, errcode(ERRCODE_INVALID_PARAMETER_VALUE),
+				errmsg("option \"publication_oids\" of output plugin "
+					   "\"cdc_s3\" has %d OIDs, and \"publication_names\" "
+					   "%d names",
+					   list_length(opt->publication_oids),
+					   list_length(opt->publications)),
+				errhint("Give one OID for each name, 0 where none is known."));
 	if (opt->publications && partition_given)
 		ereport(ERROR, errcode(ERRCODE_SYNTAX_ERROR),
 				errmsg("options \"partition\" and \"publication_names\" of "

@@ -511,7 +511,8 @@ choose_shape(CdcS3State *st, CdcS3Rel *rel, Relation relation, Relation root,
 	bool partitioned = relation->rd_rel->relkind == RELKIND_PARTITIONED_TABLE;
 	Relation shape;
 
-	if (!relation_is_wanted(st, relation, root))
+	rel->eligible = relation_is_wanted(st, relation, root);
+	if (!rel->eligible)
 		return NULL;
 	if (st->opt.publications == NIL)
 	{
@@ -523,7 +524,7 @@ choose_shape(CdcS3State *st, CdcS3Rel *rel, Relation relation, Relation root,
 		pub->all_columns = true;
 		return as_root ? root : relation;
 	}
-	cdc_s3_publications_look(st->opt.publications, relation, pub);
+	cdc_s3_publications_look(st, relation, pub);
 	rel->actions = pub->actions;
 	rel->filtered = pub->filtered && st->opt.filter == FILTER_REFUSE;
 	if (rel->actions == 0)

@@ -13,6 +13,11 @@
  * reader may know nothing of it.  Not of one that the stream saw and that was
  * not wanted then: that is remembered until it is dropped.
  *
+ * A publication that was made anew (publication.c) makes all tables be looked
+ * at, of which the stream may know none.  Those in it are told to lack rows,
+ *and those that are not to have left: it is not known which were in the earlier
+ *one.
+ *
  * Nothing is locked: the tables may be gone by now.
  *-------------------------------------------------------------------------
  */
@@ -130,9 +135,9 @@ add_entries(Candidates *c, bool all, bool roots)
 	}
 }
 
-/* The tables in schemas that this transaction wrote. */
+/* All tables, or those in schemas that this transaction wrote. */
 static void
-add_of_schemas(Candidates *c)
+add_of_catalog(Candidates *c, bool all)
 {
 	Relation pg_class = table_open(RelationRelationId, AccessShareLock);
 	SysScanDesc scan =
@@ -146,8 +151,8 @@ add_of_schemas(Candidates *c)
 		if ((form->relkind == RELKIND_RELATION ||
 			 form->relkind == RELKIND_PARTITIONED_TABLE) &&
 			form->oid >= FirstNormalObjectId &&
-			cdc_s3_ddl_wrote(c->st, NAMESPACEOID,
-							 ObjectIdGetDatum(form->relnamespace), 0))
+			(all || cdc_s3_ddl_wrote(c->st, NAMESPACEOID,
+									 ObjectIdGetDatum(form->relnamespace), 0)))
 			add_candidate(c, form->oid);
 	}
 	systable_endscan(scan);
@@ -294,6 +299,33 @@ look_at_all(CdcS3State *st, Candidates *c, bool renamed, XLogRecPtr lsn)
 	}
 }
 
+/* A publication was made anew: which tables are in it, and which not. */
+static void
+put_anew(CdcS3State *st, XLogRecPtr lsn)
+{
+	Candidates c = { .st = st };
+	List *told = NIL;
+
+	add_of_catalog(&c, true);
+	sort_candidates(&c);
+	for (Size i = 0; i < c.n; i++)
+	{
+		CdcS3Rel *rel = hash_search(st->rels, &c.oids[i], HASH_FIND, NULL);
+		Oid table;
+
+		if (!rel || !rel->ready)
+			continue;
+		table = rel->as_root ? rel->rootid : rel->relid;
+		if (rel->actions == 0 && rel->eligible)
+			put_left(st, rel, lsn);
+		if (rel->actions == 0 || list_member_oid(told, table))
+			continue;
+		told = lappend_oid(told, table);
+		cdc_s3_put_anew(st, rel, lsn);
+	}
+	st->anew_due = false;
+}
+
 /*
  * Before the end of a transaction or stream block: say what is other than what
  * was said last.  The server ends blocks, and calls prepare, also behind an
@@ -310,26 +342,30 @@ cdc_s3_tables_look(CdcS3State *st, XLogRecPtr lsn)
 	int locks PG_USED_FOR_ASSERTS_ONLY;
 	MemoryContext old;
 
-	if (likely(!altered && !st->told_anew && !st->bound_moved) ||
+	if (likely(!altered && !st->told_anew && !st->bound_moved &&
+			   !st->anew_due) ||
 		!HistoricSnapshotActive())
 		return;
 	st->bound_moved = false;
 	locks = cdc_s3_user_locks();
 	old = MemoryContextSwitchTo(st->ddl.cxt);
+	if (altered && publication_was_altered(st))
+		cdc_s3_publications_verify(st, lsn);
 	if (altered)
 	{
 		renamed = schema_was_renamed(st);
 		all |= add_named(&c, &roots) || renamed ||
 			   publication_was_altered(st) || type_was_altered(st);
-		if (renamed)
-			add_of_schemas(&c);
 	}
+	if (st->anew_due || renamed)
+		add_of_catalog(&c, st->anew_due);
 	if (all || roots || st->told_anew)
 		add_entries(&c, all, roots);
 	sort_candidates(&c);
 	look_at_all(st, &c, renamed, lsn);
+	if (st->anew_due)
+		put_anew(st, lsn);
 	MemoryContextSwitchTo(old);
-	MemoryContextReset(st->ddl.cxt);
-	st->ddl.ready = false;
+	cdc_s3_ddl_forget(st);
 	Assert(cdc_s3_user_locks() == locks);
 }

@@ -40,6 +40,14 @@ SELECT * FROM peeked('exclude', 'a.');
 SELECT * FROM peeked('exclude', NULL);
 SELECT * FROM peeked('tables', repeat('x', 300) || '.y');
 SELECT * FROM peeked('tables', '  ');
+-- OIDs of publications: as many as names.
+SELECT * FROM peeked('publication_oids', '1');
+SELECT * FROM peeked('publication_names', 'a, b', 'publication_oids', '1');
+SELECT * FROM peeked('publication_names', 'a', 'publication_oids', '1,');
+SELECT * FROM peeked('publication_names', 'a', 'publication_oids', '-1');
+SELECT * FROM peeked('publication_names', 'a', 'publication_oids', '4294967296');
+SELECT * FROM peeked('publication_names', 'a', 'publication_oids', '1 ,2');
+SELECT * FROM peeked('publication_names', 'a, b', 'publication_oids', '0,4294967295');
 -- Case matters in the names of options, and not in words.
 SELECT * FROM peeked('Messages', 'off');
 SELECT * FROM peeked('messages', 'OFF', 'old', 'FULL');

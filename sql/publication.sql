@@ -122,9 +122,70 @@ ALTER PUBLICATION p_root SET TABLE pub_root (id, at);
 INSERT INTO pub_root VALUES (5, 'one', '2026-01-15');
 SELECT * FROM noticed('p_root', 'tables', '*.pub_root');
 SELECT * FROM noticed('p_root', 'exclude', '*.pub_root');
-DROP FUNCTION noticed;
 SELECT count(*) > 0 AS consumed FROM decoded();
-DROP PUBLICATION p_all, p_insert, p_update, p_columns, p_no_key, p_schema,
+-- One that is younger than the slot's position is no error, unless the client
+-- says that it was there before.
+INSERT INTO pub_c VALUES (20);
+CREATE PUBLICATION p_new FOR TABLE pub_c, pub_root
+	WITH (publish_via_partition_root);
+CREATE FUNCTION known(name) RETURNS text LANGUAGE sql AS $$
+	SELECT oid::text FROM pg_publication WHERE pubname = $1 $$;
+INSERT INTO pub_c VALUES (21);
+SELECT * FROM lines('p_new');
+SELECT * FROM lines('p_new', 'publication_oids', '0');
+\set VERBOSITY terse
+SELECT * FROM lines('p_new', 'publication_oids', known('p_new'));
+SELECT * FROM lines('p_new', 'publication_oids', known('p_new'),
+	'exclude', 'public.pub_c');
+\set VERBOSITY default
+-- Where it knew another one, what came between the two is lost: so all tables
+-- are to be loaded again, and one that is added later comes back.
+ALTER PUBLICATION p_new ADD TABLE pub_b;
+INSERT INTO pub_b VALUES (21, 'b');
+SELECT * FROM noticed('p_new', 'publication_oids', '1', 'tables', 'public.pub_*',
+	'include_relation', 'on', 'messages', 'off');
+SELECT count(*) > 0 AS consumed FROM decoded();
+-- As soon as it is found, once; and nothing where all are known.
+INSERT INTO pub_c VALUES (22);
+INSERT INTO pub_c VALUES (23);
+SELECT * FROM noticed('p_new, p_all', 'publication_oids', '1,' || known('p_all'),
+	'tables', 'public.pub_c');
+SELECT * FROM noticed('p_new', 'publication_oids', known('p_new'));
+SELECT count(*) > 0 AS consumed FROM decoded();
+-- Seen and then missing: the same.
+INSERT INTO pub_c VALUES (24);
+DROP PUBLICATION p_new;
+INSERT INTO pub_c VALUES (25);
+CREATE PUBLICATION p_new FOR TABLE pub_c;
+INSERT INTO pub_c VALUES (26);
+SELECT * FROM noticed('p_new');
+SELECT count(*) > 0 AS consumed FROM decoded();
+-- Made anew with nothing between, or under another name: nothing is lost.
+SELECT known('p_new') AS before \gset
+INSERT INTO pub_c VALUES (27);
+BEGIN;
+DROP PUBLICATION p_new;
+CREATE PUBLICATION p_new FOR TABLE pub_c, pub_b;
+COMMIT;
+INSERT INTO pub_c VALUES (28);
+ALTER PUBLICATION p_new RENAME TO p_newer;
+INSERT INTO pub_c VALUES (29);
+SELECT * FROM noticed('p_newer', 'publication_oids', :'before');
+ALTER PUBLICATION p_newer RENAME TO p_new;
+SELECT * FROM noticed('p_new', 'publication_oids', :'before');
+SELECT count(*) > 0 AS consumed FROM decoded();
+-- Dropped by what was rolled back: nothing is missing.
+BEGIN;
+SAVEPOINT a;
+DROP PUBLICATION p_new;
+INSERT INTO pub_c VALUES (30);
+ROLLBACK TO a;
+INSERT INTO pub_c VALUES (31);
+COMMIT;
+SELECT * FROM noticed('p_new', 'publication_oids', known('p_new'));
+DROP FUNCTION noticed, known;
+SELECT count(*) > 0 AS consumed FROM decoded();
+DROP PUBLICATION p_new, p_all, p_insert, p_update, p_columns, p_no_key, p_schema,
 	p_leaf, p_root, p_mid, p_filter;
 DROP TABLE pub_a, pub_b, pub_c, pub_root;
 DROP FUNCTION lines;

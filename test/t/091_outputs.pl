@@ -249,6 +249,11 @@ is_deeply(
 	'csv: has what the lake has');
 is($run->stop('TERM', 60), 0, 'run stops');
 
+# What run wrote and a fill brought is what the log says of it.
+my $verified = $cdc->call('verify', outputs(), '--repair');
+is($verified->{code}, 0, 'verify finds nothing wrong in any output')
+  or diag $verified->{out}, $verified->{err};
+
 # Places that are not apart, and forms that do not fit.
 for my $bad (
 	[ '--output.x.url=' . $cdc->{store}{url} . '/x', qr/one is in the other/ ],

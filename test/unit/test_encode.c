@@ -492,16 +492,20 @@ test_notice(void **state)
 			"{\"oid\" : 1, \"action\" : \"rewrite\", \"resync\" : true}");
 	message(&l, "cdc_s3.ddl", CDC_S3_MSG_TRANSACTIONAL, 22,
 			"{\"oid\":1,\"action\":\"\\\"x\",\"resync\":true}");
+	message(&l, "cdc_s3.ddl", CDC_S3_MSG_TRANSACTIONAL, 23,
+			"{\"oid\":1,\"action\":\"publication\",\"resync\":true}");
 	commit(&l, 2000);
 	flush(&l);
 	stop(&l);
 	assert_int_equal(l.err.kind, ERR_NONE);
 	c = next_checkpoint(&l);
 	assert_non_null(c);
-	assert_int_equal(rows(c), 2);
+	assert_int_equal(rows(c), 3);
 	b = l.pipe.alive->first;
 	assert_non_null(b);
 	assert_non_null(strstr(buf_cstr(&l.lines), "{\"_op\":\"s\","));
+	assert_non_null(
+		strstr(buf_cstr(&l.lines), ",\"_reason\":\"publication\"}\n"));
 	assert_non_null(strstr(buf_cstr(&l.lines), ",\"_reason\":\"rewrite\"}\n"));
 	assert_non_null(strstr(buf_cstr(&l.lines), ",\"_reason\":\"other\"}\n"));
 	checkpoint_free(c);

@@ -14,6 +14,7 @@
 #include "base/mem.h"
 #include "cdc_s3_proto.h"
 #include "cmd/check.h"
+#include "pipe/published.h"
 #include "pipe/wanted.h"
 
 #define TEXT_MAX_BYTES 4096
@@ -526,8 +527,31 @@ check_source(Check *c)
 	check_plugin(c);
 }
 
+/* Is it the one that the log knows? */
+static bool
+check_known(Check *c, const char *name, uint32_t oid)
+{
+	const Finding anew = {
+		.level = CHECK_WARNING,
+		.name = "publication",
+		.why = "what was changed while there was none between the two is not "
+			   "in the lake",
+		.mend = "let cdc-s3 run tell its tables to lack rows, and load them "
+				"anew (load.resync=auto, else cdc-s3 snapshot)",
+	};
+	uint32_t known = c->last ? publication_known(c->last, name, oid) : 0;
+
+	if (known == 0 || known == oid)
+		return true;
+	check_report(c, &anew,
+				 "\"%s\" is not the one that the log knows (OID %" PRIu32
+				 ", now %" PRIu32 ")",
+				 name, known, oid);
+	return false;
+}
+
 static void
-check_publication(Check *c, const char *name, bool exists, bool filtered)
+check_publication(Check *c, const char *name, uint32_t oid, bool filtered)
 {
 	const Finding missing = {
 		.level = CHECK_ERROR,
@@ -548,11 +572,11 @@ check_publication(Check *c, const char *name, bool exists, bool filtered)
 				"filter behind the lake",
 	};
 
-	if (!exists)
+	if (oid == 0)
 		check_report(c, &missing, "there is no \"%s\"", name);
 	else if (filtered)
 		check_report(c, &filter, "\"%s\" has a row filter", name);
-	else
+	else if (check_known(c, name, oid))
 		check_ok(c, "publication", "\"%s\"", name);
 }
 
@@ -571,7 +595,7 @@ void
 check_publications(Check *c)
 {
 	static const char sql[] =
-		"SELECT w.name, p.oid IS NOT NULL, EXISTS (SELECT FROM"
+		"SELECT w.name, coalesce(p.oid, 0), EXISTS (SELECT FROM"
 		" pg_catalog.pg_publication_rel r WHERE r.prpubid = p.oid AND %s)"
 		" FROM (SELECT DISTINCT n AS name FROM"
 		"  unnest($1::name[]) n) w"
@@ -604,9 +628,10 @@ check_publications(Check *c)
 	else
 	{
 		for (int row = 0; row < PQntuples(res); row++)
-			check_publication(c, PQgetvalue(res, row, 0),
-							  PQgetvalue(res, row, 1)[0] == 't',
-							  PQgetvalue(res, row, 2)[0] == 't');
+			check_publication(
+				c, PQgetvalue(res, row, 0),
+				(uint32_t) strtoul(PQgetvalue(res, row, 1), NULL, 10),
+				PQgetvalue(res, row, 2)[0] == 't');
 		PQclear(res);
 	}
 	buf_done(&query);

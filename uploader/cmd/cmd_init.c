@@ -24,6 +24,7 @@
 #include "cmd/config_show.h"
 #include "cmd/probe.h"
 #include "io/source.h"
+#include "pipe/published.h"
 #include "pipe/wanted.h"
 #include "store/commitlog.h"
 
@@ -160,7 +161,7 @@ check_adoptable(const Init *in, Err *err)
 }
 
 static bool
-write_first_entry(const Init *in, Lsn at, Err *err)
+write_first_entry(const Init *in, Lsn at, const Entry *known, Err *err)
 {
 	Entry *e = entry_new();
 	char writer[16];
@@ -172,6 +173,7 @@ write_first_entry(const Init *in, Lsn at, Err *err)
 	entry_set(&e->slot, in->cfg->source_slot);
 	entry_set(&e->writer, writer);
 	e->timeline = in->system.timeline;
+	entry_copy_publications(e, known);
 	e->prev_end = at;
 	e->end = at;
 	e->loaded = strcmp(in->cfg->load_mode, "never") == 0;
@@ -183,13 +185,43 @@ write_first_entry(const Init *in, Lsn at, Err *err)
 	return ok;
 }
 
+/*
+ * A new slot has no past, so that what is there before it is known to the log;
+ * one that is adopted may be older than the publications.
+ */
+static bool
+make_slot(const Init *in, Entry *known, Lsn *at, Err *err)
+{
+	const Config *cfg = in->cfg;
+
+	*at = in->slot.confirmed;
+	return in->slot.exists ||
+		   (publications_read(in->conn, cfg->source_publication, known, at,
+							  err) &&
+			source_create_slot(in->conn, in->replication, cfg->source_slot, at,
+							   err));
+}
+
+/* The slot and the log's first entry. */
+static bool
+begin_log(const Init *in, Lsn *at, Err *err)
+{
+	Entry *known = entry_new();
+	bool ok = make_slot(in, known, at, err);
+
+	FAULT_POINT("init_slot_made");
+	ok = ok && write_first_entry(in, *at, known, err);
+	entry_free(known);
+	return ok;
+}
+
 static bool
 make_new(Init *in, Err *err)
 {
 	const char *name = in->cfg->source_slot;
 	StoreOptions options = config_store_options(in->cfg);
 	bool adopted = in->slot.exists;
-	Lsn at = in->slot.confirmed;
+	Lsn at;
 	Err refused;
 
 	if (!wanted_publications(in->conn, in->cfg->source_publication, err) ||
@@ -200,11 +232,7 @@ make_new(Init *in, Err *err)
 	if (!probe_delete(in->store, &refused))
 		log_err(LOG_WARN, "objects cannot be deleted: leftovers will stay",
 				&refused);
-	if (!adopted &&
-		!source_create_slot(in->conn, in->replication, name, &at, err))
-		return false;
-	FAULT_POINT("init_slot_made");
-	if (!write_first_entry(in, at, err))
+	if (!begin_log(in, &at, err))
 		return false;
 	printf("initialised: slot \"%s\" of database \"%s\" %s at " LSN_FMT
 		   ", log in \"%s\"\nnext: cdc-s3 run\n",

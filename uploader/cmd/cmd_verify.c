@@ -77,6 +77,8 @@ verify_report(Verify *v, VerifyKind kind, int64_t entry, const char *key,
 	Buf b;
 	Err err;
 
+	if (v->further && !key[0] && verify_is_wrong(kind))
+		return; /* of the log: that was told */
 	va_start(ap, fmt);
 	(void) vsnprintf(text, sizeof(text), fmt, ap); /* a cut is fine */
 	va_end(ap);
@@ -88,6 +90,11 @@ verify_report(Verify *v, VerifyKind kind, int64_t entry, const char *key,
 		if (entry >= 0)
 			buf_printf(&b, ",\"entry\":%" PRId64, entry);
 		buf_byte(&b, ',');
+		if (v->further)
+		{
+			add_json(&b, "output", v->further);
+			buf_byte(&b, ',');
+		}
 		add_json(&b, "object", key);
 		buf_byte(&b, ',');
 		add_json(&b, "what", text);
@@ -98,6 +105,8 @@ verify_report(Verify *v, VerifyKind kind, int64_t entry, const char *key,
 		buf_printf(&b, "%-9s", kind_names[kind]);
 		if (entry >= 0)
 			buf_printf(&b, "entry %" PRId64 ": ", entry);
+		if (v->further)
+			buf_printf(&b, "output %s: ", v->further);
 		buf_printf(&b, "%s%s%s\n", key, key[0] ? ": " : "", text);
 	}
 	pthread_mutex_lock(&v->lock);
@@ -218,7 +227,8 @@ static bool
 verify(Verify *v, Err *err)
 {
 	bool ok = store_open(&v->options, &v->store, err) && verify_log(v, err) &&
-			  (verify_stopped() || verify_left(v, err));
+			  (verify_stopped() || verify_left(v, err)) &&
+			  (verify_stopped() || verify_outputs(v, err));
 
 	if (v->output.kind != ERR_NONE)
 	{
@@ -240,6 +250,7 @@ verify(Verify *v, Err *err)
 	store_close(v->store);
 	free(v->keys);
 	free(v->loads);
+	verify_paths_free(v);
 	return ok;
 }
 

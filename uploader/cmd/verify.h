@@ -6,6 +6,8 @@
  * verify_log	 the chain, entry by entry
  * verify_object an object: size, CRC-32C, rows, their order and folder
  * verify_pool	 many of them at once, and whether a place comes twice
+ * verify_layout	 which folder was complete when
+ * verify_output	 the same of further outputs
  * verify_left	 what lies in the store and no entry lists, and what should
  *				 lie there and does not
  * verify_state	 how far it came, for the next time
@@ -70,12 +72,21 @@ typedef struct VerifyCounts
 	int64_t removed; /* by --repair */
 } VerifyCounts;
 
+typedef struct VerifyPath VerifyPath; /* verify_layout.c */
+
 typedef struct Verify
 {
 	const Config *cfg;
 	StoreOptions options;
-	Store *store;
+	Store *store; /* that whose objects are verified */
 	const Path *path;
+
+	/* Of a further output; else NULL and 0. */
+	const char *further; /* its name */
+	Store *log;          /* the lake's */
+	const StoreOptions *log_options;
+	int64_t since; /* objects of entries from this one on lie in it */
+
 	int jobs;
 	bool json;
 	bool repair;
@@ -98,6 +109,7 @@ typedef struct Verify
 	int nloads;
 
 	pthread_mutex_t lock; /* guards what follows */
+	VerifyPath *paths;
 	VerifyCounts counts;
 	int64_t found[VERIFY_KINDS];
 	Err output;       /* the first failure to write a finding */
@@ -120,6 +132,19 @@ void verify_progress(Verify *v, int64_t entry);
  */
 bool verify_log(Verify *v, Err *err) MUST_CHECK;
 
+/* The store that has the log. */
+static inline Store *
+verify_log_store(const Verify *v)
+{
+	return v->log ? v->log : v->store;
+}
+
+/* Leaves e the objects that are verified. */
+void verify_choose(const Verify *v, Entry *e);
+
+/* Further outputs that the log's last entry has; behind verify_left(). */
+bool verify_outputs(Verify *v, Err *err) MUST_CHECK;
+
 /* Compares the log with what lies there; behind verify_log(). */
 bool verify_left(Verify *v, Err *err) MUST_CHECK;
 
@@ -135,11 +160,19 @@ typedef struct VerifyObject
 {
 	Verify *v;
 	Store *store;
+	Store *log; /* that has schema files */
 	const Entry *entry;
 	const EntryObject *object;
 	int64_t closed;
 	Places *places;
 } VerifyObject;
+
+/*
+ * When the folder that the object lies in was complete, for a row of that
+ * time; INT64_MAX: nobody can tell.
+ */
+int64_t verify_folder_end(const VerifyObject *o, int64_t at);
+void verify_paths_free(Verify *v);
 
 bool verify_object(const VerifyObject *o, bool *out_wrong, Err *err) MUST_CHECK;
 

@@ -181,8 +181,9 @@ ask_missing(Verify *v, const VerifyKey *k, Err *err)
 	int64_t bytes;
 	bool ok;
 
-	if (!commitlog_read(v->store, k->seq, &e, err))
+	if (!commitlog_read(verify_log_store(v), k->seq, &e, err))
 		return false;
+	verify_choose(v, e);
 	ok = store_head(v->store, e->objects[k->number].key, &bytes, err);
 	if (!ok && err->kind == ERR_NOT_FOUND)
 	{

@@ -18,6 +18,8 @@
 #include "codec/key.h"
 #include "store/logfetch.h"
 
+#define NO_OUTPUT "-" /* no name */
+
 /* What the next entry is held against. */
 typedef struct Chain
 {
@@ -118,10 +120,20 @@ note_loads(Verify *v, const Entry *e)
 	}
 }
 
+void
+verify_choose(const Verify *v, Entry *e)
+{
+	/* before, an output of that name was another one */
+	if (v->further)
+		entry_choose_output(e, e->seq < v->since ? NO_OUTPUT : v->further);
+}
+
 /* read: the pool reads its objects. */
 static void
 note_keys(Verify *v, const Entry *e, bool read)
 {
+	int nlists = v->further ? 0 : e->nlists; /* those are the lake's */
+
 	for (int i = 0; i < e->nobjects; i++)
 		*add_key(v) =
 			(VerifyKey){ .hash = fnv1a(FNV1A_EMPTY, e->objects[i].key),
@@ -129,7 +141,7 @@ note_keys(Verify *v, const Entry *e, bool read)
 						 .seq = e->seq,
 						 .number = i,
 						 .read = read };
-	for (int i = 0; i < e->nlists; i++)
+	for (int i = 0; i < nlists; i++)
 		*add_key(v) = (VerifyKey){ .hash = fnv1a(FNV1A_EMPTY, e->lists[i].key),
 								   .bytes = -1,
 								   .seq = e->seq,
@@ -179,6 +191,7 @@ take_entry(Chain *c, Entry *e, Err *err)
 		return false;
 	}
 	check_follows(c, e);
+	verify_choose(v, e);
 	note_keys(v, e, read);
 	verify_progress(v, e->seq);
 	if (read)
@@ -257,13 +270,14 @@ verify_log(Verify *v, Err *err)
 	LogFetch *f = NULL;
 	bool ok;
 
-	if (!find_last(v, err))
+	if (!v->further && !find_last(v, err))
 		return false;
 	if (v->state_seq > v->last)
 		return other_lake(v, err);
 	if (!verify_pool_open(v, &c.pool, err))
 		return false;
-	ok = logfetch_open(&v->options, v->jobs, 0, v->last, &f, err) &&
+	ok = logfetch_open(v->log_options ? v->log_options : &v->options, v->jobs,
+					   0, v->last, &f, err) &&
 		 walk(&c, f, err);
 	ok = verify_pool_close(c.pool, ok, err);
 	logfetch_close(f);

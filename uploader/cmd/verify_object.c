@@ -12,7 +12,7 @@
 #include "cmd/verify.h"
 #include "codec/format.h"
 #include "codec/jsonline.h"
-#include "codec/key.h"
+#include "store/fill.h"
 
 #define OBJECT_MAX_BYTES ((size_t) 5 << 30)
 #define LINE_MAX_BYTES ((size_t) 2 << 30)
@@ -77,12 +77,21 @@ time_of(Slice line, int64_t *out)
 	return iso_parse(text, out);
 }
 
+/* What an output had to have when it came; it is of no entry's range. */
+static bool
+is_fill(const VerifyObject *o)
+{
+	return o->v->further && fill_is_key(o->object->key);
+}
+
 /* A change lies in what its entry covers, a row of a load at its position. */
 static bool
 is_in_entry(const Reading *r)
 {
 	const Entry *e = r->o->entry;
 
+	if (is_fill(r->o))
+		return r->at.lsn <= e->end;
 	if (r->o->object->load[0])
 		return r->at.lsn == r->o->object->first_lsn;
 	return e->prev_end < r->at.lsn && r->at.lsn <= e->end;
@@ -141,38 +150,13 @@ judge_rows(Reading *r)
 			  "its first or last row is not where the log says");
 }
 
-/* Is the object in the folder of this instant? */
-static bool
-lies_in(const VerifyObject *o, int64_t at)
-{
-	const PathNames names = { o->object->schema, o->object->table,
-							  o->entry->database, o->entry->slot };
-	const char *slash = strrchr(o->object->key, '/');
-	size_t n = slash ? (size_t) (slash + 1 - o->object->key) : 0;
-	Buf folder;
-	bool is;
-
-	buf_init(&folder, KEY_TEXT_MAX);
-	path_add(o->v->path, &names, at, &folder);
-	is = folder.n == n && memcmp(folder.p, o->object->key, n) == 0;
-	buf_done(&folder);
-	return is;
-}
-
-/*
- * No row came into a folder that was complete.  Where the key is of another
- * template than output.path, nobody can tell.
- */
+/* No row came into a folder that was complete, but with what fills it. */
 static void
 judge_folder(Reading *r)
 {
-	int64_t closed = r->o->closed;
-	PathSpan span;
-
-	if (!r->o->v->path || r->rows == 0 || r->time == INT64_MIN)
+	if (r->rows == 0 || r->time == INT64_MIN || is_fill(r->o))
 		return;
-	span = path_span(r->o->v->path, r->time);
-	if (span.end <= closed && lies_in(r->o, r->time))
+	if (verify_folder_end(r->o, r->time) <= r->o->closed)
 		found(r, VERIFY_HOUR,
 			  "it lies in a folder that was complete before its entry");
 }
@@ -218,8 +202,7 @@ read_body(Reading *r, Buf *body, Schema **schema, Err *err)
 	if (!commitlog_object(r->o->store, o, body, err))
 		return false;
 	if (!r->format->reads_schema ||
-		commitlog_schema(r->o->store, o->schema, o->table, o->hash, schema,
-						 err))
+		commitlog_schema(r->o->log, o->schema, o->table, o->hash, schema, err))
 		return true;
 	if (err->kind == ERR_NOT_FOUND)
 		err->kind = ERR_GAP; /* not the object is missing */

@@ -57,6 +57,7 @@ struct VerifyPool
 	int started;
 	pthread_t threads[JOBS_MAX];
 	Store *stores[JOBS_MAX];
+	Store *logs[JOBS_MAX]; /* the same, but of a further output */
 };
 
 static bool
@@ -228,10 +229,12 @@ next_object(VerifyPool *pool, int *out)
 }
 
 static void
-read_object(VerifyPool *pool, Store *store, Part *p, int i)
+read_object(VerifyPool *pool, int thread, Part *p, int i)
 {
+	Store *store = pool->stores[thread];
 	VerifyObject o = { .v = pool->v,
 					   .store = store,
+					   .log = pool->logs[thread] ? pool->logs[thread] : store,
 					   .entry = p->entry,
 					   .object = &p->entry->objects[i],
 					   .closed = p->closed,
@@ -264,16 +267,16 @@ static void *
 pool_main(void *arg)
 {
 	VerifyPool *pool = arg;
-	Store *store;
 	Part *p;
+	int thread;
 	int i;
 
 	pthread_mutex_lock(&pool->lock);
-	store = pool->stores[pool->started++];
+	thread = pool->started++;
 	while ((p = next_object(pool, &i)) != NULL)
 	{
 		pthread_mutex_unlock(&pool->lock);
-		read_object(pool, store, p, i);
+		read_object(pool, thread, p, i);
 		pthread_mutex_lock(&pool->lock);
 	}
 	pthread_cond_broadcast(&pool->moved);
@@ -292,7 +295,9 @@ verify_pool_open(Verify *v, VerifyPool **out, Err *err)
 	pthread_mutex_init(&pool->lock, NULL);
 	cond_init(&pool->moved);
 	for (int i = 0; ok && i < jobs; i++)
-		ok = store_open(&v->options, &pool->stores[i], err);
+		ok = store_open(&v->options, &pool->stores[i], err) &&
+			 (!v->log_options ||
+			  store_open(v->log_options, &pool->logs[i], err));
 	for (; ok && pool->nthreads < jobs; pool->nthreads += ok)
 		ok = pthread_create(&pool->threads[pool->nthreads], NULL, pool_main,
 							pool) == 0 ||
@@ -369,7 +374,10 @@ verify_pool_close(VerifyPool *pool, bool ok, Err *err)
 		part_free(p);
 	}
 	for (int i = 0; i < JOBS_MAX; i++)
+	{
 		store_close(pool->stores[i]);
+		store_close(pool->logs[i]);
+	}
 	pthread_cond_destroy(&pool->moved);
 	pthread_mutex_destroy(&pool->lock);
 	free(pool);

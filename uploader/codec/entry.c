@@ -104,6 +104,9 @@ entry_free(Entry *e)
 		free(e->lists[i].sha256);
 	}
 	entry_layouts_free(e->layouts, e->nlayouts);
+	for (int i = 0; i < e->npublications; i++)
+		free(e->publications[i].name);
+	free(e->publications);
 	free(e->objects);
 	free(e->further);
 	free(e->outputs);
@@ -239,6 +242,41 @@ entry_add_list(Entry *e)
 	l = &e->lists[e->nlists++];
 	*l = (EntryList){ .key = xstrdup(""), .sha256 = xstrdup("") };
 	return l;
+}
+
+EntryPublication *
+entry_add_publication(Entry *e)
+{
+	EntryPublication *p;
+
+	e->publications =
+		grow(e->publications, e->npublications, sizeof(*e->publications));
+	p = &e->publications[e->npublications++];
+	*p = (EntryPublication){ .name = xstrdup("") };
+	return p;
+}
+
+void
+entry_copy_publications(Entry *e, const Entry *from)
+{
+	for (int i = 0; i < from->npublications; i++)
+	{
+		EntryPublication *p = entry_add_publication(e);
+
+		entry_set(&p->name, from->publications[i].name);
+		p->oid = from->publications[i].oid;
+	}
+}
+
+const EntryPublication *
+entry_find_publication(const Entry *e, const char *name)
+{
+	for (int i = 0; i < e->npublications; i++)
+	{
+		if (strcmp(e->publications[i].name, name) == 0)
+			return &e->publications[i];
+	}
+	return NULL;
 }
 
 static bool
@@ -502,6 +540,21 @@ encode_outputs(const Entry *e, Buf *out)
 }
 
 static void
+encode_publications(const Entry *e, Buf *out)
+{
+	if (e->npublications == 0)
+		return;
+	buf_str(out, ",\n\"publications\":[");
+	for (int i = 0; i < e->npublications; i++)
+	{
+		buf_str(out, i ? ",{" : "{");
+		add_string(out, "name", e->publications[i].name);
+		buf_printf(out, ",\"oid\":%u}", e->publications[i].oid);
+	}
+	buf_byte(out, ']');
+}
+
+static void
 encode_head(const Entry *e, Buf *out)
 {
 	buf_printf(out, "{\"version\":%d,\"entry\":%" PRId64 ",\"source\":{",
@@ -536,6 +589,7 @@ encode_head(const Entry *e, Buf *out)
 		buf_str(out, ",\n");
 	if (e->nlayouts > 0)
 		entry_layouts_encode(e->layouts, e->nlayouts, out);
+	encode_publications(e, out);
 }
 
 static void
@@ -971,6 +1025,24 @@ parse_loads(json_t *doc, Entry *e, bool *ok)
 }
 
 static void
+parse_publications(json_t *doc, Entry *e, bool *ok)
+{
+	size_t i;
+	json_t *m;
+
+	if (!json_object_get(doc, "publications"))
+		return;
+	json_array_foreach(get_list(doc, "publications", ok), i, m)
+	{
+		EntryPublication *p = entry_add_publication(e);
+
+		get_string(m, "name", &p->name, ok);
+		p->oid = get_oid_if(m, "oid", ok);
+		*ok = *ok && p->oid != 0;
+	}
+}
+
+static void
 parse_members(json_t *doc, Entry *e, bool *ok)
 {
 	size_t i;
@@ -980,6 +1052,7 @@ parse_members(json_t *doc, Entry *e, bool *ok)
 		parse_object(m, entry_add_object(e), ok);
 	parse_further(doc, e, ok);
 	parse_outputs(doc, e, ok);
+	parse_publications(doc, e, ok);
 	parse_loads(doc, e, ok);
 	json_array_foreach(get_list(doc, "lists", ok), i, m)
 	{

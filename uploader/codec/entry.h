@@ -146,6 +146,13 @@ typedef struct EntryList
 	char *sha256; /* as of an object */
 } EntryList;
 
+/* A publication of source.publication, as the stream had it here. */
+typedef struct EntryPublication
+{
+	char *name;
+	uint32_t oid;
+} EntryPublication;
+
 typedef struct Entry
 {
 	int64_t seq;
@@ -178,6 +185,9 @@ typedef struct Entry
 	int nlayouts; /* the last one is that in force */
 	EntryLayout *layouts;
 
+	int npublications;
+	EntryPublication *publications;
+
 	int nloads;
 	EntryLoad *loads;
 	int nschemas;
@@ -207,6 +217,14 @@ EntryOutput *entry_add_output(Entry *e);
 EntryLoad *entry_add_load(Entry *e);
 EntrySchema *entry_add_schema(Entry *e);
 EntryList *entry_add_list(Entry *e);
+EntryPublication *entry_add_publication(Entry *e);
+
+/* Gives e the publications of from. */
+void entry_copy_publications(Entry *e, const Entry *from);
+
+/* That of this name, or NULL. */
+const EntryPublication *entry_find_publication(const Entry *e,
+											   const char *name);
 
 /* Puts schemas in the order of (lsn, seq); those at one place stay as they are.
  */

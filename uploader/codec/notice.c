@@ -12,7 +12,8 @@
 static const char *
 reason_of(const JsonValue *v)
 {
-	static const char *const known[] = { "rewrite", "partition", "filter" };
+	static const char *const known[] = { "rewrite", "partition", "filter",
+										 "publication" };
 
 	for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++)
 	{

@@ -21,8 +21,8 @@ typedef struct Notice
 {
 	uint32_t relation_id; /* OID of the table, or of one of its partitions */
 	bool resync;          /* rows changed, and no change event tells so */
-	const char *reason;   /* "rewrite", "partition", "filter" or "other"; static
-						   */
+	const char *reason;   /* "rewrite", "partition", "filter", "publication" or
+						   * "other"; static */
 } Notice;
 
 /*

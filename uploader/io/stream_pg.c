@@ -9,6 +9,7 @@
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/clock.h"
 #include "base/mem.h"
@@ -16,6 +17,12 @@
 #include "io/stream.h"
 
 #define FINISH_MS 1000
+
+/*
+ * The plugin misses a publication that was there (plugin/publication.c), and
+ * says what can be done.
+ */
+#define MISSING "42704"
 
 typedef enum Asked
 {
@@ -93,8 +100,11 @@ pg_stream_error(Stream *s, const char *doing, Err *err)
 {
 	PGconn *conn = ((PgStream *) s)->repl;
 	PGresult *res = PQgetResult(conn);
+	const char *state = res ? PQresultErrorField(res, PG_DIAG_SQLSTATE) : NULL;
 
 	pg_error(conn, res, PG_SOURCE_REPLICATION, doing, err);
+	if (state && strcmp(state, MISSING) == 0)
+		err->kind = ERR_GAP;
 	if (PQresultStatus(res) == PGRES_COMMAND_OK)
 		err_set(err, ERR_SOURCE, PG_TRANSIENT, "the server ended the stream");
 	PQclear(res);

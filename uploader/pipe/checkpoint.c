@@ -22,6 +22,7 @@
 #include "pipe/expire.h"
 #include "pipe/load.h"
 #include "pipe/output.h"
+#include "pipe/published.h"
 #include "store/commitlog.h"
 
 Checkpoint *
@@ -304,6 +305,7 @@ fill_entry(Pipe *p, Entry *e, const Entry *before)
 	pthread_mutex_unlock(&p->lock);
 	count_loads(e, before);
 	outputs_fill_entry(p, e, before);
+	publications_fill_entry(p, e, before);
 	e->loads_before = before->nloads > 0 ? before->seq : before->loads_before;
 	if (p->options->load_initial)
 		e->loaded = true; /* the first entry of the session announced it */

@@ -263,6 +263,8 @@ typedef struct Pipe
 	Entry *outputs; /* its outputs member: state of the further ones, the
 					 * committer's once that runs */
 	bool announces_outputs; /* they are not those of "start" */
+	Entry *publications;    /* its publications member (published.h) … */
+	Lsn published_at; /* … counts in entries that end at or behind this */
 	/* By output: what fills it, to be listed by the first entry; and where
 	 * that may still come (fixed before the threads start). */
 	Entry *fills[OUTPUTS_MAX];

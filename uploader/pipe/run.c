@@ -95,6 +95,7 @@ pipe_init(Pipe *p, const RunOptions *o)
 	(void) snprintf(p->writer, sizeof(p->writer), "%08x", random_u32());
 	p->loads = entry_new();
 	p->outputs = entry_new();
+	p->publications = entry_new();
 	queue_init(&p->events);
 	queue_init(&p->objects);
 	queue_init(&p->puts);
@@ -155,6 +156,7 @@ pipe_done(Pipe *p)
 	entry_free(p->start);
 	entry_free(p->loads);
 	entry_free(p->outputs);
+	entry_free(p->publications);
 	for (int n = 0; n < OUTPUTS_MAX; n++)
 		entry_free(p->fills[n]);
 	request_list_done(&p->asked);

@@ -19,6 +19,7 @@
 #include "base/mem.h"
 #include "io/pgconn.h"
 #include "io/source.h"
+#include "pipe/published.h"
 #include "pipe/silence.h"
 #include "store/commitlog.h"
 
@@ -219,8 +220,10 @@ explain_start(PGconn *control, const RunOptions *o, const char *state, Err *err)
 			   err->msg);
 }
 
+/* known: the publications' OIDs that the log knows. */
 static bool
-start_replication(Connections *c, const RunOptions *o, Lsn from, Err *err)
+start_with(Connections *c, const RunOptions *o, Lsn from, const char *known,
+		   Err *err)
 {
 	Buf sql;
 	PGresult *res;
@@ -234,6 +237,7 @@ start_replication(Connections *c, const RunOptions *o, Lsn from, Err *err)
 	add_option(&sql, "tables", o->tables);
 	add_option(&sql, "exclude", o->exclude);
 	add_option(&sql, "publication_names", o->publication);
+	add_option(&sql, "publication_oids", known);
 	buf_byte(&sql, ')');
 	/* Not PQexec(): of a FATAL error it keeps the text, not the SQLSTATE. */
 	res = PQsendQuery(c->repl, buf_cstr(&sql)) ? pg_take(c->repl) : NULL;
@@ -247,6 +251,19 @@ start_replication(Connections *c, const RunOptions *o, Lsn from, Err *err)
 		(void) explain_start(c->control, o, state ? state : "", err);
 	}
 	PQclear(res);
+	return ok;
+}
+
+static bool
+start_replication(Pipe *p, Connections *c, Err *err)
+{
+	Buf known;
+	bool ok;
+
+	buf_init(&known, 1024 * 1024);
+	ok = publications_plan(p, c->control, &known, err) &&
+		 start_with(c, p->options, p->start->end, buf_cstr(&known), err);
+	buf_done(&known);
 	return ok;
 }
 
@@ -412,7 +429,7 @@ start(Pipe *p, Store *store, Connections *c, Err *err)
 						   err) &&
 		   read_log(p, store, err) && read_settings(p, c, err) &&
 		   check_system(c->repl, p->start, err) &&
-		   start_replication(c, o, p->start->end, err) &&
+		   start_replication(p, c, err) &&
 		   check_slot(c, store, o, p->start, err);
 }
 
