@@ -97,20 +97,41 @@ ends(const VerifyObject *o, const Path *path, int64_t at)
 	return path && lies_in(o, path, at) ? path_span(path, at).end : INT64_MAX;
 }
 
+/* The layouts of the output that is verified, as the entry says them. */
+static const EntryLayout *
+layouts_of(const VerifyObject *o, int *out_n)
+{
+	const Entry *e = o->entry;
+
+	*out_n = e->nlayouts;
+	if (!o->v->further)
+		return e->layouts;
+	*out_n = 0;
+	for (int i = 0; i < e->noutputs; i++)
+	{
+		if (strcmp(e->outputs[i].name, o->v->further) != 0)
+			continue;
+		*out_n = e->outputs[i].nlayouts;
+		return e->outputs[i].layouts;
+	}
+	return NULL;
+}
+
 /*
  * Of the layout in whose time the row is, or of another one that was not over:
  * a folder that had rows already goes on.
  */
 static int64_t
-ends_by_log(const VerifyObject *o, int64_t at)
+ends_by_log(const VerifyObject *o, const EntryLayout *layouts, int n,
+			int64_t at)
 {
 	int64_t end = INT64_MAX;
 
 	for (int own = 1; own >= 0 && end == INT64_MAX; own--)
 	{
-		for (int i = 0; i < o->entry->nlayouts && end == INT64_MAX; i++)
+		for (int i = 0; i < n && end == INT64_MAX; i++)
 		{
-			const EntryLayout *l = &o->entry->layouts[i];
+			const EntryLayout *l = &layouts[i];
 			bool is_own = at >= l->start && (l->until == 0 || at < l->until);
 
 			if (is_own == (own == 1))
@@ -123,7 +144,8 @@ ends_by_log(const VerifyObject *o, int64_t at)
 int64_t
 verify_folder_end(const VerifyObject *o, int64_t at)
 {
-	if (!o->v->further && o->entry->nlayouts > 0)
-		return ends_by_log(o, at);
-	return ends(o, o->v->path, at);
+	int n;
+	const EntryLayout *layouts = layouts_of(o, &n);
+
+	return n > 0 ? ends_by_log(o, layouts, n, at) : ends(o, o->v->path, at);
 }

@@ -16,6 +16,7 @@
 
 #include "base/log.h"
 #include "cmd/cmd.h"
+#include "cmd/config_layout.h"
 #include "cmd/outputs.h"
 #include "cmd/verify.h"
 
@@ -66,14 +67,14 @@ verify_one(Verify *v, const EntryOutput *o, const OutputConfig *c, Err *err)
 				  .state_seq = -1,
 				  .shown_ms = v->shown_ms };
 	char section[64];
+	LayoutSettings settings = config_layout_further(c, section);
 	Path *path = NULL;
 	bool ok;
 
 	(void) snprintf(section, sizeof(section), "output.%s", o->name);
 	of.options.stop = v->options.stop;
 	pthread_mutex_init(&of.lock, NULL);
-	ok =
-		config_path_of(section, c->path, c->partition, c->timezone, &path, err);
+	ok = config_path(&settings, &path, err);
 	of.path = path;
 	ok = ok && store_open(&of.options, &of.store, err) &&
 		 verify_log(&of, err) && (verify_stopped() || verify_left(&of, err));
