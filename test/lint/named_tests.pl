@@ -58,7 +58,7 @@ sub is_in
 {
 	my ($name, $text) = @_;
 	my $re = join '.*', map { quotemeta } split /\s*…\s*/, $name;
-	return $text =~ /(?:['"(]|^\s*|^# (?:---- )?)$re/m;
+	return $text =~ /(?:['"(]|\[ |^\s*|^# (?:---- )?)$re/m;
 }
 
 sub check_named
