@@ -11,7 +11,7 @@ use warnings;
 use Test::More;
 
 use CdcS3::Crash qw(fault_points fault_program make_tables start_writers
-  stop_writers work_tables lake_is_true is_a_cut dies_at slot_watch slot_was_behind);
+  stop_writers work_tables lake_is_true leftovers_go is_a_cut dies_at slot_watch slot_was_behind);
 use CdcS3::Test;
 
 my %points = fault_points();
@@ -121,6 +121,7 @@ for my $point (qw(merge_planned merge_followed merge_stage_before merge_stage_af
 
 stop_writers($writers);
 ok($cdc->wait_durable(300), 'all is durable') or diag $run->errors;
+leftovers_go($cdc);
 is($run->stop('TERM', 120), 0, 'run ends with 0') or diag $run->errors;
 slot_was_behind($watch);
 my $r = $cdc->call('merge', '--merge.until=now');

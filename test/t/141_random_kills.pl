@@ -12,7 +12,7 @@ use warnings;
 use Test::More;
 use Time::HiRes qw(sleep time);
 
-use CdcS3::Crash qw(make_tables start_writers stop_writers work_tables lake_is_true
+use CdcS3::Crash qw(make_tables start_writers stop_writers work_tables lake_is_true leftovers_go
   is_a_cut slot_watch slot_was_behind);
 use CdcS3::Test;
 
@@ -101,6 +101,8 @@ stop_writers($writers);
 ok(poll(sub { $run = $cdc->start if !$run->alive; $cdc->wait_durable(30) }, 300), 'all is durable')
   or diag $run->errors;
 ok($cdc->wait_loaded(120), 'and loaded') or diag $run->errors;
+$source->psql('work', 'call work(1, 1)');
+leftovers_go($cdc);
 is($run->stop('TERM', 120), 0, 'run ends with 0') or diag $run->errors;
 slot_was_behind($watch);
 $merge->wait(300);

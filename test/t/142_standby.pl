@@ -8,7 +8,7 @@ use warnings;
 use IO::Socket::UNIX;
 use Test::More;
 
-use CdcS3::Crash qw(make_tables start_writers stop_writers work_tables lake_is_true);
+use CdcS3::Crash qw(make_tables start_writers stop_writers work_tables lake_is_true leftovers_go);
 use CdcS3::Proc qw(free_port);
 use CdcS3::Test;
 
@@ -138,6 +138,7 @@ my ($live) = grep { $_->alive && $_->errors =~ /event=streaming / } $d, $other;
 sql('call work(1, 1)');
 $first->{run} = $live;
 ok($first->wait_durable(120), 'all is durable') or diag $d->errors . $other->errors;
+leftovers_go($first);
 $_->stop('TERM', 120) for $d, $other;
 ok(!(grep { $_->{code} != 0 && $_->{code} != 75 } $d, $other), 'they end with 0 or 75')
   or diag "$d->{code}, $other->{code}";

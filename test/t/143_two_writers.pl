@@ -13,7 +13,7 @@ use warnings;
 use Test::More;
 
 use CdcS3::Crash qw(fault_points fault_program make_tables start_writers stop_writers work_tables
-  lake_is_true stops_at slot_watch slot_was_behind);
+  lake_is_true leftovers_go stops_at slot_watch slot_was_behind);
 use CdcS3::Test;
 
 # Not of run; of a first load or an hour's end, which come once in a lake; of what
@@ -82,7 +82,9 @@ SQL
 
 stop_writers($writers);
 $run = $one->start;
+$source->psql('work', 'call work(1, 1)');
 ok($one->wait_durable(300), 'all is durable') or diag $run->errors;
+leftovers_go($one);
 is($run->stop('TERM', 120), 0, 'run ends with 0') or diag $run->errors;
 slot_was_behind($watch);
 
