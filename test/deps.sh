@@ -57,7 +57,7 @@ pkg-config liblz4-dev libzstd-dev zlib1g-dev"
 		continue
 		;;
 	deploy)
-		wanted="$wanted debootstrap buildah crun uidmap systemd"
+		wanted="$wanted debootstrap buildah crun uidmap systemd binutils $s3"
 		continue
 		;;
 	deb)
