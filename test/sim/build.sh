@@ -15,7 +15,9 @@ wraps=""
 for name in pthread_create pthread_join pthread_mutex_init pthread_mutex_destroy \
 	pthread_mutex_lock pthread_mutex_unlock pthread_cond_init pthread_cond_destroy \
 	pthread_cond_wait pthread_cond_timedwait pthread_cond_signal pthread_cond_broadcast \
-	poll read write shutdown _exit pthread_detach clock_gettime nanosleep getrandom store_open; do
+	poll read write shutdown _exit pthread_detach clock_gettime nanosleep getrandom store_open \
+	open openat close fsync pwrite fstat stat fstatat link unlink unlinkat mkdir \
+	opendir fdopendir readdir closedir dirfd; do
 	wraps="$wraps -Wl,--wrap=$name"
 done
 # shellcheck disable=SC2046,SC2086

@@ -72,10 +72,22 @@
 	X(clean, "I9 lakes without leftovers")                                     \
 	X(folders, "I10 rows in the hour of their commit")
 
+/* Of stores on a disk (sim -f). */
+#define DISK_COUNTS(X)                                                         \
+	X(disk_calls, "calls of the file system")                                  \
+	X(disk_faults, "of them failed")                                           \
+	X(disk_ended, "processes that ended with an error of the disk")            \
+	X(power_cuts, "power cuts")                                                \
+	X(entries_lost,                                                            \
+	  "entries that a power cut took, nothing of them confirmed")              \
+	X(came_back, "removed files that a power cut brought back")                \
+	X(durable, "I12 files that a power cut would leave")
+
 typedef struct Counts
 {
 #define X(name, text) int64_t name;
 	COUNTS(X)
+	DISK_COUNTS(X)
 #undef X
 	int64_t small_calls; /* of the store, in the small story */
 	int64_t small_steps; /* of its writer */

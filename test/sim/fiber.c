@@ -17,6 +17,8 @@
 #include <ucontext.h>
 #include <unistd.h>
 
+#include "disk.h"
+
 #define STACK_BYTES ((size_t) 512 << 10)
 #define STEP_US 1
 #define TIMERS_EVERY 64 /* steps, while somebody is ready all the time */
@@ -413,6 +415,12 @@ int64_t
 sim_steps(const Proc *p)
 {
 	return p->steps;
+}
+
+const char *
+sim_name(const Proc *p)
+{
+	return p->name;
 }
 
 Proc *
@@ -900,7 +908,7 @@ __wrap_read(int fd, void *buf, size_t n)
 	SimFd *d = find_fd(fd);
 
 	if (!d)
-		return __real_read(fd, buf, n);
+		return disk_fd(fd) ? disk_read(fd, buf, n) : __real_read(fd, buf, n);
 	if (d->count == 0)
 	{
 		errno = EAGAIN;
@@ -919,7 +927,7 @@ __wrap_write(int fd, const void *buf, size_t n)
 	if (fd == STDERR_FILENO && !sim_verbose)
 		return (ssize_t) n; /* the log */
 	if (!d)
-		return __real_write(fd, buf, n);
+		return disk_fd(fd) ? disk_write(fd, buf, n) : __real_write(fd, buf, n);
 	d->count++;
 	sim_fd_changed();
 	return (ssize_t) n;

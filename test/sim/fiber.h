@@ -59,6 +59,7 @@ bool sim_is_alive(const Proc *p); /* main has not returned, and nobody killed
 								   * it */
 bool sim_is_paused(const Proc *p);
 int64_t sim_steps(const Proc *p);
+const char *sim_name(const Proc *p);
 Proc *sim_proc(void); /* that runs */
 
 /* Called where a process ends itself with _exit(). */

@@ -87,6 +87,9 @@ LakeObject *lake_find(const char *key);
 /* At once, and without faults. */
 void lake_remove(LakeObject *o);
 
+/* A file that readers see from now on (disk.c). */
+void lake_link(const char *key, Slice bytes);
+
 /* What is under way now comes from the dead. */
 extern bool lake_arrives_late;
 

@@ -18,6 +18,7 @@
 #include "codec/hash.h"
 #include "codec/key.h"
 #include "count.h"
+#include "disk.h"
 #include "lake.h"
 
 #define ENTRIES_MAX 20000
@@ -25,9 +26,12 @@
 #define LINE_MAX ((size_t) 16 << 20)
 
 static Entry *entries[ENTRIES_MAX];
+static LakeObject *entry_files[ENTRIES_MAX];
 static int nentries;
+static int nsafe; /* so many of them are known to be on disk */
 static bool clock_lies;
 bool oracle_split;
+bool oracle_disk;
 
 static const Entry *
 last(void)
@@ -176,6 +180,7 @@ check_object(const Entry *e, const EntryObject *o)
 		sim_fail("I2: entries %" PRId64 " and %" PRId64 " list %s",
 				 there->listed, e->seq, o->key);
 	there->listed = e->seq;
+	oracle_durable(there);
 	if (o->load[0] ? !key_parse_load(o->key, id, sizeof(id)) ||
 						 strcmp(id, o->load) != 0
 				   : !key_parse_part(o->key, &seq) || seq != e->seq)
@@ -225,6 +230,7 @@ read_lists(Entry *e)
 		if (!o || o->crc32c != e->lists[i].crc32c)
 			sim_fail("I2: entry %" PRId64 " names a list that is not there: %s",
 					 e->seq, e->lists[i].key);
+		oracle_durable(o);
 		if (!entry_parse_list((Slice){ o->bytes, o->n }, e, &err))
 			sim_fail("I2: %s: %s", e->lists[i].key, err.msg);
 		o->listed = e->seq;
@@ -251,7 +257,7 @@ check_swept(const Entry *e)
 }
 
 static void
-on_entry(const LakeObject *o)
+on_entry(LakeObject *o)
 {
 	Err err = { 0 };
 	Entry *e;
@@ -270,6 +276,7 @@ on_entry(const LakeObject *o)
 	}
 	if (nentries == ENTRIES_MAX)
 		sim_fail("too many entries");
+	entry_files[nentries] = o;
 	entries[nentries++] = e;
 	if (nentries > 1)
 		check_swept(e);
@@ -329,6 +336,50 @@ oracle_remove(LakeObject *o)
 		COUNT(swept);
 }
 
+void
+oracle_durable(const LakeObject *o)
+{
+	if (!oracle_disk)
+		return;
+	COUNT(durable);
+	if (!disk_has_safe(o))
+		sim_fail("I12: a power cut would take %s", o->key);
+}
+
+static void
+lose_entry(void)
+{
+	const Entry *e = last();
+
+	if (nsafe == nentries)
+		sim_fail("I12: a power cut took entry %" PRId64 ", and its end is "
+				 "confirmed",
+				 e->seq);
+	COUNT(entries_lost);
+	for (LakeObject *o = lake_objects; o; o = o->next)
+	{
+		if (o->listed == e->seq)
+			o->listed = -1;
+	}
+	nentries--;
+}
+
+void
+oracle_lost(const LakeObject *o)
+{
+	sim_say("a power cut takes %s", o->key);
+	for (int i = 0; i < nentries; i++)
+	{
+		if (entry_files[i] == o && i < nentries - 1)
+			sim_fail("I12: a power cut took %s, which is not the last entry",
+					 o->key);
+		if (entry_files[i] == o)
+			lose_entry();
+	}
+	if (o->listed >= 0)
+		sim_fail("I12: a power cut took %s, which an entry lists", o->key);
+}
+
 /* I4 */
 void
 oracle_confirmed(Lsn lsn)
@@ -337,6 +388,13 @@ oracle_confirmed(Lsn lsn)
 	if (lsn > oracle_log_end())
 		sim_fail("I4: " LSN_FMT " is confirmed, and the log ends at " LSN_FMT,
 				 LSN_ARGS(lsn), LSN_ARGS(oracle_log_end()));
+	for (int i = nsafe; i < nentries && entries[i]->end <= lsn; i++)
+	{
+		if (entries[i]->end == entries[i]->prev_end)
+			continue; /* it takes nothing from the slot */
+		for (; nsafe <= i; nsafe++)
+			oracle_durable(entry_files[nsafe]);
+	}
 }
 
 /* ---- rows ---- */

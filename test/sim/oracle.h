@@ -20,6 +20,9 @@
  *	I11	A further output that an entry says is attached has the rows of the
  *		entry, each once, in objects that the entry lists; no other entry lists
  *		any of its objects.
+ *	I12	On a disk: what a store said is durable is there after a power cut, and
+ *		so is all that an entry lists once the entry is seen, and every entry
+ *		once its end is confirmed.
  *-------------------------------------------------------------------------
  */
 #ifndef ORACLE_H
@@ -28,6 +31,7 @@
 #include <stdbool.h>
 
 #include "base/lsn.h"
+#include "lake.h"
 
 /* The end of the last entry, and its number; -1: there is none. */
 Lsn oracle_log_end(void);
@@ -35,6 +39,12 @@ int64_t oracle_log_seq(void);
 int64_t oracle_closed_until(void);
 int64_t oracle_swept_until(void);
 bool oracle_loads_open(void);
+
+/* I12 */
+void oracle_durable(const LakeObject *o);
+
+/* A power cut took it, or a part of it. */
+void oracle_lost(const LakeObject *o);
 
 /* What was sent to the slot's owner. */
 void oracle_confirmed(Lsn lsn);
@@ -45,6 +55,9 @@ void oracle_clock_lies(void);
 
 /* An update that changes the key is two records (output.key_change). */
 extern bool oracle_split;
+
+/* The lake lies on a disk (disk.h). */
+extern bool oracle_disk;
 
 /* I7, I8, I11: over all entries. */
 void oracle_compare(void);

@@ -1,6 +1,7 @@
 #!/bin/bash
-# The simulation, as a test: seeds, each fault of each call of the store, and a
-# kill at every so manyth step.
+# The simulation, as a test: seeds, each fault of each call of the store, a kill
+# at every so manyth step, and faults of calls of the file system; all of those
+# last ones are "make sim-disk".
 #
 #	test/sim/run.sh [SEEDS [FIRST]]		10,000 from 1 on where nothing is said
 #
@@ -42,17 +43,18 @@ verdict 2 "$seeds stories from seed $first" "$out/sim" -j "$jobs" "$first" "$see
 sed 's/^/# /' "$out/2.log"
 verdict 3 "each call of the store fails in each way" "$out/sim" -j "$jobs" -c
 verdict 4 "the writer is killed at every second step" "$out/sim" -j "$jobs" -k 2
+verdict 5 "every 211th fault of a call of the file system" "$out/sim" -j "$jobs" -f 211
 if [ "$seeds" -ge 10000 ]; then
 	if never=$(grep '^ *0  ' "$out/2.log"); then
 		code=1
 		echo "$never" | sed 's/^/# never came up: /'
-		echo "not ok 5 - all that is counted came up"
+		echo "not ok 6 - all that is counted came up"
 	else
-		echo "ok 5 - all that is counted came up"
+		echo "ok 6 - all that is counted came up"
 	fi
-	echo "1..5"
+	echo "1..6"
 else
-	echo "ok 5 # SKIP too few seeds to say that all that is counted came up"
-	echo "1..5"
+	echo "ok 6 # SKIP too few seeds to say that all that is counted came up"
+	echo "1..6"
 fi
 exit $code

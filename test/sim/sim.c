@@ -8,6 +8,10 @@
  *											story fails in each way
  *	  sim [-v] [-x] [-j JOBS] -k STRIDE		the writer of a small story is
  *											killed at each so manyth step
+ *	  sim [-v] [-x] [-j JOBS] -f STRIDE		each so manyth of: each call of the
+ *											file system in a small story on a
+ *											disk fails in each way it can;
+ *											-n CALL: only that call
  *
  * -v tells the way of each, -x ends with the first that fails.
  *
@@ -43,6 +47,8 @@ typedef struct Run
 	int64_t n;      /* cases */
 	int64_t stride; /* of kills; 0: none */
 	bool calls;
+	int64_t disk_stride; /* 0: no disk */
+	int64_t disk_call;   /* only this one; 0: all */
 	int jobs;
 	bool ends_early;
 } Run;
@@ -56,6 +62,43 @@ typedef struct Child
 	bool again;
 } Child;
 
+static bool
+is_small(const Run *r)
+{
+	return r->calls || r->stride || r->disk_stride;
+}
+
+typedef struct DiskCase
+{
+	int32_t call;
+	uint8_t op;
+	uint8_t fault;
+} DiskCase;
+
+static DiskCase *disk_cases;
+static uint8_t *call_ops; /* of the story without a fault: its DiskOps */
+
+/* All that can go wrong in a story of so many calls, a stride apart. */
+static int64_t
+plan_disk(int64_t calls, int64_t stride, int64_t only)
+{
+	int64_t n = 0;
+	int64_t all = 0;
+
+	disk_cases = calloc((size_t) calls * DISK_FAULTS, sizeof(*disk_cases));
+	for (int64_t c = 1; disk_cases && c <= calls; c++)
+	{
+		for (int f = DISK_WELL + 1; f < DISK_FAULTS; f++)
+		{
+			if (disk_fits((DiskOp) call_ops[c], (DiskFault) f) &&
+				(only ? c == only : all++ % stride == 0))
+				disk_cases[n++] =
+					(DiskCase){ (int32_t) c, call_ops[c], (uint8_t) f };
+		}
+	}
+	return n;
+}
+
 /* Case i of the run; its seed. */
 static uint64_t
 case_of(const Run *r, int64_t i, Small *out)
@@ -67,6 +110,11 @@ case_of(const Run *r, int64_t i, Small *out)
 		*out = (Small){ .on = true,
 						.fault_at = 1 + i / (FAULT_KINDS - 1),
 						.fault = (LakeFault) (1 + i % (FAULT_KINDS - 1)) };
+	else if (r->disk_stride)
+		*out = (Small){ .on = true,
+						.disk = true,
+						.disk_call = disk_cases[i].call,
+						.disk_fault = (DiskFault) disk_cases[i].fault };
 	else
 		return r->first + (uint64_t) i;
 	return SMALL_SEED;
@@ -83,6 +131,10 @@ print_case(const Run *r, int64_t i)
 	if (small.fault_at)
 		fprintf(stderr, "call %" PRId64 " with fault %d: ", small.fault_at,
 				(int) small.fault);
+	if (small.disk_call)
+		fprintf(stderr, "%s at call %" PRId64 ", %s: ",
+				disk_fault_names[small.disk_fault], small.disk_call,
+				disk_op_names[disk_cases[i].op]);
 	fprintf(stderr, "seed %" PRIu64 " failed: ", seed);
 }
 
@@ -131,7 +183,7 @@ child_end(const Run *r, Child *c, int status, uint64_t *trace)
 		print_case(r, c->i);
 		fprintf(stderr, "signal %d\n", WTERMSIG(status));
 	}
-	else if (!ok && (r->calls || r->stride))
+	else if (!ok && is_small(r))
 	{
 		print_case(r, c->i);
 		fprintf(stderr, "as told above\n");
@@ -194,8 +246,32 @@ run_cases(const Run *r)
 	return failed;
 }
 
+/* How often each kind of call came in the small story, and how it failed. */
 static void
-print_counts(int64_t cases, int64_t failed)
+print_disk(const Run *r)
+{
+	int64_t calls[DISK_OPS] = { 0 };
+	int64_t n[DISK_OPS][DISK_FAULTS] = { 0 };
+
+	for (int64_t c = 1; c <= counts->small_calls; c++)
+		calls[call_ops[c]]++;
+	for (int64_t i = 0; i < r->n; i++)
+		n[disk_cases[i].op][disk_cases[i].fault]++;
+	printf("%" PRId64 " calls in the story\n", counts->small_calls);
+	for (int op = 0; op < DISK_OPS; op++)
+	{
+		printf("%12" PRId64 "  %s", calls[op], disk_op_names[op]);
+		for (int f = 0; f < DISK_FAULTS; f++)
+		{
+			if (n[op][f])
+				printf(", %s %" PRId64, disk_fault_names[f], n[op][f]);
+		}
+		printf("\n");
+	}
+}
+
+static void
+print_counts(const Run *r, int64_t cases, int64_t failed)
 {
 	static const struct
 	{
@@ -203,31 +279,49 @@ print_counts(int64_t cases, int64_t failed)
 		size_t at;
 	} all[] = {
 #define X(name, text) { text, offsetof(Counts, name) },
-		COUNTS(X)
+		COUNTS(X) DISK_COUNTS(X)
 #undef X
 	};
 
 	for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++)
+	{
+		if (all[i].at >= offsetof(Counts, disk_calls) && !r->disk_stride)
+			break;
 		printf("%12" PRId64 "  %s\n",
 			   *(const int64_t *) ((const char *) counts + all[i].at),
 			   all[i].text);
+	}
 	printf("%" PRId64 " cases, %" PRId64 " failed\n", cases, failed);
+}
+
+/* Of zeros, and of all processes. */
+static void *
+shared(size_t n)
+{
+	void *p = mmap(NULL, n, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS,
+				   -1, 0);
+
+	if (p == MAP_FAILED)
+		abort();
+	return p;
 }
 
 /* Of a small story: how many calls, or steps, it has. */
 static void
 measure(Run *r)
 {
-	const Small none = { .on = true };
+	const Small none = { .on = true, .disk = r->disk_stride > 0 };
 	int status;
 	pid_t pid;
 
+	call_ops = shared(DISK_CALLS_MAX);
 	fflush(NULL);
 	pid = fork();
 	if (pid == 0)
 	{
 		if (!sim_verbose && !freopen("/dev/null", "w", stdout))
 			sim_exit(2);
+		disk_ops = call_ops;
 		(void) story_run(SMALL_SEED, &none);
 		sim_exit(0);
 	}
@@ -236,15 +330,19 @@ measure(Run *r)
 		fprintf(stderr, "the small story fails without a fault\n");
 		exit(1);
 	}
-	r->n = r->calls ? counts->small_calls * (FAULT_KINDS - 1)
-					: counts->small_steps / r->stride;
+	if (r->disk_stride)
+		r->n = plan_disk(counts->small_calls, r->disk_stride, r->disk_call);
+	else
+		r->n = r->calls ? counts->small_calls * (FAULT_KINDS - 1)
+						: counts->small_steps / r->stride;
 }
 
 static int
 usage(void)
 {
-	fprintf(stderr, "usage: sim [-v] [-x] [-j jobs] "
-					"{first-seed seeds | -c | -k stride}\n");
+	fprintf(stderr,
+			"usage: sim [-v] [-x] [-j jobs] "
+			"{first-seed seeds | -c | -k stride | -f stride [-n call]}\n");
 	return 2;
 }
 
@@ -255,7 +353,7 @@ main(int argc, char **argv)
 	int64_t failed;
 	int opt;
 
-	while ((opt = getopt(argc, argv, "vxcj:k:")) != -1)
+	while ((opt = getopt(argc, argv, "vxcj:k:f:n:")) != -1)
 	{
 		if (opt == 'v')
 			sim_verbose = true;
@@ -265,19 +363,20 @@ main(int argc, char **argv)
 			r.calls = true;
 		else if (opt == 'k')
 			r.stride = strtoll(optarg, NULL, 10);
+		else if (opt == 'f')
+			r.disk_stride = strtoll(optarg, NULL, 10);
+		else if (opt == 'n')
+			r.disk_call = strtoll(optarg, NULL, 10);
 		else if (opt == 'j')
 			r.jobs = (int) strtol(optarg, NULL, 10);
 		else
 			return usage();
 	}
-	if (r.jobs < 1 || r.jobs > JOBS_MAX || r.stride < 0 ||
-		argc - optind != (r.calls || r.stride ? 0 : 2))
+	if (r.jobs < 1 || r.jobs > JOBS_MAX || r.stride < 0 || r.disk_stride < 0 ||
+		argc - optind != (is_small(&r) ? 0 : 2))
 		return usage();
-	counts = mmap(NULL, sizeof(*counts), PROT_READ | PROT_WRITE,
-				  MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-	if (counts == MAP_FAILED)
-		return 2;
-	if (r.calls || r.stride)
+	counts = shared(sizeof(*counts));
+	if (is_small(&r))
 		measure(&r);
 	else
 	{
@@ -285,6 +384,8 @@ main(int argc, char **argv)
 		r.n = strtoll(argv[optind + 1], NULL, 10);
 	}
 	failed = run_cases(&r);
-	print_counts(r.n, failed);
+	if (r.disk_stride)
+		print_disk(&r);
+	print_counts(&r, r.n, failed);
 	return failed > 0;
 }

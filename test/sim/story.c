@@ -3,6 +3,7 @@
  *	  What happens in a simulation: who works, and what goes wrong when.
  *-------------------------------------------------------------------------
  */
+#include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -144,6 +145,25 @@ writer_exits(Proc *p, int code)
 	}
 }
 
+/* One clear line: what could not be done to which file, and why. */
+static bool
+is_disk_error(const Writer *w)
+{
+	char why[64];
+	int errnum = disk_errno();
+
+	if (errnum != EIO && errnum != EACCES)
+		return false;
+	if (w->err.kind != ERR_STORE && w->err.kind != ERR_GONE)
+		return false;
+	if (w->err.code != errnum || strchr(w->err.msg, '\n') ||
+		!strstr(w->err.msg, err_errno(errnum, why, sizeof(why))) ||
+		!strstr(w->err.msg, "/sim"))
+		sim_fail("an error that does not tell enough: %s", w->err.msg);
+	COUNT(disk_ended);
+	return true;
+}
+
 /* How it may end. */
 static void
 check_end(const Writer *w)
@@ -155,6 +175,8 @@ check_end(const Writer *w)
 		return;
 	}
 	sim_say("a writer ends: %s", w->err.msg);
+	if (is_disk_error(w))
+		return;
 	switch (w->err.kind)
 	{
 		case ERR_LOST:
@@ -501,6 +523,18 @@ quiet_hour(void)
 	oracle_clean();
 }
 
+static void stop_at_last(void);
+
+/* The disk failed while it stopped; another one ends what it began. */
+static void
+stop_another(void)
+{
+	if (nwriters == 0)
+		writer_start();
+	wait_a_while(60 * SIM_SEC);
+	stop_at_last();
+}
+
 static void
 stop_at_last(void)
 {
@@ -512,14 +546,20 @@ stop_at_last(void)
 	writer_stop(w);
 	while (nwriters > 0)
 	{
-		if (sim_now() > until)
+		if (sim_now() > until && !disk_strikes())
 			sim_fail("a writer that nothing disturbs does not end within "
 					 "shutdown.timeout");
 		wait_a_while(100 * SIM_MS);
 	}
+	if (!w->ok && disk_strikes())
+	{
+		disk_fault_at = 0;
+		stop_another();
+		return;
+	}
 	if (!w->ok)
 		sim_fail("a writer that nothing disturbs ended badly: %s", w->err.msg);
-	if (oracle_log_end() < base.txns[base.ntxns - 1].end)
+	if (base.ntxns > 0 && oracle_log_end() < base.txns[base.ntxns - 1].end)
 		sim_fail("run ended with 0 and left something behind");
 }
 
@@ -574,13 +614,19 @@ story(void *arg)
 
 static int64_t kill_step; /* of the first writer; 0: it is not killed */
 static int64_t small_fault_at;
+static int64_t small_disk_at;
+
+/* From the last commit on: into its objects. */
+#define DISK_KILL_STEPS 100
 
 static void
-begin_small(void)
+begin_small(bool disk)
 {
 	RunOptions *o = &setup.options;
 
 	o->load_initial = true;
+	if (disk)
+		o->store.url = DISK_URL;
 	o->nfurther = 0;
 	base.hangs = base.cuts = 0;
 	o->load.jobs = 1;
@@ -608,7 +654,7 @@ static void
 small_story(void *arg)
 {
 	(void) arg;
-	begin_small();
+	begin_small(false);
 	calm();
 	first_entry();
 	lake_calls = 0;
@@ -631,6 +677,65 @@ small_story(void *arg)
 	settle();
 	quiet_hour();
 	stop_at_last();
+	oracle_compare();
+}
+
+/* The one in which the story began. */
+static void
+sweep_first_hour(void)
+{
+	int64_t until = sim_now() + PROGRESS_US;
+	int64_t hour =
+		base.txns[0].time - base.txns[0].time % US_PER_HOUR + US_PER_HOUR;
+
+	while (oracle_swept_until() < hour)
+	{
+		if (nwriters == 0)
+			writer_start();
+		wait_a_while(2 * SIM_SEC);
+		base_commit(1, 10, false);
+		if (sim_now() > until)
+			sim_fail("the hour is not closed and swept");
+	}
+	wait_a_while(5 * SIM_SEC);
+}
+
+/*
+ * The same on a disk, and one writer is killed with objects under way, so that
+ * another one has something to sweep.
+ */
+static void
+small_disk_story(void *arg)
+{
+	(void) arg;
+	begin_small(true);
+	setup.options.max_rows = setup.options.max_bytes = 0; /* several parts */
+	lake_part_min = 16384;
+	calm();
+	first_entry();
+	disk_calls = 0;
+	disk_fault_at = small_disk_at;
+	base_commit(8, 240, false);
+	writer_start();
+	for (int i = 0; i < 2; i++)
+	{
+		base_commit(20, 600, false);
+		wait_a_while(1500 * SIM_MS);
+	}
+	if (nwriters > 0)
+		sim_kill_at(writers[0]->proc, DISK_KILL_STEPS);
+	base_commit(30, 400000, false);
+	wait_a_while(2 * SIM_SEC);
+	settle();
+	sweep_first_hour();
+	stop_at_last();
+	if (!small_disk_at)
+		counts->small_calls = disk_calls;
+	COUNT_N(disk_calls, disk_calls);
+	if (small_disk_at && !disk_strikes() && disk_fault_at)
+		sim_fail("the call did not come");
+	COUNT(disk_faults);
+	disk_cut(); /* once more: what all of them left is safe */
 	oracle_compare();
 }
 
@@ -764,7 +869,14 @@ story_run(uint64_t seed, const Small *small)
 	kill_step = small->kill_step;
 	small_fault_at = small->fault_at;
 	lake_fault_kind = small->fault;
-	world = sim_start("world", small->on ? small_story : story, NULL);
+	small_disk_at = small->disk_call;
+	disk_fault = small->disk_fault;
+	oracle_disk = small->disk;
+	world = sim_start("world",
+					  small->disk ? small_disk_story
+					  : small->on ? small_story
+								  : story,
+					  NULL);
 	sim_run(world);
 	return sim_trace();
 }

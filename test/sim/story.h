@@ -7,6 +7,7 @@
 #ifndef STORY_H
 #define STORY_H
 
+#include "disk.h"
 #include "lake.h"
 
 /* The small story, and what goes wrong in it; 0: nothing. */
@@ -16,6 +17,9 @@ typedef struct Small
 	int64_t kill_step; /* the first writer is killed there */
 	int64_t fault_at;  /* the call of the store */
 	LakeFault fault;
+	bool disk;            /* the lake is a folder */
+	int64_t disk_call;    /* the call of the file system */
+	DiskFault disk_fault; /* what it meets */
 } Small;
 
 /* To its end; the hash of the way it took.  Once a process. */

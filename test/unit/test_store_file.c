@@ -11,6 +11,7 @@
 #include <cmocka.h>
 
 #include <errno.h>
+#include <fcntl.h>
 #include <ftw.h>
 #include <pthread.h>
 #include <stdatomic.h>
@@ -473,6 +474,21 @@ test_one_winner(void **state)
  */
 static atomic_bool fail_folder;
 static atomic_int folder_syncs;
+static ino_t synced[64]; /* folders */
+
+static bool
+was_synced(const char *below)
+{
+	char *path = xasprintf("%s%s", folder, below);
+	struct stat st;
+	bool was = false;
+
+	assert_int_equal(stat(path, &st), 0);
+	for (int i = 0; i < folder_syncs && i < (int) COUNT(synced); i++)
+		was = was || synced[i] == st.st_ino;
+	free(path);
+	return was;
+}
 
 int
 fsync(int fd)
@@ -481,6 +497,8 @@ fsync(int fd)
 
 	if (fstat(fd, &st) == 0 && S_ISDIR(st.st_mode))
 	{
+		if (folder_syncs < (int) COUNT(synced))
+			synced[folder_syncs] = st.st_ino;
 		folder_syncs++;
 		if (fail_folder)
 		{
@@ -555,6 +573,120 @@ test_folder_sync_fails_large(void **state)
 	store_close(s);
 }
 
+static struct timespec
+changed_at(const char *below)
+{
+	char *path = xasprintf("%s%s", folder, below);
+	const struct timespec past[2] = { { 0 }, { 0 } };
+	struct stat st;
+
+	assert_int_equal(stat(path, &st), 0);
+	assert_int_equal(utimensat(AT_FDCWD, path, past, 0), 0);
+	free(path);
+	return st.st_mtim;
+}
+
+/* A sync that follows one that failed writes only where something changed. */
+static void
+test_sync_after_failure(void **state)
+{
+	Store *s = open_store("/a");
+	Store *other;
+	Buf b;
+	Err err = { 0 };
+
+	(void) state;
+	fail_folder = true;
+	assert_false(store_put(s, "_cdc/log/1", slice_cstr("1"), true, &err));
+	assert_true(store_put(s, "_cdc/log/1", slice_cstr("1"), false, &err));
+	fail_folder = true;
+	assert_false(store_put(s, "_cdc/log/2", slice_cstr("2"), true, &err));
+	store_close(s);
+	/* nor may another process, which reads the entry and goes on from it */
+	(void) changed_at("/a/_cdc/log");
+	other = open_store("/a");
+	buf_init(&b, 100);
+	assert_true(store_get(other, "_cdc/log/2", &b, &err));
+	assert_true(changed_at("/a/_cdc/log").tv_sec > 0);
+	/* once it is known to be on disk it is left in peace */
+	assert_true(store_get(other, "_cdc/log/2", &b, &err));
+	assert_int_equal(changed_at("/a/_cdc/log").tv_sec, 0);
+	assert_int_equal(count_files("/a/_cdc/log"), 2);
+	buf_done(&b);
+	store_close(other);
+}
+
+/* Who made the folders above may have died before they were on disk. */
+static void
+test_folders_of_the_dead(void **state)
+{
+	static const char *const names[] = { "", "/d", "/d/t", "/d/t/y",
+										 "/d/t/y/m" };
+	Store *s;
+	Err err = { 0 };
+
+	(void) state;
+	for (size_t i = 1; i < COUNT(names) - 1; i++)
+	{
+		char *path = xasprintf("%s%s", folder, names[i]);
+
+		assert_int_equal(mkdir(path, 0777), 0);
+		free(path);
+	}
+	folder_syncs = 0;
+	s = open_store("/d");
+	assert_true(store_put(s, "t/y/m/part", slice_cstr("x"), false, &err));
+	for (size_t i = 0; i < COUNT(names); i++)
+		assert_true(was_synced(names[i]));
+	store_close(s);
+}
+
+/* What is removed does not come back with the next power cut. */
+static void
+test_removed_for_good(void **state)
+{
+	Store *s = open_store("/r");
+	Err err = { 0 };
+
+	(void) state;
+	assert_true(store_put(s, "t/part", slice_cstr("x"), false, &err));
+	folder_syncs = 0;
+	fail_folder = true;
+	assert_false(store_del(s, "t/part", &err));
+	assert_int_equal(count_files("/r/t"), 0);
+	(void) changed_at("/r/t");
+	folder_syncs = 0;
+	assert_true(store_del(s, "t/part", &err));
+	assert_true(was_synced("/r/t"));
+	assert_true(changed_at("/r/t").tv_sec > 0);
+	assert_true(store_del(s, "u/part", &err));
+	store_close(s);
+}
+
+static bool
+no_key(const StoreItem *item, void *arg)
+{
+	(void) arg;
+	fail_msg("%s is listed", item->key);
+	return false;
+}
+
+static void
+test_sync_name_is_no_key(void **state)
+{
+	Store *s = open_store("");
+	char *path = xasprintf("%s/" FS_SYNC_NAME, folder);
+	FILE *f = fopen(path, "w");
+	Err err = { 0 };
+
+	(void) state;
+	assert_non_null(f);
+	assert_int_equal(fclose(f), 0);
+	assert_true(store_list(s, "", no_key, NULL, &err));
+	free(path);
+	store_close(s);
+}
+
 static void
 test_name_too_long(void **state)
 {
@@ -602,6 +734,10 @@ main(void)
 		TEST(test_one_winner),
 		TEST(test_folder_sync_fails),
 		TEST(test_folder_sync_fails_large),
+		TEST(test_sync_after_failure),
+		TEST(test_folders_of_the_dead),
+		TEST(test_removed_for_good),
+		TEST(test_sync_name_is_no_key),
 		TEST(test_name_too_long),
 	};
 

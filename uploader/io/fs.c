@@ -9,6 +9,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -18,6 +19,9 @@
 #include "base/mem.h"
 
 #define READ_STEP 65536
+
+/* Syncs of folders that failed in this process. */
+static atomic_int sync_failures;
 
 bool
 fs_error(Err *err, int errnum, const char *doing, const char *path)
@@ -150,22 +154,32 @@ hash_folder(const char *folder)
 }
 
 static bool
-is_synced(const FsSynced *synced, const char *folder)
+is_known(const uint64_t *table, const char *folder)
 {
 	uint64_t h = hash_folder(folder);
 
-	return synced->hash[h % 256] == h;
+	return table[h % 256] == h;
 }
 
 static void
-set_synced(FsSynced *synced, const char *folder, bool is)
+set_known(uint64_t *table, const char *folder, bool is)
 {
 	uint64_t h = hash_folder(folder);
 
 	if (is)
-		synced->hash[h % 256] = h;
-	else if (synced->hash[h % 256] == h)
-		synced->hash[h % 256] = 0;
+		table[h % 256] = h;
+	else if (table[h % 256] == h)
+		table[h % 256] = 0;
+}
+
+/* What was known before a sync failed is not known any more. */
+static void
+forget_after_failure(FsSynced *synced)
+{
+	int failures = atomic_load(&sync_failures);
+
+	if (synced->failures != failures)
+		*synced = (FsSynced){ .failures = failures };
 }
 
 /* Cuts the last part off a path; false at "/" or where there is no '/'. */
@@ -182,18 +196,58 @@ to_parent(char *path)
 	return true;
 }
 
+/*
+ * A name comes into the folder and goes again.  Where another thread has taken
+ * it away in between, its folder may have been synced since.
+ */
 static bool
-sync_folder(const char *folder, Err *err)
+touch_folder(const char *folder, Err *err)
+{
+	char *path = xasprintf("%s/" FS_SYNC_NAME, folder);
+	bool ok = true;
+	int gone;
+
+	do
+	{
+		int fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0666);
+
+		if (fd < 0)
+		{
+			ok = fs_error(err, errno, "create file", path);
+			break;
+		}
+		(void) close(fd); /* nothing was written */
+		gone = unlink(path) == 0 ? 0 : errno;
+		if (gone != 0 && gone != ENOENT)
+			ok = fs_error(err, gone, "remove file", path);
+	} while (ok && gone == ENOENT);
+	free(path);
+	return ok;
+}
+
+/* dirty: a name came or went that is to be written. */
+static bool
+sync_folder(const char *folder, bool dirty, FsSynced *synced, Err *err)
 {
 	bool ok;
-	int fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	int fd;
 
+	forget_after_failure(synced);
+	if ((!dirty || synced->failures > 0) && !is_known(synced->names, folder) &&
+		!touch_folder(folder, err))
+		return false;
+	fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (fd < 0)
 		return fs_error(err, errno, "open folder", folder);
 	ok = fsync(fd) == 0;
 	if (!ok)
+	{
 		fs_error(err, errno, "fsync folder", folder);
+		atomic_fetch_add(&sync_failures, 1);
+	}
 	(void) close(fd); /* only read from */
+	forget_after_failure(synced);
+	set_known(synced->names, folder, ok);
 	return ok;
 }
 
@@ -235,10 +289,11 @@ fs_make_folders(const char *folder, FsSynced *synced, Err *err)
 			goto done;
 		}
 	}
-	set_synced(synced, folder, false);
-	if (has_above && !sync_folder(above, err))
+	set_known(synced->hash, folder, false);
+	if (has_above && !sync_folder(above, true, synced, err))
 		goto done;
-	set_synced(synced, folder, true);
+	set_known(synced->hash, folder,
+			  !has_above || is_known(synced->hash, above));
 	ok = true;
 
 done:
@@ -246,35 +301,46 @@ done:
 	return ok;
 }
 
-bool
-fs_sync_folders(const char *root, const char *folder, FsSynced *synced,
-				Err *err)
+/* The folder above the root is not ours: nothing is made in it. */
+static bool
+sync_above_root(const char *above, FsSynced *synced, Err *err)
 {
-	char *path = xstrdup(folder);
-	char *child = NULL;
-	bool ok = sync_folder(path, err);
+	set_known(synced->names, above, true);
+	return sync_folder(above, false, synced, err) || err->code == EACCES ||
+		   err->code == EPERM || err->code == EROFS || err->code == EINVAL;
+}
 
-	/* A folder's name is on disk once the folder above it was synced. */
-	while (ok && !is_synced(synced, path))
-	{
-		/* The root's own name lies in the folder above it. */
-		bool above_root = strcmp(path, root) == 0;
+/*
+ * Brings the folder's own name to disk, which lies in the folder above it, and
+ * the names of those above.  It is known to be there once all of them are: who
+ * made them may have died before they were.
+ */
+static bool
+sync_name(const char *root, const char *folder, FsSynced *synced, Err *err)
+{
+	bool ok = true;
+	bool is_root = strcmp(folder, root) == 0;
+	char *above;
 
-		free(child);
-		child = xstrdup(path);
-		if (!to_parent(path))
-			break;
-		ok = sync_folder(path, err);
-		if (!ok && above_root)
-			ok = true; /* not ours; it may not even be readable */
-		if (ok)
-			set_synced(synced, child, true);
-		if (above_root)
-			break;
-	}
-	free(child);
-	free(path);
+	if (is_known(synced->hash, folder))
+		return true;
+	above = xstrdup(folder);
+	if (to_parent(above))
+		ok = is_root ? sync_above_root(above, synced, err)
+					 : sync_folder(above, false, synced, err) &&
+						   sync_name(root, above, synced, err);
+	if (ok)
+		set_known(synced->hash, folder, true);
+	free(above);
 	return ok;
+}
+
+bool
+fs_sync_folders(const char *root, const char *folder, bool fresh,
+				FsSynced *synced, Err *err)
+{
+	return sync_folder(folder, fresh, synced, err) &&
+		   sync_name(root, folder, synced, err);
 }
 
 static bool

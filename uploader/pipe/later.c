@@ -234,7 +234,7 @@ drop_brought(Pipe *p, Store *store, Err *err)
 	bool behind = false;
 
 	for (int64_t seq = p->start->seq + 1;
-		 !behind && seq <= atomic_load(&p->log_seq); seq++)
+		 l->n > 0 && !behind && seq <= atomic_load(&p->log_seq); seq++)
 	{
 		Entry *e;
 		int kept = 0;

@@ -2,7 +2,18 @@
  * run.c
  *	  Streams until it is told to stop: one session after the other.
  *
- *	  session: start_session -> threads -> recv_run -> settle -> joined
+ *	  NONE --> BEGINS --> STREAMS --> SETTLES --> NONE
+ *	             |                                  ^
+ *	             +-------- could not begin ---------+
+ *
+ *	BEGINS: the log is read, the slot taken.  STREAMS: the threads run, and the
+ *	receiver.  SETTLES: it has returned; what was committed gets its entry.
+ *
+ * Invariants:
+ *	(1) Threads of a session run in STREAMS and SETTLES only: each is joined
+ *		before NONE, so that no two sessions ever write.
+ *	(2) Positions are confirmed in STREAMS only, by the receiver.
+ *	(3) What is settled when SETTLES ends has its entry: no checkpoint waits.
  *
  * A session that ends without a stop settles what it has (rows that are
  * committed get their entry), throws away the rest, and a new one starts from
@@ -12,6 +23,7 @@
  */
 #include "pipe/run.h"
 
+#include <assert.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -49,9 +61,19 @@
 #define KEPT_MAX (INT64_C(16) << 20)
 #define HEALTHY_MS 5000 /* a session that lived so long resets the backoff */
 
+/* Where a session is; the head draws it. */
+typedef enum SessionState
+{
+	SESSION_NONE,
+	SESSION_BEGINS,
+	SESSION_STREAMS,
+	SESSION_SETTLES
+} SessionState;
+
 /* What outlives a session. */
 typedef struct Run
 {
+	SessionState state;
 	const RunOptions *options;
 	Silence silence;
 	bool ever_started;
@@ -74,6 +96,20 @@ typedef struct Threads
 	pthread_t putters[PUTTERS];
 	bool loading;
 } Threads;
+
+static void
+enter(Run *run, SessionState to)
+{
+	static const unsigned from[] = {
+		[SESSION_NONE] = 1u << SESSION_BEGINS | 1u << SESSION_SETTLES,
+		[SESSION_BEGINS] = 1u << SESSION_NONE,
+		[SESSION_STREAMS] = 1u << SESSION_BEGINS,
+		[SESSION_SETTLES] = 1u << SESSION_STREAMS,
+	};
+
+	assert(from[to] & 1u << run->state); /* (1) */
+	run->state = to;
+}
 
 /*
  * What shippers will hold, two part buffers of S3 and their compressors for
@@ -318,6 +354,7 @@ stream(Pipe *p, Connections *c, Run *run, Err *err)
 	atomic_store(&p->loaded, p->options->load.only && p->nload_tables == 0);
 	silence_begin(&run->silence, c->silence_ms, mark_now(p), &r.silence,
 				  clock_mono_ms());
+	enter(run, SESSION_STREAMS);
 	start_threads(p, &threads);
 	tell_certificates(c);
 	notify_status("%s: durable up to " LSN_FMT ", entry %" PRId64,
@@ -329,10 +366,13 @@ stream(Pipe *p, Connections *c, Run *run, Err *err)
 	ok = recv_run(&r, err);
 	look_end(p);
 	beat_end();
+	enter(run, SESSION_SETTLES);
 	if (!ok && err->kind == ERR_NET) /* the stop's time is over */
 		pipe_fail(p, err);
 	abandon(p);
 	run->settled = join_threads(p, &threads);
+	assert(!run->settled ||
+		   atomic_load(&p->pending_checkpoints) == 0); /* (3) */
 	FAULT_POINT("session_settled");
 	memcpy(run->writer, p->writer, sizeof(run->writer));
 	run->log_seq = atomic_load(&p->log_seq);
@@ -398,6 +438,7 @@ session(Run *run, bool *out_started, bool *out_renew, Err *err)
 	Warden warden;
 	bool ok;
 
+	enter(run, SESSION_BEGINS);
 	pipe_init(p, run->options);
 	warden_begin(&warden, p);
 	ok = start_all(p, &c, err);
@@ -413,6 +454,7 @@ session(Run *run, bool *out_started, bool *out_renew, Err *err)
 	connections_close(&c);
 	pipe_done(p);
 	free(p);
+	enter(run, SESSION_NONE);
 	return ok;
 }
 

@@ -796,33 +796,44 @@ sweep_output(Sweeper *s, int64_t closed, int64_t seen)
 		at->begun = true;
 }
 
+/* When the log began; where that cannot be told, the next entry asks again. */
+static bool
+is_born(Sweeper *s)
+{
+	Entry *zero;
+
+	if (s->log && s->born)
+		return true;
+	if (!(s->log || output_store(s->p, &s->stores, 0, &s->log, &s->err)) ||
+		!commitlog_read(s->log, 0, &zero, &s->err))
+	{
+		warn(s, "could not look for leftovers");
+		return false;
+	}
+	s->born = zero->time - US_PER_HOUR;
+	entry_free(zero);
+	return true;
+}
+
 void *
 sweep_main(void *arg)
 {
 	Sweeper s = { .p = arg };
 	int64_t seen = s.p->start->seq;
-	Entry *zero = NULL;
-	bool ok;
 
 	beat_begin("sweeper");
-	ok = output_store(s.p, &s.stores, 0, &s.log, &s.err) &&
-		 commitlog_read(s.log, 0, &zero, &s.err);
 	s.at[0].entry = s.at[0].next = atomic_load(&s.p->swept_entry);
-	s.born = ok ? zero->time - US_PER_HOUR : 0;
-	entry_free(zero);
-	while (ok && wait_for_entry(&s, seen))
+	while (wait_for_entry(&s, seen))
 	{
 		int64_t closed = atomic_load(&s.p->closed_until);
 
 		seen = atomic_load(&s.p->log_seq);
-		for (int n = 0; n < outputs_n(s.p); n++)
+		for (int n = 0; n < outputs_n(s.p) && is_born(&s); n++)
 		{
 			if (turn_to(&s, n))
 				sweep_output(&s, closed, seen);
 		}
 	}
-	if (!ok)
-		warn(&s, "the sweeper could not start");
 	names_done(&s.tables);
 	listed_done(&s);
 	ended_done(&s);

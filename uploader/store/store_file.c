@@ -11,7 +11,8 @@
  *		made it: the folder is synced before either is said.
  *	(3) What of _cdc was read is on disk before get returns: a writer may
  *		have died between link and fsync, and positions are taken from there.
- *	(4) No key leaves the root, and no link is followed on the way to it by
+ *	(4) When del returns true the name is gone from the disk, too.
+ *	(5) No key leaves the root, and no link is followed on the way to it by
  *		a listing.
  *
  * Layer: store.
@@ -44,7 +45,6 @@ typedef struct FileStore
 	char *root; /* absolute, no '/' at its end */
 	FsSynced synced;
 	bool tmp_made;
-	bool unsynced; /* a folder could not be brought to disk */
 } FileStore;
 
 /* A key with an empty, "." or ".." part is a mistake of ours. */
@@ -221,29 +221,6 @@ done:
 	return ok;
 }
 
-/*
- * A folder whose fsync failed may count as clean, and the next one do nothing:
- * so a name comes and goes in it before.  Readers pass over such a name.
- */
-static bool
-touch_folder(FileStore *s, const char *tmp, const char *path, Err *err)
-{
-	const char *name = strrchr(path, '/') + 1;
-	char *other;
-	bool ok = true;
-
-	if (!s->unsynced)
-		return true;
-	other = xasprintf("%.*s.sync-%08" PRIx32, (int) (name - path), path,
-					  random_u32());
-	if (link(tmp, other) != 0)
-		ok = link_error(errno, other, err);
-	else
-		(void) unlink(other); /* hidden, and as harmless as one in tmp */
-	free(other);
-	return ok;
-}
-
 static bool
 file_put(Store *store, const char *key, Slice body, bool only_if_absent,
 		 Err *err)
@@ -268,13 +245,11 @@ file_put(Store *store, const char *key, Slice body, bool only_if_absent,
 		 * and is no success before the folder is on disk.
 		 */
 		FAULT_POINT("file_linked");
-		ok = fs_sync_folders(s->root, folder, &s->synced, err);
-		s->unsynced = s->unsynced || !ok;
+		ok = fs_sync_folders(s->root, folder, true, &s->synced, err);
 	}
 	else if (errno != EEXIST)
 		link_error(errno, path, err);
-	else if (!touch_folder(s, tmp, path, err) ||
-			 !fs_sync_folders(s->root, folder, &s->synced, err))
+	else if (!fs_sync_folders(s->root, folder, false, &s->synced, err))
 		;
 	else if (only_if_absent)
 		err_set(err, ERR_EXISTS, EEXIST, "object \"%s\" is there already", key);
@@ -312,7 +287,7 @@ file_get(Store *store, const char *key, Buf *out, Err *err)
 	if (strncmp(key, OWN_PREFIX, strlen(OWN_PREFIX)) == 0)
 	{
 		folder = folder_of(path);
-		ok = fs_sync_folders(s->root, folder, &s->synced, err) ||
+		ok = fs_sync_folders(s->root, folder, false, &s->synced, err) ||
 			 err->code == EROFS || err->code == EACCES || err->code == EINVAL;
 		if (!ok)
 			out->n = start;
@@ -355,10 +330,12 @@ file_head(Store *store, const char *key, int64_t *out_bytes, Err *err)
 /* A listing on its way through the folders. */
 typedef struct Walk
 {
+	const char *root;
 	const char *prefix;
 	StoreListFn fn;
 	void *arg;
-	Buf key; /* of the folder at hand with '/', "" for the root */
+	Buf key;     /* of the folder at hand with '/', "" for the root */
+	bool called; /* fn was */
 	bool ended;
 } Walk;
 
@@ -374,6 +351,17 @@ is_on_the_way(const char *folder, const char *prefix)
 
 static bool walk_folder(Walk *w, int parent, const char *name, Err *err);
 
+/* name: below the folder at hand; "" where that is meant. */
+static bool
+walk_error(Walk *w, int errnum, const char *doing, const char *name, Err *err)
+{
+	char *path = xasprintf("%s/%s%s", w->root, buf_cstr(&w->key), name);
+
+	fs_error(err, errnum, doing, path);
+	free(path);
+	return false;
+}
+
 static bool
 walk_name(Walk *w, int folder, const char *name, Err *err)
 {
@@ -381,10 +369,11 @@ walk_name(Walk *w, int folder, const char *name, Err *err)
 	bool ok = true;
 	struct stat st;
 
-	if (strcmp(name, ".") == 0 || strcmp(name, "..") == 0)
+	if (strcmp(name, ".") == 0 || strcmp(name, "..") == 0 ||
+		strcmp(name, FS_SYNC_NAME) == 0)
 		return true;
 	if (fstatat(folder, name, &st, AT_SYMLINK_NOFOLLOW) != 0)
-		return errno == ENOENT || fs_error(err, errno, "read file", name);
+		return errno == ENOENT || walk_error(w, errno, "read file", name, err);
 
 	buf_str(&w->key, name);
 	if (w->key.overflow)
@@ -404,6 +393,7 @@ walk_name(Walk *w, int folder, const char *name, Err *err)
 	{
 		StoreItem item = { buf_cstr(&w->key), st.st_size };
 
+		w->called = true;
 		w->ended = !w->fn(&item, w->arg);
 	}
 	w->key.n = n;
@@ -422,18 +412,18 @@ walk_folder(Walk *w, int parent, const char *name, Err *err)
 
 	if (fd < 0)
 		return errno == ENOENT || errno == ENOTDIR || errno == ENAMETOOLONG ||
-			   fs_error(err, errno, "open folder", name);
+			   walk_error(w, errno, "open folder", "", err);
 	dir = fdopendir(fd);
 	if (dir == NULL)
 	{
-		fs_error(err, errno, "open folder", name);
+		walk_error(w, errno, "open folder", "", err);
 		(void) close(fd); /* only read from */
 		return false;
 	}
 	while (ok && !w->ended && (errno = 0, e = readdir(dir)) != NULL)
 		ok = walk_name(w, fd, e->d_name, err);
 	if (ok && !w->ended && errno != 0)
-		ok = fs_error(err, errno, "read folder", name);
+		ok = walk_error(w, errno, "read folder", "", err);
 	(void) closedir(dir); /* only read from */
 	return ok;
 }
@@ -444,7 +434,7 @@ file_list(Store *store, const char *prefix, Buf *cursor, StoreListFn fn,
 {
 	FileStore *s = (FileStore *) store;
 	const char *slash = strrchr(prefix, '/');
-	Walk w = { .prefix = prefix, .fn = fn, .arg = arg };
+	Walk w = { .root = s->root, .prefix = prefix, .fn = fn, .arg = arg };
 	char *folder;
 	bool ok;
 
@@ -458,22 +448,36 @@ file_list(Store *store, const char *prefix, Buf *cursor, StoreListFn fn,
 	folder = xasprintf("%s/%s", s->root, buf_cstr(&w.key));
 	ok = walk_folder(&w, AT_FDCWD, folder, err);
 	free(folder);
-	if (!ok && err_is_retryable(err->kind))
-		err->kind = ERR_STORE; /* fn was called: not to be repeated */
+	if (!ok && err_is_retryable(err->kind) && w.called)
+		err->kind = ERR_GONE; /* not to be repeated, but begun anew */
 	buf_done(&w.key);
 	return ok;
 }
 
+/*
+ * Gone also after a power cut: the log may say that nothing is left, and
+ * readers of a folder would count what comes back.
+ */
 static bool
 file_del(Store *store, const char *key, Err *err)
 {
+	FileStore *s = (FileStore *) store;
 	char *path = NULL;
+	char *folder;
+	bool fresh;
 	bool ok;
 
-	if (!key_path((FileStore *) store, key, &path, err))
+	if (!key_path(s, key, &path, err))
 		return false;
-	ok = unlink(path) == 0 || errno == ENOENT || errno == ENOTDIR ||
-		 errno == ENAMETOOLONG || fs_error(err, errno, "remove file", path);
+	folder = folder_of(path);
+	fresh = unlink(path) == 0;
+	if (fresh || errno == ENOENT)
+		ok = fs_sync_folders(s->root, folder, fresh, &s->synced, err) ||
+			 err->code == ENOENT; /* nor is its folder there */
+	else
+		ok = errno == ENOTDIR || errno == ENAMETOOLONG ||
+			 fs_error(err, errno, "remove file", path);
+	free(folder);
 	free(path);
 	return ok;
 }
@@ -555,13 +559,20 @@ sync_upload(const char *path, int64_t bytes, Err *err)
 	return ok;
 }
 
+/* The key was taken: success where it is the file that we bring. */
 static bool
-is_same_file(const char *a, const char *b)
+is_same_file(const char *tmp, const char *path, const char *key, Err *err)
 {
-	struct stat x, y;
+	struct stat ours, there;
 
-	return stat(a, &x) == 0 && stat(b, &y) == 0 && x.st_ino == y.st_ino &&
-		   x.st_dev == y.st_dev;
+	if (stat(tmp, &ours) != 0)
+		return fs_error(err, errno, "read file", tmp);
+	if (stat(path, &there) != 0)
+		return fs_error(err, errno, "read file", path);
+	if (ours.st_ino == there.st_ino && ours.st_dev == there.st_dev)
+		return true;
+	return err_set(err, ERR_STORE, EEXIST, "object \"%s\" is there already",
+				   key);
 }
 
 static bool
@@ -573,6 +584,7 @@ file_finish(Store *store, const char *key, const char *id,
 	char *tmp = tmp_path(s, id);
 	char *path = NULL;
 	char *folder = NULL;
+	bool fresh;
 	bool ok = false;
 
 	if (!key_path(s, key, &path, err))
@@ -581,12 +593,11 @@ file_finish(Store *store, const char *key, const char *id,
 	if (!sync_upload(tmp, last->offset + last->bytes, err) ||
 		!fs_make_folders(folder, &s->synced, err))
 		goto done;
-	if (link(tmp, path) != 0 && errno != EEXIST)
+	fresh = link(tmp, path) == 0;
+	if (!fresh && errno != EEXIST)
 		link_error(errno, path, err);
-	else if (!is_same_file(tmp, path))
-		err_set(err, ERR_STORE, EEXIST, "object \"%s\" is there already", key);
-	else
-		ok = fs_sync_folders(s->root, folder, &s->synced, err);
+	else if (fresh || is_same_file(tmp, path, key, err))
+		ok = fs_sync_folders(s->root, folder, fresh, &s->synced, err);
 	if (ok)
 		(void) unlink(tmp); /* swept later where this fails */
 
