@@ -4,6 +4,9 @@
  *
  * Invariant: no object that is not open has a row before the least of those
  * that are; so an object is opened when its first row's turn has come.
+ *
+ * Where it pays, all this is done by a thread of its own (merge_feed.h): then
+ * what stands above "last" belongs to it once it runs.
  * Layer: merge.
  *-------------------------------------------------------------------------
  */
@@ -14,9 +17,13 @@
 #include "base/mem.h"
 #include "codec/format.h"
 #include "codec/key.h"
+#include "merge/merge_feed.h"
 #include "store/expiry.h"
 
 #define OBJECT_MAX_BYTES (4 * LINE_MAX_BYTES)
+
+/* One object of less is read before a thread would have begun. */
+#define AHEAD_MIN_BYTES (64 * 1024)
 
 /* An open object. */
 typedef struct Source
@@ -42,6 +49,11 @@ struct ObjectsReader
 	Source **open;
 	int nopen;
 	int given; /* whose line was told last; -1: none */
+
+	bool started;
+	bool ahead; /* a thread reads */
+	Feed *feed; /* it */
+	FeedLine last;
 };
 
 ObjectsReader *
@@ -72,6 +84,7 @@ objects_free(ObjectsReader *r)
 {
 	if (!r)
 		return;
+	feed_stop(r->feed);
 	for (int i = 0; i < r->nopen; i++)
 		source_free(r->open[i]);
 	free(r->open);
@@ -117,11 +130,9 @@ as_gap(const EntryObject *o, Err *err)
 bool
 objects_wrong_line(const ObjectsReader *r, Err *err)
 {
-	const Source *s = r->open[r->given];
-
 	if (err->kind == ERR_DATA)
-		err_prefix(err, "line %lld", (long long) s->lines);
-	return as_gap(s->object, err);
+		err_prefix(err, "line %lld", (long long) r->last.number);
+	return as_gap(r->objects[r->last.object], err);
 }
 
 /* A record that no COPY takes: its columns would pass 1 GB as text. */
@@ -175,12 +186,14 @@ fetch(ObjectsReader *r, Source *s, Err *err)
 	s->format = format_of_key(o->key);
 	if (!s->format)
 		return format_unknown(o->key, err);
-	progress_phase(r->cx->progress, PHASE_READ);
+	if (!r->ahead)
+		progress_phase(r->cx->progress, PHASE_READ);
 	ok =
 		commitlog_object(r->cx->store, o, &s->body, err) ||
 		(err->kind == ERR_NOT_FOUND && has_expired(r, o, err) ? false
 															  : as_gap(o, err));
-	progress_phase(r->cx->progress, PHASE_STAGE);
+	if (!r->ahead)
+		progress_phase(r->cx->progress, PHASE_STAGE);
 	source.object = buf_slice(&s->body);
 	if (ok)
 		s->reader = s->format->open(&source);
@@ -303,18 +316,63 @@ choose(ObjectsReader *r, int *out, Err *err)
 	return r->nopen < 2 || least(r, out, err);
 }
 
-bool
-objects_next(ObjectsReader *r, Slice *out_line, int *out_object, Err *err)
+static bool
+read_line(void *arg, FeedLine *out, Err *err)
 {
+	ObjectsReader *r = arg;
+	const Source *s;
 	int i;
 
-	*out_object = -1;
+	*out = (FeedLine){ .object = -1 };
 	if (!take_given(r, err) || !choose(r, &i, err))
 		return false;
 	if (r->nopen == 0)
 		return true;
 	r->given = i;
-	*out_line = r->open[i]->line;
-	*out_object = r->open[i]->number;
+	s = r->open[i];
+	*out = (FeedLine){ s->line, s->number, s->lines };
+	return true;
+}
+
+static void
+start(ObjectsReader *r)
+{
+	int64_t bytes = 0;
+
+	r->started = true;
+	for (int i = 0; i < r->n; i++)
+		bytes += r->objects[i]->bytes;
+	if (r->n < 2 && bytes < AHEAD_MIN_BYTES)
+		return;
+	r->ahead = true; /* before the thread is there */
+	r->feed = feed_start(read_line, r);
+	if (!r->feed)
+		r->ahead = false;
+}
+
+/* What waits for the reader is time to read. */
+static bool
+take_line(ObjectsReader *r, Err *err)
+{
+	bool dry = feed_is_dry(r->feed);
+	bool ok;
+
+	if (dry)
+		progress_phase(r->cx->progress, PHASE_READ);
+	ok = feed_next(r->feed, &r->last, err);
+	if (dry)
+		progress_phase(r->cx->progress, PHASE_STAGE);
+	return ok;
+}
+
+bool
+objects_next(ObjectsReader *r, Slice *out_line, int *out_object, Err *err)
+{
+	if (!r->started)
+		start(r);
+	if (!(r->feed ? take_line(r, err) : read_line(r, &r->last, err)))
+		return false;
+	*out_line = r->last.line;
+	*out_object = r->last.object;
 	return true;
 }
