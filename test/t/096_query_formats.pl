@@ -10,7 +10,7 @@ use Test::More;
 
 use JSON::PP;
 
-use CdcS3::Engines qw(have_engines engines_missing duckdb);
+use CdcS3::Engines qw(have_engines engines_missing duckdb python);
 use CdcS3::Test;
 
 plan skip_all => engines_missing() unless have_engines();
@@ -164,7 +164,48 @@ is_deeply([ @$hours[ 1, 2 ] ], [ 'true', 'INTEGER' ], 'and none of the others');
 
 # ---- engines for which that is not known yet say so ----
 
-my $spark = $cdc{parquet}->on_lake('ddl', '--engine=spark', 'public.items')->{out};
-like($spark, qr/^-- NOT WHOLE: some of the table's objects are not JSON/m, 'Spark: said');
+my $trino = $cdc{parquet}->on_lake('ddl', '--engine=trino', 'public.items')->{out};
+like($trino, qr/^-- NOT WHOLE: some of the table's objects are not JSON/m, 'Trino: said');
+
+# ---- ClickHouse and Spark read all; 150_query_engines.pl runs it there ----
+
+my $parse = <<'PYTHON';
+import logging, sqlglot, sys
+logging.disable(logging.WARNING)
+for s in sqlglot.parse(open(sys.argv[2], encoding="utf-8").read(), dialect=sys.argv[1]):
+    if s is not None:
+        print(type(s).__name__, (s.sql(dialect=sys.argv[1], comments=False)[:60]).replace("\n", " "))
+PYTHON
+my %reads = (
+	spark => {
+		csv => qr/USING CSV\nOPTIONS \(path 'file:[^']*public\/items\/year=\?{4}[^']*\*\.csv\.zst', header 'true'/,
+		escape => qr/CASE WHEN t\.c14 = 'true' THEN/,
+		parquet => qr/`more` BINARY,\n\s+`price` DECIMAL\(10, 2\),/,
+		folders => qr/USING JSON\nOPTIONS \(path '[^']*\/\?{4}-\?\?\/public\.items\/d=\?\?\/\?\?\/\*\.json\.zst'\)/,
+		mixed => qr/UNION ALL.*UNION ALL.*UNION ALL/s
+	},
+	clickhouse => {
+		csv => qr/file\('[^']*\*\.csv\.zst', 'CSVWithNames', /,
+		escape => qr/CASE WHEN f\.`_escaped` = 'true' THEN/,
+		parquet => qr/'Parquet', .*`price` Nullable\(Decimal\(10, 2\)\)/,
+		folders => qr/^-- NOT RIGHT in a session without this setting: .*\nSET use_hive_partitioning = 0;\n/m,
+		mixed => qr/UNION ALL.*UNION ALL.*UNION ALL/s
+	});
+for my $engine (sort keys %reads)
+{
+	for my $way (sort keys %ways)
+	{
+		my $r = $cdc{$way}->on_lake('ddl', "--engine=$engine", '--view=latest', 'public.items');
+		like($r->{out}, $reads{$engine}{$way}, "$engine, $way: reads it");
+		unlike($r->{out}, qr/NOT WHOLE: (objects|some)/, "$engine, $way: all objects");
+		my $path = temp_folder() . '/x.sql';
+		open my $f, '>:raw', $path or die $!;
+		print {$f} $r->{out};
+		close $f or die $!;
+		my $p = python($parse, $engine, $path);
+		is($p->{code}, 0, "$engine, $way: parsed") or diag $p->{err};
+		like($p->{out}, qr/^Create CREATE OR REPLACE VIEW \W*public\W+items_latest/m, "$engine, $way: with its view");
+	}
+}
 
 done_testing();

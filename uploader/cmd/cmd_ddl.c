@@ -116,6 +116,8 @@ say_objects(const DdlJob *job, const DdlTables *tables)
 {
 	const DdlTable *t = job->table;
 	bool duckdb = job->engine->create == ddl_create_duckdb;
+	bool any_folders = duckdb || job->engine->create == ddl_create_spark ||
+					   job->engine->create == ddl_create_clickhouse;
 
 	if (tables->dms)
 		ddl_comment(job, "NOT WHOLE: objects of output.shape = dms are not "
@@ -124,14 +126,14 @@ say_objects(const DdlJob *job, const DdlTables *tables)
 		ddl_comment(job, "NOT WHOLE: objects of output.parquet_types = exact "
 						 "may be there, of which uuid, time and json have "
 						 "other types than these");
-	if (duckdb && t->unplaced)
+	if (any_folders && t->unplaced)
 		ddl_comment(job, "NOT WHOLE: objects of the table lie in folders of "
 						 "no output.path that the log tells");
-	if (!duckdb && t->other)
+	if (!any_folders && t->other)
 		ddl_comment(job, "NOT WHOLE: some of the table's objects are not "
 						 "JSON, and for this engine \"ddl\" knows no other "
 						 "format yet");
-	if (!duckdb && t->elsewhere)
+	if (!any_folders && t->elsewhere)
 		ddl_comment(job, "NOT WHOLE: objects of the table lie in other folders "
 						 "(output.path), and for this engine \"ddl\" knows "
 						 "those of the default only yet");

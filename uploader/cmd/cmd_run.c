@@ -20,6 +20,7 @@
 #include "base/notify.h"
 #include "cmd/args.h"
 #include "cmd/cmd.h"
+#include "cmd/config_flush.h"
 #include "cmd/config_layout.h"
 #include "cmd/outputs.h"
 #include "cmd/telling.h"
@@ -223,19 +224,27 @@ cmd_run(const Config *cfg, int argc, char **argv, Err *err)
 	Telling telling = { 0 };
 	const ArgDef defs[] = { { "--standby", NULL, &o.standby } };
 	const ArgSpec spec = { "run", defs, 1, NULL, 0 };
+	FlushRules flush;
+	char *flush_room = NULL;
 	bool ok;
 
 	if (!args_parse(&spec, argc, argv, NULL, err) ||
+		!config_flush_rules(cfg->flush_tables, &flush, &flush_room, err) ||
 		!config_check_shape(&s, err) ||
 		!outputs_form("output", cfg->output_format, cfg->output_compression,
 					  &o.format, &o.compression, err) ||
 		!outputs_open(cfg, &outputs, err))
+	{
+		free(flush_room);
 		return false;
+	}
 	if (!config_path(&s, &path, err))
 	{
+		free(flush_room);
 		outputs_close(&outputs);
 		return false;
 	}
+	o.flush = flush.n > 0 ? &flush : NULL;
 	o.further = outputs.all;
 	o.nfurther = outputs.n;
 	o.path = path;
@@ -254,5 +263,6 @@ cmd_run(const Config *cfg, int argc, char **argv, Err *err)
 	config_free(reloaded);
 	path_free(path);
 	outputs_close(&outputs);
+	free(flush_room);
 	return ok;
 }

@@ -142,6 +142,9 @@ static const CfgDef cfg_defs[] = {
 	{ "flush.bytes", CFG_BYTES, CFG_RELOAD, NUMBER(flush_bytes), "64MB",
 	  64 * KB, 64 * GB, NULL, "Changes, as they come from the source, after which a checkpoint is made" },
 
+	{ "flush.tables", CFG_STR, 0, TEXT(flush_tables), "",
+	  0, 0, NULL, "Tables whose changes want a checkpoint of all sooner: patterns and rows=, bytes=, interval=, as public.orders rows=1000 interval=5s; audit.* bytes=1MB" },
+
 	{ "load.mode", CFG_ENUM, 0, TEXT(load_mode), "initial",
 	  0, 0, "initial, never, only", "Whether rows that were there before are loaded first; only: run ends once they are" },
 	{ "load.resync", CFG_ENUM, 0, TEXT(load_resync), "auto",

@@ -76,6 +76,7 @@ typedef struct Config
 	int64_t output_max_bytes;
 	int64_t output_max_rows;
 	int64_t flush_bytes;
+	char *flush_tables;
 
 	char *load_mode;   /* initial, never, only */
 	char *load_resync; /* auto, manual */

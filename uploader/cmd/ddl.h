@@ -2,7 +2,7 @@
  * ddl.h
  *	  What the parts of "ddl" share: a table as the log knows it (ddl_log.c),
  *	  the engines (ddl_engine.c), and what is written for one of them
- *	  (ddl_table.c, ddl_duckdb.c; ddl_value.c, ddl_view.c).
+ *	  (ddl_table.c, ddl_duckdb.c, ddl_source.c; ddl_value.c, ddl_view.c).
  *
  * Layer: cmd.
  *-------------------------------------------------------------------------
@@ -230,6 +230,20 @@ const DdlEngine *ddl_engine_at(int i); /* NULL behind the last */
 
 DdlClass ddl_class(const SchemaColumn *c);
 
+/* Of a DDL_ARRAY: a column of the type of its elements, as Parquet has them. */
+void ddl_element(const SchemaColumn *c, SchemaColumn *out);
+
+/* What a suffix says of the objects. */
+typedef enum DdlForm
+{
+	DDL_FORM_JSON,
+	DDL_FORM_CSV,
+	DDL_FORM_PARQUET,
+	DDL_FORM_OTHER
+} DdlForm;
+
+DdlForm ddl_form(const char *suffix);
+
 /* ---- pieces of SQL, appended ---- */
 
 void ddl_name(const DdlJob *job, const char *name);
@@ -290,6 +304,15 @@ void ddl_field_type(const DdlJob *job, const DdlField *f);
 
 /* "s3://bucket/prefix/public/orders" with what the engine wants before it. */
 void ddl_location(const DdlJob *job, const char *scheme);
+
+/* "s3://bucket/prefix/public/orders/year=????/…" with "*" and the suffix. */
+void ddl_put_files(const DdlJob *job, const DdlSource *s, const char *scheme);
+
+/* All that the table has are JSON objects in the default folders. */
+bool ddl_is_plain(const DdlTable *t);
+
+/* What is not, as a view, for ClickHouse and Spark (ddl_source.c). */
+void ddl_create_sources(const DdlJob *job);
 
 void ddl_create_duckdb(const DdlJob *job);
 void ddl_create_hive(const DdlJob *job); /* athena */

@@ -19,14 +19,6 @@
 
 #define KEYS_MAX 16
 
-typedef enum Form
-{
-	FORM_JSON,
-	FORM_CSV,
-	FORM_PARQUET,
-	FORM_OTHER
-} Form;
-
 /* What DuckDB reads from our Parquet files; NULL: a list of @. */
 static const char *const parquet_types[DDL_CLASSES] = {
 	[DDL_BOOL] = "BOOLEAN",        [DDL_INT2] = "SMALLINT",
@@ -52,16 +44,6 @@ static const char *const view_types[DDL_CLASSES] = {
 	[DDL_JSON] = "JSON",           [DDL_ARRAY] = "@[]",
 	[DDL_TEXT] = "VARCHAR",
 };
-
-static Form
-form_of(const char *suffix)
-{
-	if (strncmp(suffix, ".json", 5) == 0)
-		return FORM_JSON;
-	if (strncmp(suffix, ".csv", 4) == 0)
-		return FORM_CSV;
-	return strcmp(suffix, ".parquet") == 0 ? FORM_PARQUET : FORM_OTHER;
-}
 
 /* The field's name, as SQL; the caller frees it. */
 static char *
@@ -269,39 +251,39 @@ put_location(const DdlJob *job, const DdlSource *s)
 
 /* The row that is not there. */
 static void
-put_nothing(const DdlJob *job, Form form, const DdlField *f, int n)
+put_nothing(const DdlJob *job, DdlForm form, const DdlField *f, int n)
 {
 	buf_str(job->out, "(SELECT ");
 	for (int i = 0; i < n; i++)
 	{
 		buf_str(job->out, i ? ", NULL::" : "NULL::");
-		if (form == FORM_PARQUET)
+		if (form == DDL_FORM_PARQUET)
 			parquet_type(job, &f[i]);
 		else
 			buf_str(job->out, "VARCHAR");
 		buf_str(job->out, " AS ");
 		ddl_name(job, f[i].name);
 	}
-	if (form == FORM_CSV && job->escaped)
+	if (form == DDL_FORM_CSV && job->escaped)
 		buf_str(job->out, ", NULL::VARCHAR AS \"_escaped\"");
 	buf_str(job->out, " WHERE false\n UNION ALL BY NAME SELECT * FROM ");
 }
 
 static void
-put_reader(const DdlJob *job, Form form, const DdlSource *s, const DdlField *f,
-		   int n)
+put_reader(const DdlJob *job, DdlForm form, const DdlSource *s,
+		   const DdlField *f, int n)
 {
 	static const char *const readers[] = {
-		[FORM_JSON] = "read_json(",
-		[FORM_CSV] = "read_csv(",
-		[FORM_PARQUET] = "read_parquet(",
+		[DDL_FORM_JSON] = "read_json(",
+		[DDL_FORM_CSV] = "read_csv(",
+		[DDL_FORM_PARQUET] = "read_parquet(",
 	};
 
 	buf_str(job->out, readers[form]);
 	put_location(job, s);
-	if (form == FORM_JSON)
+	if (form == DDL_FORM_JSON)
 		json_reader(job, f, n);
-	else if (form == FORM_CSV)
+	else if (form == DDL_FORM_CSV)
 		buf_str(job->out, ",\n header = true, all_varchar = true, delim = ',', "
 						  "quote = '\"', escape = '\"', nullstr = '\\N',\n "
 						  "allow_quoted_nulls = false, union_by_name = true, "
@@ -313,7 +295,7 @@ put_reader(const DdlJob *job, Form form, const DdlSource *s, const DdlField *f,
 static void
 put_branch(const DdlJob *job, const DdlSource *s, const DdlField *f, int n)
 {
-	Form form = form_of(s->suffix);
+	DdlForm form = ddl_form(s->suffix);
 	char *keys[KEYS_MAX];
 	int nkeys = keys_of(s->glob, f, n, keys);
 
@@ -323,16 +305,16 @@ put_branch(const DdlJob *job, const DdlSource *s, const DdlField *f, int n)
 		char *name = name_of(job, f[i].name);
 
 		buf_str(job->out, i ? ",\n  " : "\n  ");
-		(form == FORM_JSON  ? json_value
-		 : form == FORM_CSV ? csv_value
-							: parquet_value)(job, &f[i], name);
+		(form == DDL_FORM_JSON  ? json_value
+		 : form == DDL_FORM_CSV ? csv_value
+								: parquet_value)(job, &f[i], name);
 		buf_printf(job->out, " AS %s", name);
 		free(name);
 	}
 	for (int i = 0; i < nkeys; i++)
 		buf_printf(job->out, ",\n  \"%s\"", keys[i]);
 	buf_str(job->out, "\nFROM ");
-	if (form != FORM_JSON)
+	if (form != DDL_FORM_JSON)
 		put_nothing(job, form, f, n);
 	put_reader(job, form, s, f, n);
 	buf_printf(job->out, ", hive_partitioning = %s",
@@ -340,7 +322,7 @@ put_branch(const DdlJob *job, const DdlSource *s, const DdlField *f, int n)
 	for (int i = 0; i < nkeys; i++)
 		buf_printf(job->out, "%s'%s': INTEGER", i ? ", " : "", keys[i]);
 	buf_str(job->out, nkeys ? "})" : ")");
-	if (form != FORM_JSON)
+	if (form != DDL_FORM_JSON)
 		buf_byte(job->out, ')');
 	for (int i = 0; i < nkeys; i++)
 		free(keys[i]);
@@ -376,7 +358,7 @@ ddl_create_duckdb(const DdlJob *job)
 	buf_str(job->out, " AS ");
 	for (int i = 0; i < t->nsources; i++)
 	{
-		if (form_of(t->sources[i].suffix) == FORM_OTHER)
+		if (ddl_form(t->sources[i].suffix) == DDL_FORM_OTHER)
 			continue;
 		buf_str(job->out, branches++ ? "\nUNION ALL BY NAME " : "");
 		put_branch(job, &t->sources[i], f, n);

@@ -437,6 +437,30 @@ ddl_class(const SchemaColumn *c)
 }
 
 void
+ddl_element(const SchemaColumn *c, SchemaColumn *out)
+{
+	static const struct
+	{
+		uint32_t oid;
+		uint8_t kind;
+	} kinds[] = {
+		{ 1000, CDC_S3_KIND_BOOL },    { 1005, CDC_S3_KIND_INT2 },
+		{ 1007, CDC_S3_KIND_INT4 },    { 1016, CDC_S3_KIND_INT8 },
+		{ 1021, CDC_S3_KIND_FLOAT4 },  { 1022, CDC_S3_KIND_FLOAT8 },
+		{ 1231, CDC_S3_KIND_NUMERIC },
+	};
+
+	*out = *c; /* with the array's modifier, which is its elements' */
+	out->base_oid = 0;
+	out->kind = CDC_S3_KIND_STRING;
+	for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++)
+	{
+		if (kinds[i].oid == c->base_oid)
+			out->kind = kinds[i].kind;
+	}
+}
+
+void
 ddl_cast(const DdlJob *job, const SchemaColumn *c, const char *value)
 {
 	const DdlType *type = &job->engine->types[ddl_class(c)];
@@ -553,6 +577,18 @@ ddl_comment(const DdlJob *job, const char *fmt, ...)
 	for (const char *p = text; *p; p++)
 		buf_byte(job->out, (unsigned char) *p < 0x20 ? ' ' : (uint8_t) *p);
 	buf_byte(job->out, '\n');
+}
+
+void
+ddl_put_files(const DdlJob *job, const DdlSource *s, const char *scheme)
+{
+	const char *rest = strstr(job->url, "://");
+
+	if (rest && strncmp(job->url, "file:", 5) != 0)
+		buf_printf(job->out, "s3%s", rest);
+	else if (rest)
+		buf_printf(job->out, "%s%s", scheme, rest + 3);
+	buf_printf(job->out, "/%s*%s", s->glob, s->suffix);
 }
 
 void

@@ -452,7 +452,13 @@ ddl_create_spark(const DdlJob *job)
 
 	buf_str(job->out, "CREATE SCHEMA IF NOT EXISTS ");
 	ddl_name(job, job->table->schema);
-	buf_str(job->out, ";\nCREATE TABLE IF NOT EXISTS ");
+	buf_str(job->out, ";\n");
+	if (!ddl_is_plain(job->table))
+	{
+		ddl_create_sources(job);
+		return;
+	}
+	buf_str(job->out, "CREATE TABLE IF NOT EXISTS ");
 	ddl_table_name(job, "");
 	buf_str(job->out, " (\n");
 	add_columns(job, ddl_name, " ");
@@ -483,7 +489,13 @@ ddl_create_clickhouse(const DdlJob *job)
 
 	buf_str(job->out, "CREATE DATABASE IF NOT EXISTS ");
 	ddl_name(job, t->schema);
-	buf_str(job->out, ";\nCREATE TABLE IF NOT EXISTS ");
+	buf_str(job->out, ";\n");
+	if (!ddl_is_plain(job->table))
+	{
+		ddl_create_sources(job);
+		return;
+	}
+	buf_str(job->out, "CREATE TABLE IF NOT EXISTS ");
 	ddl_table_name(job, "");
 	buf_str(job->out, " (\n");
 	add_columns(job, ddl_name, " ");

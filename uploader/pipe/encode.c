@@ -58,12 +58,13 @@ typedef struct Encoder
 	FrameReader *reader;
 	BatchTxn head; /* of the open transaction */
 
-	Checkpoint *cp;       /* the one that gathers */
-	int64_t cp_rows;      /* in it, of transactions that are committed */
-	int64_t cp_no_key;    /* of these, updates and deletes that name no row */
-	int64_t cp_bytes;     /* of changes, since the last checkpoint */
-	int64_t cp_since_ms;  /* when its first row arrived */
-	Lsn closed_end;       /* end of the last checkpoint closed */
+	Checkpoint *cp;      /* the one that gathers */
+	int64_t cp_rows;     /* in it, of transactions that are committed */
+	int64_t cp_no_key;   /* of these, updates and deletes that name no row */
+	int64_t cp_bytes;    /* of changes, since the last checkpoint */
+	int64_t cp_since_ms; /* when its first row arrived */
+	FlushSeen flush[FLUSH_RULES_MAX]; /* by rule */
+	Lsn closed_end;                   /* end of the last checkpoint closed */
 	int64_t closed_until; /* unix us: of the last checkpoint closed */
 
 	OpenBatches open;
@@ -104,6 +105,7 @@ open_checkpoint(Encoder *e, int64_t seq)
 	e->cp_no_key = 0;
 	e->cp_bytes = 0;
 	e->cp_since_ms = 0;
+	flush_reset(e->flush, FLUSH_RULES_MAX);
 }
 
 static void
@@ -223,6 +225,8 @@ is_due(Encoder *e, int64_t now_ms)
 	if (e->cp_rows == 0 && !told_waits(e->told, e->position))
 		return false;
 	return e->asked || atomic_load(&c->shed) ||
+		   (e->p->options->flush &&
+			flush_is_due(e->p->options->flush, e->flush, now_ms)) ||
 		   e->cp_bytes >= atomic_load(&c->flush_bytes) ||
 		   now_ms - e->cp_since_ms >= atomic_load(&c->flush_interval_ms);
 }
@@ -355,12 +359,23 @@ batch_for(Encoder *e, Table *t, int64_t seq)
 	return open_batch(&e->open, t, &e->txn_folders);
 }
 
+static void
+note_flush(Encoder *e, const Table *t, int64_t rows, size_t bytes)
+{
+	FlushSeen *seen = t->flush_rule < 0 ? NULL : &e->flush[t->flush_rule];
+
+	if (seen)
+		flush_note(seen, rows, (int64_t) bytes,
+				   seen->open.since_ms ? 0 : clock_mono_ms());
+}
+
 /* b got one row more, and is known to have had so much before. */
 static bool
 row_added(Encoder *e, Batch *b, int64_t charged, size_t n)
 {
 	e->cp_bytes += (int64_t) (b->buf.n - n);
 	e->txn_rows++;
+	note_flush(e, b->table, 1, b->buf.n - n);
 	start_waiting(e);
 	return !open_grown(&e->open, b, charged) || make_room(e);
 }
@@ -455,6 +470,7 @@ add_part(Encoder *e, const FrameEvent *ev)
 	batch_add_part(e->p, b, ev->part, ev->part_last);
 	taken = open_grown(&e->open, b, charged);
 	e->cp_bytes += (int64_t) (b->buf.n - n);
+	note_flush(e, b->table, ev->part_last, b->buf.n - n);
 	if (ev->part_last)
 	{
 		e->open.in_row = NULL;
@@ -639,6 +655,8 @@ on_commit(Encoder *e, const FrameEvent *ev)
 	if (!e->skip)
 	{
 		e->cp_rows += e->txn_rows;
+		if (e->p->options->flush)
+			flush_committed(e->flush, e->p->options->flush->n);
 		e->cp_no_key += e->txn_no_key;
 		atomic_fetch_add(&e->p->rows, e->txn_rows);
 		if (e->txn_rows > 0)

@@ -168,6 +168,9 @@ table_new(const Pipe *p, Schema *schema)
 	t->shape = row_shape_new(schema);
 	t->split_keys = p->options->split_keys && !schema_is_bag(schema);
 	add_forms(p, t, schema);
+	t->flush_rule = p->options->flush
+						? flush_rule_of(p->options->flush, t->schema, t->name)
+						: -1;
 	t->unwritten = schema_ref(schema);
 	return t;
 }

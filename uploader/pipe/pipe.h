@@ -39,6 +39,7 @@
 #include "codec/key.h"
 #include "codec/path.h"
 #include "io/pgwait.h"
+#include "pipe/flush.h"
 #include "pipe/lag.h"
 #include "pipe/layout.h"
 #include "store/request.h"
@@ -143,7 +144,8 @@ typedef struct RunOptions
 	int64_t max_rows;    /* likewise; 0: any number */
 	const OutputOptions *further; /* besides the main one, which is above */
 	int nfurther;
-	int workers; /* shippers; 0: one */
+	int workers;             /* shippers; 0: one */
+	const FlushRules *flush; /* NULL: none */
 	int64_t memory_limit;
 	bool load_initial;
 	int64_t retention_ms; /* objects of older entries are given up; 0: never */
@@ -201,6 +203,7 @@ typedef struct Table
 	bool split_keys;   /* split.h */
 	TableForm *forms;  /* how they are written, by output */
 	int nforms;
+	int flush_rule; /* of the options; -1: none */
 	Batch *open;    /* batches that still grow, one a partition */
 	int64_t no_key; /* updates and deletes that name no row, this session */
 } Table;
