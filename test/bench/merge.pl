@@ -49,6 +49,9 @@ my $insert = "insert into nine select i, $values from generate_series(:from, :to
 my $update = "update nine set b = b + 1, e = 'changed ' || id "
   . "where id between :from and :to";
 
+# New rows, one of a hundred with a value that a target may refuse.
+my $refusable = $insert =~ s/i % 1000/case when i % 100 = 50 then -1 else i % 1000 end/r;
+
 # Two tables in turn, row by row.
 my $alternate = <<"SQL";
 do \$\$
@@ -109,6 +112,14 @@ my @cases = (
 		ways => [qw(hand merge exact native)],
 	},
 	{
+		name => 'refused',
+		says => 'new rows, and the same where the target refuses one of a hundred ("to COPY": to the first)',
+		base => 1000,
+		changes => [ in_steps(1001, 1000 + $rows, $refusable) ],
+		ways => [qw(merge refused plain plain_refused)],
+		against => 'merge',
+	},
+	{
 		name => 'turns',
 		says => 'inserts into two tables in turn',
 		base => 0,
@@ -130,7 +141,9 @@ my %names = (
 	merge => 'merge',
 	exact => 'merge, exact way',
 	native => 'subscription',
+	refused => 'merge, 1 % refused',
 	plain => 'merge, plain role',
+	plain_refused => 'the same, refused',
 	plain_exact => 'the same, exact way');
 
 sub new_target
@@ -294,6 +307,28 @@ sub plain_with
 sub way_plain { return plain_with($_[1], $_[3]) }
 sub way_plain_exact { return plain_with($_[1], $_[3], '--merge.way=exact') }
 
+# What is refused stays behind, and comes once the target takes it.
+sub refused_with
+{
+	my ($target, $cdc, $user) = @_;
+	my $to = CdcS3::Sidecar->new(
+		$cdc->{source}, $cdc->{db}, $cdc->{store}, %$cdc, target_db => 'run');
+	my @args = ('merge', '--merge.on_reject=continue', '--merge.reject_limit=0',
+		'--target.conninfo=' . $target->conninfo('run', user => $user));
+	$target->psql('run', 'alter table nine add constraint some check (b >= 0) not valid');
+	my $r;
+	my $seconds = timed(sub { $r = $to->call(@args) });
+	my $kept = $target->psql('run', 'select count(*) from cdc_s3.rejected');
+	die "exit $r->{code}, $kept rows refused: $r->{err}\n"
+	  if $r->{code} != 8 || abs($kept - $rows / 100) > 1;
+	$target->psql('run', 'alter table nine drop constraint some');
+	$to->ok(@args, '--retry-rejected');
+	return $seconds;
+}
+
+sub way_refused { return refused_with($_[1], $_[3], 'postgres') }
+sub way_plain_refused { return refused_with($_[1], $_[3], 'plain') }
+
 # From the first transaction that is applied to the last.
 sub way_native
 {
@@ -331,6 +366,8 @@ my %ways = (
 	exact => \&way_exact,
 	plain => \&way_plain,
 	plain_exact => \&way_plain_exact,
+	refused => \&way_refused,
+	plain_refused => \&way_plain_refused,
 	native => \&way_native);
 
 # What is in the target's tables, to see that all ways end alike.
@@ -360,7 +397,7 @@ sub run_way
 sub print_merge_case
 {
 	my ($case, %seconds) = @_;
-	my $hand = $seconds{hand} // $seconds{copy};
+	my $hand = $seconds{ $case->{against} // 'hand' } // $seconds{copy};
 	my $native = $seconds{native};
 	for my $way (@{ $case->{ways} })
 	{

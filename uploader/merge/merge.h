@@ -46,6 +46,7 @@
  * merge_apply	  fast: the last states to the table
  * merge_bag	  fast: tables without a key
  * merge_exact	  exact: changes in the order of the source (merge_step.h)
+ * merge_suspect  exact: rows that a constraint is likely to refuse
  * merge_bound	  bounds of partitions, for truncates
  *
  * Layer: merge.

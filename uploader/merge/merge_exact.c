@@ -600,6 +600,7 @@ exact_done(Exact *x)
 		for (int k = 0; k < t->nunknown; k++)
 			free(t->unknown[k]);
 		free(t->unknown);
+		free(t->suspects);
 	}
 	for (int i = 0; i < x->nheld; i++)
 		free(x->held[i].reason);

@@ -36,6 +36,8 @@ typedef struct Call
 typedef struct Batch
 {
 	int n;
+	bool apart; /* steps that may be refused go alone … */
+	bool begun; /* … and so under no savepoint that has others */
 	Call calls[SQL_CALLS_MAX];
 	SqlCall sql[SQL_CALLS_MAX];
 	Buf params;
@@ -295,6 +297,7 @@ form_call(Exact *x, Step **list, int n, int from, Batch *b, Err *err)
 	Call *c = &b->calls[b->n];
 	SqlCall *q = &b->sql[b->n];
 	bool pair = first->kind == STEP_MOVE || first->kind == STEP_BAG_UPDATE;
+	bool alone = pair || (b->apart && suspect_is(x, first));
 
 	*c = (Call){ .from = from, .to = from + 1, .n = 1 };
 	*q = (SqlCall){ .nparams = pair ? 2 : 1 };
@@ -309,13 +312,14 @@ form_call(Exact *x, Step **list, int n, int from, Batch *b, Err *err)
 		c->values[1] = b->params.n;
 		add_number(&b->params, first->rn, true);
 	}
-	for (; c->to < n && c->n < BATCH_MAX && !pair; c->to++)
+	for (; c->to < n && c->n < BATCH_MAX && !alone; c->to++)
 	{
 		Step *s = list[c->to];
 
 		if (s->state != STEP_PENDING)
 			continue;
-		if (another_transaction(x, s) || !joins(first, s))
+		if (another_transaction(x, s) || !joins(first, s) ||
+			(b->apart && suspect_is(x, s)))
 			break;
 		if (x->fates.n > 0 || s->kind == STEP_DELETE)
 		{
@@ -345,6 +349,7 @@ form(Exact *x, Step **list, int n, int *at, Batch *b, Stop *stop, Err *err)
 	while (*at < n)
 	{
 		Step *s = list[*at];
+		bool suspect = b->apart && suspect_is(x, s);
 		Look l;
 
 		if (s->state != STEP_PENDING)
@@ -352,6 +357,8 @@ form(Exact *x, Step **list, int n, int *at, Batch *b, Stop *stop, Err *err)
 			(*at)++;
 			continue;
 		}
+		if (suspect && (b->begun || b->n > 0))
+			return true;
 		*stop = another_transaction(x, s) ? STOP_SETTLE
 				: b->n == SQL_CALLS_MAX   ? STOP_FULL
 										  : STOP_END;
@@ -368,6 +375,8 @@ form(Exact *x, Step **list, int n, int *at, Batch *b, Stop *stop, Err *err)
 		if (!form_call(x, list, n, *at, b, err))
 			return false;
 		*at = b->calls[b->n - 1].to;
+		if (suspect)
+			return true;
 	}
 	return true;
 }
@@ -483,7 +492,7 @@ static bool
 run_span(Exact *x, Step **list, int n, int *at, Stop *stop, Failure *f,
 		 Err *err)
 {
-	Batch b;
+	Batch b = { .n = 0, .apart = true };
 	int from = *at;
 	int nheld = x->nheld;
 	bool saved = false;
@@ -496,6 +505,7 @@ run_span(Exact *x, Step **list, int n, int *at, Stop *stop, Failure *f,
 		ok = form(x, list, n, at, &b, stop, err);
 		if (ok && b.n > 0 && !saved)
 			ok = saved = sql_savepoint(x->cx, "cdc_s3_span", err);
+		b.begun = saved;
 		ok = ok && execute(x, list, &b, f, err);
 		if (*stop != STOP_FULL)
 			break;
@@ -550,6 +560,10 @@ take_apart(Exact *x, Step **list, const Failure *f, Err *err)
 		ok = mend(x, of, n, &again, err);
 	else if (n == 1)
 		ok = refuse(x, of[0], f, &again, err);
+	else
+		ok = suspect_look(x, of[0]->table, f->state, err);
+	for (int i = 0; ok && n > 1 && !again && i < n; i++)
+		again = suspect_is(x, of[i]); /* then they fall apart by themselves */
 	if (ok && again)
 		ok = perform(x, of, n, err);
 	else if (ok && n > 1)
@@ -717,7 +731,7 @@ perform(Exact *x, Step **list, int n, Err *err)
 bool
 perform_all(Exact *x, Step **list, int n, bool *passed, Err *err)
 {
-	Batch b;
+	Batch b = { .n = 0 };
 	Failure f = { .failed = false };
 	Stop stop = STOP_FULL;
 	int at = 0;

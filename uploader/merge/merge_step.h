@@ -108,6 +108,9 @@ typedef struct ExactTable
 	bool late;       /* rows that a load ended may go at the group's end */
 	bool emptied;    /* all rows that are there when the group begins go */
 	bool plain;      /* nobody but its key sees an update of a row */
+	bool suspected;  /* it was asked which rows may be refused: */
+	int nsuspects;
+	int64_t *suspects; /* numbers of staged rows, in order */
 } ExactTable;
 
 typedef struct ExactRead
@@ -180,6 +183,16 @@ bool perform_reject(Exact *x, Step *s, const char *state, const char *reason,
 					Err *err) MUST_CHECK;
 /* Lets it wait for the end of its transaction. */
 void perform_hold(Exact *x, Step *s, const char *state, const char *reason);
+
+/* ---- merge_suspect ---- */
+
+/*
+ * A constraint refused a statement of the table (state): once a table, the
+ * staged rows that fulfil none of its constraints are looked for.
+ */
+bool suspect_look(Exact *x, int table, const char *state, Err *err) MUST_CHECK;
+/* Is the step's row one of them? */
+bool suspect_is(const Exact *x, const Step *s);
 
 /* ---- merge_mend ---- */
 
