@@ -215,11 +215,11 @@ outputs(void **state)
 			   "max_bytes = 5MB\n"
 			   "[output.report]\nurl = s3://bucket/report\n"
 			   "path = {schema}/{table}\nmax_bytes = 2MB\n"
-			   "format = parquet\ntables = public.*\n");
+			   "format = parquet\ntables = public.*\ndms_null =\n");
 	assert_int_equal(setenv("CDC_S3_OUTPUT_REPORT_MAX_BYTES", "3MB", 1), 0);
 	assert_int_equal(setenv("CDC_S3_OUTPUT_REPORT_ON_FAILURE", "detach", 1), 0);
 	assert_int_equal(setenv("CDC_S3_OUTPUT_REPORT_TAGS", "", 1), 0);
-	assert_int_equal(setenv("CDC_S3_OUTPUT_REPORT_DMS_NULL", "", 1), 0);
+	assert_int_equal(setenv("CDC_S3_OUTPUT_REPORT_DMS_TIMESTAMP", "", 1), 0);
 	assert_int_equal(setenv("CDC_S3_OUTPUT_REPORT_NAMES", "part", 1), 0);
 	c = must_load(args);
 	assert_int_equal(c->outputs.n, 2);
@@ -248,14 +248,14 @@ outputs(void **state)
 	assert_int_equal(o->max_rows, 0);
 	assert_string_equal(o->names, "part");
 	assert_string_equal(o->dms_null, ""); /* which is a value of its own */
-	assert_string_equal(o->dms_timestamp, "ts");
+	assert_string_equal(o->dms_timestamp, "ts"); /* an empty variable is none */
 	assert_null(config_output_find(&c->outputs, "none", &err));
 	assert_non_null(strstr(err.hint, "b2, report"));
 	config_free(c);
 	unsetenv("CDC_S3_OUTPUT_REPORT_MAX_BYTES");
 	unsetenv("CDC_S3_OUTPUT_REPORT_ON_FAILURE");
 	unsetenv("CDC_S3_OUTPUT_REPORT_TAGS");
-	unsetenv("CDC_S3_OUTPUT_REPORT_DMS_NULL");
+	unsetenv("CDC_S3_OUTPUT_REPORT_DMS_TIMESTAMP");
 	unsetenv("CDC_S3_OUTPUT_REPORT_NAMES");
 }
 
