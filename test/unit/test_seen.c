@@ -305,7 +305,9 @@ waiting_outputs(void **state)
 	assert_int_equal(count_get(&report->oldest_us), 100); /* for good */
 	waiting_destroy(&w);
 	assert_int_equal(count_get(&report->oldest_us), 100);
+	waiting_init(&w);            /* the next session */
 	waiting_detach(&w, 2, 5000); /* one that lacked nothing so far */
+	waiting_destroy(&w);
 	assert_int_equal(count_get(&stats.outputs[2].oldest_us), 5000);
 	memset(stats.outputs, 0, sizeof(stats.outputs));
 }
