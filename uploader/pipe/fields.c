@@ -110,6 +110,40 @@ take_key(const StoreItem *item, void *arg)
 	return true;
 }
 
+static bool
+is_parquet(const EntryLayout *l)
+{
+	return l->format && strcmp(l->format, "parquet") == 0;
+}
+
+/* Is Parquet written, now or till the next partition? */
+static bool
+writes_parquet(const Pipe *p)
+{
+	bool is = is_parquet(&p->options->layout);
+
+	for (int i = 0; i < p->options->nfurther; i++)
+		is |= is_parquet(&p->options->further[i].layout);
+	for (int i = 0; p->start && i < p->start->nlayouts; i++)
+		is |= is_parquet(&p->start->layouts[i]);
+	return is;
+}
+
+/* Who may not list streams all the same, but not what needs the ids. */
+static bool
+refused(const Pipe *p, Fields *f, Err *err)
+{
+	if ((err->kind != ERR_AUTH && err->kind != ERR_STORE) || writes_parquet(p))
+		return err_prefix(err, "could not look for schema files");
+	log_err(LOG_WARN,
+			"could not look for schema files: a table that was made anew "
+			"keeps its Parquet field ids",
+			err);
+	f->files.n = 0;
+	f->folders.n = 0;
+	return true;
+}
+
 bool
 fields_open(Pipe *p, Store *store, Err *err)
 {
@@ -118,7 +152,7 @@ fields_open(Pipe *p, Store *store, Err *err)
 	pthread_mutex_init(&f->lock, NULL);
 	p->fields = f;
 	if (!store_list(store, SCHEMAS, take_key, f, err))
-		return false;
+		return refused(p, f, err);
 	sort(&f->files);
 	sort(&f->folders);
 	return true;

@@ -27,7 +27,10 @@
 
 typedef struct Fields Fields;
 
-/* For the session: into Pipe.fields. */
+/*
+ * For the session: into Pipe.fields.  A listing that is refused is a warning
+ * where no output is Parquet: then (1) does not hold.
+ */
 bool fields_open(Pipe *p, Store *store, Err *err) MUST_CHECK;
 void fields_free(Fields *f); /* NULL is fine */
 
