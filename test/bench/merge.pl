@@ -315,13 +315,13 @@ sub refused_with
 		$cdc->{source}, $cdc->{db}, $cdc->{store}, %$cdc, target_db => 'run');
 	my @args = ('merge', '--merge.on_reject=continue', '--merge.reject_limit=0',
 		'--target.conninfo=' . $target->conninfo('run', user => $user));
-	$target->psql('run', 'alter table nine add constraint some check (b >= 0) not valid');
+	$target->psql('run', 'alter table nine add constraint b_not_negative check (b >= 0) not valid');
 	my $r;
 	my $seconds = timed(sub { $r = $to->call(@args) });
 	my $kept = $target->psql('run', 'select count(*) from cdc_s3.rejected');
 	die "exit $r->{code}, $kept rows refused: $r->{err}\n"
 	  if $r->{code} != 8 || abs($kept - $rows / 100) > 1;
-	$target->psql('run', 'alter table nine drop constraint some');
+	$target->psql('run', 'alter table nine drop constraint b_not_negative');
 	$to->ok(@args, '--retry-rejected');
 	return $seconds;
 }
