@@ -108,8 +108,8 @@ is(get('/livez')->{status}, 200, 'and alive');
 SKIP:
 {
 	CdcS3::Prometheus::promtool() or skip CdcS3::Prometheus::missing(), 1;
-	# As after two hours of the same.
-	my $text = get('/metrics')->{content} =~ s/^(cdc_s3_merge_last_success_timestamp_seconds) (\S+)$/"$1 " . ($2 - 7500)/mer;
+	# As after more than two hours of the same.
+	my $text = get('/metrics')->{content} =~ s/^(cdc_s3_merge_last_success_timestamp_seconds) (\S+)$/"$1 " . ($2 - 8100)/mer;
 	is_deeply(CdcS3::Prometheus::alerts_of($text), [qw(CdcS3MergeBehind CdcS3NotReady)], 'the alerts of both');
 }
 $target->start;

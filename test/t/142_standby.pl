@@ -72,7 +72,9 @@ my $a = $first->start('--standby');
 ok(poll(sub { $a->errors =~ /event=streaming / }, 60), 'a standby whose slot is free begins')
   or diag $a->errors;
 my $writers = start_writers($source, 'work', 100);
-my $pid = holder();
+# it says that it streams before the server has given it the slot
+my $pid;
+ok(poll(sub { $pid = holder() }, 60), 'and has it');
 
 # ---- it waits, and says so ----
 
@@ -80,7 +82,7 @@ my $second = member("--http.listen=127.0.0.1:$port");
 $second->{env} = { NOTIFY_SOCKET => $socket };
 my $b = $second->start('--standby');
 ok(poll(sub { $b->errors =~ /standby: another process has the slot.*pid=$pid/ }, 60),
-	'the second one waits and says for whom') or diag $b->errors;
+	"the second one waits and says for whom ($pid)") or diag $b->errors, $a->errors;
 is(readyz($port), "200 standby\n", '/readyz says standby');
 ok(poll(sub { heard() =~ /READY=1/ && heard() =~ /STATUS=standby: / }, 60),
 	'so does READY') or diag $heard;

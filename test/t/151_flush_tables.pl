@@ -58,6 +58,10 @@ $source->psql('shop', q{insert into hot values (6, 'y')});
 $source->psql('shop', q{insert into timed values (1, 'z')});
 comes('cold 4, hot 6, timed 1, wide 3', 'and the time since a row of a third one');
 $source->psql('shop', q{insert into cold values (5, 'e')});
+# what a stop brings is what had come by then
+my $lsn = $source->psql('shop', 'select pg_current_wal_lsn()');
+ok(poll(sub { $source->psql('shop', "select write_lsn >= '$lsn' from pg_stat_replication") eq 't' }, 60), 'the row has come')
+  or diag $run->errors;
 is($run->stop('TERM', 60), 0, 'run stops') or diag $run->errors;
 comes('cold 5, hot 6, timed 1, wide 3', 'a stop brings the rest');
 

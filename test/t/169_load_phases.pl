@@ -208,11 +208,45 @@ my $done = loads_done($cdc, 'often');
 cmp_ok($done->{rewrite}, '<=', 3, "storm: $rounds rewrites, no more than load.daily_max loads");
 cmp_ok($done->{rewrite}, '>=', 1, 'storm: and some');
 my $sessions = () = $run->errors =~ /event=streaming/g;
-cmp_ok($sessions, '<=', 1 + 3, "storm: a session each at most ($sessions)");
+cmp_ok($sessions, '<=', 1 + 3, "storm: a session each at most ($sessions)") or diag $run->errors;
 like(merge($cdc)->{out}, qr/^public\.often: .*loaded too often today, at once by cdc-s3 snapshot public\.often$/m, 'storm: and who comes to it is told what to do');
 $cdc->ok('snapshot', '--wait', 'public.often');
 ok(healed($cdc), 'storm: which heals it') or diag $run->errors;
 is(rows_of($target, $db, $_), rows_of($source, $db, $_), "storm: $_ is equal") for qw(often calm);
 is($run->stop('TERM', 60), 0, 'storm: run ends with 0') or diag $run->errors;
+
+# ---- asked for again between a load's end and the entry that says so ----
+
+$db = 'late';
+$_->psql('postgres', "create database $db") for $source, $target;
+$source->psql($db, q{create table t (id int primary key); insert into t values (1)});
+$fake->clear(objects => 1);
+$cdc = sidecar($source, $db, $fake->store, target => $target, slot => $db, flags => ['--flush.interval=1s']);
+$cdc->ok('init');
+$run = $cdc->start;
+ok(healed($cdc), 'late: loaded and merged') or diag $run->errors;
+my @rewritten;
+for my $i (1, 2)
+{
+	$source->psql($db, "alter table t add r$i float8 default random(); insert into t values ($i * 10)");
+	ok($cdc->wait_durable, "late: rewrite $i") or diag $run->errors;
+	push @rewritten, $source->psql($db, "select confirmed_flush_lsn from pg_replication_slots where slot_name = 'late'");
+}
+is($run->stop('TERM', 60), 0, 'late: run ends') or diag $run->errors;
+is(merge($cdc, "--merge.until=$rewritten[0]")->{code}, 8, 'late: the first one is merged');
+$fake->fault(match => qr{^PUT \S*/_cdc/log/}, status => 503, times => 0);
+$run = $cdc->start;
+ok(poll(sub { $run->errors =~ /event="a table is loaded anew"/ }, 60), 'late: its load is planned') or diag $run->errors;
+is(merge($cdc)->{code}, 8, 'late: the second one is merged');
+like($cdc->ok('snapshot', '--list'), qr/\S.*\n.*\S/, 'late: and asked for by itself, since nothing tells of the load yet');
+$fake->clear;
+$fake->fault(match => qr{^PUT \S*/_cdc/log/}, delay => 5, times => 0);
+ok(poll(sub { $cdc->ok('snapshot', '--list') !~ /\S/ }, 60), 'late: none is asked for once the entry has come') or diag $run->errors;
+$fake->clear;
+ok(healed($cdc), 'late: healed') or diag $run->errors;
+$sessions = () = $run->errors =~ /event=streaming/g;
+is($sessions, 1, 'late: one load serves both') or diag $run->errors;
+is(rows_of($target, $db, 't'), rows_of($source, $db, 't'), 'late: t is equal');
+is($run->stop('TERM', 60), 0, 'late: run ends with 0') or diag $run->errors;
 
 done_testing();

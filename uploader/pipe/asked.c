@@ -547,7 +547,9 @@ is_renewal_due(Pipe *p, Store *store, bool *warned)
 {
 	Err err;
 
-	if (atomic_load(&p->loads_active) > 0)
+	/* A load that is done and not in the log yet would be asked for again. */
+	if (atomic_load(&p->loads_active) > 0 ||
+		atomic_load(&p->log_seq) < atomic_load(&p->loads_seq))
 		return false;
 	if (look_later(p, store))
 	{

@@ -123,6 +123,7 @@ add_done_loads(Encoder *e)
 			continue;
 		}
 		checkpoint_add_load(e->p, e->cp, load);
+		atomic_store(&e->p->loads_seq, e->cp->entry->seq);
 		atomic_fetch_sub(&e->p->loads_active, 1);
 		count_own(&stats.loads_done, 1);
 	}

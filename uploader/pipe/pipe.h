@@ -308,11 +308,12 @@ typedef struct Pipe
 	_Atomic int64_t removed;        /* likewise */
 	_Atomic int64_t swept_entry;    /* of the main output */
 	atomic_int pending_checkpoints;
-	atomic_bool finished;    /* the encoder is through after EVENT_STOP */
-	atomic_int loads_active; /* tables still to be loaded */
-	_Atomic Lsn received;    /* the highest position the encoder has seen */
-	atomic_long rows;        /* for the log */
-	Waiting waiting;         /* what is not durable, for who looks */
+	atomic_bool finished;      /* the encoder is through after EVENT_STOP */
+	atomic_int loads_active;   /* tables still to be loaded */
+	_Atomic int64_t loads_seq; /* the entry that lists the last one done */
+	_Atomic Lsn received;      /* the highest position the encoder has seen */
+	atomic_long rows;          /* for the log */
+	Waiting waiting;           /* what is not durable, for who looks */
 
 	pthread_mutex_t lock; /* guards error, Objects, counts of outstanding */
 	pthread_cond_t changed;
