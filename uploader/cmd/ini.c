@@ -12,40 +12,18 @@
 #include <ctype.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
-#include "base/mem.h"
+#include "base/iniline.h"
 
 static bool
-is_blank(char c)
+is_name(Slice s)
 {
-	return c == ' ' || c == '\t' || c == '\r';
-}
-
-/* Cuts blanks at both ends, in place. */
-static char *
-trimmed(char *s)
-{
-	size_t n;
-
-	while (is_blank(*s))
-		s++;
-	n = strlen(s);
-	while (n > 0 && is_blank(s[n - 1]))
-		s[--n] = '\0';
-	return s;
-}
-
-static bool
-is_name(const char *s)
-{
-	if (!*s)
-		return false;
-	for (; *s; s++)
-		if (!isalnum((unsigned char) *s) && *s != '_' && *s != '.')
+	for (size_t i = 0; i < s.n; i++)
+		if (!isalnum(s.p[i]) && s.p[i] != '_' && s.p[i] != '.')
 			return false;
-	return true;
+	return s.n > 0;
 }
 
 static bool
@@ -59,99 +37,91 @@ bad_line(const char *path, int line, const char *what, Err *err)
 typedef struct IniState
 {
 	const char *path;
-	int line;
 	Buf section; /* "section." */
 	Buf name;
+	Buf value;
+	IniFn fn;
+	void *arg;
 } IniState;
 
-static bool
-parse_section(IniState *st, char *s, Err *err)
+static void
+set(Buf *b, Slice s)
 {
-	size_t n = strlen(s);
+	buf_reset(b);
+	buf_add(b, s.p, s.n);
+}
 
-	if (s[n - 1] != ']')
-		return bad_line(st->path, st->line, "section without \"]\"", err);
-	s[n - 1] = '\0';
-	s = trimmed(s + 1);
+static bool
+take_section(IniState *st, const IniLine *l, Err *err)
+{
+	Slice s = l->text;
+
+	if (s.p[s.n - 1] != ']')
+		return bad_line(st->path, l->number, "section without \"]\"", err);
+	s = ini_trim((Slice){ s.p + 1, s.n - 2 });
 	if (!is_name(s))
-		return bad_line(st->path, st->line, "section without a name", err);
-	buf_reset(&st->section);
-	buf_printf(&st->section, "%s.", s);
+		return bad_line(st->path, l->number, "section without a name", err);
+	set(&st->section, s);
+	buf_str(&st->section, ".");
 	return true;
 }
 
 /* A value in double quotes stands as it is between them. */
-static char *
-unquoted(char *s)
+static Slice
+unquoted(Slice s)
 {
-	size_t n = strlen(s);
-
-	if (n >= 2 && s[0] == '"' && s[n - 1] == '"')
-	{
-		s[n - 1] = '\0';
-		return s + 1;
-	}
+	if (s.n >= 2 && s.p[0] == '"' && s.p[s.n - 1] == '"')
+		return (Slice){ s.p + 1, s.n - 2 };
 	return s;
 }
 
 static bool
-parse_setting(IniState *st, char *s, IniFn fn, void *arg, Err *err)
+take_setting(IniState *st, const IniLine *l, Err *err)
 {
-	char *equals = strchr(s, '=');
-	char *key;
-
-	if (!equals)
-		return bad_line(st->path, st->line, "neither section nor setting", err);
-	*equals = '\0';
-	key = trimmed(s);
-	if (!is_name(key))
-		return bad_line(st->path, st->line, "setting without a name", err);
-	buf_reset(&st->name);
-	buf_str(&st->name, buf_cstr(&st->section));
-	buf_str(&st->name, key);
-	return fn(buf_cstr(&st->name), unquoted(trimmed(equals + 1)), st->line, arg,
-			  err);
+	if (!is_name(l->name))
+		return bad_line(st->path, l->number, "setting without a name", err);
+	set(&st->name, buf_slice(&st->section));
+	buf_add(&st->name, l->name.p, l->name.n);
+	set(&st->value, unquoted(l->value));
+	return st->fn(buf_cstr(&st->name), buf_cstr(&st->value), l->number, st->arg,
+				  err);
 }
 
 static bool
-parse_line(IniState *st, char *s, IniFn fn, void *arg, Err *err)
+take_line(IniState *st, const IniLine *l, Err *err)
 {
-	s = trimmed(s);
-	if (*s == '\0' || *s == '#' || *s == ';')
-		return true;
-	if (*s == '[')
-		return parse_section(st, s, err);
-	return parse_setting(st, s, fn, arg, err);
+	if (l->text.n > 0 && memchr(l->text.p, '\0', l->text.n))
+		return bad_line(st->path, l->number, "a zero byte", err);
+	switch (l->kind)
+	{
+		case INI_EMPTY:
+			return true;
+		case INI_SECTION:
+			return take_section(st, l, err);
+		case INI_SETTING:
+			return take_setting(st, l, err);
+		case INI_NEITHER:
+			break;
+	}
+	return bad_line(st->path, l->number, "neither section nor setting", err);
 }
 
 bool
 ini_parse_text(const char *path, Slice text, IniFn fn, void *arg, Err *err)
 {
-	IniState st = { .path = path };
+	IniState st = { .path = path, .fn = fn, .arg = arg };
+	IniReader r = { text, 0 };
+	IniLine line;
 	bool ok = true;
-	size_t at = 0;
 
-	if (text.n >= 3 && memcmp(text.p, "\xEF\xBB\xBF", 3) == 0)
-		at = 3; /* a mark of UTF-8, as some editors write it */
 	buf_init(&st.section, INI_MAX_BYTES);
 	buf_init(&st.name, 2 * INI_MAX_BYTES);
-	while (ok && at < text.n)
-	{
-		const uint8_t *p = text.p + at;
-		const uint8_t *feed = memchr(p, '\n', text.n - at);
-		size_t n = feed ? (size_t) (feed - p) : text.n - at;
-		char *line = xstrndup((const char *) p, n);
-
-		st.line++;
-		if (memchr(p, '\0', n))
-			ok = bad_line(path, st.line, "a zero byte", err);
-		else
-			ok = parse_line(&st, line, fn, arg, err);
-		free(line);
-		at += n + 1;
-	}
+	buf_init(&st.value, INI_MAX_BYTES);
+	while (ok && ini_next(&r, &line))
+		ok = take_line(&st, &line, err);
 	buf_done(&st.section);
 	buf_done(&st.name);
+	buf_done(&st.value);
 	return ok;
 }
 

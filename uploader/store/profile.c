@@ -12,22 +12,13 @@
 #include "store/profile.h"
 
 #include <string.h>
-#include <strings.h>
+
+#include "base/iniline.h"
 
 static bool
 is_space(uint8_t c)
 {
-	return c == ' ' || c == '\t' || c == '\r';
-}
-
-static Slice
-trim(Slice s)
-{
-	while (s.n > 0 && is_space(s.p[0]))
-		s.p++, s.n--;
-	while (s.n > 0 && is_space(s.p[s.n - 1]))
-		s.n--;
-	return s;
+	return c == ' ' || c == '\t';
 }
 
 static Slice
@@ -37,26 +28,13 @@ without_comment(Slice s)
 		if ((s.p[i] == '#' || s.p[i] == ';') &&
 			(i == 0 || is_space(s.p[i - 1])))
 			s.n = i;
-	return trim(s);
+	return ini_trim(s);
 }
 
 static bool
 equals(Slice s, const char *text)
 {
 	return s.n == strlen(text) && memcmp(s.p, text, s.n) == 0;
-}
-
-/* The next line of *text; false at its end. */
-static bool
-next_line(const char **text, Slice *out)
-{
-	size_t n = strcspn(*text, "\n");
-
-	if (**text == '\0')
-		return false;
-	*out = (Slice){ (const uint8_t *) *text, n };
-	*text += n + ((*text)[n] == '\n');
-	return true;
 }
 
 /* "[profile x]" of the profile x? */
@@ -69,11 +47,11 @@ is_section_of(Slice line, const char *profile, bool in_config)
 	line = without_comment(line);
 	if (line.n < 2 || line.p[line.n - 1] != ']')
 		return false;
-	line = trim((Slice){ line.p + 1, line.n - 2 });
+	line = ini_trim((Slice){ line.p + 1, line.n - 2 });
 	if (in_config && line.n > n && memcmp(line.p, word, n) == 0 &&
 		is_space(line.p[n]))
 	{
-		line = trim((Slice){ line.p + n, line.n - n });
+		line = ini_trim((Slice){ line.p + n, line.n - n });
 		if (line.n >= 2 && line.p[0] == '"' && line.p[line.n - 1] == '"')
 			line = (Slice){ line.p + 1, line.n - 2 };
 		return equals(line, profile);
@@ -86,32 +64,25 @@ bool
 profile_value(const char *text, const char *profile, bool in_config,
 			  const char *name, Buf *out)
 {
+	IniReader r = { slice_cstr(text), 0 };
+	IniLine l;
 	bool inside = false;
 	bool nested = false;
-	Slice line;
 
-	while (next_line(&text, &line))
+	while (ini_next(&r, &l))
 	{
-		const uint8_t *eq;
 		Slice value;
 
-		nested = nested && line.n > 0 && is_space(line.p[0]);
-		line = trim(line);
-		if (nested || line.n == 0)
+		nested = nested && (l.indented || l.text.n == 0);
+		if (nested)
 			continue;
-		if (line.p[0] == '[')
-		{
-			inside = is_section_of(line, profile, in_config);
+		if (l.kind == INI_SECTION)
+			inside = is_section_of(l.text, profile, in_config);
+		if (!inside || l.kind != INI_SETTING)
 			continue;
-		}
-		eq = inside ? memchr(line.p, '=', line.n) : NULL;
-		if (eq == NULL || line.p[0] == '#' || line.p[0] == ';')
-			continue;
-		value = without_comment(
-			(Slice){ eq + 1, line.n - (size_t) (eq + 1 - line.p) });
+		value = without_comment(l.value);
 		nested = value.n == 0;
-		if (nested ||
-			!equals(trim((Slice){ line.p, (size_t) (eq - line.p) }), name))
+		if (nested || !equals(l.name, name))
 			continue;
 		buf_add(out, value.p, value.n);
 		return true;
@@ -122,11 +93,11 @@ profile_value(const char *text, const char *profile, bool in_config,
 bool
 profile_exists(const char *text, const char *profile, bool in_config)
 {
-	Slice line;
+	IniReader r = { slice_cstr(text), 0 };
+	IniLine l;
 
-	while (next_line(&text, &line))
-		if (line.n > 0 && line.p[0] == '[' &&
-			is_section_of(line, profile, in_config))
+	while (ini_next(&r, &l))
+		if (l.kind == INI_SECTION && is_section_of(l.text, profile, in_config))
 			return true;
 	return false;
 }
