@@ -262,8 +262,8 @@ $logs .= $run->errors;
 $fake->clear;
 $fake->fault(match => qr{^GET .*_cdc/log/0{20}\.json}, stall => 1, times => 0);
 $run = $cdc->start;
-ok(poll(sub { grep { /0{20}\.json/ } $fake->requests }, 30),
-	'run reads the first entry');
+ok(poll(sub { $run->errors =~ /event=streaming / && grep { /0{20}\.json/ } $fake->requests }, 60),
+	'run streams, and reads the first entry') or diag $run->errors;
 is($run->stop('TERM', 60), 0, 'and is ended meanwhile');
 unlike($run->errors, qr/level=warn/, 'which is no warning')
   or diag $run->errors;
