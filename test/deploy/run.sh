@@ -22,12 +22,19 @@ packages()
 			build/deb/*.changes && echo "ok 2 - lintian finds nothing"
 }
 
-helm=$(command -v helm || true)
-if [ -n "$helm" ]; then
-	stage helm bash test/deploy/helm.sh "$helm"
-else
-	echo "left out: the Helm chart is not rendered, as there is no helm here"
-fi
+what_judges()
+{
+	sh test/deps-deploy.sh && echo "ok 1 - what judges the files is there"
+}
+stage judges what_judges
+# Built from Go modules, which needs some minutes the first time.
+for tool in helm tofu; do
+	if path=$(sh test/deps-deploy.sh "$tool"); then
+		stage "$tool" bash "test/deploy/$tool.sh" "$path"
+	else
+		echo "left out: no $tool could be brought, so its files are only parsed"
+	fi
+done
 # Some 300 MB, and not brought by itself: test/deps-airflow.sh does.
 airflow=$(sh test/deps-airflow.sh --path)
 if [ -e "$airflow/whole" ]; then
@@ -35,11 +42,6 @@ if [ -e "$airflow/whole" ]; then
 else
 	echo "left out: no run in a real Airflow; test/deps-airflow.sh brings it"
 fi
-what_judges()
-{
-	sh test/deps-deploy.sh && echo "ok 1 - what judges the files is there"
-}
-stage judges what_judges
 stage sbom bash test/deploy/sbom.sh
 # Debian's chromium is some 300 MB with what it needs, and not brought by itself.
 chromium=$(command -v chromium || command -v chromium-browser || true)
@@ -52,6 +54,8 @@ stage packages packages
 if [ "$(id -u)" = 0 ]; then
 	stage package-15 bash test/deploy/package.sh build/deb bookworm 15
 	stage image bash test/deploy/image.sh
+	echo "left out: packages for later releases of Debian (make test-deb-suites)" \
+		"and arm64 (make test-arm64)"
 else
 	echo "left out: packages in a chroot and images, which need root"
 fi
