@@ -31,8 +31,7 @@ build_packages()
 	if [ "$code" = 0 ]; then
 		# build-deb.sh asks git what belongs to the project.
 		git clone -q --no-hardlinks . "$root/work"
-		isolated bash "$0" --inside "$root" || code=$?
-		cp "$root"/work/build/deb/*.deb "$root"/work/build/deb/build.log \
+		isolated bash "$0" --inside "$root" && cp "$root"/work/build/deb/*.deb \
 			"build/deb-$release" || code=$?
 	fi
 	remove_root "$root"
@@ -63,6 +62,7 @@ mkdir -p "$logs"
 for suite in "${suites[@]}"; do
 	release=${suite%:*}
 	stage "build-$release" bash "$0" --build "$suite"
+	[ "$f" = 0 ] || continue
 	stage "package-$release" bash test/deploy/package.sh \
 		"build/deb-$release" "$release" "${suite#*:}"
 done
