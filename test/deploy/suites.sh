@@ -62,7 +62,7 @@ mkdir -p "$logs"
 for suite in "${suites[@]}"; do
 	release=${suite%:*}
 	stage "build-$release" bash "$0" --build "$suite"
-	[ "$f" = 0 ] || continue
+	compgen -G "build/deb-$release/*.deb" >/dev/null || continue
 	stage "package-$release" bash test/deploy/package.sh \
 		"build/deb-$release" "$release" "${suite#*:}"
 done
