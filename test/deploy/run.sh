@@ -28,13 +28,18 @@ what_judges()
 }
 stage judges what_judges
 # Built from Go modules, which needs some minutes the first time.
-for tool in helm tofu; do
-	if path=$(sh test/deps-deploy.sh "$tool"); then
-		stage "$tool" bash "test/deploy/$tool.sh" "$path"
-	else
-		echo "left out: no $tool could be brought, so its files are only parsed"
-	fi
-done
+if helm=$(sh test/deps-deploy.sh helm); then
+	stage helm bash test/deploy/helm.sh "$helm"
+else
+	echo "left out: the Helm chart is not rendered, as no helm could be brought"
+fi
+# Larger, and not brought by itself.
+tofu=$(sh test/deps-deploy.sh --path tofu)
+if [ -e "$tofu" ]; then
+	stage tofu bash test/deploy/tofu.sh "$tofu"
+else
+	echo "left out: deploy/terraform is only parsed; test/deps-deploy.sh tofu brings OpenTofu"
+fi
 # Some 300 MB, and not brought by itself: test/deps-airflow.sh does.
 airflow=$(sh test/deps-airflow.sh --path)
 if [ -e "$airflow/whole" ]; then
