@@ -19,7 +19,7 @@ gnu=aarch64-linux-gnu
 # In the chroot.
 prepare()
 {
-	local libraries=(libc6 libcmocka-dev libcurl4-openssl-dev libjansson-dev
+	local libraries=(libc6 libcmocka-dev libcurl4-openssl-dev libicu-dev libjansson-dev
 		libmicrohttpd-dev libpq-dev libsnappy-dev libssl-dev libzstd-dev zlib1g-dev)
 	dpkg --add-architecture arm64
 	apt-get update -q
@@ -50,18 +50,36 @@ compile_plugin()
 
 is_arm64() { $gnu-readelf -h "$1" | grep -q 'Machine: *AArch64'; }
 
+build_sidecar()
+{
+	make -s -C uploader -j"$(nproc)"
+	is_arm64 uploader/cdc-s3
+	run-arm64 uploader/cdc-s3 version
+}
+
+# part NAME OPTION: a process of its own, where "set -e" holds.
+part()
+{
+	if bash "$0" "$2" 2>&1; then
+		echo "ok - arm64: $1"
+	else
+		echo "not ok - arm64: $1"
+	fi
+}
+
 tests()
 {
 	export CC=$gnu-gcc PKG_CONFIG_PATH=/usr/lib/$gnu/pkgconfig WERROR=1
-	export LAUNCH=run-arm64 UNIT_TIMEOUT=1800 LDFLAGS='-Wl,--as-needed'
-	compile_plugin && echo "ok - arm64: the plugin compiles"
-	make -s -C uploader -j"$(nproc)" && is_arm64 uploader/cdc-s3 &&
-		run-arm64 uploader/cdc-s3 version && echo "ok - arm64: the sidecar runs"
+	export LAUNCH=run-arm64 UNIT_TIMEOUT=1800
+	part "the plugin compiles" --plugin
+	part "the sidecar is built, and runs" --sidecar
 	bash test/unit/run.sh
 }
 
 case ${1:-} in
 --prepare) prepare ;;
+--plugin) compile_plugin ;;
+--sidecar) build_sidecar ;;
 --tests) tests ;;
 # In the name spaces.
 --inside)
