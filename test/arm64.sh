@@ -69,7 +69,7 @@ part()
 
 tests()
 {
-	export CC=$gnu-gcc PKG_CONFIG_PATH=/usr/lib/$gnu/pkgconfig WERROR=1
+	export CC=$gnu-gcc AR=$gnu-ar PKG_CONFIG_PATH=/usr/lib/$gnu/pkgconfig WERROR=1
 	export LAUNCH=run-arm64 UNIT_TIMEOUT=1800
 	part "the plugin compiles" --plugin
 	part "the sidecar is built, and runs" --sidecar
