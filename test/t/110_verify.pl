@@ -101,16 +101,6 @@ finds($l, 'damaged', qr/part-000000000003.*CRC/, 'one digit is another one');
 is(verify($l, '--sizes')->{code}, 0, 'which sizes do not tell');
 
 # What the log says of an object, and is not so: the sums are right.
-sub relog
-{
-	my ($lake, $seq, $change) = @_;
-	my $file = sprintf "%s/_cdc/log/%020d.json", $lake->{folder}, $seq;
-	my $e = $json->decode(slurp($file));
-	delete $e->{crc32c};
-	$change->($e);
-	spill($file, CdcS3::Lake::seal($json->encode($e)));
-	return;
-}
 for my $case (
 	[ rows => 4, rows => qr/has 5 rows, the log says 4/ ],
 	[ rows => 6, rows => qr/has 5 rows, the log says 6/ ],
@@ -118,7 +108,7 @@ for my $case (
 	[ first_lsn => '0000000000002000', rows => qr/first or last row/ ])
 {
 	$l = lake();
-	relog($l, 3, sub { $_[0]{objects}[0]{ $case->[0] } = $case->[1] });
+	CdcS3::Lake::relog($l, 3, sub { $_[0]{objects}[0]{ $case->[0] } = $case->[1] });
 	finds($l, $case->[2], $case->[3], "$case->[0] is wrong in the log");
 }
 
@@ -145,23 +135,23 @@ my $file = sprintf '%s/_cdc/log/%020d.json', $l->{folder}, 1;
 spill($file, (slurp($file) =~ s/0000000000002000/0000000000002001/r));
 finds($l, 'chain', qr/checksum/, 'an entry is damaged');
 $l = lake();
-relog($l, 3, sub { $_[0]{prev_end_lsn} = '0000000000002008' });
+CdcS3::Lake::relog($l, 3, sub { $_[0]{prev_end_lsn} = '0000000000002008' });
 finds($l, 'chain', qr{0/2008.*0/2000}, 'an entry does not follow');
 $l = lake();
-relog($l, 4, sub { $_[0]{source}{slot} = 'other' });
+CdcS3::Lake::relog($l, 4, sub { $_[0]{source}{slot} = 'other' });
 finds($l, 'chain', qr/another server/, 'an entry of another slot');
 
 # Hours.
 $l = lake();
-relog($l, 4, sub { $_[0]{closed_until} = '2026-11-21T09:00:00Z' });
+CdcS3::Lake::relog($l, 4, sub { $_[0]{closed_until} = '2026-11-21T09:00:00Z' });
 finds($l, 'hour', qr/not over/, 'an hour is closed before its end');
 $l = lake();
-relog($l, 4, sub { $_[0]{closed_until} = undef });
+CdcS3::Lake::relog($l, 4, sub { $_[0]{closed_until} = undef });
 finds($l, 'hour', qr/open that were closed/, 'an hour is open again');
 $l = lake();
 for my $seq (1 .. 4)
 {
-	relog($l, $seq, sub { $_[0]{time} = '2026-11-21T10:00:00.000000Z';
+	CdcS3::Lake::relog($l, $seq, sub { $_[0]{time} = '2026-11-21T10:00:00.000000Z';
 			$_[0]{closed_until} = '2026-11-21T09:00:00Z' });
 }
 finds($l, 'hour', qr/complete before its entry/, 'rows came into an hour that was closed');
@@ -189,7 +179,7 @@ is($r->{code}, 0, 'after the repair') or diag $r->{out};
 
 # What expired is told apart from what is missing.
 $l = lake();
-relog($l, 4, sub { $_[0]{expired_entry} = 1; $_[0]{removed_entry} = 0 });
+CdcS3::Lake::relog($l, 4, sub { $_[0]{expired_entry} = 1; $_[0]{removed_entry} = 0 });
 unlink glob "$l->{folder}/public/*/*/*/*/*/part-000000000001*";
 $r = verify($l, '--json');
 is($r->{code}, 0, 'expired: exit code') or diag $r->{out}, $r->{err};

@@ -25,17 +25,6 @@ sub spill
 	return;
 }
 
-sub relog
-{
-	my ($lake, $seq, $change) = @_;
-	my $file = sprintf "%s/_cdc/log/%020d.json", $lake->{folder}, $seq;
-	my $e = $json->decode(slurp($file));
-	delete $e->{crc32c};
-	$change->($e);
-	spill($file, CdcS3::Lake::seal($json->encode($e)));
-	return;
-}
-
 # Three entries; output "copy" is attached from entry 2 on.
 sub lake
 {
@@ -50,7 +39,7 @@ sub lake
 	$lake->{copy} = temp_folder() . '/copy';
 	for my $n (1 .. 3)
 	{
-		relog($lake, $n, sub {
+		CdcS3::Lake::relog($lake, $n, sub {
 			my ($e) = @_;
 			my $url = $n > 1 ? "file://$lake->{copy}" : 'file:///elsewhere';
 			$e->{outputs} = [ {
@@ -116,7 +105,7 @@ finds($l, 'damaged', qr/part-000000000003.*bytes/, 'an object that was cut');
 spill($path, ($body =~ s/"id":3/"id":4/r));
 finds($l, 'damaged', qr/part-000000000003.*CRC/, 'one digit is another one');
 spill($path, $body);
-relog($l, 3, sub { $_[0]{output_objects}[0]{rows} = 6 });
+CdcS3::Lake::relog($l, 3, sub { $_[0]{output_objects}[0]{rows} = 6 });
 finds($l, 'rows', qr/has 5 rows, the log says 6/, 'rows that are not as many');
 
 $l = lake();
@@ -136,7 +125,7 @@ $l = lake();
 my $from = slurp((glob "$l->{folder}/public/t/*/*/*/*/part-*0001-*")[0]);
 my $key = 'public/t/year=2026/month=11/day=21/hour=08/fill-0a0b0c0d-0000-9f3a1c07.json';
 spill("$l->{copy}/$key", $from);
-relog($l, 3, sub {
+CdcS3::Lake::relog($l, 3, sub {
 	my ($e) = @_;
 	push @{ $e->{output_objects} }, { %{ $e->{output_objects}[0] }, key => $key, bytes => length $from,
 		first_lsn => '0000000000001100', last_lsn => '0000000000001100',
@@ -155,7 +144,7 @@ sub late
 	my $lake = lake();
 	for my $n (1 .. 3)
 	{
-		relog($lake, $n, sub {
+		CdcS3::Lake::relog($lake, $n, sub {
 			my ($e) = @_;
 			delete @$e{qw(outputs output_objects)};
 			$e->{layouts} = \@layouts;

@@ -10,7 +10,7 @@ use strict;
 use warnings;
 use Test::More;
 
-use CdcS3::Crash qw(fault_points fault_program make_tables start_writers
+use CdcS3::Crash qw(fault_points fault_program work_source start_writers
   stop_writers work_tables lake_is_true leftovers_go is_a_cut dies_at slot_watch slot_was_behind);
 use CdcS3::Test;
 
@@ -18,11 +18,7 @@ my %points = fault_points();
 is_deeply([ grep { $points{$_} != 1 } sort keys %points ], [], 'each point has a name of its own');
 my %reached;
 
-my $source = new_cluster('source',
-	conf => [ 'wal_sender_timeout = 30s', 'deadlock_timeout = 100ms' ])->start;
-$source->psql('postgres', 'create database work');
-$source->psql('postgres', 'create database target');
-make_tables($source, 'work');
+my $source = work_source();
 my $cdc = sidecar(
 	$source, 'work', file_store(),
 	target => $source,

@@ -8,15 +8,11 @@ use warnings;
 use IO::Socket::UNIX;
 use Test::More;
 
-use CdcS3::Crash qw(make_tables start_writers stop_writers work_tables lake_is_true leftovers_go);
+use CdcS3::Crash qw(work_source start_writers stop_writers work_tables lake_is_true leftovers_go);
 use CdcS3::Proc qw(free_port);
 use CdcS3::Test;
 
-my $source = new_cluster('source',
-	conf => [ 'wal_sender_timeout = 30s', 'deadlock_timeout = 100ms' ])->start;
-$source->psql('postgres', 'create database work');
-$source->psql('postgres', 'create database target');
-make_tables($source, 'work');
+my $source = work_source();
 my $store = file_store();
 my @flags = ('--flush.interval=1s', '--shutdown.timeout=60s');
 

@@ -12,7 +12,7 @@ use strict;
 use warnings;
 use Test::More;
 
-use CdcS3::Crash qw(fault_points fault_program make_tables start_writers stop_writers work_tables
+use CdcS3::Crash qw(fault_points fault_program work_source start_writers stop_writers work_tables
   lake_is_true leftovers_go stops_at slot_watch slot_was_behind);
 use CdcS3::Test;
 
@@ -25,11 +25,7 @@ my @points = grep { !/^merge_/ && !$elsewhere{$_} } sort { $a cmp $b } do { my %
 my @few = qw(entry_put_before entry_put_after confirm_before);
 @points = @few unless ($ENV{CRASH_PAUSES} // '') eq 'all';
 
-my $source = new_cluster('source',
-	conf => [ 'wal_sender_timeout = 30s', 'deadlock_timeout = 100ms' ])->start;
-$source->psql('postgres', 'create database work');
-$source->psql('postgres', 'create database target');
-make_tables($source, 'work');
+my $source = work_source();
 $source->psql('work', 'create table big (id bigint generated always as identity primary key, v text)');
 my $store = file_store();
 

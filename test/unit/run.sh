@@ -4,7 +4,8 @@
 #	test/unit/run.sh [sanitizers [name ...]]
 #
 # With sanitizers ("address,undefined" or "thread") everything is built again
-# below build/.  Output is TAP, one line a case.
+# below build/.  Output is TAP, one line a case.  LAUNCH names what starts a
+# program that is not for this machine, UNIT_TIMEOUT its seconds (300).
 set -eu
 cd "$(dirname "$0")/../.."
 
@@ -39,7 +40,7 @@ export ASAN_OPTIONS=detect_leaks=1:abort_on_error=0:allocator_may_return_null=1
 export UBSAN_OPTIONS=print_stacktrace=1
 export TSAN_OPTIONS=halt_on_error=1
 # ThreadSanitizer cannot live with much randomness in addresses.
-launch=()
+launch=(${LAUNCH:+"$LAUNCH"})
 if [ "$sanitize" = thread ] && setarch -R true 2>/dev/null; then
 	launch=(setarch -R)
 fi
@@ -60,7 +61,7 @@ for source; do
 	[[ "$unbuilt" != *" $name "* ]] || continue
 	log=$out/$name.log
 	rc=0
-	timeout 300 "${launch[@]}" "$out/unit/$name" >"$log" 2>&1 || rc=$?
+	timeout "${UNIT_TIMEOUT:-300}" "${launch[@]}" "$out/unit/$name" >"$log" 2>&1 || rc=$?
 	echo "# $name"
 	sed "s/^\(not \)\{0,1\}ok \([0-9]* - \)\{0,1\}/&$name: /" "$log"
 	if [ "$rc" != 0 ]; then

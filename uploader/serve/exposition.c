@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "codec/json.h"
+#include "codec/pgfmt.h"
 
 #define TOTAL "_total"
 #define INTEGERS 9007199254740992.0 /* up to here a double has all of them */
@@ -43,12 +44,14 @@ expose_escape(Buf *out, const char *value)
 void
 expose_number(Buf *out, double v)
 {
+	char digits[PGFMT_MAX];
+
 	if (isnan(v))
 		buf_str(out, "NaN");
 	else if (isinf(v))
 		buf_str(out, v > 0 ? "+Inf" : "-Inf");
 	else if (fabs(v) < INTEGERS && v == floor(v))
-		buf_printf(out, "%.0f", v);
+		buf_add(out, digits, fmt_i64(digits, (int64_t) v));
 	else
 		buf_printf(out, "%.9g", v);
 }
@@ -76,27 +79,35 @@ expose_family(Exposition *x, const char *name, MetricType type,
 }
 
 static void
+add_label(Exposition *x, bool first, const char *name, const char *value)
+{
+	buf_byte(x->out, first ? '{' : ',');
+	buf_str(x->out, name);
+	buf_str(x->out, "=\"");
+	expose_escape(x->out, value);
+	buf_byte(x->out, '"');
+}
+
+static void
 add_labels(Exposition *x, const Label *labels, const char *le)
 {
 	int n = 0;
 
 	for (const Label *l = labels; l && l->name; l++)
-	{
-		buf_printf(x->out, "%s%s=\"", n++ ? "," : "{", l->name);
-		expose_escape(x->out, l->value);
-		buf_byte(x->out, '"');
-	}
+		add_label(x, n++ == 0, l->name, l->value);
 	if (le)
-		buf_printf(x->out, "%sle=\"%s\"", n++ ? "," : "{", le);
+		add_label(x, n++ == 0, "le", le);
 	if (n > 0)
 		buf_byte(x->out, '}');
 }
 
+/* A line of some hundred: no format is parsed here. */
 static void
 add_line(Exposition *x, const char *suffix, const Label *labels, const char *le,
 		 double value)
 {
-	buf_printf(x->out, "%s%s", x->name, suffix);
+	buf_str(x->out, x->name);
+	buf_str(x->out, suffix);
 	add_labels(x, labels, le);
 	buf_byte(x->out, ' ');
 	expose_number(x->out, value);

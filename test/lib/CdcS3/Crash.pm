@@ -22,7 +22,7 @@ use Test::More;
 use CdcS3::Cluster;
 use CdcS3::Proc qw(capture poll slurp spawn temp_folder);
 
-our @EXPORT_OK = qw(fault_program fault_points make_tables start_writers stop_writers
+our @EXPORT_OK = qw(fault_program fault_points work_source make_tables start_writers stop_writers
   work_tables lake_against_truth lake_is_true leftovers_go is_a_cut dies_at stops_at slot_watch
   slot_was_behind);
 
@@ -56,6 +56,17 @@ sub fault_points
 # ---- writers ----
 
 sub work_tables { return qw(account ledger note truth) }
+
+# A server with the tables of make_tables in "work", and a database "target".
+sub work_source
+{
+	my $source = CdcS3::Cluster->new('source',
+		conf => [ 'wal_sender_timeout = 30s', 'deadlock_timeout = 100ms' ])->start;
+	$source->psql('postgres', 'create database work');
+	$source->psql('postgres', 'create database target');
+	make_tables($source, 'work');
+	return $source;
+}
 
 sub make_tables
 {

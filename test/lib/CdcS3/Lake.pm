@@ -75,6 +75,24 @@ sub seal
 	return "$json,\n\"crc32c\":\"" . crc32c($json) . "\"}\n";
 }
 
+# relog(lake, sequence, change): an entry says something else, with checks
+# that are right.
+sub relog
+{
+	my ($lake, $seq, $change) = @_;
+	my $json = JSON::PP->new->utf8;
+	my $file = sprintf '%s/_cdc/log/%020d.json', $lake->{folder}, $seq;
+	open my $in, '<:raw', $file or die "$file: $!";
+	my $e = $json->decode(do { local $/ = undef; <$in> });
+	close $in or die "$file: $!";
+	delete $e->{crc32c};
+	$change->($e);
+	open my $out, '>:raw', $file or die "$file: $!";
+	print {$out} seal($json->encode($e));
+	close $out or die "$file: $!";
+	return;
+}
+
 sub hex_lsn { return sprintf '%016X', $_[0] }
 
 # As messages and --merge.until have it.
