@@ -10,6 +10,7 @@
 #   make bench-memory  the walsender's memory over ten million changes
 #   make test-pgregress  PostgreSQL's regression suite, streamed and merged
 #   make sim SEEDS=N  the stream simulated under any fault, N seeds (10000)
+#   make sim-threads SEEDS=N  the same by real threads, with TSan (120)
 #   make sim-disk   each call of the file system fails in each way (half an hour)
 #   make sim-mutants   what the simulation finds once an invariant is gone
 #   make crash KILLS=N  run, merge and source killed at random (500); crash-pauses
@@ -144,14 +145,16 @@ fuzz-smoke:
 	@bash test/fuzz/run.sh
 
 # The stream in one thread, by seed, under any fault.
-SEEDS ?= 10000
 FIRST ?= 1
 sim:
-	@bash test/sim/run.sh $(SEEDS) $(FIRST)
+	@bash test/sim/run.sh $(or $(SEEDS),10000) $(FIRST)
+sim-threads:
+	@bash test/sim/run.sh --threads $(or $(SEEDS),120) $(FIRST)
 sim-disk:
 	@bash test/sim/build.sh && build/sim/sim -j $$(nproc) -f 1
 sim-mutants:
 	@bash test/sim/mutants.sh
+	@bash test/sim/mutants.sh --threads
 
 # Sidecar, merge and source killed at random, KILLS times; CRASH_SEED=N repeats
 # what was chosen.  The second one stops run at each of its fault points.
@@ -206,5 +209,5 @@ test-deploy: all
 
 .PHONY: default all sidecar install install-sidecar man install-man uninstall \
 	uninstall-sidecar clean clean-sidecar deps demo bench bench-memory installcheck \
-	regress lint readme unit fuzz-smoke sim sim-disk sim-mutants crash crash-pauses tap valgrind sanitized test test-all \
+	regress lint readme unit fuzz-smoke sim sim-threads sim-disk sim-mutants crash crash-pauses tap valgrind sanitized test test-all \
 	test-fresh test-pgregress deb sbom test-deploy check
