@@ -18,6 +18,7 @@
 #   make test-deploy  packages, image and manifests, installed and started (root)
 #   make sbom       what is in program and plugin, as SPDX, into build/
 #   make man        manual pages and completions, below build/
+#   make debug      build/debug/cdc-s3 for a debugger, with address and undefined sanitizers
 #   make lint, unit, fuzz-smoke, regress, tap      parts of "make test"
 #
 # PG_CONFIG=…  the server to build for     WERROR=1  warnings are errors
@@ -76,6 +77,12 @@ clean: clean-sidecar
 endif
 sidecar:
 	$(MAKE) -C uploader
+
+# Assertions are on in every build; this one is easy to step through.
+debug:
+	@mkdir -p build/debug
+	$(MAKE) -C uploader O='$(CURDIR)/build/debug' CFLAGS='-Og -g3' \
+		SANITIZE=address,undefined
 
 bindir_of_server = $(shell $(PG_CONFIG) --bindir)
 install-sidecar: sidecar
@@ -207,7 +214,7 @@ test-deploy: all
 	@sh test/deps.sh deb deploy
 	@bash test/deploy/run.sh
 
-.PHONY: default all sidecar install install-sidecar man install-man uninstall \
+.PHONY: default all sidecar debug install install-sidecar man install-man uninstall \
 	uninstall-sidecar clean clean-sidecar deps demo bench bench-memory installcheck \
 	regress lint readme unit fuzz-smoke sim sim-threads sim-disk sim-mutants crash crash-pauses tap valgrind sanitized test test-all \
 	test-fresh test-pgregress deb sbom test-deploy check
