@@ -1,7 +1,8 @@
 #-------------------------------------------------------------------------
 # A target that never answers, though what is sent to it is acknowledged: a
-# merge ends with 75 and a line that says who did not answer, and a check
-# of a source ends at its connection, with the code of a source.  TERM ends a merge in that state within shutdown.timeout.
+# merge ends with 75 and a line that says who did not answer, and a check of a
+# source ends at its connection, with the code of a source.  TERM ends a merge
+# in that state before the limit.
 #
 # The limit of a statement's silence is two minutes and no setting, so that all
 # that wait for it wait at the same time.
