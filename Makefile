@@ -10,6 +10,7 @@
 #   make bench-memory  the walsender's memory over ten million changes
 #   make test-pgregress  PostgreSQL's regression suite, streamed and merged
 #   make sim SEEDS=N  the stream simulated under any fault, N seeds (10000)
+#   make sim-threads SEEDS=N  the same by real threads, with TSan (120)
 #   make sim-disk   each call of the file system fails in each way (half an hour)
 #   make sim-mutants   what the simulation finds once an invariant is gone
 #   make crash KILLS=N  run, merge and source killed at random (500); crash-pauses
@@ -19,6 +20,7 @@
 #   make test-arm64 sidecar and unit tests for arm64, under qemu (root)
 #   make sbom       what is in program and plugin, as SPDX, into build/
 #   make man        manual pages and completions, below build/
+#   make debug      build/debug/cdc-s3 for a debugger, with address and undefined sanitizers
 #   make lint, unit, fuzz-smoke, regress, tap      parts of "make test"
 #
 # PG_CONFIG=…  the server to build for     WERROR=1  warnings are errors
@@ -77,6 +79,12 @@ clean: clean-sidecar
 endif
 sidecar:
 	$(MAKE) -C uploader
+
+# Assertions are on in every build; this one is easy to step through.
+debug:
+	@mkdir -p build/debug
+	$(MAKE) -C uploader O='$(CURDIR)/build/debug' CFLAGS='-Og -g3' \
+		SANITIZE=address,undefined
 
 bindir_of_server = $(shell $(PG_CONFIG) --bindir)
 install-sidecar: sidecar
@@ -146,14 +154,16 @@ fuzz-smoke:
 	@bash test/fuzz/run.sh
 
 # The stream in one thread, by seed, under any fault.
-SEEDS ?= 10000
 FIRST ?= 1
 sim:
-	@bash test/sim/run.sh $(SEEDS) $(FIRST)
+	@bash test/sim/run.sh $(or $(SEEDS),10000) $(FIRST)
+sim-threads:
+	@bash test/sim/run.sh --threads $(or $(SEEDS),120) $(FIRST)
 sim-disk:
 	@bash test/sim/build.sh && build/sim/sim -j $$(nproc) -f 1
 sim-mutants:
 	@bash test/sim/mutants.sh
+	@bash test/sim/mutants.sh --threads
 
 # Sidecar, merge and source killed at random, KILLS times; CRASH_SEED=N repeats
 # what was chosen.  The second one stops run at each of its fault points.
@@ -213,7 +223,7 @@ test-deb-suites:
 test-arm64:
 	@bash test/arm64.sh
 
-.PHONY: default all sidecar install install-sidecar man install-man uninstall \
+.PHONY: default all sidecar debug install install-sidecar man install-man uninstall \
 	uninstall-sidecar clean clean-sidecar deps demo bench bench-memory installcheck \
-	regress lint readme unit fuzz-smoke sim sim-disk sim-mutants crash crash-pauses tap valgrind sanitized test test-all \
+	regress lint readme unit fuzz-smoke sim sim-threads sim-disk sim-mutants crash crash-pauses tap valgrind sanitized test test-all \
 	test-fresh test-pgregress deb sbom test-deploy test-deb-suites test-arm64 check

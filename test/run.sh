@@ -125,6 +125,7 @@ stage unit-asan bash test/unit/run.sh address,undefined
 stage unit-tsan bash test/unit/run.sh thread
 stage fuzz bash test/fuzz/run.sh
 stage sim bash test/sim/run.sh
+stage sim-threads bash test/sim/run.sh --threads
 server_stages "${servers[0]}" ""
 # shellcheck disable=SC2086
 stage tap-alone env CDCS3_SERVER_CONF='cdc_s3.read_ahead = 0;cdc_s3.send_bytes = 0' \

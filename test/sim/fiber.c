@@ -113,6 +113,7 @@ typedef struct Timer
 	void *arg;
 } Timer;
 
+const bool sim_repeats = true;
 void (*sim_on_kill)(Proc *p);
 void (*sim_on_exit)(Proc *p, int code);
 bool sim_verbose;

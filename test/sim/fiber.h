@@ -37,9 +37,10 @@ uint64_t sim_random(uint64_t n); /* in [0, n) */
 bool sim_chance(unsigned per_mille);
 int64_t sim_between(int64_t lo, int64_t hi); /* both may come */
 
-/* The hash of all that was decided: equal for equal seeds. */
+/* The hash of all that was decided: equal for equal seeds, if … */
 uint64_t sim_trace(void);
 void sim_note(uint64_t what);
+extern const bool sim_repeats; /* … a seed decides who runs, too */
 
 /* ---- time, in microseconds ---- */
 

@@ -2,7 +2,10 @@
 # Takes one invariant away after the other, and looks whether the simulation
 # finds that out.
 #
-#	test/sim/mutants.sh [-n SEEDS] [NAME ...]
+#	test/sim/mutants.sh [--threads] [-n SEEDS] [NAME ...]
+#
+# With --threads it is a lock that is taken away, and the simulation with real
+# threads that has to find it.
 #
 # Each mutant is a change of one place of the sources, made to a copy.  Output
 # is TAP, one line a mutant, with the first seed that found it and its words.
@@ -10,6 +13,12 @@ set -eu
 cd "$(dirname "$0")/../.."
 
 seeds=10000
+list=mutants kind="" built=sim
+if [ "${1:-}" = --threads ]; then
+	list=races kind=--threads built=sim-threads
+	seeds=200
+	shift
+fi
 if [ "${1:-}" = -n ]; then
 	seeds=$2
 	shift 2
@@ -43,14 +52,32 @@ in-transaction|pipe/encode.c|s/\tif \(!e->in_txn && ev->lsn > e->position\)/\tif
 LIST
 }
 
+# name | file | function that does not lock any more | what it guards
+races()
+{
+	while IFS='|' read -r name file function what; do
+		echo "$name|$file|s/(\n$function\(.*?\n\}\n)/(my \$f = \$1) =~ s{\tpthread_mutex_(un)?lock\([^;]*;}{;}g; \$f/se|$what"
+	done <<'LIST'
+lock-of-objects|pipe/object.c|object_done|the numbers of objects
+lock-of-batches|pipe/object.c|object_add|the batches of an object
+lock-of-failure|pipe/pipe.c|pipe_fail|the first error of a session
+lock-of-entry|pipe/checkpoint.c|fill_entry|what shippers put into an entry
+lock-of-fields|pipe/fields.c|fields_resolve|the numbers of columns
+lock-of-lag|pipe/lag.c|waiting_object|the checkpoints that wait
+lock-of-loads|pipe/load_pool.c|load_pool_durable|the parts of a load
+lock-of-budget|base/queue.c|budget_charge|the bytes in flight
+LIST
+}
+
 # Copies what is built, so that only what changes is built again.
 prepare()
 {
-	bash test/sim/build.sh "$out/whole"
+	# shellcheck disable=SC2086
+	bash test/sim/build.sh $kind "$out/whole"
 	cp -r uploader plugin test "$out/src/" 2>/dev/null
 	mkdir -p "$out/src/build"
-	cp -rp "$out/whole" "$out/src/build/sim"
-	find "$out/src/build/sim" -name '*.d' -delete
+	cp -rp "$out/whole" "$out/src/build/$built"
+	find "$out/src/build/$built" -name '*.d' -delete
 }
 
 code=0
@@ -66,26 +93,26 @@ run()
 		code=1
 		return
 	fi
-	rm -f "$out/src/build/sim/${file%.c}.o"
-	if ! (cd "$out/src" && bash test/sim/build.sh) >"$log" 2>&1; then
+	rm -f "$out/src/build/$built/${file%.c}.o"
+	if ! (cd "$out/src" && bash test/sim/build.sh $kind) >"$log" 2>&1; then
 		echo "not ok $n - $name: does not build, see $log"
 		code=1
-	elif "$out/src/build/sim/sim" -x -j "$(nproc)" 1 "$seeds" >"$log" 2>&1; then
+	elif "$out/src/build/$built/sim" -x -j "$(nproc)" 1 "$seeds" >"$log" 2>&1; then
 		echo "not ok $n - $name: $seeds seeds do not find that $what"
 		code=1
 	else
 		echo "ok $n - $name: $what"
-		grep -m1 '^seed' "$log" | sed 's/^/# /'
+		grep -m1 -E '^seed|^SUMMARY' "$log" | sed 's/^/# /'
 	fi
 	cp "uploader/$file" "$out/src/uploader/$file"
-	rm -f "$out/src/build/sim/${file%.c}.o"
+	rm -f "$out/src/build/$built/${file%.c}.o"
 }
 
 prepare
 while IFS='|' read -r name file change what; do
 	[ $# = 0 ] || [[ " $* " == *" $name "* ]] || continue
 	run "$name" "$file" "$change" "$what"
-done < <(mutants)
+done < <($list)
 echo "1..$n"
 rm -rf "$out/src"
 exit $code

@@ -234,7 +234,7 @@ run_cases(const Run *r)
 			if (r->ends_early)
 				end = next;
 		}
-		else if (c->i % TWICE_EVERY == 0 && !c->again)
+		else if (sim_repeats && c->i % TWICE_EVERY == 0 && !c->again)
 		{
 			*c = (Child){ .expected = trace, .again = true, .i = c->i };
 			child_start(r, c, c->i);

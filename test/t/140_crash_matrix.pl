@@ -115,6 +115,25 @@ for my $point (qw(merge_planned merge_followed merge_stage_before merge_stage_af
 	ok(is_a_cut($source, 'target'), "$point: the target is a moment of the source");
 }
 
+# The two ways of applying, and groups that commit side by side, of which the
+# target is a moment again once the next merge has brought them together.
+is($cdc->call('merge', '--merge.until=now')->{code}, 0, 'a merge that nobody kills');
+for my $case ([ 'merge_rows_applied', '--merge.way=auto' ],
+	[ 'merge_steps_applied', '--merge.way=exact' ],
+	[ 'merge_group_commit_before', '--merge.parallel=3' ],
+	[ 'merge_group_commit_after', '--merge.parallel=3' ])
+{
+	my ($point, @way) = @$case;
+	my $before = $cdc->last_entry->{entry};
+	ok(poll(sub { $run->signal('USR1'); $cdc->last_entry->{entry} > $before + 1 }, 120),
+		"$point: there is something to merge");
+	command_killed_at($point, 'merge', '--merge.until=now', @way);
+	ok(is_a_cut($source, 'target'), "$point: the target is a moment of the source") if $point !~ /group/;
+	my $next = $cdc->call('merge', '--merge.until=now', @way);
+	is($next->{code}, 0, "$point: the next merge ends with 0") or diag $next->{err};
+	ok(is_a_cut($source, 'target'), "$point: and then the target is a moment of the source");
+}
+
 stop_writers($writers);
 ok($cdc->wait_durable(300), 'all is durable') or diag $run->errors;
 leftovers_go($cdc);
@@ -125,6 +144,23 @@ is($r->{code}, 0, 'merge ends with 0') or diag $r->{err};
 tables_equal($source, 'work', $source, 'target', work_tables(), 'big');
 is($source->psql('target', "select count(*) from $long"), 900, 'so is the table of many objects');
 lake_is_true($source, 'work', $cdc);
+
+# Old objects go, whoever dies while they do.
+my @data = map { $_->{key} } map { $cdc->entry_objects($_) } $cdc->entries;
+my $there = sub { scalar grep { -e "$cdc->{store}{folder}/$_" } @data };
+my $all = $there->();
+my ($to) = $cdc->last_entry->{time};
+$r = $cdc->call('expire', '--before', $to);
+is($r->{code}, 0, 'expire is asked for') or diag $r->{err};
+killed_at($_) for qw(expire_given_up expire_delete_before expire_delete_after expire_done);
+$run = $cdc->start;
+ok(poll(sub { ($cdc->last_entry->{removed_entry} // -1) == ($cdc->last_entry->{expired_entry} // -2) }, 300),
+	'the log says that all of them went')
+  or diag $run->errors;
+cmp_ok($there->(), '<', $all, 'and they did');
+is($run->stop('TERM', 120), 0, 'run ends with 0') or diag $run->errors;
+$r = $cdc->call('verify');
+is($r->{code}, 0, 'verify finds nothing') or diag $r->{out}, $r->{err};
 is_deeply([ sort keys %reached ], [ sort keys %points ], 'each point of the sources was reached');
 
 done_testing();

@@ -526,6 +526,9 @@ cmd_merge(const Config *cfg, int argc, char **argv, Err *err)
 	ok = looks ? look_once(cfg, &so, asked.plan, err)
 			   : merge_once(cfg, &so, &asked, &awaited, err);
 	if (!ok && err->kind == ERR_STOP)
+	{
 		err->kind = ERR_BUSY; /* a scheduler must see that it is not done */
+		(void) err_hint(err, "the next merge goes on from where the target is");
+	}
 	return ok;
 }

@@ -116,6 +116,20 @@ one_line(const char *msg, char *out, size_t size)
 	out[n] = '\0';
 }
 
+static bool
+silent_error(PgRole role, const char *doing, Err *err)
+{
+	const char *side = role == PG_TARGET ? "target" : "source";
+
+	err_set(err, role_kind(role), PG_TRANSIENT,
+			"could not %s: the %s server says nothing, and does not work at it",
+			doing, side);
+	return err_hint(err,
+					"see whether the %s server, and what stands before it, "
+					"answers, then try again",
+					side);
+}
+
 bool
 pg_error(PGconn *conn, const PGresult *res, PgRole role, const char *doing,
 		 Err *err)
@@ -131,10 +145,7 @@ pg_error(PGconn *conn, const PGresult *res, PgRole role, const char *doing,
 	if (pg_end(conn) == PG_STOPPED)
 		return err_set(err, ERR_STOP, 0, "could not %s: stopped", doing);
 	if (pg_end(conn) == PG_SILENT)
-		return err_set(err, role_kind(role), PG_TRANSIENT,
-					   "could not %s: the server says nothing, and does not "
-					   "work at it",
-					   doing);
+		return silent_error(role, doing, err);
 	if (state && state_is(state, "28"))
 		err_set(err, ERR_AUTH, 0, "could not %s: %s (SQLSTATE %s)", doing, msg,
 				state);

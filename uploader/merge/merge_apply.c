@@ -18,6 +18,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/fault.h"
 #include "merge/merge_equal.h"
 #include "merge/merge_fold.h"
 
@@ -372,6 +373,8 @@ apply_rows(Apply *a, Err *err)
 		ok = update_and_insert(a, &inserted, &updated, err);
 	a->out->inserted += inserted;
 	a->out->updated += kept + updated;
+	if (ok)
+		FAULT_POINT("merge_rows_applied");
 	return ok;
 }
 

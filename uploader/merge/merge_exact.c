@@ -17,6 +17,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/fault.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "merge/merge_equal.h"
@@ -581,6 +582,8 @@ run_group(Exact *x, Err *err)
 					 "SET CONSTRAINTS ALL IMMEDIATE;"
 					 "SET CONSTRAINTS ALL DEFERRED",
 					 NULL, err);
+	if (ok)
+		FAULT_POINT("merge_steps_applied");
 	ok = ok && mend_identity_back(x, err) && set_settings(x, old, true, err);
 	for (size_t i = 0; i < NSETTINGS; i++)
 		free(old[i]);

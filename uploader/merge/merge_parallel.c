@@ -22,6 +22,7 @@
 
 #include "base/buf.h"
 #include "base/clock.h"
+#include "base/fault.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "merge/merge_ahead.h"
@@ -300,12 +301,17 @@ merge_group(Worker *w, int group, MergeResult *out, Err *err)
 	bool ok = session_begin(&w->cx, err) && session_replica(&w->cx, err) &&
 			  for_group(&b, group, NULL, claim, err) && bring_tables(&b, err) &&
 			  limit_keep(&w->cx, out, true, err) &&
-			  for_group(&b, group, out, note, err) &&
-			  sql_run(&w->cx, "commit a group", "COMMIT", NULL, err);
+			  for_group(&b, group, out, note, err);
 
+	if (ok)
+		FAULT_POINT("merge_group_commit_before");
+	ok = ok && sql_run(&w->cx, "commit a group", "COMMIT", NULL, err);
 	bring_done(&b);
 	if (ok)
+	{
+		FAULT_POINT("merge_group_commit_after");
 		return true;
+	}
 	session_judge(&w->cx, err);
 	merge_result_done(out);
 	(void) !sql_run(&w->cx, "roll back", "ROLLBACK", NULL, &ignored);

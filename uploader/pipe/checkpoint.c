@@ -8,6 +8,7 @@
  */
 #include "pipe/checkpoint.h"
 
+#include <assert.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -292,6 +293,7 @@ fill_entry(Pipe *p, Entry *e, const Entry *before)
 	entry_set(&e->slot, p->start->slot);
 	entry_set(&e->writer, p->writer);
 	e->timeline = p->start->timeline;
+	assert(e->seq == before->seq + 1 && e->end >= before->end); /* (1) */
 	e->prev_end = before->end;
 	if (e->closed_until < before->closed_until)
 		e->closed_until = before->closed_until;
@@ -406,6 +408,7 @@ publish(Pipe *p, Checkpoint *c)
 {
 	const Entry *e = c->entry;
 
+	assert(e->end >= atomic_load(&p->log_end)); /* (3) */
 	tell_hours(p, e);
 	atomic_store(&p->closed_until, e->closed_until);
 	expire_publish(p, e);

@@ -12,6 +12,7 @@
 
 #include "base/beat.h"
 #include "base/clock.h"
+#include "base/fault.h"
 #include "base/log.h"
 #include "base/mem.h"
 #include "store/expiry.h"
@@ -149,6 +150,7 @@ give_up(Expirer *x, int64_t wanted)
 	{
 		log_info("old objects are given up", "until", log_int(until), NULL);
 		atomic_store(&p->expire_to, until);
+		FAULT_POINT("expire_given_up");
 	}
 	buf_done(&why);
 	entry_free(last);
@@ -162,8 +164,12 @@ remove_objects(Expirer *x, const Entry *e, int64_t *objects, int64_t *bytes)
 {
 	for (int i = 0; i < e->nobjects; i++)
 	{
-		if (is_over(x->p) || !store_del(x->store, e->objects[i].key, &x->err))
+		if (is_over(x->p))
 			return false;
+		FAULT_POINT("expire_delete_before");
+		if (!store_del(x->store, e->objects[i].key, &x->err))
+			return false;
+		FAULT_POINT("expire_delete_after");
 		++*objects;
 		*bytes += e->objects[i].bytes;
 	}
@@ -201,6 +207,7 @@ remove_expired(Expirer *x)
 	logfetch_close(f);
 	if (done >= from)
 	{
+		FAULT_POINT("expire_done");
 		atomic_store(&p->removed, done);
 		log_info("expired objects removed", "until", log_int(done), "objects",
 				 log_int(objects), "bytes", log_int(bytes), NULL);

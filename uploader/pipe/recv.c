@@ -24,6 +24,7 @@
  */
 #include "pipe/recv.h"
 
+#include <assert.h>
 #include <endian.h>
 #include <inttypes.h>
 #include <poll.h>
@@ -76,6 +77,7 @@ send_status(Receiver *r, int64_t now_ms, Err *err)
 	char *p = msg;
 	Lsn confirmed = atomic_load(&r->p->log_end);
 
+	assert(confirmed >= r->reported); /* (1) */
 	if (r->received < confirmed)
 		r->received = confirmed;
 	*p++ = 'r';
