@@ -60,6 +60,8 @@ typedef struct Record
 	bool has_before;                /* "_before" is there */
 	int nwithheld;
 	const Schema *schema; /* borrowed */
+	Buf heads;            /* of its columns, as lines have them: */
+	size_t *head;         /* where each begins, and where the last ends */
 	RecordField *row;     /* one per column of the schema */
 	RecordField *key;
 	RecordField *before;
