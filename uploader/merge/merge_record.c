@@ -330,11 +330,11 @@ check_complete(const Record *r, Err *err)
 
 /* Columns that follow each other from *next on, as the schema has them. */
 static bool
-take_in_order(Record *r, JsonCursor *c, int *next, Err *err)
+take_in_order(Record *r, JsonCursor *c, int *next, int end, Err *err)
 {
 	bool is = true;
 
-	while (is && *next < r->schema->ncols)
+	while (is && *next < end)
 	{
 		size_t from = r->head[*next];
 		Slice head = { r->heads.p + from, r->head[*next + 1] - from };
@@ -346,9 +346,62 @@ take_in_order(Record *r, JsonCursor *c, int *next, Err *err)
 		if (is)
 			r->row[(*next)++].state = FIELD_VALUE;
 	}
-	if (*next == r->schema->ncols)
-		*next = 0;
 	return true;
+}
+
+/* Metadata in front; false where any says more than op, place and time. */
+static bool
+peek_metadata(Record *r, JsonCursor *c, Slice first, Err *err)
+{
+	Later later = { 0 };
+	JsonMember m;
+	bool known;
+
+	while ((size_t) (c->end - c->p) < first.n ||
+		   memcmp(c->p, first.p, first.n) != 0)
+	{
+		if (!json_next_member(c, &m, err) || c->done ||
+			(!is_named(&m, "_op") && !is_named(&m, "_lsn") &&
+			 !is_named(&m, "_seq") && !is_named(&m, "_xid") &&
+			 !is_named(&m, "_ts")) ||
+			!take_metadata(r, &m, &later, &known, err))
+			return false;
+	}
+	return (r->op == 'i' || r->op == 'u') && r->pos.seq >= 0;
+}
+
+/*
+ * Without a backslash each quote is the end of a string or its beginning; so
+ * no name of metadata is in the text if no '_' follows a quote.
+ */
+static bool
+has_no_metadata(const uint8_t *p, const uint8_t *end)
+{
+	if (memchr(p, '\\', (size_t) (end - p)))
+		return false;
+	for (; (p = memchr(p, '_', (size_t) (end - p))); p++)
+	{
+		if (p[-1] == '"') /* p began behind a column's name */
+			return false;
+	}
+	return true;
+}
+
+bool
+record_peek(Record *r, const Schema *schema, int n, Slice line)
+{
+	JsonCursor c;
+	int next = 0;
+	Err ignored; /* who reads all of it says so */
+
+	if (line.n == 0 || line.p[line.n - 1] != '}')
+		return false;
+	record_reset(r, schema);
+	if (r->head[1] == 0 || !json_open_object(&c, line, &ignored) ||
+		!peek_metadata(r, &c, (Slice){ r->heads.p, r->head[1] }, &ignored))
+		return false;
+	return take_in_order(r, &c, &next, n, &ignored) && next == n &&
+		   has_no_metadata(c.p, c.end);
 }
 
 bool
@@ -365,7 +418,10 @@ record_parse(Record *r, const Schema *schema, Slice line, Err *err)
 		return false;
 	for (;;)
 	{
-		if (!take_in_order(r, &c, &next, err) || !json_next_member(&c, &m, err))
+		if (!take_in_order(r, &c, &next, schema->ncols, err))
+			return false;
+		next = next < schema->ncols ? next : 0;
+		if (!json_next_member(&c, &m, err))
 			return false;
 		if (c.done)
 			break;
