@@ -109,6 +109,70 @@ refused(void **state)
 	schema_free(s);
 }
 
+/* What is said of a line at a glance is what its reading says. */
+static void
+glances(void **state)
+{
+#define FRONT "{" META ",\"_xid\":7,\"_ts\":\"now\""
+	static const struct
+	{
+		const char *line;
+		bool simple;
+	} cases[] = {
+		{ FRONT ",\"id\":1,\"a\":\"x\",\"b\":\"y\"}", true },
+		{ FRONT ",\"id\":1,\"a\":\"x_y\",\"b\":\"_\"}", false },
+		{ FRONT ",\"id\":1,\"a\":\"x_y\",\"b\":\"z _\"}", true },
+		{ FRONT ",\"id\":1,\"a\":\"x\",\"_unchanged\":[\"b\"]}", false },
+		{ FRONT ",\"_unchanged\":[\"b\"],\"id\":1,\"a\":\"x\"}", false },
+		{ FRONT ",\"id\":1,\"a\":1,\"b\":1,\"_key\":{\"id\":2}}", false },
+		{ FRONT ",\"id\":1,\"a\":1,\"b\":1, \"_key\":{\"id\":2}}", false },
+		{ FRONT ",\"id\":1,\"a\":1,\"b\":1,\"\\u005fkey\":{\"id\":2}}", false },
+		{ FRONT ",\"_nokey\":true,\"id\":1,\"a\":1,\"b\":1}", false },
+		{ FRONT ",\"a\":1,\"id\":1,\"b\":1}", false },
+		{ FRONT ", \"id\":1,\"a\":1,\"b\":1}", false },
+		{ FRONT ",\"id\":1,\"a\":1,\"b\":1} ", false },
+		{ FRONT ",\"id\":,\"a\":1,\"b\":1}", false },
+		{ "{\"_op\":\"d\",\"_lsn\":\"0/1\",\"_seq\":1,\"id\":1}", false },
+		{ "{\"_op\":\"t\",\"_lsn\":\"0/1\",\"_seq\":1,\"id\":1}", false },
+		{ "{\"_op\":\"u\",\"_lsn\":\"0/1\",\"id\":1,\"a\":1,\"b\":1}", false },
+		{ "{\"_lsn\":\"0/1\",\"_seq\":1,\"id\":1,\"a\":1,\"b\":1}", false },
+		{ "", false },
+		{ "}", false },
+	};
+	static const char *const names[] = { "id", "a", "b" };
+	Schema *s = schema_new("public", "t", 3);
+	Record r;
+
+	(void) state;
+	for (int i = 0; i < 3; i++)
+	{
+		s->cols[i].name = xstrdup(names[i]);
+		s->cols[i].type_schema = xstrdup("pg_catalog");
+		s->cols[i].type_name = xstrdup("x");
+		s->cols[i].kind = 16;
+	}
+	schema_finish(s);
+	record_init(&r);
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
+	{
+		Slice line = slice_cstr(cases[i].line);
+
+		if (record_peek(&r, s, 1, line) != cases[i].simple)
+			fail_msg("%s", cases[i].line);
+		if (!cases[i].simple)
+			continue;
+		assert_int_equal(r.op, 'u');
+		assert_int_equal(r.pos.lsn, 0x16B374D8);
+		assert_int_equal(r.pos.seq, 3);
+		assert_int_equal(r.row[0].state, FIELD_VALUE);
+		assert_int_equal(r.row[0].value.text.p[0], '1');
+		assert_int_equal(r.row[1].state, FIELD_ABSENT);
+	}
+	record_done(&r);
+	schema_free(s);
+#undef FRONT
+}
+
 static void
 values(void **state)
 {
@@ -175,6 +239,7 @@ main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(parts),
 		cmocka_unit_test(refused),
+		cmocka_unit_test(glances),
 		cmocka_unit_test(values),
 	};
 

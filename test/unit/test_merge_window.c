@@ -107,6 +107,33 @@ below(int n)
 	return (int) (seed >> 8) % n;
 }
 
+/* Lines begin with 'l'; the row that is made of one, with 'w'. */
+static bool
+make(void *arg, const WindowLine *late, Slice *out, Err *err)
+{
+	static char row[1024];
+	int number;
+
+	(void) err;
+	assert_ptr_equal(late->of, arg);
+	assert_true(late->line.n < sizeof(row));
+	memcpy(row, late->line.p, late->line.n);
+	assert_int_equal(sscanf(row, "l %*d %*d %d", &number), 1);
+	assert_int_equal(late->number, number);
+	row[0] = 'w';
+	*out = (Slice){ (uint8_t *) row, late->line.n };
+	return true;
+}
+
+static bool
+add(Window *w, Left *left, Slice row, Slice key, char op, int number, Err *err)
+{
+	WindowLine late = { row, left, number };
+
+	return op == 'l' ? window_add_line(w, &late, key, err)
+					 : window_add(w, row, key, op != 'w', err);
+}
+
 /* One history; fences: of so many changes one leans on those before. */
 static void
 run_history(size_t window, int changes, int fences, int padding)
@@ -118,6 +145,7 @@ run_history(size_t window, int changes, int fences, int padding)
 	Err err;
 
 	assert_non_null(row);
+	window_make_by(w, make, &left);
 	for (int i = 1; i <= changes; i++)
 	{
 		int key = below(KEYS);
@@ -130,13 +158,15 @@ run_history(size_t window, int changes, int fences, int padding)
 		if (fences > 0 && below(fences) == 0)
 			op = "pm"[below(2)];
 		apply(&all, op, key, to, i);
+		if (op == 'w' && below(3) == 0)
+			op = 'l';
 		n = sprintf(row, "%c %d %d %d ", op, key, to, i);
 		memset(row + n, 'x', (size_t) pad);
 		row[n + pad] = '\n';
 		(void) sprintf(name, "%d", key);
-		assert_true(
-			window_add(w, (Slice){ (uint8_t *) row, (size_t) (n + pad) + 1 },
-					   slice_cstr(name), op != 'w', &err));
+		assert_true(add(w, &left,
+						(Slice){ (uint8_t *) row, (size_t) (n + pad) + 1 },
+						slice_cstr(name), op, i, &err));
 	}
 	assert_true(window_flush(w, &err));
 	assert_memory_equal(&all, &left.world, sizeof(all));
@@ -181,6 +211,7 @@ test_hot(void **state)
 			window_add(w, slice_cstr(row), slice_cstr(key), false, &err));
 	}
 	assert_int_equal(left.n, 0);
+	assert_true(window_is_hot(w));
 	assert_true(window_flush(w, &err));
 	assert_int_equal(left.n, KEYS);
 	assert_true(window_distinct(w));
@@ -211,6 +242,7 @@ test_distinct(void **state)
 				window_add(w, slice_cstr(row), slice_cstr(key), false, &err));
 		}
 		assert_int_equal(window_dropped(w), 0);
+		assert_false(window_is_hot(w));
 		assert_int_equal(window_distinct(w), big);
 		assert_true(window_flush(w, &err));
 		assert_true(window_add(w, slice_cstr("w 1 0 30000\n"), slice_cstr("7"),

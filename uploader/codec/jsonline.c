@@ -53,6 +53,24 @@ json_open_array(JsonCursor *c, Slice text, Err *err)
 	return open_with(c, text, '[', ']', err);
 }
 
+#define EACH(byte) (UINT64_C(0x0101010101010101) * (byte))
+
+/* Is one of eight bytes a quote or a backslash?  At times yes, if none is. */
+static inline bool
+may_end(const uint8_t *p)
+{
+	uint64_t w;
+	uint64_t quote;
+	uint64_t backslash;
+
+	memcpy(&w, p, sizeof(w));
+	quote = w ^ EACH('"');
+	backslash = w ^ EACH('\\');
+	return (((quote - EACH(1)) & ~quote) |
+			((backslash - EACH(1)) & ~backslash)) &
+		   EACH(0x80);
+}
+
 /* From behind the opening quote to behind the closing one. */
 static bool
 skip_string(JsonCursor *c, bool *out_escaped, Err *err)
@@ -61,6 +79,8 @@ skip_string(JsonCursor *c, bool *out_escaped, Err *err)
 
 	for (; c->p < c->end; c->p++)
 	{
+		while (c->end - c->p > 8 && !may_end(c->p))
+			c->p += 8;
 		if (*c->p == '"')
 		{
 			c->p++;
@@ -249,6 +269,17 @@ json_next_member(JsonCursor *c, JsonMember *out, Err *err)
 		return false;
 	*out = m;
 	return true;
+}
+
+bool
+json_next_named(JsonCursor *c, Slice head, JsonValue *out, bool *is, Err *err)
+{
+	*is = !c->first && (size_t) (c->end - c->p) >= head.n &&
+		  memcmp(c->p, head.p, head.n) == 0;
+	if (!*is)
+		return true;
+	c->p += head.n;
+	return read_value(c, out, err);
 }
 
 bool

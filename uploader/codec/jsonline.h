@@ -70,6 +70,13 @@ bool json_open_array(JsonCursor *c, Slice text, Err *err) MUST_CHECK;
 bool json_next_member(JsonCursor *c, JsonMember *out, Err *err) MUST_CHECK;
 bool json_next_item(JsonCursor *c, JsonValue *out, Err *err) MUST_CHECK;
 
+/*
+ * The value of the next member, if that begins with these bytes, which are its
+ * comma, name and colon; else *is becomes false and nothing is taken.
+ */
+bool json_next_named(JsonCursor *c, Slice head, JsonValue *out, bool *is,
+					 Err *err) MUST_CHECK;
+
 /* What stands between the quotes of a string value, still escaped. */
 static inline Slice
 json_inner(const JsonValue *v)

@@ -11,7 +11,6 @@
 #include <string.h>
 
 #include "base/mem.h"
-#include "merge/merge_window.h"
 
 #define LOAD_BYTES ((size_t) 64 * 1024)
 #define ROW_MAX_BYTES ((size_t) 3 * 1024 * 1024 * 1024)
@@ -118,6 +117,24 @@ bool
 hurry_stage(Hurry *h, Slice rows, Slice key, bool fence, Err *err)
 {
 	return window_add(h->window, rows, key, fence, err);
+}
+
+void
+hurry_make_by(Hurry *h, WindowMake make, void *arg)
+{
+	window_make_by(h->window, make, arg);
+}
+
+bool
+hurry_is_hot(const Hurry *h)
+{
+	return window_is_hot(h->window);
+}
+
+bool
+hurry_stage_line(Hurry *h, const WindowLine *late, Slice key, Err *err)
+{
+	return window_add_line(h->window, late, key, err);
 }
 
 static bool

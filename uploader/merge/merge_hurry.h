@@ -18,6 +18,7 @@
 
 #include "merge/merge_record.h"
 #include "merge/merge_sql.h"
+#include "merge/merge_window.h"
 
 typedef struct Hurry Hurry;
 
@@ -35,6 +36,14 @@ void hurry_free(Hurry *h);
  */
 bool hurry_stage(Hurry *h, Slice rows, Slice key, bool fence,
 				 Err *err) MUST_CHECK;
+/*
+ * Where changes mostly write over each other, rows are made of those that
+ * leave only: hurry_stage_line() instead, once there is who makes them.
+ */
+void hurry_make_by(Hurry *h, WindowMake make, void *arg);
+bool hurry_is_hot(const Hurry *h);
+bool hurry_stage_line(Hurry *h, const WindowLine *late, Slice key,
+					  Err *err) MUST_CHECK;
 /* A row of a load, as a line of COPY to the table. */
 bool hurry_load(Hurry *h, Slice row, Err *err) MUST_CHECK;
 /* Positions of all records come by here, whatever they are. */

@@ -6,6 +6,9 @@
  * _withheld, _jsonnull) is therefore kept and read once the line is through.
  * A name that is no column and starts with '_' is metadata of a later
  * version and skipped; any other is an error.
+ *
+ * Columns mostly follow each other as the schema has them: then one comparison
+ * tells a column (json_next_named), and the slow way takes the others.
  * Layer: merge.
  *-------------------------------------------------------------------------
  */
@@ -17,6 +20,7 @@
 #include "base/mem.h"
 
 #define META_MAX 32 /* longest metadata string, with its zero */
+#define HEADS_MAX_BYTES ((size_t) 64 * 1024 * 1024)
 
 /* Members that name columns, read after the rest. */
 typedef struct Later
@@ -32,32 +36,70 @@ void
 record_init(Record *r)
 {
 	memset(r, 0, sizeof(*r));
+	buf_init(&r->heads, HEADS_MAX_BYTES);
 }
 
 void
 record_done(Record *r)
 {
+	buf_done(&r->heads);
+	free(r->head);
 	free(r->row);
 	free(r->key);
 	free(r->before);
 	memset(r, 0, sizeof(*r));
 }
 
+/* What the lake's names need no escape for; '_' may begin metadata. */
+static bool
+is_plain(const char *name)
+{
+	if (name[0] == '_')
+		return false;
+	for (const char *p = name; *p; p++)
+	{
+		if (*p == '"' || *p == '\\' || (unsigned char) *p < 0x20)
+			return false;
+	}
+	return true;
+}
+
+/* A column whose name is not plain has an empty head, and is never found so. */
+static void
+make_heads(Record *r, const Schema *schema)
+{
+	int n = schema->ncols;
+
+	r->head = xrealloc(r->head, ((size_t) n + 1) * sizeof(*r->head));
+	buf_reset(&r->heads);
+	for (int i = 0; i < n; i++)
+	{
+		r->head[i] = r->heads.n;
+		if (is_plain(schema->cols[i].json_name))
+			buf_printf(&r->heads, ",\"%s\":", schema->cols[i].json_name);
+	}
+	r->head[n] = r->heads.n;
+}
+
 static void
 record_reset(Record *r, const Schema *schema)
 {
 	size_t n = (size_t) schema->ncols;
+	bool other = r->schema != schema;
 
-	if (r->schema != schema)
+	if (other)
 	{
 		r->row = xrealloc(r->row, (n + 1) * sizeof(*r->row));
 		r->key = xrealloc(r->key, (n + 1) * sizeof(*r->key));
 		r->before = xrealloc(r->before, (n + 1) * sizeof(*r->before));
+		make_heads(r, schema);
 		r->schema = schema;
 	}
 	memset(r->row, 0, n * sizeof(*r->row));
-	memset(r->key, 0, n * sizeof(*r->key));
-	memset(r->before, 0, n * sizeof(*r->before));
+	if (other || r->has_key)
+		memset(r->key, 0, n * sizeof(*r->key));
+	if (other || r->has_before)
+		memset(r->before, 0, n * sizeof(*r->before));
 	r->op = 0;
 	r->pos = (RecordPos){ 0, -1 };
 	r->no_key = r->moved = r->partial = r->has_key = r->has_before = false;
@@ -252,6 +294,7 @@ take_row(const Schema *s, const JsonValue *v, RecordField *row, bool *has,
 
 	if (v->text.n == 0)
 		return true;
+	*has = true; /* also where it fails half way */
 	if (!json_open_object(&c, v->text, err))
 		return false;
 	for (;;)
@@ -265,7 +308,6 @@ take_row(const Schema *s, const JsonValue *v, RecordField *row, bool *has,
 		else if (!take_column(s, &m, row, &next, err))
 			return false;
 	}
-	*has = true;
 	return mark_names(s, &jsonnull, row, FIELD_NULL_JSON, err);
 }
 
@@ -286,6 +328,82 @@ check_complete(const Record *r, Err *err)
 	return true;
 }
 
+/* Columns that follow each other from *next on, as the schema has them. */
+static bool
+take_in_order(Record *r, JsonCursor *c, int *next, int end, Err *err)
+{
+	bool is = true;
+
+	while (is && *next < end)
+	{
+		size_t from = r->head[*next];
+		Slice head = { r->heads.p + from, r->head[*next + 1] - from };
+
+		if (head.n == 0)
+			return true;
+		if (!json_next_named(c, head, &r->row[*next].value, &is, err))
+			return false;
+		if (is)
+			r->row[(*next)++].state = FIELD_VALUE;
+	}
+	return true;
+}
+
+/* Metadata in front; false where any says more than op, place and time. */
+static bool
+peek_metadata(Record *r, JsonCursor *c, Slice first, Err *err)
+{
+	Later later = { 0 };
+	JsonMember m;
+	bool known;
+
+	while ((size_t) (c->end - c->p) < first.n ||
+		   memcmp(c->p, first.p, first.n) != 0)
+	{
+		if (!json_next_member(c, &m, err) || c->done ||
+			(!is_named(&m, "_op") && !is_named(&m, "_lsn") &&
+			 !is_named(&m, "_seq") && !is_named(&m, "_xid") &&
+			 !is_named(&m, "_ts")) ||
+			!take_metadata(r, &m, &later, &known, err))
+			return false;
+	}
+	return (r->op == 'i' || r->op == 'u') && r->pos.seq >= 0;
+}
+
+/*
+ * Without a backslash each quote is the end of a string or its beginning; so
+ * no name of metadata is in the text if no '_' follows a quote.
+ */
+static bool
+has_no_metadata(const uint8_t *p, const uint8_t *end)
+{
+	if (memchr(p, '\\', (size_t) (end - p)))
+		return false;
+	for (; (p = memchr(p, '_', (size_t) (end - p))); p++)
+	{
+		if (p[-1] == '"') /* p began behind a column's name */
+			return false;
+	}
+	return true;
+}
+
+bool
+record_peek(Record *r, const Schema *schema, int n, Slice line)
+{
+	JsonCursor c;
+	int next = 0;
+	Err ignored; /* who reads all of it says so */
+
+	if (line.n == 0 || line.p[line.n - 1] != '}')
+		return false;
+	record_reset(r, schema);
+	if (r->head[1] == 0 || !json_open_object(&c, line, &ignored) ||
+		!peek_metadata(r, &c, (Slice){ r->heads.p, r->head[1] }, &ignored))
+		return false;
+	return take_in_order(r, &c, &next, n, &ignored) && next == n &&
+		   has_no_metadata(c.p, c.end);
+}
+
 bool
 record_parse(Record *r, const Schema *schema, Slice line, Err *err)
 {
@@ -300,6 +418,9 @@ record_parse(Record *r, const Schema *schema, Slice line, Err *err)
 		return false;
 	for (;;)
 	{
+		if (!take_in_order(r, &c, &next, schema->ncols, err))
+			return false;
+		next = next < schema->ncols ? next : 0;
 		if (!json_next_member(&c, &m, err))
 			return false;
 		if (c.done)

@@ -60,6 +60,8 @@ typedef struct Record
 	bool has_before;                /* "_before" is there */
 	int nwithheld;
 	const Schema *schema; /* borrowed */
+	Buf heads;            /* of its columns, as lines have them: */
+	size_t *head;         /* where each begins, and where the last ends */
 	RecordField *row;     /* one per column of the schema */
 	RecordField *key;
 	RecordField *before;
@@ -71,5 +73,14 @@ void record_done(Record *r);
 /* ERR_DATA where the line does not fit the schema. */
 bool record_parse(Record *r, const Schema *schema, Slice line,
 				  Err *err) MUST_CHECK;
+
+/*
+ * What can be told of a change at a glance: op, position, and the first n
+ * columns.  False where that is not all that matters of it as long as nobody
+ * asks for the other columns: it is no insert or update, has metadata that
+ * says more, or is written in another order.  Columns behind the n-th are not
+ * looked at, so that the line may still be wrong.
+ */
+bool record_peek(Record *r, const Schema *schema, int n, Slice line);
 
 #endif

@@ -117,6 +117,7 @@ stage_open(MergeCx *cx, const PlanTable *table, const Target *target,
 	{
 		map_version(target, schemas[i], &s->versions[i]);
 		map_missing(table, target, &s->versions[i]);
+		late_map(target, &s->versions[i]);
 	}
 	s->unknown = xcalloc((size_t) target->ncols + 1, sizeof(bool));
 	(void) snprintf(s->name, sizeof(s->name), "pg_temp.cdc_s3_stage_%d",
@@ -219,8 +220,8 @@ raise_barrier(Stage *s, RecordPos pos)
 	s->truncates++;
 }
 
-static bool
-counts(const Stage *s, const Record *r)
+bool
+stage_counts(const Stage *s, const Record *r)
 {
 	return !s->barrier_set || record_pos_after(r->pos, s->barrier);
 }
@@ -370,8 +371,8 @@ refuse_line(Stage *s, PieceItem item, Slice line, Err *err)
 		   piece_refuse(s, &item, line, 0, 0, "", reason, err);
 }
 
-static void
-count_op(MergeOps *ops, char op)
+void
+stage_count_op(MergeOps *ops, char op)
 {
 	int64_t *count = op == 'r'   ? &ops->loads
 					 : op == 'i' ? &ops->inserts
@@ -421,17 +422,22 @@ stage_line(Stage *s, const StageVersion *v, Slice line, Err *err)
 	Record *r = &p->record;
 	PieceItem item = { .row = p->rows.n, .line = p->lines.n, .version = v };
 	int64_t rows = s->rows;
+	bool taken = false;
 
+	if (s->hurry && !late_take(s, v, line, &taken, err))
+		return false;
+	if (taken)
+		return true;
 	if (!record_parse(r, v->schema, line, err))
 		return false; /* the lake itself is wrong: no row to reject */
 	if (r->moved)
 		return true; /* the update behind it is all of the change */
 	item.pos = r->pos;
 	item.op = r->op;
-	if (!counts(s, r))
+	if (!stage_counts(s, r))
 		return true;
 	s->records++;
-	count_op(&s->ops, r->op);
+	stage_count_op(&s->ops, r->op);
 	if (s->hurry &&
 		!hurry_note(s->hurry, r->pos, r->op == 't' || r->op == 's', err))
 		return false;
@@ -563,7 +569,7 @@ start_anew(Stage *s)
 	s->records = s->rows = s->partial = s->moves = 0;
 	s->updates = s->deletes = s->truncates = s->next_rn = 0;
 	s->cx->progress->read -= s->lines;
-	s->dropped = s->lines = 0;
+	s->dropped = s->lines = s->late = 0;
 	s->rejected = s->poisoned = 0;
 	s->ops = (MergeOps){ 0 };
 	s->distinct = s->in_hurry = false;
@@ -611,6 +617,7 @@ stage_in_hurry(Stage *s, Err *err)
 	add_load_sql(s, &load);
 	s->hurry = hurry_new(s->cx, buf_cstr(&s->piece->copy_sql), buf_cstr(&load),
 						 s->keep_all);
+	hurry_make_by(s->hurry, late_make, s);
 	ok = read_in_hurry(s, err);
 	again = !ok && hurry_objects(s->hurry);
 	if (!ok)
@@ -622,7 +629,7 @@ stage_in_hurry(Stage *s, Err *err)
 		log_debug("table staged in a hurry", "table", s->target->table,
 				  "loaded", log_int(s->loaded), "written_over",
 				  log_int(s->dropped), "distinct", s->distinct ? "yes" : "no",
-				  NULL);
+				  "late", log_int(s->late), NULL);
 	if (!again)
 		return ok;
 	log_debug("table staged with care after all", "table", s->target->table,

@@ -38,6 +38,7 @@
 #include "merge/merge_record.h"
 #include "merge/merge_sql.h"
 #include "merge/merge_target.h"
+#include "merge/merge_window.h"
 
 /* A schema version, and where the target's columns stand in it. */
 typedef struct StageVersion
@@ -46,6 +47,9 @@ typedef struct StageVersion
 	int *columns;   /* per target column: index in the schema, -1: not there */
 	char **missing; /* per target column: COPY text of the value that rows of
 					 * this version have, since it was added with a default */
+	int front;      /* so many columns of the schema hold all of the key,
+					 * and a row of it tells all of the target's columns; 0:
+					 * it does not */
 } StageVersion;
 
 /* A truncate of some partitions: rows before it that fulfil this are gone. */
@@ -110,6 +114,7 @@ typedef struct Stage
 	bool one_text;   /* a key's value has one text */
 	int64_t loaded;  /* how many went there */
 	int64_t dropped; /* changes that are not staged: written over */
+	int64_t late;    /* changes whose line was to be read as it leaves */
 	bool distinct;   /* no key is staged twice */
 	struct Hurry *hurry;
 	int nobjects;
@@ -127,6 +132,10 @@ bool stage_open(MergeCx *cx, const PlanTable *table, const Target *target,
 				Schema **schemas, int nschemas, int number, bool replace,
 				Stage **out, Err *err) MUST_CHECK;
 void stage_free(Stage *s);
+
+/* Is it behind the barrier, as far as that is known? */
+bool stage_counts(const Stage *s, const Record *r);
+void stage_count_op(MergeOps *ops, char op);
 
 /*
  * Reads the objects and stages their rows: in a hurry where choose_hurry said
@@ -219,5 +228,18 @@ bool piece_flush(Stage *s, Err *err) MUST_CHECK;
 bool piece_refuse(Stage *s, const PieceItem *item, Slice line, size_t rows,
 				  size_t nrows, const char *state, const char *reason,
 				  Err *err) MUST_CHECK;
+
+/* ---- merge_late.c ---- */
+
+/* Sets v->front. */
+void late_map(const Target *t, StageVersion *v);
+
+/* Takes the line, or leaves *taken false and all as it was. */
+bool late_take(Stage *s, const StageVersion *v, Slice line, bool *taken,
+			   Err *err) MUST_CHECK;
+
+/* A WindowMake; arg is the stage. */
+bool late_make(void *arg, const WindowLine *late, Slice *out,
+			   Err *err) MUST_CHECK;
 
 #endif

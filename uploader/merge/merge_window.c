@@ -23,6 +23,7 @@
 #define ITEMS_MAX (64 * 1024)
 #define ITEM_BYTES 64 /* a row is seldom shorter */
 #define SEEN_MIN 1024
+#define HOT_CHANGES 1024 /* changes that are looked at together */
 
 typedef struct WindowItem
 {
@@ -31,6 +32,8 @@ typedef struct WindowItem
 	size_t key;
 	size_t nkey;
 	uint64_t hash;
+	const void *of; /* its rows are made later; NULL: they are there */
+	int64_t number;
 	bool dead;
 } WindowItem;
 
@@ -39,6 +42,8 @@ struct Window
 	size_t max;
 	WindowSink sink;
 	void *arg;
+	WindowMake make;
+	void *make_arg;
 	Buf rows;
 	Buf keys;
 	WindowItem *items;
@@ -50,6 +55,9 @@ struct Window
 	size_t live; /* and their bytes */
 	bool keep_all;
 	int64_t dropped;
+	int added; /* of HOT_CHANGES, */
+	int over;  /* that wrote over others */
+	bool hot;
 	int map_cap; /* a power of two, at least twice cap */
 	int *map;    /* place of a key's last item, plus one; 0: free */
 	bool distinct;
@@ -217,6 +225,20 @@ gone(Window *w, const WindowItem *i)
 	w->live -= i->nrow + i->nkey;
 }
 
+/* The oldest goes, whose rows are not made yet. */
+static bool
+leave_late(Window *w, Err *err)
+{
+	const WindowItem *i = &w->items[w->head];
+	WindowLine late = { { w->rows.p + i->row, i->nrow }, i->of, i->number };
+	Slice rows;
+
+	gone(w, i);
+	w->head++;
+	return w->make(w->make_arg, &late, &rows, err) &&
+		   w->sink(w->arg, rows, err);
+}
+
 /* Lets the oldest go: want bytes or a bit more. */
 static bool
 leave(Window *w, size_t want, Err *err)
@@ -233,7 +255,7 @@ leave(Window *w, size_t want, Err *err)
 		{
 			const WindowItem *i = &w->items[w->head];
 
-			if (i->dead)
+			if (i->dead || i->of)
 				break;
 			run.n += i->nrow;
 			gone(w, i);
@@ -243,6 +265,11 @@ leave(Window *w, size_t want, Err *err)
 			w->head++;
 		left += run.n;
 		if (run.n > 0 && !w->sink(w->arg, run, err))
+			return false;
+		if (w->head == w->n || !w->items[w->head].of)
+			continue;
+		left += w->items[w->head].nrow;
+		if (!leave_late(w, err))
 			return false;
 	}
 	return true;
@@ -307,6 +334,16 @@ write_over(Window *w, int place, uint64_t hash)
 	w->items[at].dead = true;
 	gone(w, &w->items[at]);
 	w->dropped++;
+	w->over++;
+}
+
+static void
+note_heat(Window *w)
+{
+	if (++w->added < HOT_CHANGES)
+		return;
+	w->hot = w->over >= HOT_CHANGES / 2;
+	w->added = w->over = 0;
 }
 
 static bool
@@ -323,14 +360,17 @@ make_room(Window *w, Err *err)
 	return true;
 }
 
-bool
-window_add(Window *w, Slice rows, Slice key, bool fence, Err *err)
+static bool
+add(Window *w, Slice rows, Slice key, bool fence, Err *err)
 {
 	WindowItem *i = &w->items[w->n];
 
-	*i = (WindowItem){
-		w->rows.n, rows.n, w->keys.n, key.n, hash_key(key), false
-	};
+	i->row = w->rows.n;
+	i->nrow = rows.n;
+	i->key = w->keys.n;
+	i->nkey = key.n;
+	i->hash = hash_key(key);
+	i->dead = false;
 	buf_add(&w->rows, rows.p, rows.n);
 	buf_add(&w->keys, key.p, key.n);
 	if (w->rows.overflow || w->keys.overflow)
@@ -347,7 +387,36 @@ window_add(Window *w, Slice rows, Slice key, bool fence, Err *err)
 	w->live += rows.n + key.n;
 	if (fence)
 		window_fence(w);
+	note_heat(w);
 	return make_room(w, err);
+}
+
+bool
+window_add(Window *w, Slice rows, Slice key, bool fence, Err *err)
+{
+	w->items[w->n].of = NULL;
+	return add(w, rows, key, fence, err);
+}
+
+bool
+window_add_line(Window *w, const WindowLine *late, Slice key, Err *err)
+{
+	w->items[w->n].of = late->of;
+	w->items[w->n].number = late->number;
+	return add(w, late->line, key, false, err);
+}
+
+void
+window_make_by(Window *w, WindowMake make, void *arg)
+{
+	w->make = make;
+	w->make_arg = arg;
+}
+
+bool
+window_is_hot(const Window *w)
+{
+	return w->hot;
 }
 
 void

@@ -34,6 +34,21 @@
 /* Takes rows that leave, whole changes, in order. */
 typedef bool (*WindowSink)(void *arg, Slice rows, Err *err);
 
+/*
+ * A change that is here as its line: the rows are made as it leaves, if it
+ * does.  "of" and "number" are the maker's own.
+ */
+typedef struct WindowLine
+{
+	Slice line;
+	const void *of; /* not NULL */
+	int64_t number;
+} WindowLine;
+
+/* Makes them; *out is its maker's until the next call. */
+typedef bool (*WindowMake)(void *arg, const WindowLine *late, Slice *out,
+						   Err *err);
+
 typedef struct Window Window;
 
 /* max_bytes for rows and keys, and as much again for keys that were seen. */
@@ -43,6 +58,14 @@ void window_free(Window *w);
 /* A change's rows, as they are to leave; both are copied. */
 bool window_add(Window *w, Slice rows, Slice key, bool fence,
 				Err *err) MUST_CHECK;
+
+/* The same of a change that is no fence, and whose rows are made later. */
+bool window_add_line(Window *w, const WindowLine *late, Slice key,
+					 Err *err) MUST_CHECK;
+void window_make_by(Window *w, WindowMake make, void *arg);
+
+/* Do the last changes mostly write over each other? */
+bool window_is_hot(const Window *w);
 
 /* Lets all go that are still here. */
 bool window_flush(Window *w, Err *err) MUST_CHECK;
