@@ -21,9 +21,11 @@
 #include "utils/bytea.h"
 #include "utils/float.h"
 #include "utils/guc.h"
-#include "utils/pg_locale.h"
 
 #include "cdc_s3.h"
+
+/* utils/pg_locale.h wants ICU's headers, which the server's do not bring. */
+extern PGDLLIMPORT char *locale_monetary;
 
 static void
 pin(const char *name, const char *value)

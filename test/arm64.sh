@@ -19,7 +19,7 @@ gnu=aarch64-linux-gnu
 # In the chroot.
 prepare()
 {
-	local libraries=(libc6 libcmocka-dev libcurl4-openssl-dev libicu-dev libjansson-dev
+	local libraries=(libc6 libcmocka-dev libcurl4-openssl-dev libjansson-dev
 		libmicrohttpd-dev libpq-dev libsnappy-dev libssl-dev libzstd-dev zlib1g-dev)
 	dpkg --add-architecture arm64
 	apt-get update -q
