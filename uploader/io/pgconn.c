@@ -132,9 +132,9 @@ pg_error(PGconn *conn, const PGresult *res, PgRole role, const char *doing,
 		return err_set(err, ERR_STOP, 0, "could not %s: stopped", doing);
 	if (pg_end(conn) == PG_SILENT)
 		return err_set(err, role_kind(role), PG_TRANSIENT,
-					   "could not %s: the server says nothing, and does not "
+					   "could not %s: the %s server says nothing, and does not "
 					   "work at it",
-					   doing);
+					   doing, role == PG_TARGET ? "target" : "source");
 	if (state && state_is(state, "28"))
 		err_set(err, ERR_AUTH, 0, "could not %s: %s (SQLSTATE %s)", doing, msg,
 				state);
