@@ -235,7 +235,10 @@ change_cb(LogicalDecodingContext *ctx, ReorderBufferTXN *txn, Relation relation,
 	cdc_s3_keep_alive(st);
 	rel = cdc_s3_rel_get(st, relation);
 	if (!(rel->actions & action_of(change)))
+	{
+		cdc_s3_rel_pass(st, rel, action_of(change));
 		return;
+	}
 	if (unlikely(rel->filtered))
 	{
 		cdc_s3_put_filtered(st, rel, change->lsn);

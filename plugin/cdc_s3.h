@@ -158,6 +158,8 @@ extern void cdc_s3_publications_begin(CdcS3State *st);
 extern void cdc_s3_publications_look(CdcS3State *st, Relation relation,
 									 CdcS3Published *out);
 extern void cdc_s3_publications_verify(CdcS3State *st, XLogRecPtr lsn);
+extern bool cdc_s3_publications_widened(CdcS3State *st, Relation relation);
+extern void cdc_s3_publications_told(CdcS3State *st);
 
 /* ---- relations (relcache.c) ---- */
 
@@ -244,6 +246,9 @@ typedef struct CdcS3Rel
 	bool rewritten_due;    /* one has to say so behind all changes */
 	TransactionId told;    /* top-level one of the last relation frame */
 	TransactionId created; /* the one in which CREATED is due or was told */
+	bool lacks_due;        /* it is to be told that rows are lost */
+	TransactionId passed;  /* the one of which publications left out … */
+	int passed_actions;    /* … these, though all else wants the table */
 
 	/* The relation itself as it was last looked at. */
 	bool looked;
@@ -355,7 +360,8 @@ struct CdcS3State
 	/* The client's publications (publication.c). */
 	List *publications;
 	bool publications_seen; /* as they were before the first transaction */
-	bool anew_due; /* one was made anew, and its tables are to be told */
+	bool anew_due;    /* one was made anew, and its tables are to be told */
+	bool widened_due; /* likewise: one has operations that it had not */
 
 	/* Tables left out for a row filter (notice.c). */
 	List *filtered; /* in the transaction and block below */
@@ -413,6 +419,7 @@ extern void cdc_s3_stream_leave(CdcS3State *st);
 
 extern void cdc_s3_rels_init(CdcS3State *st);
 extern CdcS3Rel *cdc_s3_rel_get(CdcS3State *st, Relation relation);
+extern void cdc_s3_rel_pass(CdcS3State *st, CdcS3Rel *rel, int action);
 extern void cdc_s3_rel_forget(CdcS3State *st, CdcS3Rel *rel);
 extern CdcS3Rel *cdc_s3_rel_remember(CdcS3State *st, Oid relid);
 extern bool cdc_s3_rel_fresh(const CdcS3State *st, const CdcS3Rel *rel);
@@ -620,7 +627,8 @@ extern bool cdc_s3_message_wanted(CdcS3State *st, bool transactional,
 								  const char *prefix, Size size,
 								  const char *message, CdcS3Rel **out_rel);
 extern void cdc_s3_put_filtered(CdcS3State *st, CdcS3Rel *rel, XLogRecPtr lsn);
-extern void cdc_s3_put_anew(CdcS3State *st, CdcS3Rel *rel, XLogRecPtr lsn);
+extern void cdc_s3_put_lacking(CdcS3State *st, CdcS3Rel *rel, const char *tag,
+							   XLogRecPtr lsn);
 
 /* ---- truncates (truncate.c) ---- */
 

@@ -10,8 +10,8 @@
  *
  * Two notices are made here: of a table whose changes are left out, since a
  * publication had a row filter on it as they were made, and of one that was in
- * no publication until one was created anew (publication.c).  They stand for
- * rows, so they come whatever the client asked for.
+ * no publication, or not with all its changes, for a while (publication.c,
+ * tables.c).  They stand for rows, so they come whatever the client asked for.
  *
  * What was said of messages = ddl holds where cdc_s3.allowed_tables leaves
  *tables out: a message belongs to no table, and what somebody wrote into it to
@@ -185,16 +185,18 @@ cdc_s3_put_filtered(CdcS3State *st, CdcS3Rel *rel, XLogRecPtr lsn)
 }
 
 /*
- * A publication that has the table was made anew: what was changed before is
- * lost.  Of partitions that is said of their root, once for each.
+ * A publication that has the table was made anew, or was altered and left
+ * something out: what was changed before is lost.  tag says which.  Of
+ * partitions that is said of their root, once for each.
  */
 void
-cdc_s3_put_anew(CdcS3State *st, CdcS3Rel *rel, XLogRecPtr lsn)
+cdc_s3_put_lacking(CdcS3State *st, CdcS3Rel *rel, const char *tag,
+				   XLogRecPtr lsn)
 {
 	MemoryContext old;
 
 	old = MemoryContextSwitchTo(st->scratch);
-	put_notice(st, rel, "CREATE PUBLICATION", "publication", lsn);
+	put_notice(st, rel, tag, "publication", lsn);
 	MemoryContextSwitchTo(old);
 	MemoryContextReset(st->scratch);
 }

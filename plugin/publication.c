@@ -39,6 +39,9 @@
  *what was changed between the two is lost.  So as soon as it is found, all of
  *its tables are told to lack rows, and others that could be in it that they are
  *not (tables.c): one that is added later comes back then.
+ *	(6) Where one has operations that it had not before, rows of its tables may
+ *		be lost: they are told to lack rows.  What it had is known from the
+ *		first transaction on, as it was before that.
  *-------------------------------------------------------------------------
  */
 #include "postgres.h"
@@ -69,6 +72,9 @@ typedef struct Named
 	bool strict;      /* it is missed */
 	bool earlier;     /* an earlier one was seen */
 	bool anew;        /* between an earlier one and this one rows are lost */
+	bool looked;      /* it was seen, with … */
+	int actions;      /* … these */
+	bool widened;     /* some came since, and its tables were not told */
 } Named;
 
 /*
@@ -237,6 +243,28 @@ found(CdcS3State *st, Named *n)
 	n->anew = false;
 }
 
+static int
+actions_of(const Publication *pub)
+{
+	const PublicationActions *a = &pub->pubactions;
+
+	return (a->pubinsert ? ACTION_INSERT : 0) |
+		   (a->pubupdate ? ACTION_UPDATE : 0) |
+		   (a->pubdelete ? ACTION_DELETE : 0) |
+		   (a->pubtruncate ? ACTION_TRUNCATE : 0);
+}
+
+static void
+compare_actions(CdcS3State *st, Named *n, const Publication *pub)
+{
+	int actions = actions_of(pub);
+
+	if (n->looked && (actions & ~n->actions))
+		n->widened = st->widened_due = true;
+	n->looked = true;
+	n->actions = actions;
+}
+
 static bool
 is_there(Oid oid)
 {
@@ -244,12 +272,9 @@ is_there(Oid oid)
 		   SearchSysCacheExists1(PUBLICATIONOID, ObjectIdGetDatum(oid));
 }
 
-/*
- * The publication as of now in the transaction that is decoded, or NULL where
- * it is not to be missed.  With lsn, now is that commit.
- */
+/* See resolve(). */
 static Publication *
-resolve(CdcS3State *st, Named *n, XLogRecPtr lsn)
+find(CdcS3State *st, Named *n, XLogRecPtr lsn)
 {
 	Publication *pub;
 
@@ -276,6 +301,20 @@ resolve(CdcS3State *st, Named *n, XLogRecPtr lsn)
 	}
 	else
 		n->anew |= n->earlier;
+	return pub;
+}
+
+/*
+ * The publication as of now in the transaction that is decoded, or NULL where
+ * it is not to be missed.  With lsn, now is that commit.
+ */
+static Publication *
+resolve(CdcS3State *st, Named *n, XLogRecPtr lsn)
+{
+	Publication *pub = find(st, n, lsn);
+
+	if (pub)
+		compare_actions(st, n, pub);
 	return pub;
 }
 
@@ -359,14 +398,7 @@ add_publication(CdcS3Published *out, Publication *pub, Oid as, int level)
 
 	look_listed(as, pub->oid, &columns, &filtered);
 	out->filtered |= filtered;
-	if (pub->pubactions.pubinsert)
-		out->actions |= ACTION_INSERT;
-	if (pub->pubactions.pubupdate)
-		out->actions |= ACTION_UPDATE;
-	if (pub->pubactions.pubdelete)
-		out->actions |= ACTION_DELETE;
-	if (pub->pubactions.pubtruncate)
-		out->actions |= ACTION_TRUNCATE;
+	out->actions |= actions_of(pub);
 
 	/* The highest ancestor gives the shape, and the lists that matter. */
 	if (level < out->level)
@@ -411,4 +443,38 @@ cdc_s3_publications_look(CdcS3State *st, Relation relation, CdcS3Published *out)
 			continue;
 		add_publication(out, pub, as, level);
 	}
+}
+
+/* Whether one that has the relation has operations that it had not. */
+bool
+cdc_s3_publications_widened(CdcS3State *st, Relation relation)
+{
+	List *ancestors = NIL;
+	ListCell *lc;
+
+	if (relation->rd_rel->relispartition)
+		ancestors = get_partition_ancestors(RelationGetRelid(relation));
+	foreach (lc, st->publications)
+	{
+		Named *n = lfirst(lc);
+		Publication *pub =
+			n->widened ? resolve(st, n, InvalidXLogRecPtr) : NULL;
+		Oid as;
+		int level;
+
+		if (pub && is_published(pub, relation, ancestors, &as, &level))
+			return true;
+	}
+	return false;
+}
+
+/* The tables of those were told. */
+void
+cdc_s3_publications_told(CdcS3State *st)
+{
+	ListCell *lc;
+
+	foreach (lc, st->publications)
+		((Named *) lfirst(lc))->widened = false;
+	st->widened_due = false;
 }

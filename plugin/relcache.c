@@ -667,6 +667,18 @@ cdc_s3_rel_get(CdcS3State *st, Relation relation)
 	return rel;
 }
 
+/* A change of this kind is left out: the transaction may want it yet. */
+void
+cdc_s3_rel_pass(CdcS3State *st, CdcS3Rel *rel, int action)
+{
+	if (!rel->eligible)
+		return;
+	if (rel->passed != st->xid)
+		rel->passed_actions = 0;
+	rel->passed = st->xid;
+	rel->passed_actions |= action;
+}
+
 /* Not while one of its rows is written. */
 void
 cdc_s3_rel_forget(CdcS3State *st, CdcS3Rel *rel)

@@ -18,6 +18,12 @@
  *and those that are not to have left: it is not known which were in the earlier
  *one.
  *
+ * A table that left a publication and comes back to it lacks what was changed
+ * in between.  So that it left is told, also of one of which the stream knows
+ * nothing, where the transaction's messages name it.  Where both came in one
+ * transaction, or it is operations of the publication that came back, the table
+ * is told to lack rows.
+ *
  * Nothing is locked: the tables may be gone by now.
  *-------------------------------------------------------------------------
  */
@@ -98,6 +104,15 @@ publication_was_altered(CdcS3State *st)
 		if (cdc_s3_ddl_count_cache(st, caches[i]) > 0)
 			return true;
 	return false;
+}
+
+/* The same, where tables or schemas may have come into one or left it. */
+static bool
+list_was_altered(CdcS3State *st)
+{
+	return st->opt.publications &&
+		   (cdc_s3_ddl_count_cache(st, PUBLICATIONRELMAP) > 0 ||
+			cdc_s3_ddl_count_cache(st, PUBLICATIONNAMESPACEMAP) > 0);
 }
 
 static bool
@@ -197,14 +212,33 @@ put_gone(CdcS3State *st, CdcS3Rel *rel, Oid relid, XLogRecPtr lsn)
 		cdc_s3_rel_forget(st, rel);
 }
 
+/* It may have been in a publication: messages name it, or stand for all. */
+static bool
+may_be_unpublished(CdcS3State *st, const CdcS3Rel *rel)
+{
+	return rel->eligible && list_was_altered(st) &&
+		   (cdc_s3_ddl_count(st, rel->relid) > 0 ||
+			cdc_s3_ddl_count(st, InvalidOid) > 0);
+}
+
 /* A table that is not wanted, of which little was known before. */
 static bool
-has_left(CdcS3State *st, Relation relation)
+has_left(CdcS3State *st, const CdcS3Rel *rel, Relation relation)
 {
-	return relation->rd_rel->relkind == RELKIND_RELATION &&
-		   !IsCatalogNamespace(RelationGetNamespace(relation)) &&
-		   cdc_s3_ddl_altered(st, relation) &&
-		   !cdc_s3_ddl_created(st, RelationGetRelid(relation));
+	if (IsCatalogNamespace(RelationGetNamespace(relation)) ||
+		cdc_s3_ddl_created(st, RelationGetRelid(relation)))
+		return false;
+	return may_be_unpublished(st, rel) ||
+		   (relation->rd_rel->relkind == RELKIND_RELATION &&
+			cdc_s3_ddl_altered(st, relation));
+}
+
+/* What was left out, of this transaction or before, is wanted now. */
+static bool
+lacks_rows(CdcS3State *st, const CdcS3Rel *rel, Relation relation)
+{
+	return (rel->passed == st->xid && (rel->passed_actions & rel->actions)) ||
+		   (st->widened_due && cdc_s3_publications_widened(st, relation));
 }
 
 static void
@@ -233,14 +267,15 @@ look_at_table(CdcS3State *st, CdcS3Rel *rel, Relation relation, bool renamed,
 	if (rel->actions == 0)
 	{
 		if (rel->named || was_wanted || is_root ||
-			(!known && has_left(st, relation)))
+			(!known && has_left(st, rel, relation)))
 			put_left(st, rel, lsn);
 		return false;
 	}
 	if (!rel->named &&
 		(renamed || (known && !was_wanted) || cdc_s3_ddl_altered(st, relation)))
 		rel->tell = true;
-	return rel->tell || rel->rewritten_due;
+	rel->lacks_due = lacks_rows(st, rel, relation);
+	return rel->tell || rel->rewritten_due || rel->lacks_due;
 }
 
 /* True if something is due of it. */
@@ -279,9 +314,27 @@ look_at(CdcS3State *st, Oid relid, bool renamed, XLogRecPtr lsn)
 	return due;
 }
 
+/* What is due of a table; *lacking: those that were told to lack rows. */
+static void
+put_due(CdcS3State *st, CdcS3Rel *rel, List **lacking, XLogRecPtr lsn)
+{
+	Oid table = rel->as_root ? rel->rootid : rel->relid;
+	bool lacks =
+		rel->lacks_due && !st->anew_due && !list_member_oid(*lacking, table);
+
+	rel->lacks_due = false;
+	if (rel->tell || rel->rewritten_due)
+		cdc_s3_put_told(st, rel, lsn);
+	if (!lacks)
+		return;
+	*lacking = lappend_oid(*lacking, table);
+	cdc_s3_put_lacking(st, rel, "ALTER PUBLICATION", lsn);
+}
+
 static void
 look_at_all(CdcS3State *st, Candidates *c, bool renamed, XLogRecPtr lsn)
 {
+	List *lacking = NIL;
 	Size due = 0;
 
 	for (Size i = 0; i < c->n; i++)
@@ -295,8 +348,9 @@ look_at_all(CdcS3State *st, Candidates *c, bool renamed, XLogRecPtr lsn)
 		CdcS3Rel *rel = hash_search(st->rels, &c->oids[i], HASH_FIND, NULL);
 
 		if (rel)
-			cdc_s3_put_told(st, rel, lsn);
+			put_due(st, rel, &lacking, lsn);
 	}
+	cdc_s3_publications_told(st);
 }
 
 /* A publication was made anew: which tables are in it, and which not. */
@@ -321,7 +375,7 @@ put_anew(CdcS3State *st, XLogRecPtr lsn)
 		if (rel->actions == 0 || list_member_oid(told, table))
 			continue;
 		told = lappend_oid(told, table);
-		cdc_s3_put_anew(st, rel, lsn);
+		cdc_s3_put_lacking(st, rel, "CREATE PUBLICATION", lsn);
 	}
 	st->anew_due = false;
 }
@@ -339,11 +393,12 @@ cdc_s3_tables_look(CdcS3State *st, XLogRecPtr lsn)
 	bool all = st->bound_moved;
 	bool roots = false;
 	bool renamed = false;
+	bool whole;
 	int locks PG_USED_FOR_ASSERTS_ONLY;
 	MemoryContext old;
 
 	if (likely(!altered && !st->told_anew && !st->bound_moved &&
-			   !st->anew_due) ||
+			   !st->anew_due && !st->widened_due) ||
 		!HistoricSnapshotActive())
 		return;
 	st->bound_moved = false;
@@ -357,8 +412,11 @@ cdc_s3_tables_look(CdcS3State *st, XLogRecPtr lsn)
 		all |= add_named(&c, &roots) || renamed ||
 			   publication_was_altered(st) || type_was_altered(st);
 	}
-	if (st->anew_due || renamed)
-		add_of_catalog(&c, st->anew_due);
+	whole = st->anew_due || st->widened_due ||
+			(altered && list_was_altered(st) &&
+			 cdc_s3_ddl_count(st, InvalidOid) > 0);
+	if (whole || renamed)
+		add_of_catalog(&c, whole);
 	if (all || roots || st->told_anew)
 		add_entries(&c, all, roots);
 	sort_candidates(&c);

@@ -158,7 +158,10 @@ choose(CdcS3State *st, int nrelations, Relation relations[], XLogRecPtr lsn,
 		CdcS3Rel *rel = cdc_s3_rel_get(st, relations[i]);
 
 		if (!(rel->actions & ACTION_TRUNCATE))
+		{
+			cdc_s3_rel_pass(st, rel, ACTION_TRUNCATE);
 			continue;
+		}
 		if (rel->filtered)
 		{
 			cdc_s3_put_filtered(st, rel, lsn);

@@ -291,7 +291,33 @@ ALTER PUBLICATION via_pub ADD TABLE via;
 INSERT INTO via VALUES (3, 1);
 DROP TABLE via;
 SELECT * FROM seen('publication_names', 'via_pub');
-DROP PUBLICATION seen_pub, via_pub;
+-- Of tables of which the stream has seen nothing it is told that they left.
+CREATE TABLE unseen (id int PRIMARY KEY);
+CREATE TABLE unseen_parts (id int) PARTITION BY RANGE (id);
+CREATE TABLE unseen_part PARTITION OF unseen_parts FOR VALUES FROM (0) TO (10);
+CREATE SCHEMA unseen_schema;
+CREATE TABLE unseen_schema.t (id int PRIMARY KEY);
+CREATE TABLE stays (id int PRIMARY KEY);
+CREATE PUBLICATION unseen_pub FOR TABLE unseen, unseen_parts, stays,
+	TABLES IN SCHEMA unseen_schema;
+SELECT count(*) > 0 AS made FROM seen();
+ALTER PUBLICATION unseen_pub DROP TABLE unseen;
+INSERT INTO unseen VALUES (1);
+ALTER PUBLICATION unseen_pub ADD TABLE unseen;
+ALTER PUBLICATION unseen_pub SET TABLE unseen, stays;
+SELECT * FROM seen('publication_names', 'unseen_pub');
+-- Not where they are not wanted anyway, nor where they are new.
+ALTER PUBLICATION unseen_pub DROP TABLE unseen;
+SELECT * FROM seen('publication_names', 'unseen_pub', 'tables', 'public.stays');
+BEGIN;
+CREATE TABLE brief (id int PRIMARY KEY);
+ALTER PUBLICATION unseen_pub ADD TABLE brief;
+ALTER PUBLICATION unseen_pub DROP TABLE brief;
+COMMIT;
+SELECT * FROM seen('publication_names', 'unseen_pub');
+DROP TABLE unseen, unseen_parts, stays, brief, unseen_schema.t;
+DROP SCHEMA unseen_schema;
+DROP PUBLICATION seen_pub, via_pub, unseen_pub;
 -- The bound of a superuser, as it is at each call.
 CREATE TABLE bound (id int PRIMARY KEY);
 SELECT count(*) > 0 AS made FROM seen();

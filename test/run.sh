@@ -23,7 +23,7 @@ core="test/t/020_stream.pl test/t/021_crash.pl test/t/024_gap.pl test/t/026_plug
 	test/t/042_stress.pl test/t/043_failover_first.pl test/t/044_copydone.pl test/t/045_notices.pl
 	test/t/070_install.pl test/t/071_plugin_options.pl test/t/072_allowed_tables.pl
 	test/t/073_locks.pl test/t/074_row_filter.pl test/t/075_same_session.pl
-	test/t/136_publication_dropped.pl test/t/145_failover.pl"
+	test/t/136_publication_dropped.pl test/t/178_publication_altered.pl test/t/145_failover.pl"
 
 # With the plugin leaving all of the walsender's work to the server.
 alone="test/t/020_stream.pl test/t/022_large_txn.pl test/t/036_huge_rows.pl test/t/040_deliver.pl"

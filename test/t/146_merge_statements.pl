@@ -1,7 +1,7 @@
 #-------------------------------------------------------------------------
 # Every statement of a small merge fails, one after the other and in each way:
-# the server refuses it, the connection breaks before it or once it was done, or
-# the program is killed.  Each time the target is what it was, or what it is
+# the server refuses it, the connection breaks before it or once it was done,
+# nobody answers any more, or the program is killed.  Each time the target is what it was, or what it is
 # after the first of the merge's two transactions or both; success is said only
 # of the last, and the next merge brings it there.
 #
@@ -122,7 +122,7 @@ sub faulty_merge
 {
 	my ($way, $fault, $number, $trace) = @_;
 	unlink $trace;
-	return run_cdc('merge', flags($way),
+	return run_cdc('merge', flags($way), $fault eq 'never' ? '--target.silence_limit=1s' : (),
 		{ env => { LD_PRELOAD => $library, PQ_FAULT => $fault, PQ_FAULT_AT => $number, PQ_FAULT_TRACE => $trace } });
 }
 
@@ -147,6 +147,11 @@ sub try_case
 	{
 		$ok = 0;
 		diag "exit code $faulty->{code}, and the target is not merged";
+	}
+	if ($fault eq 'never' && ($faulty->{code} != 75 || $faulty->{err} !~ /target server says nothing/))
+	{
+		$ok = 0;
+		diag "exit code $faulty->{code}, or nobody is said to be silent";
 	}
 	if (!$said && $fault ne 'kill' && $faulty->{err} !~ /^cdc-s3: \S.*\n/m && $faulty->{err} !~ /level=error/)
 	{
@@ -182,8 +187,9 @@ for my $way (qw(auto exact))
 	my @all = split /\n/, slurp($trace);
 	cmp_ok(scalar @all, '>', 50, "$way: it has " . @all . ' statements');
 	$statements += @all;
-	my @cases = map { my $line = $_; map { [ $_, $line ] } qw(error close lost kill) } @all;
-	my $stride = $ENV{CDCS3_FAULT_STRIDE} || int(@cases / 12) | 1; # odd: all ways
+	my @cases = map { my $line = $_; map { [ $_, $line ] } qw(error close lost never kill) } @all;
+	my $stride = $ENV{CDCS3_FAULT_STRIDE} || int(@cases / 12);
+	$stride++ if $stride > 1 && $stride % 5 == 0; # all five ways
 	for my $case (@cases)
 	{
 		my ($fault, $line) = @$case;

@@ -7,7 +7,11 @@
  *			 close		the connection breaks before it is sent
  *			 lost		it breaks once the server has answered, unheard
  *			 silent		the server does not answer for an hour
+ *			 never		from then on the connection takes what is sent, and
+ *						nothing comes, as behind a box that forgot it; the
+ *						server's side of it stays open
  *			 kill		the program is killed before it is sent
+ *	PQ_FAULT_LIKE=text	which, by its words, in place of a number: the first
  *	PQ_FAULT_TRACE=file	gets a line for each: its kind and its words
  *
  * Data of a COPY and its end count as statements.  Lines of the trace are
@@ -41,6 +45,7 @@ typedef enum Fault
 	CLOSE,
 	LOST,
 	SILENCE,
+	NEVER,
 	KILL
 } Fault;
 
@@ -84,14 +89,17 @@ trace(int n, const char *kind, const char *words)
 static Fault
 next(const char *kind, const char *words)
 {
-	static const char *const names[] = { "",     "error",  "close",
-										 "lost", "silent", "kill" };
+	static const char *const names[] = { "",       "error", "close", "lost",
+										 "silent", "never", "kill" };
+	static atomic_bool was;
 	const char *at = getenv("PQ_FAULT_AT");
+	const char *like = getenv("PQ_FAULT_LIKE");
 	const char *name = getenv("PQ_FAULT");
 	int n = atomic_fetch_add(&statements, 1) + 1;
 
 	trace(n, kind, words);
-	if (!at || atoi(at) != n || !name)
+	if (!name || !(at ? atoi(at) == n : like && strstr(words, like)) ||
+		atomic_exchange(&was, true))
 		return NONE;
 	for (int f = ERROR; f <= KILL; f++)
 	{
@@ -109,6 +117,18 @@ static void
 cut(PGconn *conn)
 {
 	(void) shutdown(PQsocket(conn), SHUT_RDWR);
+}
+
+/* Both ends of what is there now stay open. */
+static void
+black_hole(PGconn *conn)
+{
+	int fd = PQsocket(conn);
+	int ends[2];
+
+	if (socketpair(AF_UNIX, SOCK_STREAM, 0, ends) != 0 || dup(fd) < 0 ||
+		dup2(ends[0], fd) < 0 || fcntl(fd, F_SETFL, O_NONBLOCK) != 0)
+		abort();
 }
 
 /* Once the server has done what was sent. */
@@ -140,6 +160,8 @@ goes_wrong(PGconn *conn, Fault f, int *result)
 {
 	if (f == CLOSE)
 		cut(conn);
+	if (f == NEVER)
+		black_hole(conn);
 	if (f != ERROR && f != SILENCE)
 		return false;
 	*result = instead(conn, f == ERROR ? REFUSED : SILENT);
@@ -213,7 +235,9 @@ PQputCopyData(PGconn *conn, const char *data, int n)
 		atomic_store(&refused_copy, conn);
 		return end(conn, "no space, says the test");
 	}
-	if (f != NONE)
+	if (f == NEVER)
+		black_hole(conn);
+	else if (f != NONE)
 		cut(conn);
 	return put(conn, data, n);
 }
@@ -233,6 +257,8 @@ PQputCopyEnd(PGconn *conn, const char *error)
 	f = next("end", "");
 	if (f == ERROR)
 		return end(conn, "no space, says the test");
+	if (f == NEVER)
+		black_hole(conn);
 	if (f == CLOSE || f == SILENCE)
 		cut(conn);
 	result = end(conn, error);

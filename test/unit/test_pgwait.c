@@ -200,7 +200,8 @@ test_silence(void **state)
 								&(const char *){ "x" }, NULL, &err));
 	assert_int_equal(err.kind, ERR_SOURCE);
 	assert_int_equal(err.code, PG_TRANSIENT);
-	assert_non_null(strstr(err.msg, "could not read it: the server says"));
+	assert_non_null(
+		strstr(err.msg, "could not read it: the source server says"));
 	PQfinish(conn);
 }
 

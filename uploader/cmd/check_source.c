@@ -489,10 +489,11 @@ void
 check_source(Check *c)
 {
 	const char *conninfo = c->cfg->source_conninfo;
+	PgWait wait = { .limit_ms = c->cfg->source_silence_limit_ms };
 	SourceSlot slot = { 0 };
 	Err err;
 
-	if (!pg_connect(conninfo, PG_SOURCE, &c->conn, &err))
+	if (!pg_connect_wait(conninfo, PG_SOURCE, &wait, &c->conn, &err))
 	{
 		c->conn = NULL;
 		check_failed(c, "source", "nothing works without the source", &err);

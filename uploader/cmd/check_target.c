@@ -307,12 +307,14 @@ check_target_rights(Check *c, PGconn *target)
 void
 check_target(Check *c)
 {
+	PgWait wait = { .limit_ms = c->cfg->target_silence_limit_ms };
 	PGconn *target;
 	Err err;
 
 	if (c->cfg->target_conninfo[0] == '\0')
 		return; /* there is none: the lake is all that is wanted */
-	if (!pg_connect(c->cfg->target_conninfo, PG_TARGET, &target, &err))
+	if (!pg_connect_wait(c->cfg->target_conninfo, PG_TARGET, &wait, &target,
+						 &err))
 	{
 		check_failed(c, "target", "merge applies the lake to it", &err);
 		return;

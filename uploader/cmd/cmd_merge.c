@@ -342,6 +342,7 @@ merge_options(const Config *cfg, const StoreOptions *so)
 		.reject_limit = cfg->merge_reject_limit,
 		.triggers = cfg->merge_triggers,
 		.lock_wait_ms = LOCK_WAIT_MS,
+		.silence_ms = cfg->target_silence_limit_ms,
 		.progress_ms = cfg->merge_progress_ms,
 		.terminal = isatty(STDERR_FILENO) && cfg->log_file[0] == '\0' &&
 					strcmp(cfg->log_format, "text") == 0,

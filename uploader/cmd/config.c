@@ -170,6 +170,8 @@ static const CfgDef cfg_defs[] = {
 	  0, 0, NULL, "As source.password_file, of the target" },
 	{ "target.password_secret", CFG_STR, 0, TEXT(target_password_secret), "",
 	  0, 0, NULL, "As source.password_secret, of the target" },
+	{ "target.silence_limit", CFG_MS, 0, NUMBER(target_silence_limit_ms), "0",
+	  0, 24 * HOUR, NULL, "How long a statement at the target may be unanswered before the target is asked on another connection whether it works at it, and given up where it does not; 0: 2 minutes" },
 	{ "merge.every", CFG_MS, 0, NUMBER(merge_every_ms), "0",
 	  0, 24 * 31 * HOUR, NULL, "Merge again and again; 0 merges once" },
 	{ "merge.until", CFG_UNTIL, 0, TEXT(merge_until), "hour",

@@ -91,6 +91,7 @@ typedef struct Config
 	char *target_conninfo;
 	char *target_password_file;
 	char *target_password_secret;
+	int64_t target_silence_limit_ms;
 	int64_t merge_every_ms; /* 0: once */
 	char *merge_until;      /* hour, now, an LSN, or an ISO time */
 	char *merge_on_reject;  /* stop, continue */

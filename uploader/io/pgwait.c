@@ -134,6 +134,15 @@ is_stopped(const Waiter *w)
 	return w->wait.stopped && w->wait.stopped(w->wait.arg);
 }
 
+/* It answered while we slept: who was stopped for long has not looked yet. */
+static bool
+has_answered(PGconn *conn)
+{
+	struct pollfd p = { .fd = PQsocket(conn), .events = POLLIN };
+
+	return poll(&p, 1, 0) > 0;
+}
+
 /* Goes on waiting?  *heard_ms: when the server was last known to be there. */
 static bool
 look(PGconn *conn, Waiter *w, int64_t *heard_ms)
@@ -153,10 +162,11 @@ look(PGconn *conn, Waiter *w, int64_t *heard_ms)
 		return now_ms - w->cancelled_ms < STOP_GRACE_MS ||
 			   break_off(conn, w, PG_STOPPED);
 	}
-	if (now_ms - *heard_ms < w->wait.limit_ms)
+	if (now_ms - *heard_ms < w->wait.limit_ms || has_answered(conn))
 		return true;
 	if (w->wait.final || !w->origin.works(conn, &w->wait, &w->origin))
-		return is_stopped(w) || break_off(conn, w, PG_SILENT);
+		return is_stopped(w) || has_answered(conn) ||
+			   break_off(conn, w, PG_SILENT);
 	log_warn("a statement takes long, and the server works, waiting", "ms",
 			 log_int(now_ms - *heard_ms), NULL);
 	*heard_ms = clock_mono_ms();

@@ -109,6 +109,7 @@ typedef struct MergeOptions
 	bool adopt;                /* the lake is of another source than before */
 	bool retry_rejected;       /* rows in cdc_s3.rejected are tried again */
 	int64_t lock_wait_ms;      /* for another merge of the same target */
+	int64_t silence_ms;        /* PgWait.limit_ms at the target */
 	int64_t progress_ms;       /* between two lines on how far it is; 0: none */
 	bool terminal;             /* one line that is written over */
 	const char *version;       /* of the program, for cdc_s3.merge_run */

@@ -52,7 +52,10 @@ is_error(const PGresult *res)
 bool
 sql_connect(MergeCx *cx, Err *err)
 {
-	PgWait wait = { .stopped = is_stopped, .tick = tick, .arg = cx };
+	PgWait wait = { .stopped = is_stopped,
+					.tick = tick,
+					.arg = cx,
+					.limit_ms = cx->opt->silence_ms };
 
 	return pg_connect_wait(cx->opt->conninfo, PG_TARGET, &wait, &cx->conn, err);
 }
