@@ -116,8 +116,6 @@ say_objects(const DdlJob *job, const DdlTables *tables)
 {
 	const DdlTable *t = job->table;
 	bool duckdb = job->engine->create == ddl_create_duckdb;
-	bool any_folders = duckdb || job->engine->create == ddl_create_spark ||
-					   job->engine->create == ddl_create_clickhouse;
 
 	if (tables->dms)
 		ddl_comment(job, "NOT WHOLE: objects of output.shape = dms are not "
@@ -126,17 +124,23 @@ say_objects(const DdlJob *job, const DdlTables *tables)
 		ddl_comment(job, "NOT WHOLE: objects of output.parquet_types = exact "
 						 "may be there, of which uuid, time and json have "
 						 "other types than these");
-	if (any_folders && t->unplaced)
+	if (t->unplaced)
 		ddl_comment(job, "NOT WHOLE: objects of the table lie in folders of "
 						 "no output.path that the log tells");
-	if (!any_folders && t->other)
-		ddl_comment(job, "NOT WHOLE: some of the table's objects are not "
-						 "JSON, and for this engine \"ddl\" knows no other "
-						 "format yet");
-	if (!any_folders && t->elsewhere)
-		ddl_comment(job, "NOT WHOLE: objects of the table lie in other folders "
-						 "(output.path), and for this engine \"ddl\" knows "
-						 "those of the default only yet");
+}
+
+/* One key a table: of several tables each has folders of its own, and keys that
+ * do not know of each other cannot say which. */
+static bool
+wants_one_key(const Ddl *ddl, const DdlJob *job)
+{
+	const DdlTable *t = job->table;
+
+	if (ddl_is_plain(job))
+		return ddl->one_key && t->folders != DDL_NO_FOLDERS;
+	return ddl->one_key || t->nruns > 1 ||
+		   job->engine->create == ddl_create_trino ||
+		   job->engine->create == ddl_create_redshift;
 }
 
 static void
@@ -148,9 +152,10 @@ add_table(const Ddl *ddl, const DdlTables *tables, const DdlTable *t, Buf *out)
 				   .format = ddl->engine->format,
 				   .truncates = ddl->truncates,
 				   .escaped = tables->escaped,
-				   .one_key = ddl->one_key && t->folders != DDL_NO_FOLDERS,
+				   .zoned = tables->zoned,
 				   .out = out };
 
+	job.one_key = wants_one_key(ddl, &job);
 	if (ddl->engine->create != ddl_create_glue)
 		say_objects(&job, tables);
 	ddl_choose_key(&job);
@@ -160,6 +165,9 @@ add_table(const Ddl *ddl, const DdlTables *tables, const DdlTable *t, Buf *out)
 		return;
 	}
 	ddl_comment(&job, "%s.%s", t->schema, t->table);
+	if (job.one_key && !ddl->one_key && !ddl_is_plain(&job))
+		ddl_comment(&job, "one key: what the table has are folders of several "
+						  "kinds, or not those of Hive");
 	job.engine->create(&job);
 	if (ddl->view == VIEW_CHANGES)
 		ddl_view_changes(&job);

@@ -2,7 +2,8 @@
  * ddl.h
  *	  What the parts of "ddl" share: a table as the log knows it (ddl_log.c),
  *	  the engines (ddl_engine.c), and what is written for one of them
- *	  (ddl_table.c, ddl_duckdb.c, ddl_source.c; ddl_value.c, ddl_view.c).
+ *	  (ddl_table.c, ddl_hive.c, ddl_duckdb.c, ddl_source.c; ddl_value.c,
+ *	  ddl_view.c).
  *
  * Layer: cmd.
  *-------------------------------------------------------------------------
@@ -54,6 +55,29 @@ typedef struct DdlSource
 	char *suffix; /* ".json.zst" */
 } DdlSource;
 
+/* What a suffix says of the objects. */
+typedef enum DdlForm
+{
+	DDL_FORM_JSON,
+	DDL_FORM_CSV,
+	DDL_FORM_PARQUET,
+	DDL_FORM_OTHER
+} DdlForm;
+
+/*
+ * Folders that follow one another, all with objects of one format: for engines
+ * that read a folder with all that is in it.  "form" is path_add_form()'s,
+ * and a folder's number counts its finest time (ddl_run.c).
+ */
+typedef struct DdlRun
+{
+	char *form;
+	bool own; /* what stands before its times is this table's alone */
+	DdlForm format;
+	int64_t first;
+	int64_t last;
+} DdlRun;
+
 typedef struct DdlTable
 {
 	char *schema;
@@ -89,13 +113,14 @@ typedef struct DdlTable
 	DdlSource *sources; /* of objects whose folders a layout of the log has */
 	int nsources;
 	bool unplaced; /* there are others */
+	DdlRun *runs;  /* of those, by form, and within it by number */
+	int nruns;
 	int64_t objects;
 	char *suffix;   /* of the last one: ".json.zst"; or NULL */
 	bool mixed;     /* not all have it */
 	bool elsewhere; /* some lie in other folders: output.path */
 	bool other;     /* some are of a format that ddl does not know */
 	DdlFolders folders;
-	char first_hour[32]; /* "2026/11/21/08"; "": none */
 
 	DdlTruncate *truncates; /* those that were looked for */
 	int ntruncates;
@@ -109,6 +134,7 @@ typedef struct DdlTables
 	bool escaped;  /* csv may be of output.csv_newlines = escape */
 	bool dms;      /* csv may be of output.shape = dms */
 	bool exact;    /* parquet may be of output.parquet_types = exact */
+	bool zoned;    /* folders may be of another time zone than UTC */
 } DdlTables;
 
 /* Of which output, and where. */
@@ -189,6 +215,7 @@ typedef struct DdlJob
 	const char *format;    /* of the objects: "json" */
 	bool truncates;        /* they were looked for */
 	bool escaped;          /* as of DdlTables */
+	bool zoned;            /* likewise */
 	bool one_key;          /* partitions are one key, not four */
 	char key[DDL_KEY_MAX]; /* its name: "dh", with underscores where a
 							* column has that name */
@@ -233,15 +260,6 @@ DdlClass ddl_class(const SchemaColumn *c);
 /* Of a DDL_ARRAY: a column of the type of its elements, as Parquet has them. */
 void ddl_element(const SchemaColumn *c, SchemaColumn *out);
 
-/* What a suffix says of the objects. */
-typedef enum DdlForm
-{
-	DDL_FORM_JSON,
-	DDL_FORM_CSV,
-	DDL_FORM_PARQUET,
-	DDL_FORM_OTHER
-} DdlForm;
-
 DdlForm ddl_form(const char *suffix);
 
 /* ---- pieces of SQL, appended ---- */
@@ -249,6 +267,9 @@ DdlForm ddl_form(const char *suffix);
 void ddl_name(const DdlJob *job, const char *name);
 void ddl_text(const DdlJob *job, const char *text); /* a literal */
 void ddl_table_name(const DdlJob *job, const char *suffix);
+
+/* A table of files, which lies outside in Redshift. */
+void ddl_files_name(const DdlJob *job, const char *suffix);
 
 /* The table of create(), as the views name it. */
 void ddl_source_name(const DdlJob *job);
@@ -302,17 +323,80 @@ void ddl_choose_key(DdlJob *job);
 /* The type of a field, as SQL. */
 void ddl_field_type(const DdlJob *job, const DdlField *f);
 
+/* "s3://bucket/prefix", likewise. */
+void ddl_put_url(const DdlJob *job, const char *scheme);
+
 /* "s3://bucket/prefix/public/orders" with what the engine wants before it. */
 void ddl_location(const DdlJob *job, const char *scheme);
 
 /* "s3://bucket/prefix/public/orders/year=????/…" with "*" and the suffix. */
 void ddl_put_files(const DdlJob *job, const DdlSource *s, const char *scheme);
 
-/* All that the table has are JSON objects in the default folders. */
-bool ddl_is_plain(const DdlTable *t);
+/*
+ * All that the table has are JSON objects in the default folders; for an engine
+ * that reads whole folders, in folders of one kind.
+ */
+bool ddl_is_plain(const DdlJob *job);
 
-/* What is not, as a view, for ClickHouse and Spark (ddl_source.c). */
+/* What is not, as a view on tables of files, or on functions that read them
+ * (ddl_source.c). */
 void ddl_create_sources(const DdlJob *job);
+
+/* ---- folders and runs (ddl_run.c) ---- */
+
+/* Takes a folder of this form, "public/orders/year=2026/", into the runs. */
+void ddl_add_run(DdlTable *t, const char *form, bool own, DdlForm format,
+				 const char *folder);
+void ddl_runs_done(DdlTable *t);
+
+/* The finest time of a form. */
+typedef enum DdlUnit
+{
+	DDL_NO_UNIT,
+	DDL_YEARS,
+	DDL_MONTHS,
+	DDL_DAYS,
+	DDL_HOURS,
+	DDL_MINUTES
+} DdlUnit;
+
+DdlUnit ddl_unit(const char *form);
+const char *ddl_unit_name(DdlUnit unit);
+
+/* Where the segment begins that has the first time; else its end. */
+size_t ddl_form_base(const char *form);
+
+/* How a time of a form is called, written, and read by Java. */
+typedef struct DdlTime
+{
+	const char *text; /* "{yyyy}" */
+	const char *java; /* "yyyy" */
+	const char *key;  /* "year" */
+	const char *glob; /* "????" */
+	const char *range;
+	DdlUnit unit;
+} DdlTime;
+
+/* The time that stands here, or NULL. */
+const DdlTime *ddl_time_at(const char *p);
+
+/* The part of the folder of that number behind the base, without a slash at
+ * the end; the caller frees it. */
+char *ddl_folder_of(const char *form, int64_t number);
+
+/* The year in which the run's range begins; the caller frees it. */
+char *ddl_first_year(const DdlTable *t, const DdlRun *run);
+
+/* What stands behind the base, as Java's date formats write it. */
+char *ddl_java_format(const char *form);
+
+/*
+ * What a table of the run reads: the first of a form from a day before its
+ * first object on, since a commit that is late may go to an older folder that
+ * is open; up to the next run of the form, or, where that is false, for ever.
+ */
+int64_t ddl_run_begin(const DdlTable *t, const DdlRun *run);
+bool ddl_run_end(const DdlTable *t, const DdlRun *run, int64_t *out);
 
 void ddl_create_duckdb(const DdlJob *job);
 void ddl_create_hive(const DdlJob *job); /* athena */

@@ -550,7 +550,7 @@ ddl_table_name(const DdlJob *job, const char *suffix)
 }
 
 void
-ddl_source_name(const DdlJob *job)
+ddl_files_name(const DdlJob *job, const char *suffix)
 {
 	DdlTable outside = *job->table;
 	DdlJob sub = *job;
@@ -559,8 +559,17 @@ ddl_source_name(const DdlJob *job)
 	outside.schema = xasprintf(
 		"%s%s", job->table->schema,
 		job->engine->create == ddl_create_redshift ? DDL_REDSHIFT_SUFFIX : "");
-	ddl_table_name(&sub, "");
+	ddl_table_name(&sub, suffix);
 	free(outside.schema);
+}
+
+void
+ddl_source_name(const DdlJob *job)
+{
+	if (ddl_is_plain(job))
+		ddl_files_name(job, "");
+	else
+		ddl_table_name(job, ""); /* a view */
 }
 
 /* A line break in a name must not end it. */
@@ -580,19 +589,7 @@ ddl_comment(const DdlJob *job, const char *fmt, ...)
 }
 
 void
-ddl_put_files(const DdlJob *job, const DdlSource *s, const char *scheme)
-{
-	const char *rest = strstr(job->url, "://");
-
-	if (rest && strncmp(job->url, "file:", 5) != 0)
-		buf_printf(job->out, "s3%s", rest);
-	else if (rest)
-		buf_printf(job->out, "%s%s", scheme, rest + 3);
-	buf_printf(job->out, "/%s*%s", s->glob, s->suffix);
-}
-
-void
-ddl_location(const DdlJob *job, const char *scheme)
+ddl_put_url(const DdlJob *job, const char *scheme)
 {
 	const char *rest = strstr(job->url, "://");
 
@@ -601,6 +598,19 @@ ddl_location(const DdlJob *job, const char *scheme)
 		buf_printf(job->out, "s3%s", rest);
 	else if (rest)
 		buf_printf(job->out, "%s%s", scheme, rest + 3);
+}
+
+void
+ddl_put_files(const DdlJob *job, const DdlSource *s, const char *scheme)
+{
+	ddl_put_url(job, scheme);
+	buf_printf(job->out, "/%s*%s", s->glob, s->suffix);
+}
+
+void
+ddl_location(const DdlJob *job, const char *scheme)
+{
+	ddl_put_url(job, scheme);
 	buf_byte(job->out, '/');
 	key_add_segment(job->out, job->table->schema);
 	buf_byte(job->out, '/');

@@ -235,29 +235,14 @@ note_load(Reading *r, const EntryLoad *load)
 	t->start_seq = LOAD_SEQ;
 }
 
-/* The digits of "year=2026/month=11/day=21/hour=08" as 2026/11/21/08. */
 static void
 note_folders(DdlTable *t, const char *key)
 {
 	const char *p = strstr(key, "/" HOURS);
-	char hour[sizeof(t->first_hour)] = "";
-	size_t n = 0;
 
 	t->folders = !p                    ? DDL_NO_FOLDERS
 				 : strstr(p, "/hour=") ? DDL_BY_HOUR
 									   : DDL_BY_DAY;
-	for (; p && *p == '/' && (p = strchr(p, '=')) != NULL;)
-	{
-		if (n > 0)
-			hour[n++] = '/';
-		for (p++; *p && *p != '/' && n < sizeof(hour) - 2; p++)
-			hour[n++] = *p;
-		hour[n] = '\0';
-		if (!strchr(p + 1, '='))
-			break;
-	}
-	if (n > 0 && (!t->first_hour[0] || strcmp(hour, t->first_hour) < 0))
-		memcpy(t->first_hour, hour, sizeof(hour));
 }
 
 /* <schema>/<table>/, and year=…/month=…/day=…/hour=…/, or less of it. */
@@ -327,6 +312,37 @@ add_source(DdlTable *t, const char *glob, const char *suffix)
 	t->sources[t->nsources++] = (DdlSource){ xstrdup(glob), xstrdup(suffix) };
 }
 
+/* Two tables differ in what stands before a form's times, or only behind. */
+static bool
+is_own(const Path *path, const char *form)
+{
+	static const PathNames none = { "", "", "", "" };
+	size_t base = ddl_form_base(form);
+	bool own;
+	Buf b;
+
+	buf_init(&b, KEY_TEXT_MAX);
+	path_add_form(path, &none, &b);
+	own = strcmp(form + base, buf_cstr(&b) + ddl_form_base(buf_cstr(&b))) == 0;
+	buf_done(&b);
+	return own;
+}
+
+static void
+note_run(DdlTable *t, const Path *path, const PathNames *names,
+		 const char *folder, const char *suffix)
+{
+	Buf form;
+
+	if (ddl_form(suffix) == DDL_FORM_OTHER)
+		return;
+	buf_init(&form, KEY_TEXT_MAX);
+	path_add_form(path, names, &form);
+	ddl_add_run(t, buf_cstr(&form), is_own(path, buf_cstr(&form)),
+				ddl_form(suffix), folder);
+	buf_done(&form);
+}
+
 /* By which template does the object lie where it lies? */
 static void
 note_source(const Reading *r, const Entry *e, DdlTable *t, const EntryObject *o,
@@ -334,18 +350,23 @@ note_source(const Reading *r, const Entry *e, DdlTable *t, const EntryObject *o,
 {
 	const PathNames names = { o->schema, o->table, e->database, e->slot };
 	char *folder = xstrndup(o->key, (size_t) (name - o->key) + 1);
+	const Path *path = NULL;
 	bool found = false;
 	Buf glob;
 
 	buf_init(&glob, KEY_TEXT_MAX);
 	for (int i = 0; !found && i < r->npaths; i++)
 	{
+		path = r->paths[i];
 		buf_reset(&glob);
-		path_add_glob(r->paths[i], &names, &glob);
+		path_add_glob(path, &names, &glob);
 		found = fnmatch(buf_cstr(&glob), folder, FNM_PATHNAME) == 0;
 	}
 	if (found)
+	{
 		add_source(t, buf_cstr(&glob), suffix);
+		note_run(t, path, &names, folder, suffix);
+	}
 	else
 		t->unplaced = true;
 	buf_done(&glob);
@@ -540,6 +561,7 @@ note_layouts(Reading *r, const EntryLayout *l, int n)
 		r->tables->escaped |= strcmp(l->variant, "escape") == 0;
 		r->tables->exact |= strncmp(l->variant, "exact", 5) == 0;
 		r->tables->dms |= strcmp(l->format, "csv-dms") == 0;
+		r->tables->zoned |= strcmp(l->zone, "UTC") != 0;
 	}
 }
 
@@ -604,6 +626,7 @@ table_done(DdlTable *t)
 		free(t->sources[i].suffix);
 	}
 	free(t->sources);
+	ddl_runs_done(t);
 	free(t->suffix);
 	free(t->schema);
 	free(t->table);

@@ -1,15 +1,17 @@
 /*-------------------------------------------------------------------------
  * ddl_source.c
- *	  A table's objects of any format, in folders of any template, for engines
- *	  that take a pattern of files: ClickHouse and Spark.
+ *	  A table's objects of any format, in folders of any template: for each
+ *	  kind of them a table, and a view on all these tables.
  *
- * Objects of one format, compression and kind of folders are a source.  What
+ * Objects of one format, compression and kind of folders are a source, for
+ * engines that take a pattern of files (ClickHouse, Spark, Snowflake); for the
+ * others (Athena, Trino, Redshift) it is a run of folders (ddl_run.c).  What
  * the engine reads of each is brought to what its JSON reader gives ("raw"),
  * all of them are put together, and the views stand on that.
  *
  * A record of CSV has its columns by name for ClickHouse, which reads headers.
- * Spark goes by position: columns are c0, c1, …, and which of them a column is
- * depends on the version of the table that the record was written with.
+ * The others go by position: columns are c0, c1, …, and which of them a column
+ * is depends on the version of the table that the record was written with.
  *
  * Layer: cmd.
  *-------------------------------------------------------------------------
@@ -18,126 +20,7 @@
 #include <string.h>
 
 #include "base/mem.h"
-#include "cmd/ddl.h"
-#include "cmd/ddl_view.h"
-
-/* How an engine reads what the formats have. */
-typedef struct Reader
-{
-	const char *types[DDL_CLASSES]; /* of Parquet's columns; of lists, of @ */
-	const char *from_parquet[DDL_CLASSES]; /* % to raw; NULL: it is that */
-	const char *from_csv[DDL_CLASSES];     /* from a text; NULL: it is that */
-	const char *text;
-	const char *names;    /* a list of names, in Parquet */
-	const char *csv_list; /* from the text of a JSON array to such */
-	const char *withheld; /* type, in Parquet, and … */
-	const char *from_withheld;
-} Reader;
-
-#define SPARK_UTC                                                              \
-	"CAST(TIMESTAMP_NTZ'1970-01-01 00:00:00' + make_dt_interval(0, 0, 0, "     \
-	"CAST(unix_micros(%) / CAST(1000000 AS DECIMAL(7, 0)) AS DECIMAL(18, "     \
-	"6))) AS STRING) || 'Z'"
-
-static const Reader spark = {
-	.types = {
-		[DDL_BOOL] = "BOOLEAN",
-		[DDL_INT2] = "SMALLINT",
-		[DDL_INT4] = "INT",
-		[DDL_INT8] = "BIGINT",
-		[DDL_FLOAT4] = "FLOAT",
-		[DDL_FLOAT8] = "DOUBLE",
-		[DDL_DECIMAL] = "DECIMAL(#)",
-		[DDL_NUMERIC] = "STRING",
-		[DDL_DATE] = "DATE",
-		[DDL_TIME] = "STRING",
-		[DDL_TIMESTAMP] = "TIMESTAMP_NTZ",
-		[DDL_TIMESTAMPTZ] = "TIMESTAMP",
-		[DDL_UUID] = "STRING",
-		[DDL_BYTEA] = "BINARY",
-		[DDL_JSON] = "STRING",
-		[DDL_ARRAY] = "ARRAY<@>",
-		[DDL_TEXT] = "STRING",
-	},
-	.from_parquet = {
-		[DDL_DECIMAL] = "CAST(% AS STRING)",
-		[DDL_DATE] = "CAST(% AS STRING)",
-		[DDL_TIMESTAMP] = "CAST(% AS STRING)",
-		[DDL_TIMESTAMPTZ] = SPARK_UTC,
-		[DDL_BYTEA] = "'\\\\x' || lower(hex(%))",
-		[DDL_ARRAY] = "to_json(%, map('ignoreNullFields', 'false'))",
-	},
-	.from_csv = {
-		[DDL_BOOL] = "CAST(% AS BOOLEAN)",
-		[DDL_INT2] = "CAST(% AS SMALLINT)",
-		[DDL_INT4] = "CAST(% AS INT)",
-		[DDL_INT8] = "CAST(% AS BIGINT)",
-		[DDL_FLOAT4] = "CAST(% AS FLOAT)",
-		[DDL_FLOAT8] = "CAST(% AS DOUBLE)",
-	},
-	.text = "STRING",
-	.names = "ARRAY<STRING>",
-	.csv_list = "from_json(%, 'array<string>')",
-	.withheld = "ARRAY<STRUCT<`column`: STRING, reason: STRING, size: BIGINT, "
-				"crc32c: STRING, bytes: BINARY>>",
-	.from_withheld = "to_json(%)",
-};
-
-static const Reader clickhouse = {
-	.types = {
-		[DDL_BOOL] = "Nullable(Bool)",
-		[DDL_INT2] = "Nullable(Int16)",
-		[DDL_INT4] = "Nullable(Int32)",
-		[DDL_INT8] = "Nullable(Int64)",
-		[DDL_FLOAT4] = "Nullable(Float32)",
-		[DDL_FLOAT8] = "Nullable(Float64)",
-		[DDL_DECIMAL] = "Nullable(Decimal(#))",
-		[DDL_NUMERIC] = "Nullable(String)",
-		[DDL_DATE] = "Nullable(Date32)",
-		[DDL_TIME] = "Nullable(String)",
-		[DDL_TIMESTAMP] = "Nullable(DateTime64(6, 'UTC'))",
-		[DDL_TIMESTAMPTZ] = "Nullable(DateTime64(6, 'UTC'))",
-		[DDL_UUID] = "Nullable(String)",
-		[DDL_BYTEA] = "Nullable(String)",
-		[DDL_JSON] = "Nullable(String)",
-		[DDL_ARRAY] = "Array(@)",
-		[DDL_TEXT] = "Nullable(String)",
-	},
-	.from_parquet = {
-		[DDL_DECIMAL] = "toString(%)",
-		[DDL_DATE] = "toString(%)",
-		[DDL_TIMESTAMP] = "toString(%)",
-		[DDL_TIMESTAMPTZ] = "concat(toString(%), 'Z')",
-		[DDL_BYTEA] = "concat('\\\\x', lower(hex(%)))",
-		[DDL_ARRAY] = "CAST(toJSONString(%) AS Nullable(String))",
-	},
-	.from_csv = {
-		[DDL_BOOL] = "CAST(% = 'true' AS Nullable(Bool))",
-		[DDL_INT2] = "toInt16OrNull(%)",
-		[DDL_INT4] = "toInt32OrNull(%)",
-		[DDL_INT8] = "toInt64OrNull(%)",
-		[DDL_FLOAT4] = "toFloat32OrNull(%)",
-		[DDL_FLOAT8] = "toFloat64OrNull(%)",
-	},
-	.text = "Nullable(String)",
-	.names = "Array(String)",
-	.csv_list = "JSONExtract(ifNull(%, '[]'), 'Array(String)')",
-	.withheld = "Array(Tuple(column Nullable(String), reason "
-				"Nullable(String), size Nullable(Int64), crc32c "
-				"Nullable(String), bytes Nullable(String)))",
-	.from_withheld = "if(empty(%), NULL, toJSONString(%))",
-};
-
-/* One source as it is read and written about. */
-typedef struct Reading
-{
-	const DdlJob *job;
-	const Reader *reader;
-	DdlForm form;
-	const DdlField *fields;
-	int n;
-	View view; /* for conditions on versions */
-} Reading;
+#include "cmd/ddl_read.h"
 
 DdlForm
 ddl_form(const char *suffix)
@@ -151,9 +34,15 @@ ddl_form(const char *suffix)
 
 /* Is one table over the default folders all that it takes? */
 bool
-ddl_is_plain(const DdlTable *t)
+ddl_is_plain(const DdlJob *job)
 {
-	return !t->other && !t->elsewhere;
+	const DdlTable *t = job->table;
+	const Reader *reader = ddl_reader_of(job->engine);
+
+	/* a projection is of one kind of folders; Redshift has none */
+	return !t->other && !t->elsewhere &&
+		   (!reader || !reader->by_run || t->nruns <= 1 ||
+			job->engine->create == ddl_create_redshift);
 }
 
 /* ---- columns as they are read ---- */
@@ -167,6 +56,14 @@ put_element(const Reading *r, const SchemaColumn *c)
 	ddl_fill_column(r->job, r->reader->types[ddl_class(&element)], &element);
 }
 
+/* Of a field of the record: a list of names. */
+static bool
+is_list(const DdlField *f)
+{
+	return strcmp(f->name, "_unchanged") == 0 ||
+		   strcmp(f->name, "_jsonnull") == 0;
+}
+
 static void
 put_parquet_type(const Reading *r, const DdlField *f)
 {
@@ -174,12 +71,10 @@ put_parquet_type(const Reading *r, const DdlField *f)
 
 	if (!f->column)
 	{
-		bool list = strcmp(f->type, r->job->engine->list) == 0;
-
 		buf_str(r->job->out, strcmp(f->name, "_withheld") == 0
 								 ? r->reader->withheld
-							 : list ? r->reader->names
-									: r->reader->text);
+							 : is_list(f) ? r->reader->names
+										  : r->reader->text);
 		return;
 	}
 	type = r->reader->types[ddl_class(f->column)];
@@ -197,8 +92,8 @@ put_parquet_type(const Reading *r, const DdlField *f)
 	}
 }
 
-static void
-put_type(const Reading *r, const DdlField *f)
+void
+ddl_file_type(const Reading *r, const DdlField *f)
 {
 	if (r->form == DDL_FORM_JSON)
 		ddl_field_type(r->job, f);
@@ -221,26 +116,47 @@ static void
 put_own(const Reading *r, const DdlField *f, const char *value)
 {
 	const Reader *reader = r->reader;
-	bool list = strcmp(f->type, r->job->engine->list) == 0;
 
-	if (r->form == DDL_FORM_CSV)
-		fill(r, list ? reader->csv_list : NULL, value);
-	else
-		fill(r,
-			 strcmp(f->name, "_withheld") == 0 ? reader->from_withheld : NULL,
+	if (strcmp(f->name, "_withheld") == 0 && r->form == DDL_FORM_PARQUET)
+		fill(r, reader->from_withheld, value);
+	else if (is_list(f))
+		fill(r, r->form == DDL_FORM_CSV ? reader->csv_list : reader->from_names,
 			 value);
+	else
+		fill(r, reader->json, value);
+}
+
+/* A backslash and what follows it, as a literal; the caller frees it. */
+static char *
+after_slash(const Reading *r, const char *rest)
+{
+	const char *slash = r->job->engine->backslash ? "\\\\" : "\\";
+
+	if (r->reader->slash_by_number)
+		return xasprintf("chr(92) || '%s'", rest);
+	return xasprintf("'%s%s'", slash, *rest == '\\' ? slash : rest);
 }
 
 /* What escapes stand for, where the object has any. */
 static char *
 unescaped(const Reading *r, const char *value, const char *escaped)
 {
-	const char *slash = r->job->engine->backslash ? "\\\\" : "\\";
+	const char *chr = r->reader->chr;
+	char *both = r->reader->slash_by_number ? xstrdup("chr(92) || chr(92)")
+											: after_slash(r, "\\");
+	char *feed = after_slash(r, "n");
+	char *back = after_slash(r, "r");
+	char *slash = after_slash(r, "");
+	char *text = xasprintf(
+		"CASE WHEN %s = 'true' THEN replace(replace(replace(replace(%s, %s, "
+		"%s(1)), %s, %s(10)), %s, %s(13)), %s(1), %s) ELSE %s END",
+		escaped, value, both, chr, feed, chr, back, chr, chr, slash, value);
 
-	return xasprintf("CASE WHEN %s = 'true' THEN replace(replace(replace("
-					 "replace(%s, '%s%s', char(1)), '%sn', char(10)), '%sr', "
-					 "char(13)), char(1), '%s') ELSE %s END",
-					 escaped, value, slash, slash, slash, slash, slash, value);
+	free(slash);
+	free(back);
+	free(feed);
+	free(both);
+	return text;
 }
 
 static void
@@ -302,7 +218,7 @@ put_function(const Reading *r, const DdlSource *s)
 		buf_str(&structure, i ? ", " : "");
 		ddl_name(&sub, r->fields[i].name);
 		buf_byte(&structure, ' ');
-		put_type(&in, &r->fields[i]);
+		ddl_file_type(&in, &r->fields[i]);
 	}
 	if (r->form == DDL_FORM_CSV && r->job->escaped)
 		buf_str(&structure, ", `_escaped` Nullable(String)");
@@ -353,8 +269,8 @@ static const char *const csv_record[] = {
 
 #define CSV_RECORD ((int) (sizeof(csv_record) / sizeof(csv_record[0])))
 
-static int
-csv_columns(const DdlTable *t)
+int
+ddl_csv_columns(const DdlTable *t)
 {
 	int most = 0;
 
@@ -366,8 +282,8 @@ csv_columns(const DdlTable *t)
 	return CSV_RECORD + 1 + most;
 }
 
-static char *
-part_suffix(int number)
+char *
+ddl_part_suffix(int number)
 {
 	return number ? xasprintf("_files%d", number + 1) : xstrdup("_files");
 }
@@ -375,7 +291,7 @@ part_suffix(int number)
 static void
 put_spark_columns(const Reading *r)
 {
-	int n = r->form == DDL_FORM_CSV ? csv_columns(r->job->table) : r->n;
+	int n = r->form == DDL_FORM_CSV ? ddl_csv_columns(r->job->table) : r->n;
 
 	for (int i = 0; i < n; i++)
 	{
@@ -387,7 +303,7 @@ put_spark_columns(const Reading *r)
 		}
 		ddl_name(r->job, r->fields[i].name);
 		buf_byte(r->job->out, ' ');
-		put_type(r, &r->fields[i]);
+		ddl_file_type(r, &r->fields[i]);
 	}
 }
 
@@ -428,22 +344,40 @@ place_in(const Schema *s, const char *name)
 	return -1;
 }
 
+/* A field, with NULL for what stands for it. */
+static char *
+csv_text(const Reading *r, int place)
+{
+	char *null;
+	char *text;
+
+	if (!r->reader->text_is_null)
+		return xasprintf("t.c%d", place);
+	null = after_slash(r, "N");
+	text = xasprintf("nullif(t.c%d, %s)", place, null);
+	free(null);
+	return text;
+}
+
 /* "c17", or NULL; behind it all are one further where there is _escaped. */
 static char *
 csv_place(const Reading *r, int place)
 {
 	char *value;
 	char *moved;
+	char *plain;
 
 	if (place < 0)
 		return xstrdup("NULL");
 	if (place < CSV_RECORD || !r->job->escaped)
-		return xasprintf("t.c%d", place);
-	value = xasprintf("t.c%d", place + 1);
+		return csv_text(r, place);
+	value = csv_text(r, place + 1);
 	moved = unescaped(r, value, "'true'");
+	plain = csv_text(r, place);
 	free(value);
-	value = xasprintf("CASE WHEN t.c%d = 'true' THEN %s ELSE t.c%d END",
-					  CSV_RECORD, moved, place);
+	value = xasprintf("CASE WHEN t.c%d = 'true' THEN %s ELSE %s END",
+					  CSV_RECORD, moved, plain);
+	free(plain);
 	free(moved);
 	return value;
 }
@@ -490,9 +424,10 @@ csv_field(const Reading *r, const char *name)
 }
 
 static void
-put_select_of_table(const Reading *r, const char *suffix)
+put_select_of_table(const Reading *r, const DdlRun *run, const char *suffix)
 {
 	bool csv = r->form == DDL_FORM_CSV;
+	char quote = r->job->engine->quote;
 
 	buf_str(r->job->out, "SELECT");
 	for (int i = 0; i < r->n; i++)
@@ -507,12 +442,16 @@ put_select_of_table(const Reading *r, const char *suffix)
 		free(value);
 		free(name);
 	}
+	if (run)
+		ddl_put_run_keys(r->job, run);
 	buf_str(r->job->out, "\nFROM ");
 	if (csv) /* so that conditions find what they name */
-		buf_str(r->job->out, "(SELECT *, c1 AS `_lsn`, CAST(c2 AS BIGINT) AS "
-							 "`_seq` FROM ");
-	ddl_table_name(r->job, suffix);
-	buf_str(r->job->out, csv ? ") t" : " t");
+		buf_printf(r->job->out,
+				   "(SELECT f.*, f.c1 AS %c_lsn%c, CAST(f.c2 AS %s) AS "
+				   "%c_seq%c FROM ",
+				   quote, quote, r->reader->int8, quote, quote);
+	ddl_files_name(r->job, suffix);
+	buf_str(r->job->out, csv ? " f) t" : " t");
 }
 
 /* ---- all sources ---- */
@@ -520,9 +459,18 @@ put_select_of_table(const Reading *r, const char *suffix)
 static void
 say_csv(const DdlJob *job)
 {
+	const Reader *reader = ddl_reader_of(job->engine);
+
 	ddl_comment(job, "arrays of CSV objects are PostgreSQL's text, {1,2}");
-	if (job->engine->create == ddl_create_spark)
-		ddl_comment(job, "Spark reads the text \\N in CSV objects as NULL");
+	if (job->engine->create == ddl_create_clickhouse)
+		return;
+	ddl_comment(job, "the text \\N in CSV objects reads as NULL%s",
+				reader->text_is_null ? ", unless output.csv_newlines is escape"
+									 : "");
+	if (reader->by_run)
+		ddl_comment(job, "NOT RIGHT: a record of CSV that has a line end in a "
+						 "field is two to this engine, unless "
+						 "output.csv_newlines is escape");
 }
 
 /* Has a folder's "name=" the name of a column? */
@@ -573,6 +521,11 @@ say_sources(const DdlJob *job)
 	if (parquet)
 		ddl_comment(job, "NULL in Parquet objects: what their types do not "
 						 "hold (_exact has its text)");
+	if (parquet && job->engine->create == ddl_create_redshift)
+		ddl_comment(job, "NULL, too: arrays in Parquet objects, and _withheld");
+	if (parquet && job->engine->create == ddl_create_trino)
+		ddl_comment(job, "microseconds need hive.timestamp-precision="
+						 "MICROSECONDS in the catalog");
 	if (parquet && job->engine->create == ddl_create_clickhouse)
 		ddl_comment(job, "ClickHouse reads an array that is NULL in Parquet "
 						 "objects as an empty one");
@@ -593,47 +546,79 @@ put_nothing(const Reading *r)
 	buf_str(r->job->out, "\nWHERE 1 = 0");
 }
 
-void
-ddl_create_sources(const DdlJob *job)
+/* A select a source, or run. */
+static void
+put_selects(Reading *r)
 {
-	const DdlTable *t = job->table;
-	bool is_spark = job->engine->create == ddl_create_spark;
-	Reading r = { .job = job, .reader = is_spark ? &spark : &clickhouse };
+	const DdlTable *t = r->job->table;
+	bool by_run = r->reader->by_run;
+	int n = by_run ? t->nruns : t->nsources;
 	int parts = 0;
 
-	r.view = (View){ .job = job, .table = t, .engine = job->engine };
-	r.fields = ddl_fields(job, &r.n);
-	say_sources(job);
-	say_taken(job, r.fields, r.n);
-	for (int i = 0; is_spark && i < t->nsources; i++)
+	for (int i = 0; i < n; i++)
 	{
-		char *suffix = part_suffix(i);
+		char *suffix = ddl_part_suffix(i);
 
-		r.form = ddl_form(t->sources[i].suffix);
-		if (r.form != DDL_FORM_OTHER)
-			put_spark_table(&r, &t->sources[i], suffix);
-		free(suffix);
-	}
-	buf_str(job->out, "CREATE OR REPLACE VIEW ");
-	ddl_table_name(job, "");
-	buf_str(job->out, " AS\n");
-	for (int i = 0; i < t->nsources; i++)
-	{
-		char *suffix = part_suffix(i);
-
-		r.form = ddl_form(t->sources[i].suffix);
-		if (r.form != DDL_FORM_OTHER)
+		r->form = by_run ? t->runs[i].format : ddl_form(t->sources[i].suffix);
+		if (r->form != DDL_FORM_OTHER)
 		{
-			buf_str(job->out, parts++ ? "\nUNION ALL\n" : "");
-			if (is_spark)
-				put_select_of_table(&r, suffix);
+			buf_str(r->job->out, parts++ ? "\nUNION ALL\n" : "");
+			if (r->job->engine->create == ddl_create_clickhouse)
+				put_select_by_name(r, &t->sources[i]);
 			else
-				put_select_by_name(&r, &t->sources[i]);
+				put_select_of_table(r, by_run ? &t->runs[i] : NULL, suffix);
 		}
 		free(suffix);
 	}
 	if (parts == 0)
-		put_nothing(&r);
-	buf_str(job->out, ";\n");
+		put_nothing(r);
+}
+
+static void
+put_tables(Reading *r)
+{
+	const DdlTable *t = r->job->table;
+	bool by_run = r->reader->by_run;
+	int n = by_run ? t->nruns : t->nsources;
+
+	for (int i = 0; i < n; i++)
+	{
+		char *suffix = ddl_part_suffix(i);
+
+		r->form = by_run ? t->runs[i].format : ddl_form(t->sources[i].suffix);
+		if (by_run)
+			ddl_create_run(r, &t->runs[i], suffix);
+		else if (r->form != DDL_FORM_OTHER &&
+				 r->job->engine->create == ddl_create_spark)
+			put_spark_table(r, &t->sources[i], suffix);
+		else if (r->form != DDL_FORM_OTHER &&
+				 r->job->engine->create == ddl_create_snowflake)
+			ddl_create_snowflake_files(r, &t->sources[i], suffix);
+		free(suffix);
+	}
+}
+
+void
+ddl_create_sources(const DdlJob *job)
+{
+	bool glue = job->engine->create == ddl_create_glue;
+	Reading r = { .job = job, .reader = ddl_reader_of(job->engine) };
+
+	r.view = (View){ .job = job, .table = job->table, .engine = job->engine };
+	r.fields = ddl_fields(job, &r.n);
+	if (!glue)
+	{
+		say_sources(job);
+		say_taken(job, r.fields, r.n);
+	}
+	put_tables(&r);
+	if (!glue)
+	{
+		buf_str(job->out, "CREATE OR REPLACE VIEW ");
+		ddl_table_name(job, "");
+		buf_printf(job->out, "%s\n", job->engine->view);
+		put_selects(&r);
+		buf_printf(job->out, "%s;\n", job->engine->view_end);
+	}
 	free((void *) r.fields);
 }

@@ -1,6 +1,7 @@
 /*-------------------------------------------------------------------------
  * ddl_table.c
- *	  The statement that makes a table of a table's folder, for each engine.
+ *	  The statement that makes a table of a table's folder, for Spark,
+ *	  ClickHouse and Snowflake; and what its columns are, for all engines.
  *
  * Its columns are those of the schema in force and of the record (doc/lake.md),
  * and where a column had another name before, that one too: the views need it.
@@ -11,20 +12,16 @@
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
-#include <time.h>
 
 #include "base/mem.h"
 #include "cdc_s3_proto.h"
-#include "cmd/ddl.h"
-#include "codec/json.h"
+#include "cmd/ddl_read.h"
 
 /* Kinds of the record's own members that are one value. */
 static const SchemaColumn as_text = { .kind = CDC_S3_KIND_STRING };
 static const SchemaColumn as_int8 = { .kind = CDC_S3_KIND_INT8 };
 static const SchemaColumn as_bool = { .kind = CDC_S3_KIND_BOOL };
 static const SchemaColumn as_time = { .kind = CDC_S3_KIND_TIMESTAMPTZ };
-
-#define SECONDS_PER_DAY 86400
 
 static const char *const keys[] = { "year", "month", "day", "hour" };
 
@@ -144,23 +141,9 @@ ddl_field_type(const DdlJob *job, const DdlField *f)
 		buf_str(job->out, f->type);
 }
 
-static void
-hive_name(const DdlJob *job, const char *name)
-{
-	buf_byte(job->out, '`');
-	for (; *name; name++)
-	{
-		if (*name == '`')
-			buf_byte(job->out, '`');
-		buf_byte(job->out, (uint8_t) *name);
-	}
-	buf_byte(job->out, '`');
-}
-
 /* "name type" of all fields, one a line. */
 static void
-add_columns(const DdlJob *job, void (*add_name)(const DdlJob *, const char *),
-			const char *between)
+add_columns(const DdlJob *job)
 {
 	int n;
 	DdlField *f = ddl_fields(job, &n);
@@ -168,8 +151,8 @@ add_columns(const DdlJob *job, void (*add_name)(const DdlJob *, const char *),
 	for (int i = 0; i < n; i++)
 	{
 		buf_str(job->out, i ? ",\n  " : "  ");
-		add_name(job, f[i].name);
-		buf_str(job->out, between);
+		ddl_name(job, f[i].name);
+		buf_byte(job->out, ' ');
 		ddl_field_type(job, &f[i]);
 	}
 	free(f);
@@ -179,268 +162,6 @@ static int
 nkeys(const DdlTable *t)
 {
 	return t->folders == DDL_BY_HOUR ? 4 : t->folders == DDL_BY_DAY ? 3 : 0;
-}
-
-/* ---- Athena ---- */
-
-/* Hive reads a text in either quotes, and only a format has quotes in it. */
-static void
-hive_text(const DdlJob *job, const char *text)
-{
-	const char *quote = strchr(text, '\'') ? "\"" : "'";
-
-	buf_printf(job->out, "%s%s%s", quote, text, quote);
-}
-
-static void
-property(const DdlJob *job, const char *name, const char *value)
-{
-	buf_printf(job->out, ",\n  '%s' = ", name);
-	hive_text(job, value);
-}
-
-static const char hour_format[] = "'year='yyyy'/month='MM'/day='dd'/hour='HH";
-static const char day_format[] = "'year='yyyy'/month='MM'/day='dd";
-
-/*
- * Where the projection begins: a day before the first object, since a commit
- * that is late may go to an older hour that is open.  As a folder:
- * "year=2026/month=11/day=20/hour=08".
- */
-static char *
-first_folder(const DdlTable *t)
-{
-	struct tm tm = { .tm_year = 2000, .tm_mon = 1, .tm_mday = 1 };
-	time_t before;
-
-	/* what is not there stays as it is */
-	(void) sscanf(t->first_hour, "%d/%d/%d/%d", &tm.tm_year, &tm.tm_mon,
-				  &tm.tm_mday, &tm.tm_hour);
-	tm.tm_year -= 1900;
-	tm.tm_mon -= 1;
-	before = timegm(&tm) - SECONDS_PER_DAY;
-	(void) gmtime_r(&before, &tm); /* fails past the year 2^31 only */
-	if (t->folders == DDL_BY_HOUR)
-		return xasprintf("year=%04d/month=%02d/day=%02d/hour=%02d",
-						 tm.tm_year + 1900, tm.tm_mon + 1, tm.tm_mday,
-						 tm.tm_hour);
-	return xasprintf("year=%04d/month=%02d/day=%02d", tm.tm_year + 1900,
-					 tm.tm_mon + 1, tm.tm_mday);
-}
-
-/* A property of the projection, as the caller's engine writes one. */
-typedef void (*PropertyFn)(const DdlJob *job, const char *name,
-						   const char *value);
-
-static void
-add_projection(const DdlJob *job, PropertyFn add, const char *key,
-			   const char *what, const char *value)
-{
-	char *name = xasprintf("projection.%s.%s", key, what);
-
-	add(job, name, value);
-	free(name);
-}
-
-/* One key: the folder's whole path, so that few requests find it. */
-static void
-project_one(const DdlJob *job, PropertyFn add)
-{
-	const DdlTable *t = job->table;
-	bool hours = t->folders == DDL_BY_HOUR;
-	const char *unit = hours ? "HOURS" : "DAYS";
-	char *first = first_folder(t);
-	char *range = xasprintf("%s,NOW+1%s", first, unit);
-
-	add_projection(job, add, job->key, "type", "date");
-	add_projection(job, add, job->key, "format",
-				   hours ? hour_format : day_format);
-	add_projection(job, add, job->key, "range", range);
-	add_projection(job, add, job->key, "interval", "1");
-	add_projection(job, add, job->key, "interval.unit", unit);
-	free(range);
-	free(first);
-}
-
-static void
-project_four(const DdlJob *job, PropertyFn add)
-{
-	static const char *const ranges[] = { "", "1,12", "1,31", "0,23" };
-	char *first = first_folder(job->table);
-	char *range = xasprintf("%.4s,NOW", first + strlen("year="));
-
-	add_projection(job, add, "year", "type", "date");
-	add_projection(job, add, "year", "format", "yyyy");
-	add_projection(job, add, "year", "range", range);
-	add_projection(job, add, "year", "interval", "1");
-	add_projection(job, add, "year", "interval.unit", "YEARS");
-	free(range);
-	free(first);
-	for (int i = 1; i < nkeys(job->table); i++)
-	{
-		add_projection(job, add, keys[i], "type", "integer");
-		add_projection(job, add, keys[i], "range", ranges[i]);
-		add_projection(job, add, keys[i], "digits", "2");
-	}
-}
-
-/* "s3://…/orders/${dh}" */
-static char *
-template_of(const DdlJob *job)
-{
-	DdlJob sub = *job;
-	Buf b;
-	char *text;
-
-	buf_init(&b, DDL_NAME_MAX);
-	sub.out = &b;
-	ddl_location(&sub, "file://");
-	if (job->one_key)
-		buf_printf(&b, "/${%s}", job->key);
-	for (int i = 0; !job->one_key && i < nkeys(job->table); i++)
-		buf_printf(&b, "/%s=${%s}", keys[i], keys[i]);
-	text = xstrdup(buf_cstr(&b));
-	buf_done(&b);
-	return text;
-}
-
-static void
-project(const DdlJob *job, PropertyFn add)
-{
-	char *template = template_of(job);
-
-	add(job, "projection.enabled", "true");
-	if (job->one_key)
-		project_one(job, add);
-	else
-		project_four(job, add);
-	add(job, "storage.location.template", template);
-	free(template);
-}
-
-static void
-hive_table_name(const DdlJob *job)
-{
-	hive_name(job, job->table->schema);
-	buf_byte(job->out, '.');
-	hive_name(job, job->table->table);
-}
-
-static void
-hive_partitions(const DdlJob *job)
-{
-	if (job->one_key)
-		buf_printf(job->out, "`%s` string", job->key);
-	for (int i = 0; !job->one_key && i < nkeys(job->table); i++)
-		buf_printf(job->out, "%s`%s` string", i ? ", " : "", keys[i]);
-}
-
-void
-ddl_create_hive(const DdlJob *job)
-{
-	buf_str(job->out, "CREATE EXTERNAL TABLE IF NOT EXISTS ");
-	hive_table_name(job);
-	buf_str(job->out, " (\n");
-	add_columns(job, hive_name, " ");
-	buf_str(job->out, "\n)\n");
-	if (nkeys(job->table))
-	{
-		buf_str(job->out, "PARTITIONED BY (");
-		hive_partitions(job);
-		buf_str(job->out, ")\n");
-	}
-	buf_str(job->out, "ROW FORMAT SERDE 'org.openx.data.jsonserde.JsonSerDe'\n"
-					  "LOCATION '");
-	ddl_location(job, "file://");
-	buf_str(job->out, "/'\nTBLPROPERTIES (\n  'classification' = 'json'");
-	if (nkeys(job->table))
-		project(job, property);
-	buf_str(job->out, "\n);\n");
-}
-
-/* ---- Trino ---- */
-
-static void
-trino_date_key(const DdlJob *job)
-{
-	bool hours = job->table->folders == DDL_BY_HOUR;
-	char *first = first_folder(job->table);
-
-	buf_printf(job->out,
-			   ",\n  %s varchar WITH (partition_projection_type = 'DATE', "
-			   "partition_projection_format = ",
-			   job->key);
-	ddl_text(job, hours ? hour_format : day_format);
-	buf_printf(job->out,
-			   ", partition_projection_range = ARRAY['%s', 'NOW'], "
-			   "partition_projection_interval = 1, "
-			   "partition_projection_interval_unit = '%s')",
-			   first, hours ? "HOURS" : "DAYS");
-	free(first);
-}
-
-static void
-trino_keys(const DdlJob *job)
-{
-	if (job->one_key)
-	{
-		trino_date_key(job);
-		return;
-	}
-	for (int i = 0; i < nkeys(job->table); i++)
-		buf_printf(job->out, ",\n  %s varchar", keys[i]);
-}
-
-static void
-trino_projection(const DdlJob *job)
-{
-	char *template = template_of(job);
-
-	buf_str(job->out, ",\n  partition_projection_enabled = true,\n"
-					  "  partition_projection_location_template = ");
-	ddl_text(job, template);
-	free(template);
-}
-
-void
-ddl_create_trino(const DdlJob *job)
-{
-	int n = job->one_key ? 1 : nkeys(job->table);
-
-	ddl_comment(job, "in a catalog of the Hive connector: USE hive.anything");
-	if (job->one_key)
-		ddl_comment(job, "its property hive.ignore-absent-partitions=true is "
-						 "needed for hours without objects");
-	buf_str(job->out, "CREATE SCHEMA IF NOT EXISTS ");
-	ddl_name(job, job->table->schema);
-	buf_str(job->out, ";\nCREATE TABLE IF NOT EXISTS ");
-	ddl_table_name(job, "");
-	buf_str(job->out, " (\n");
-	add_columns(job, ddl_name, " ");
-	trino_keys(job);
-	buf_str(job->out, "\n)\nWITH (\n  format = 'OPENX_JSON',\n"
-					  "  external_location = '");
-	ddl_location(job, "local://");
-	buf_str(job->out, "'");
-	if (n > 0)
-	{
-		buf_str(job->out, ",\n  partitioned_by = ARRAY[");
-		for (int i = 0; i < n; i++)
-			buf_printf(job->out, "%s'%s'", i ? ", " : "",
-					   job->one_key ? job->key : keys[i]);
-		buf_byte(job->out, ']');
-	}
-	if (job->one_key)
-		trino_projection(job);
-	buf_str(job->out, "\n);\n");
-	if (n > 1)
-	{
-		buf_str(job->out, "CALL system.sync_partition_metadata(");
-		ddl_text(job, job->table->schema);
-		buf_str(job->out, ", ");
-		ddl_text(job, job->table->table);
-		buf_str(job->out, ", 'ADD');\n");
-	}
 }
 
 /* ---- Spark ---- */
@@ -453,7 +174,7 @@ ddl_create_spark(const DdlJob *job)
 	buf_str(job->out, "CREATE SCHEMA IF NOT EXISTS ");
 	ddl_name(job, job->table->schema);
 	buf_str(job->out, ";\n");
-	if (!ddl_is_plain(job->table))
+	if (!ddl_is_plain(job))
 	{
 		ddl_create_sources(job);
 		return;
@@ -461,7 +182,7 @@ ddl_create_spark(const DdlJob *job)
 	buf_str(job->out, "CREATE TABLE IF NOT EXISTS ");
 	ddl_table_name(job, "");
 	buf_str(job->out, " (\n");
-	add_columns(job, ddl_name, " ");
+	add_columns(job);
 	for (int i = 0; i < n; i++)
 		buf_printf(job->out, ",\n  `%s` STRING", keys[i]);
 	buf_str(job->out, "\n)\nUSING JSON\n");
@@ -490,7 +211,7 @@ ddl_create_clickhouse(const DdlJob *job)
 	buf_str(job->out, "CREATE DATABASE IF NOT EXISTS ");
 	ddl_name(job, t->schema);
 	buf_str(job->out, ";\n");
-	if (!ddl_is_plain(job->table))
+	if (!ddl_is_plain(job))
 	{
 		ddl_create_sources(job);
 		return;
@@ -498,7 +219,7 @@ ddl_create_clickhouse(const DdlJob *job)
 	buf_str(job->out, "CREATE TABLE IF NOT EXISTS ");
 	ddl_table_name(job, "");
 	buf_str(job->out, " (\n");
-	add_columns(job, ddl_name, " ");
+	add_columns(job);
 	buf_printf(job->out, "\n)\nENGINE = %s",
 			   strncmp(job->url, "file:", 5) == 0 ? "File(JSONEachRow, '"
 												  : "S3('");
@@ -531,8 +252,9 @@ snowflake_columns(const DdlJob *job)
 	free(f);
 }
 
-void
-ddl_create_snowflake(const DdlJob *job)
+/* The stage, of all that the table has. */
+static void
+snowflake_stage(const DdlJob *job, bool whole)
 {
 	buf_str(job->out, "CREATE SCHEMA IF NOT EXISTS ");
 	ddl_name(job, job->table->schema);
@@ -540,10 +262,34 @@ ddl_create_snowflake(const DdlJob *job)
 	ddl_comment(job, "the stage needs a storage integration of yours: "
 					 "STORAGE_INTEGRATION = name");
 	buf_str(job->out, "CREATE STAGE IF NOT EXISTS ");
-	ddl_table_name(job, "_stage");
+	ddl_table_name(job, whole ? "_lake" : "_stage");
 	buf_str(job->out, " URL = '");
-	ddl_location(job, "file://");
-	buf_str(job->out, "/';\nCREATE EXTERNAL TABLE IF NOT EXISTS ");
+	if (whole)
+		ddl_put_url(job, "file://");
+	else
+		ddl_location(job, "file://");
+	buf_str(job->out, "/';\n");
+}
+
+static void
+snowflake_refresh(const DdlJob *job, const char *suffix)
+{
+	ddl_comment(job, "again whenever new objects are to be seen:");
+	buf_str(job->out, "ALTER EXTERNAL TABLE ");
+	ddl_table_name(job, suffix);
+	buf_str(job->out, " REFRESH;\n");
+}
+
+void
+ddl_create_snowflake(const DdlJob *job)
+{
+	snowflake_stage(job, !ddl_is_plain(job));
+	if (!ddl_is_plain(job))
+	{
+		ddl_create_sources(job);
+		return;
+	}
+	buf_str(job->out, "CREATE EXTERNAL TABLE IF NOT EXISTS ");
 	ddl_table_name(job, "");
 	buf_str(job->out, " (\n");
 	snowflake_columns(job);
@@ -558,115 +304,101 @@ ddl_create_snowflake(const DdlJob *job)
 	ddl_table_name(job, "_stage");
 	buf_str(job->out, "\nAUTO_REFRESH = FALSE\nPATTERN = '.*[.]json.*'\n"
 					  "FILE_FORMAT = (TYPE = JSON COMPRESSION = AUTO);\n");
-	ddl_comment(job, "again whenever new objects are to be seen:");
-	buf_str(job->out, "ALTER EXTERNAL TABLE ");
-	ddl_table_name(job, "");
-	buf_str(job->out, " REFRESH;\n");
+	snowflake_refresh(job, "");
 }
 
-/* ---- Redshift ---- */
+/* ---- Snowflake's table of a source ---- */
 
-void
-ddl_create_redshift(const DdlJob *job)
-{
-	char *schema = xasprintf("%s" DDL_REDSHIFT_SUFFIX, job->table->schema);
-
-	buf_str(job->out, "CREATE EXTERNAL SCHEMA IF NOT EXISTS ");
-	ddl_name(job, schema);
-	buf_str(job->out, " FROM DATA CATALOG DATABASE ");
-	ddl_text(job, schema);
-	buf_str(job->out, "\n  IAM_ROLE default CREATE EXTERNAL DATABASE IF NOT "
-					  "EXISTS;\nCREATE EXTERNAL TABLE ");
-	ddl_name(job, schema);
-	buf_byte(job->out, '.');
-	ddl_name(job, job->table->table);
-	buf_str(job->out, " (\n");
-	add_columns(job, ddl_name, " ");
-	buf_str(job->out,
-			"\n)\nROW FORMAT SERDE 'org.openx.data.jsonserde.JsonSerDe'\n"
-			"STORED AS TEXTFILE\nLOCATION '");
-	ddl_location(job, "file://");
-	buf_str(job->out, "/';\nCREATE SCHEMA IF NOT EXISTS ");
-	ddl_name(job, job->table->schema);
-	buf_str(job->out, ";\n");
-	free(schema);
-}
-
-/* ---- Glue: the input of "aws glue create-table --cli-input-json" ---- */
-
+/* A pattern of files as a regular expression; letters are what they are. */
 static void
-glue_text(const DdlJob *job, const char *text)
+put_regex(const DdlJob *job, const char *glob)
 {
-	buf_byte(job->out, '"');
-	json_add_escaped(job->out, (const uint8_t *) text, strlen(text));
-	buf_byte(job->out, '"');
-}
-
-static void
-glue_property(const DdlJob *job, const char *name, const char *value)
-{
-	buf_str(job->out, ",\n      ");
-	glue_text(job, name);
-	buf_str(job->out, ": ");
-	glue_text(job, value);
-}
-
-static void
-glue_columns(const DdlJob *job)
-{
-	int n;
-	DdlField *f = ddl_fields(job, &n);
-
-	for (int i = 0; i < n; i++)
+	for (; *glob; glob++)
 	{
-		buf_str(job->out, i ? ",\n        {\"Name\": " : "        {\"Name\": ");
-		glue_text(job, f[i].name);
-		buf_str(job->out, ", \"Type\": \"");
-		ddl_field_type(job, &f[i]);
-		buf_str(job->out, "\"}");
+		if (*glob == '?')
+			buf_str(job->out, "[0-9]");
+		else if (strchr(".+-", *glob))
+			buf_printf(job->out, "[%c]", *glob);
+		else
+			buf_byte(job->out, (uint8_t) *glob);
 	}
-	free(f);
 }
 
 static void
-glue_keys(const DdlJob *job)
+snowflake_file_column(const Reading *r, int i)
 {
-	int n = nkeys(job->table);
+	DdlJob sub = *r->job;
+	Reading in = *r;
+	Buf type;
 
-	if (n && job->one_key)
-		buf_printf(job->out, "{\"Name\": \"%s\", \"Type\": \"string\"}",
-				   job->key);
-	for (int i = 0; !job->one_key && i < n; i++)
-		buf_printf(job->out, "%s{\"Name\": \"%s\", \"Type\": \"string\"}",
-				   i ? ", " : "", keys[i]);
+	buf_str(r->job->out, i ? ",\n  " : "  ");
+	if (r->form == DDL_FORM_CSV)
+	{
+		buf_printf(r->job->out, "c%d VARCHAR AS (VALUE:c%d::VARCHAR)", i,
+				   i + 1);
+		return;
+	}
+	buf_init(&type, DDL_NAME_MAX);
+	sub.out = &type;
+	in.job = &sub;
+	ddl_file_type(&in, &r->fields[i]);
+	ddl_name(r->job, r->fields[i].name);
+	buf_printf(r->job->out, " %s AS (GET(VALUE, ", buf_cstr(&type));
+	ddl_text(r->job, r->fields[i].name);
+	buf_printf(r->job->out, ")::%s)", buf_cstr(&type));
+	buf_done(&type);
+}
+
+/* The folder is what stands before the file's name. */
+static void
+snowflake_key(const DdlJob *job, const DdlSource *s)
+{
+	const char *times = strchr(s->glob, '?');
+
+	if (!times)
+		return;
+	while (times > s->glob && times[-1] != '/')
+		times--;
+	buf_printf(job->out,
+			   ",\n  \"%s\" VARCHAR AS "
+			   "(REGEXP_SUBSTR(METADATA$FILENAME, '(",
+			   job->key);
+	put_regex(job, times);
+	buf_str(job->out, ")[^/]*$', 1, 1, 'e', 1))");
 }
 
 void
-ddl_create_glue(const DdlJob *job)
+ddl_create_snowflake_files(const Reading *r, const DdlSource *s,
+						   const char *suffix)
 {
-	buf_str(job->out, "{\n  \"DatabaseName\": ");
-	glue_text(job, job->table->schema);
-	buf_str(job->out, ",\n  \"TableInput\": {\n    \"Name\": ");
-	glue_text(job, job->table->table);
-	buf_str(job->out, ",\n    \"TableType\": \"EXTERNAL_TABLE\",\n"
-					  "    \"PartitionKeys\": [");
-	glue_keys(job);
-	buf_str(job->out, "],\n    \"Parameters\": {\n"
-					  "      \"EXTERNAL\": \"TRUE\",\n"
-					  "      \"classification\": \"json\"");
-	if (nkeys(job->table))
-		project(job, glue_property);
-	buf_str(job->out, "\n    },\n    \"StorageDescriptor\": {\n"
-					  "      \"Columns\": [\n");
-	glue_columns(job);
-	buf_str(job->out, "\n      ],\n      \"Location\": \"");
-	ddl_location(job, "file://");
-	buf_str(
-		job->out,
-		"/\",\n"
-		"      \"InputFormat\": \"org.apache.hadoop.mapred.TextInputFormat\",\n"
-		"      \"OutputFormat\": "
-		"\"org.apache.hadoop.hive.ql.io.HiveIgnoreKeyTextOutputFormat\",\n"
-		"      \"SerdeInfo\": {\"SerializationLibrary\": "
-		"\"org.openx.data.jsonserde.JsonSerDe\"}\n    }\n  }\n}\n");
+	static const char *const formats[] = {
+		[DDL_FORM_JSON] = "TYPE = JSON COMPRESSION = AUTO",
+		[DDL_FORM_CSV] = "TYPE = CSV COMPRESSION = AUTO SKIP_HEADER = 1 "
+						 "FIELD_OPTIONALLY_ENCLOSED_BY = '\"' ESCAPE = NONE "
+						 "ESCAPE_UNENCLOSED_FIELD = NONE NULL_IF = ('\\\\N') "
+						 "EMPTY_FIELD_AS_NULL = FALSE "
+						 "ERROR_ON_COLUMN_COUNT_MISMATCH = FALSE",
+		[DDL_FORM_PARQUET] = "TYPE = PARQUET BINARY_AS_TEXT = FALSE "
+							 "USE_LOGICAL_TYPE = TRUE",
+	};
+	const DdlJob *job = r->job;
+	int n = r->form == DDL_FORM_CSV ? ddl_csv_columns(job->table) : r->n;
+
+	buf_str(job->out, "CREATE OR REPLACE EXTERNAL TABLE ");
+	ddl_table_name(job, suffix);
+	buf_str(job->out, " (\n");
+	for (int i = 0; i < n; i++)
+		snowflake_file_column(r, i);
+	snowflake_key(job, s);
+	buf_str(job->out, "\n)\n");
+	if (strchr(s->glob, '?'))
+		buf_printf(job->out, "PARTITION BY (\"%s\")\n", job->key);
+	buf_str(job->out, "LOCATION = @");
+	ddl_table_name(job, "_lake");
+	buf_str(job->out, "\nAUTO_REFRESH = FALSE\nPATTERN = '.*");
+	put_regex(job, s->glob);
+	buf_str(job->out, "[^/]*");
+	put_regex(job, s->suffix);
+	buf_printf(job->out, "'\nFILE_FORMAT = (%s);\n", formats[r->form]);
+	snowflake_refresh(job, suffix);
 }

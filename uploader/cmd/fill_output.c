@@ -47,16 +47,18 @@ typedef struct Version
 	char *name; /* of the schema, table and hash */
 	Schema *schema;
 	LineChange *lines;
-	FormatTable *form;
+	FormatTable *forms[ENTRY_LAYOUTS_MAX]; /* of each layout, once needed */
 } Version;
 
 /* The object that is being written. */
 typedef struct Target
 {
 	EntryObject *listed; /* NULL: there is none */
-	const Version *version;
+	int layout;
+	const Format *format; /* of the layout */
 	int64_t folder;
 	FormatWriter *form;
+	Compressor *compressor; /* NULL: the format compresses by itself */
 	StoreWriter *writer;
 	int64_t written; /* bytes of the format */
 } Target;
@@ -66,8 +68,7 @@ typedef struct Fill
 	Store *log;
 	Store *store; /* the output's */
 	const OutputOptions *o;
-	OutputOptions as; /* these, in the layout that is taken */
-	Layouts layouts;
+	Layouts layouts; /* by the time of a row; one at least */
 	Entry *list;
 	char id[9];
 	char writer[9];
@@ -76,11 +77,11 @@ typedef struct Fill
 	const char *slot;
 	Version *versions;
 	Target at;
-	Compressor *compressor; /* NULL: the format compresses by itself */
-	Buf lines;              /* as the format writes them */
-	Buf out;                /* compressed */
-	StrMap known;           /* keys of earlier fills that the log lists */
-	char **stale;           /* keys of fills that it does not */
+	Compressor *compressors[ENTRY_LAYOUTS_MAX]; /* likewise */
+	Buf lines;                                  /* as the format writes them */
+	Buf out;                                    /* compressed */
+	StrMap known; /* keys of earlier fills that the log lists */
+	char **stale; /* keys of fills that it does not */
 	int nstale;
 	int64_t expired; /* objects of entries up to this one are gone */
 	int64_t rows;
@@ -92,7 +93,6 @@ static Version *
 version_of(Fill *f, const EntryObject *o, Err *err)
 {
 	char *name = xasprintf("%s\n%s\n%s", o->schema, o->table, o->hash);
-	FormatOptions options = f->o->format_options;
 	Version *v = f->versions;
 
 	while (v && strcmp(v->name, name) != 0)
@@ -110,10 +110,8 @@ version_of(Fill *f, const EntryObject *o, Err *err)
 		free(v);
 		return NULL;
 	}
-	options.compression = f->o->compression;
 	v->name = name;
 	v->lines = line_change_new(v->schema);
-	v->form = f->o->format->table_new(v->schema, &options);
 	v->next = f->versions;
 	f->versions = v;
 	return v;
@@ -127,7 +125,11 @@ versions_done(Fill *f)
 		Version *v = f->versions;
 
 		f->versions = v->next;
-		f->o->format->table_free(v->form);
+		for (int i = 0; i < f->layouts.n; i++)
+		{
+			if (v->forms[i])
+				f->layouts.items[i].format->table_free(v->forms[i]);
+		}
 		line_change_free(v->lines);
 		schema_free(v->schema);
 		free(v->name);
@@ -135,27 +137,59 @@ versions_done(Fill *f)
 	}
 }
 
+/* The version as that layout writes it. */
+static FormatTable *
+form_of(const Fill *f, Version *v, int layout)
+{
+	const Layout *l = &f->layouts.items[layout];
+	FormatOptions options = f->o->format_options;
+
+	if (!v->forms[layout])
+	{
+		options.compression = l->compression;
+		layout_options(l, &options);
+		v->forms[layout] = l->format->table_new(v->schema, &options);
+	}
+	return v->forms[layout];
+}
+
 /* ---- writing ---- */
 
 static void
-add_key(const Fill *f, const EntryObject *o, int64_t folder, Buf *key)
+add_key(const Fill *f, const EntryObject *o, Buf *key)
 {
-	path_add(f->o->path,
-			 &(PathNames){ o->schema, o->table, f->database, f->slot }, folder,
-			 key);
+	const Layout *l = &f->layouts.items[f->at.layout];
+
+	path_add(l->path, &(PathNames){ o->schema, o->table, f->database, f->slot },
+			 f->at.folder, key);
 	buf_printf(key, FILL_STEM "%s-%06d-%s%s%s", f->id, f->number, f->writer,
-			   f->o->format->suffix,
-			   f->compressor ? compression_suffix(f->o->compression) : "");
+			   l->format->suffix,
+			   f->at.compressor ? compression_suffix(l->compression) : "");
+}
+
+/* NULL where its format compresses by itself. */
+static Compressor *
+compressor_of(Fill *f, int layout)
+{
+	const Layout *l = &f->layouts.items[layout];
+
+	if (!f->compressors[layout] && !l->format->compresses)
+		f->compressors[layout] = compressor_new(l->compression, LEVEL);
+	return f->compressors[layout];
 }
 
 static void
-target_begin(Fill *f, const Version *v, const EntryObject *from, int64_t folder)
+target_begin(Fill *f, Version *v, const EntryObject *from, int64_t folder)
 {
 	Target *t = &f->at;
 	Buf key;
 
+	t->folder = folder;
+	t->layout = layouts_of_folder(&f->layouts, folder);
+	t->format = f->layouts.items[t->layout].format;
+	t->compressor = compressor_of(f, t->layout);
 	buf_init(&key, KEY_TEXT_MAX);
-	add_key(f, from, folder, &key);
+	add_key(f, from, &key);
 	f->number++;
 	t->listed = entry_add_further(f->list);
 	entry_set(&t->listed->output, f->o->name);
@@ -164,13 +198,11 @@ target_begin(Fill *f, const Version *v, const EntryObject *from, int64_t folder)
 	entry_set(&t->listed->table, from->table);
 	entry_set(&t->listed->hash, from->hash);
 	entry_set(&t->listed->load, from->load);
-	t->version = v;
-	t->folder = folder;
 	t->written = 0;
-	t->form = f->o->format->begin(v->form);
+	t->form = t->format->begin(form_of(f, v, t->layout));
 	t->writer = store_writer_new(f->store, buf_cstr(&key), 0);
-	if (f->compressor)
-		compressor_begin(f->compressor);
+	if (t->compressor)
+		compressor_begin(t->compressor);
 	buf_done(&key);
 }
 
@@ -180,10 +212,10 @@ flush_lines(Fill *f, bool last, Err *err)
 {
 	Slice bytes = buf_slice(&f->lines);
 
-	if (f->compressor)
+	if (f->at.compressor)
 	{
 		buf_reset(&f->out);
-		if (!compressor_add(f->compressor, bytes, last, &f->out, err))
+		if (!compressor_add(f->at.compressor, bytes, last, &f->out, err))
 			return false;
 		bytes = buf_slice(&f->out);
 	}
@@ -201,14 +233,13 @@ target_end(Fill *f, Err *err)
 
 	if (!t->listed)
 		return true;
-	if (!f->o->format->end(t->form, &f->lines, err) ||
-		!flush_lines(f, true, err))
+	if (!t->format->end(t->form, &f->lines, err) || !flush_lines(f, true, err))
 		return err_prefix(err, "could not write \"%s\"", t->listed->key);
 	t->listed->bytes = store_writer_bytes(t->writer);
 	t->listed->crc32c = store_writer_crc32c(t->writer);
 	store_writer_sha256(t->writer, sha256);
 	entry_set(&t->listed->sha256, sha256);
-	f->o->format->close(t->form);
+	t->format->close(t->form);
 	store_writer_free(t->writer);
 	*t = (Target){ 0 };
 	return true;
@@ -219,7 +250,7 @@ target_drop(Fill *f)
 {
 	if (!f->at.listed)
 		return;
-	f->o->format->close(f->at.form);
+	f->at.format->close(f->at.form);
 	store_writer_free(f->at.writer);
 	f->at = (Target){ 0 };
 }
@@ -234,13 +265,13 @@ is_full(const Fill *f)
 }
 
 static bool
-add_change(Fill *f, const Version *v, const EntryObject *from,
-		   const Change *change, Err *err)
+add_change(Fill *f, Version *v, const EntryObject *from, const Change *change,
+		   Err *err)
 {
-	const Format *format = f->o->format;
 	Target *t = &f->at;
+	/* complete ones, too */
 	int64_t folder =
-		path_span(f->o->path, change->time + PG_EPOCH_UNIX_US).begin;
+		layouts_folder(&f->layouts, change->time + PG_EPOCH_UNIX_US, INT64_MIN);
 	size_t start;
 
 	if (t->listed && (t->folder != folder || is_full(f)) && !target_end(f, err))
@@ -248,7 +279,7 @@ add_change(Fill *f, const Version *v, const EntryObject *from,
 	if (!t->listed)
 		target_begin(f, v, from, folder);
 	start = f->lines.n;
-	if (!format->add(t->form, change, &f->lines, err))
+	if (!t->format->add(t->form, change, &f->lines, err))
 		return false;
 	t->written += (int64_t) (f->lines.n - start);
 	t->listed->last_lsn = change->lsn;
@@ -259,8 +290,8 @@ add_change(Fill *f, const Version *v, const EntryObject *from,
 		t->listed->first_seq = change->seq;
 	}
 	f->rows++;
-	if (format->shrink && format->memory(t->form) >= FORM_BYTES &&
-		!format->shrink(t->form, &f->lines, err))
+	if (t->format->shrink && t->format->memory(t->form) >= FORM_BYTES &&
+		!t->format->shrink(t->form, &f->lines, err))
 		return false;
 	return f->lines.n < PIECE_BYTES || flush_lines(f, false, err);
 }
@@ -268,7 +299,7 @@ add_change(Fill *f, const Version *v, const EntryObject *from,
 /* ---- reading ---- */
 
 static bool
-copy_rows(Fill *f, const Version *v, const EntryObject *o, Slice body, Err *err)
+copy_rows(Fill *f, Version *v, const EntryObject *o, Slice body, Err *err)
 {
 	const Format *from = format_of_key(o->key);
 	FormatSource source = { .object = body,
@@ -306,7 +337,7 @@ copy_rows(Fill *f, const Version *v, const EntryObject *o, Slice body, Err *err)
 static bool
 copy_object(Fill *f, const EntryObject *o, Err *err)
 {
-	const Version *v = version_of(f, o, err);
+	Version *v = version_of(f, o, err);
 	Buf body;
 	bool ok;
 
@@ -443,18 +474,19 @@ find_output(Fill *f, bool *out_filled, Err *err)
 }
 
 /*
- * All goes into folders of before the output was attached, or of that time: it
- * is written in the layout that was in force then, since no folder holds two
- * formats.  Entries of earlier releases know none.
+ * The layouts that the output had when it was attached: one that has objects
+ * from before (its tables changed, or it was detached) may be between two of
+ * them, and no folder holds two formats.  Entries of earlier releases know
+ * none: that of the settings, then.
  */
 static bool
-take_layout(Fill *f, Err *err)
+take_layouts(Fill *f, Err *err)
 {
-	const LayoutsSaid none = { 0 };
 	const EntryOutput *o = NULL;
+	LayoutsSaid said = { 0 };
 	LayoutChange change;
 	Entry *since;
-	bool ok = true;
+	bool ok;
 
 	if (!commitlog_read(f->log, f->list->seq, &since, err))
 		return false;
@@ -465,18 +497,12 @@ take_layout(Fill *f, Err *err)
 			o = &since->outputs[i];
 	}
 	if (o)
-		ok = layouts_go_on(&f->layouts, &none, &o->layouts[o->nlayouts - 1], 0,
-						   &change, err);
+		said = (LayoutsSaid){ o->layouts, o->nlayouts, since->closed_until };
+	ok = layouts_go_on(&f->layouts, &said,
+					   o ? &o->layouts[o->nlayouts - 1] : &f->o->layout, 0,
+					   &change, err);
 	entry_free(since);
-	if (!ok || !o)
-		return ok;
-	f->as = *f->o;
-	f->as.path = f->layouts.items[0].path;
-	f->as.format = f->layouts.items[0].format;
-	f->as.compression = f->layouts.items[0].compression;
-	layout_options(&f->layouts.items[0], &f->as.format_options);
-	f->o = &f->as;
-	return true;
+	return ok;
 }
 
 static bool
@@ -518,10 +544,8 @@ fill(Fill *f, Err *err)
 		return false;
 	if (waits)
 		return waits_already(f, err);
-	if (!take_layout(f, err))
+	if (!take_layouts(f, err))
 		return false;
-	if (!f->o->format->compresses)
-		f->compressor = compressor_new(f->o->compression, LEVEL);
 	if (!logwalk(f->log, &range, fill_entry, f, err) || !write_list(f, err))
 	{
 		target_drop(f);
@@ -550,7 +574,8 @@ fill_with(const Config *cfg, const OutputOptions *o, Err *err)
 	versions_done(&f);
 	strmap_done(&f.known);
 	layouts_done(&f.layouts);
-	compressor_free(f.compressor);
+	for (int i = 0; i < ENTRY_LAYOUTS_MAX; i++)
+		compressor_free(f.compressors[i]);
 	buf_done(&f.lines);
 	buf_done(&f.out);
 	store_close(f.store);

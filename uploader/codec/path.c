@@ -518,8 +518,9 @@ path_add_prefix(const Path *p, const PathNames *names, Buf *out)
 		buf_byte(out, '/');
 }
 
-void
-path_add_glob(const Path *p, const PathNames *names, Buf *out)
+/* A pattern, or the form: they differ in what stands for a time. */
+static void
+add_any(const Path *p, const PathNames *names, bool glob, Buf *out)
 {
 	static const CivilTime none;
 
@@ -527,10 +528,24 @@ path_add_glob(const Path *p, const PathNames *names, Buf *out)
 	{
 		const Piece *piece = &p->pieces[i];
 
-		if (is_time(piece->kind))
+		if (!is_time(piece->kind))
+			add_piece_text(p, piece, names, &none, out);
+		else if (glob)
 			buf_str(out, piece->kind == PIECE_YEAR ? "????" : "??");
 		else
-			add_piece_text(p, piece, names, &none, out);
+			buf_printf(out, "{%s}", name_of(piece->kind));
 	}
 	buf_byte(out, '/');
+}
+
+void
+path_add_glob(const Path *p, const PathNames *names, Buf *out)
+{
+	add_any(p, names, true, out);
+}
+
+void
+path_add_form(const Path *p, const PathNames *names, Buf *out)
+{
+	add_any(p, names, false, out);
 }

@@ -72,6 +72,13 @@ void path_add(const Path *p, const PathNames *names, int64_t unix_us, Buf *out);
 void path_add_glob(const Path *p, const PathNames *names, Buf *out);
 
 /*
+ * Appends what all folders of the table look like: names as they stand in
+ * them, "{yyyy}" to "{mi}" for the times, and a slash behind it.  No name has
+ * a brace.
+ */
+void path_add_form(const Path *p, const PathNames *names, Buf *out);
+
+/*
  * Appends what all folders of the table begin with: the segments before the
  * first one that has a time.  Other tables may have it, too.
  */
