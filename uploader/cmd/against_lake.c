@@ -110,6 +110,8 @@ judge(const LakeTable *t, char *why)
 
 	if (!t->now)
 		text = "the log does not tell its columns";
+	else if (p->displaced)
+		text = "another table took its name";
 	else if (p->strange)
 		text = "the log has not all of its rows; cdc-s3 snapshot loads them";
 	else if (p->waiting)

@@ -169,10 +169,10 @@ too_late(const Source *s, Lsn end, Err *err)
 			"the log ends at LSN " LSN_FMT
 			", and the rows were read at " LSN_FMT,
 			LSN_ARGS(end), LSN_ARGS(s->lsn));
-	return err_hint(err,
-					"see whether \"cdc-s3 run\" is running and how far it "
-					"is (cdc-s3 status); --wait says how long it is waited "
-					"for");
+	return err_hint(err, "see whether \"cdc-s3 run\" is running and how far it "
+						 "is (cdc-s3 status); where nothing that is streamed "
+						 "changes, a signal USR1 has it write an entry; --wait "
+						 "says how long it is waited for");
 }
 
 /* Waits until the log has passed S. */
@@ -294,8 +294,7 @@ tell_others(Source *s, Err *err)
 		const PlanTable *t = &s->plan->tables[i];
 		AgainstResult r;
 
-		if (s->met[i] || t->gone || t->displaced ||
-			!against_wants(s->a, t->schema, t->table))
+		if (s->met[i] || t->gone || !against_wants(s->a, t->schema, t->table))
 			continue;
 		against_result_init(&r);
 		r.schema = t->schema;

@@ -333,7 +333,7 @@ compare_at(Target *t, PlanPosition at, bool ahead, Err *err)
 		const PlanTable *p = &plan->tables[i];
 		const PlanKnown *k = find_known(&t->from, p);
 
-		if (p->gone || p->displaced || is_ahead(&t->from, p, k) != ahead ||
+		if (p->gone || is_ahead(&t->from, p, k) != ahead ||
 			!against_wants(t->a, p->schema, p->table))
 			continue;
 		ok = compare_table(t, p, k, at.lsn, err);
