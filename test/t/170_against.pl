@@ -248,7 +248,7 @@ $writers->stop('TERM', 30);
 is($run->stop('TERM', 60), 0, 'run stops') or diag $run->errors;
 # The log ends where it ended.
 $source->psql('work', 'insert into nothing values (1)');
-$r = $cdc->call('verify', '--against=source', '--wait=0');
+$r = $cdc->call('verify', '--against=source', '--wait=4');
 is($r->{code}, 75, 'a log that does not go on: exit code');
 like($r->{err}, qr/the log ends at LSN/, 'a log that does not go on: told');
 done_testing();

@@ -83,6 +83,11 @@ is($r->{of}{only_inserts}{rows}, 3, 'equal rows are counted');
 like($r->{of}{excluded}{why}, qr/merge\.exclude/, 'what is left out by merge.exclude is told');
 is($r->{of}{excluded}{verdict}, 'not compared', 'and is not called equal');
 
+# Nothing happens at the source, so the log does not go on.
+$r = against($cdc, '--against=source', '--wait=120');
+is($r->{code}, 0, 'an idle source: exit code') or diag $r->{out}, $r->{err};
+is($r->{of}{wide}{verdict}, 'equal', 'an idle source: compared');
+
 # More rows than memory.limit holds.
 my @limit = ('--against=target', '--table=public.wide', '--memory.limit=8MB');
 $r = against($cdc, @limit);

@@ -24,6 +24,8 @@
 
 #define QUERY_MAX ((size_t) 16 << 20)
 #define POLL_MS 200
+#define LOOK_POLLS 50 /* so often it is looked whether anything would come, */
+#define LOOK_FIRST 10 /* … the first time after so many */
 #define NAME_SIZE 256
 
 typedef struct Source
@@ -175,15 +177,99 @@ too_late(const Source *s, Lsn end, Err *err)
 						 "says how long it is waited for");
 }
 
+static void
+add_option(Buf *sql, const char *name, const char *value)
+{
+	if (!value || !value[0])
+		return;
+	buf_printf(sql, ", '%s', ", name);
+	pg_add_literal(sql, value);
+}
+
+/*
+ * The slot's changes up to S, decoded by a copy of it which goes with the
+ * connection: those that the log lacks, if the copy begins before its end.
+ */
+static void
+add_decode_sql(const Source *s, Lsn end, const char *copy, Buf *sql)
+{
+	const Config *cfg = s->a->cfg;
+
+	buf_str(sql, "SELECT c.lsn OPERATOR(pg_catalog.<=) '");
+	buf_printf(sql, LSN_FMT, LSN_ARGS(end));
+	buf_str(sql, "' AND pg_catalog.pg_current_wal_flush_lsn() "
+				 "OPERATOR(pg_catalog.>=) '");
+	buf_printf(sql, LSN_FMT, LSN_ARGS(s->lsn));
+	buf_str(sql, "' FROM pg_catalog.pg_copy_logical_replication_slot(");
+	pg_add_literal(sql, cfg->source_slot);
+	buf_printf(sql,
+			   ", '%s', true) c; SELECT pg_catalog.count(*) FROM "
+			   "pg_catalog.pg_logical_slot_get_binary_changes('%s', '",
+			   copy, copy);
+	buf_printf(sql, LSN_FMT, LSN_ARGS(s->lsn));
+	buf_str(sql, "', NULL, 'proto_version', '1', 'messages', 'ddl'");
+	add_option(sql, "tables", cfg->source_tables);
+	add_option(sql, "exclude", cfg->source_exclude);
+	add_option(sql, "publication_names", cfg->source_publication);
+	buf_byte(sql, ')');
+}
+
+/* Sends both statements; true where they say yes, and 0. */
+static bool
+ask_quiet(AgainstSide *side, char *sql)
+{
+	char *second = strchr(sql, ';');
+	PGresult *res;
+	bool yes;
+	Err ignored;
+
+	*second++ = '\0';
+	if (!side_query(side, "copy the slot", sql, &res, &ignored))
+		return false;
+	yes = PQntuples(res) == 1 && PQgetvalue(res, 0, 0)[0] == 't';
+	PQclear(res);
+	if (!yes || !side_query(side, "decode", second, &res, &ignored))
+		return false;
+	yes = PQntuples(res) == 1 && strcmp(PQgetvalue(res, 0, 0), "0") == 0;
+	PQclear(res);
+	return yes;
+}
+
+/*
+ * Is there nothing between the log's end and S?  On an idle source no entry
+ * would tell so for an hour.  Where it cannot be found out it is waited on.
+ */
+static bool
+is_quiet(Source *s, Lsn end)
+{
+	AgainstSide side = s->a->side;
+	char copy[NAME_SIZE];
+	Buf sql;
+	bool yes;
+	Err ignored;
+
+	(void) snprintf(copy, sizeof(copy), "cdc_s3_verify_%08" PRIx32,
+					random_u32()); /* fits */
+	if (!connect_one(s, &side.conn, &ignored))
+		return false;
+	buf_init(&sql, QUERY_MAX);
+	add_decode_sql(s, end, copy, &sql);
+	yes = side_query(&side, "set up the session", pg_pin_source, NULL,
+					 &ignored) &&
+		  ask_quiet(&side, (char *) sql.p);
+	buf_done(&sql);
+	PQfinish(side.conn);
+	return yes;
+}
+
 /* Waits until the log has passed S. */
 static bool
 await_log(Source *s, PlanPosition *out, Err *err)
 {
 	int64_t until = clock_mono_ms() + s->a->wait_ms;
-	bool told = false;
 
 	*out = (PlanPosition){ 0, 0 };
-	for (;;)
+	for (int polls = 0;; polls++)
 	{
 		Entry *last;
 
@@ -198,10 +284,11 @@ await_log(Source *s, PlanPosition *out, Err *err)
 			return err_set(err, ERR_STOP, 0, "stopped");
 		if (clock_mono_ms() >= until)
 			return too_late(s, out->lsn, err);
-		if (!told)
+		if (polls % LOOK_POLLS == LOOK_FIRST && is_quiet(s, out->lsn))
+			return true;
+		if (polls == 0)
 			log_info("waiting for the log to come to the snapshot's LSN", "lsn",
 					 log_lsn(s->lsn), NULL);
-		told = true;
 		clock_sleep_ms(POLL_MS);
 	}
 }
