@@ -39,6 +39,9 @@ create table full_key (id integer primary key, v text);
 alter table full_key replica identity full;
 insert into full_key select i, repeat(md5(i::text), 200) from generate_series(1, 20) i;
 alter table full_key alter v set storage external;
+create table toasted (id integer primary key, n integer, v text);
+alter table toasted alter v set storage external;
+insert into toasted select i, i, repeat(md5(i::text), 200) from generate_series(1, 20) i;
 create table rekeyed (a integer primary key, b integer not null);
 insert into rekeyed values (1, 1), (2, 2);
 SQL
@@ -72,6 +75,8 @@ $source->psql('work', <<'SQL');
 truncate emptied;
 insert into emptied values (2, 'b');
 update full_key set id = id + 100 where id <= 5;
+update toasted set n = 0 where id <= 10;
+update toasted set id = id + 100 where id between 8 and 12;
 update full_key set v = null where id = 6;
 SQL
 ok($_->wait_durable, "$_->{slot}: changes are durable") for $cdc, @others;
