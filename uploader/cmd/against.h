@@ -221,8 +221,8 @@ bool against_wants(const Against *a, const char *schema, const char *table);
 bool against_plan(Against *a, PlanPosition at, Plan **out, Err *err) MUST_CHECK;
 
 /*
- * Compares one table with what "wanted" names at the server, which has the
- * schema "other"; by name at the target, else by attribute number.
+ * Compares one table with what "wanted" names at the server.  Columns go
+ * together by name at the target, else by attribute number.
  */
 bool against_table(Against *a, const PlanTable *t, Lsn until,
 				   const WantedTable *wanted, AgainstResult *r,
