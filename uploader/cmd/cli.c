@@ -93,8 +93,11 @@ static const Command commands[] = {
 	  "  --objects N      and how many objects it has, as --lake alone "
 	  "tells\n" },
 	{ "verify", cmd_verify,
-	  "verify [--jobs N] [--state FILE] [--sizes] [--repair] [--json]",
-	  "prove that the lake is what its log says",
+	  "verify [--jobs N] [--state FILE] [--sizes] [--repair] [--json] | "
+	  "--against source|target [--table PATTERNS] [--keys N] [--wait SECONDS] "
+	  "[--json]",
+	  "prove that the lake is what its log says, or that a server has its "
+	  "rows",
 	  "  --jobs N         objects read at the same time, 8 where not said\n"
 	  "  --state FILE     write there how far it came, and read only what is "
 	  "new\n"
@@ -102,6 +105,14 @@ static const Command commands[] = {
 	  "size\n"
 	  "  --repair         remove leftovers: objects and uploads that can never "
 	  "count\n"
+	  "  --against WHAT   compare the rows that the lake tells with those of "
+	  "the source or the target\n"
+	  "  --table PATTERNS with --against: tables of the source, as in "
+	  "source.tables; all where not said\n"
+	  "  --keys N         with --against: so many differing rows of a kind are "
+	  "named, 10 where not said\n"
+	  "  --wait SECONDS   with --against source: how long the log is waited "
+	  "for, 600 where not said\n"
 	  "  --json           one JSON object a finding, and one at the end\n" },
 	{ "expire", cmd_expire,
 	  "expire --before TIME [--dry-run] [--wait] | --targets | --forget ID",

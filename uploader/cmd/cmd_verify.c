@@ -9,7 +9,6 @@
  *-------------------------------------------------------------------------
  */
 #include <inttypes.h>
-#include <jansson.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -20,6 +19,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
+#include "cmd/against.h"
 #include "cmd/args.h"
 #include "cmd/cmd.h"
 #include "cmd/config_layout.h"
@@ -28,6 +28,10 @@
 
 #define JOBS_DEFAULT 8
 #define JOBS_MAX 64
+#define KEYS_DEFAULT 10
+#define KEYS_MAX 100000
+#define WAIT_DEFAULT_S 600
+#define WAIT_MAX_S 86400
 #define LINE_MAX_BYTES ((size_t) 1 << 20)
 #define PROGRESS_MS 10000
 
@@ -254,18 +258,61 @@ verify(Verify *v, Err *err)
 	return ok;
 }
 
+/* A number from min to max; text NULL: the default. */
 static bool
-parse_jobs(const char *text, int *out, Err *err)
+parse_number(const char *option, const char *text, long fallback, long min,
+			 long max, long *out, Err *err)
 {
 	char *end;
-	long n = text ? strtol(text, &end, 10) : JOBS_DEFAULT;
 
-	if (text && (*end != '\0' || n < 1 || n > JOBS_MAX))
+	*out = text ? strtol(text, &end, 10) : fallback;
+	if (text && (text[0] == '\0' || *end != '\0' || *out < min || *out > max))
 		return err_set(err, ERR_USAGE, 0,
-					   "--jobs is \"%.32s\", which is no number from 1 to %d",
-					   text, JOBS_MAX);
-	*out = (int) n;
+					   "%s is \"%.32s\", which is no number from %ld to %ld",
+					   option, text, min, max);
 	return true;
+}
+
+/* What goes with --against, as the command line has it. */
+typedef struct AgainstArgs
+{
+	const char *what;
+	const char *tables;
+	const char *keys;
+	const char *wait;
+} AgainstArgs;
+
+/* Options that belong to the other kind of "verify". */
+static bool
+check_kind(const Verify *v, const AgainstArgs *g, const char *jobs, Err *err)
+{
+	if (g->what && (v->state_file || v->sizes || v->repair || jobs))
+		return err_set(err, ERR_USAGE, 0,
+					   "--against goes with --table, --keys, --wait and --json "
+					   "only");
+	if (!g->what && (g->tables || g->keys || g->wait))
+		return err_set(err, ERR_USAGE, 0,
+					   "--table, --keys and --wait go with --against only");
+	return true;
+}
+
+static bool
+verify_against(const Config *cfg, const AgainstArgs *g, bool json, Err *err)
+{
+	Against a = {
+		.cfg = cfg, .stop = &stopped, .tables = g->tables, .json = json
+	};
+	long keys;
+	long wait;
+
+	if (!parse_number("--keys", g->keys, KEYS_DEFAULT, 0, KEYS_MAX, &keys,
+					  err) ||
+		!parse_number("--wait", g->wait, WAIT_DEFAULT_S, 0, WAIT_MAX_S, &wait,
+					  err))
+		return false;
+	a.keys = (int) keys;
+	a.wait_ms = (int64_t) wait * 1000;
+	return against_run(&a, g->what, err);
 }
 
 /* Without a template nobody can tell which folder is complete when. */
@@ -285,25 +332,35 @@ cmd_verify(const Config *cfg, int argc, char **argv, Err *err)
 {
 	Verify v = { .cfg = cfg, .options = config_store_options(cfg), .done = -1 };
 	struct sigaction sa = { .sa_handler = on_signal };
+	AgainstArgs against = { 0 };
 	const char *jobs = NULL;
+	long njobs;
 	const ArgDef defs[] = { { "--jobs", &jobs, NULL },
 							{ "--state", &v.state_file, NULL },
 							{ "--json", NULL, &v.json },
 							{ "--sizes", NULL, &v.sizes },
-							{ "--repair", NULL, &v.repair } };
-	const ArgSpec spec = { .command = "verify", .defs = defs, .ndefs = 5 };
+							{ "--repair", NULL, &v.repair },
+							{ "--against", &against.what, NULL },
+							{ "--table", &against.tables, NULL },
+							{ "--keys", &against.keys, NULL },
+							{ "--wait", &against.wait, NULL } };
+	const ArgSpec spec = { .command = "verify", .defs = defs, .ndefs = 9 };
 	Path *path = NULL;
 	bool ok;
 
 	if (!args_parse(&spec, argc, argv, NULL, err) ||
-		!parse_jobs(jobs, &v.jobs, err))
+		!check_kind(&v, &against, jobs, err) ||
+		!parse_number("--jobs", jobs, JOBS_DEFAULT, 1, JOBS_MAX, &njobs, err))
 		return false;
+	v.jobs = (int) njobs;
 	if (v.sizes && v.state_file)
 		return err_set(err, ERR_USAGE, 0,
 					   "--state is of no use with --sizes, which reads no "
 					   "object");
 	(void) sigaction(SIGINT, &sa, NULL); /* both exist */
 	(void) sigaction(SIGTERM, &sa, NULL);
+	if (against.what)
+		return verify_against(cfg, &against, v.json, err);
 	v.options.stop = &stopped;
 	v.shown_ms = clock_mono_ms();
 	pthread_mutex_init(&v.lock, NULL);

@@ -309,9 +309,8 @@ add_from(const WantedTable *t, BlockRange range, Buf *sql)
 }
 
 void
-describe_copy(const Schema *s, const WantedTable *t, BlockRange range, Buf *sql)
+describe_columns(const Schema *s, Buf *sql)
 {
-	buf_str(sql, "COPY (SELECT ");
 	for (int i = 0; i < s->ncols; i++)
 	{
 		const SchemaColumn *c = &s->cols[i];
@@ -332,6 +331,13 @@ describe_copy(const Schema *s, const WantedTable *t, BlockRange range, Buf *sql)
 		pg_add_ident(sql, c->name);
 		buf_str(sql, ") END");
 	}
+}
+
+void
+describe_copy(const Schema *s, const WantedTable *t, BlockRange range, Buf *sql)
+{
+	buf_str(sql, "COPY (SELECT ");
+	describe_columns(s, sql);
 	add_from(t, range, sql);
 	buf_str(sql, ") TO STDOUT (FORMAT binary)");
 }

@@ -39,4 +39,7 @@ void load_id_new(const char *request, char *id);
 void describe_copy(const Schema *s, const WantedTable *t, BlockRange range,
 				   Buf *sql);
 
+/* What it selects: each column in the form that copyrow.h reads. */
+void describe_columns(const Schema *s, Buf *sql);
+
 #endif
