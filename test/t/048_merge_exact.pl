@@ -47,6 +47,26 @@ update u set id = 40 where id = 4;
 SQL
 		tables => [qw(u c_cascade c_null c_default c_restrict c_plain)],
 	},
+	# a circle of which one key restricts and the other one cascades: who is first?
+	ring => {
+		ddl => <<'SQL',
+create table a (id int primary key, b int);
+create table b (id int primary key, a int references a on delete cascade deferrable);
+alter table a add foreign key (b) references b on delete restrict deferrable;
+SQL
+		steps => [ <<'SQL', <<'SQL' ],
+begin;
+set constraints all deferred;
+insert into a values (1, 1), (2, 2), (3, null), (4, 4), (5, 6), (6, 5);
+insert into b values (1, 1), (2, 2), (4, 4), (5, 5), (6, 6);
+commit;
+SQL
+delete from a where id = 1;
+delete from a where id in (2, 3);
+delete from a where id in (5, 6);
+SQL
+		tables => [qw(a b)],
+	},
 	swap_deferred => {
 		ddl => <<'SQL',
 create table u (id int primary key, pos int not null unique deferrable initially deferred, v int unique deferrable);

@@ -349,29 +349,20 @@ any_left(Exact *x, Step **list, int n, bool *left, Err *err)
 	return true;
 }
 
-/*
- * Deletes of rows that refer to each other: each may take the others along,
- * since all are deleted.  *passed false: nothing of it was done.
- */
+/* *passed false: nothing of it was done. */
 static bool
-try_circle(Exact *x, Waiting *w, bool *passed, Err *err)
+delete_along(Exact *x, Step **list, int n, bool *passed, Err *err)
 {
-	Step **list = xmalloc(((size_t) w->n + 1) * sizeof(*list));
-	int n = 0;
 	bool left = true;
-	bool ok;
+	bool ok = sql_savepoint(x->cx, "cdc_s3_circle", err);
 
 	*passed = false;
-	for (int i = 0; i < w->n; i++)
-	{
-		if (w->list[i]->kind == STEP_DELETE && w->list[i]->unk == 0)
-			list[n++] = w->list[i];
-	}
-	ok = n < 2 || sql_savepoint(x->cx, "cdc_s3_circle", err);
 	for (int i = 0; i < n; i++)
+	{
 		list[i]->kind = STEP_DELETE_ALONG;
-	if (ok && n > 1)
-		ok = perform_all(x, list, n, passed, err);
+		list[i]->absent = false;
+	}
+	ok = ok && perform_all(x, list, n, passed, err);
 	if (ok && *passed)
 		ok = any_left(x, list, n, &left, err);
 	*passed = ok && *passed && !left;
@@ -383,11 +374,41 @@ try_circle(Exact *x, Waiting *w, bool *passed, Err *err)
 		list[i]->state = STEP_DONE;
 		x->tables[list[i]->table].m.out->deleted += !list[i]->absent;
 	}
-	free(list);
-	if (!ok || n < 2)
-		return ok;
+	if (!ok)
+		return false;
 	return *passed ? sql_release(x->cx, "cdc_s3_circle", err)
 				   : sql_rollback_to(x->cx, "cdc_s3_circle", err);
+}
+
+/*
+ * Deletes of rows that refer to each other: each may take the others along,
+ * since all are deleted.  Where one key of the circle restricts and another
+ * one cascades it matters who is first: then the order of the source passes,
+ * where the first one took the others along.  *passed false: nothing of it
+ * was done.
+ */
+static bool
+try_circle(Exact *x, Waiting *w, bool *passed, Err *err)
+{
+	Step **list = xmalloc(((size_t) w->n + 1) * sizeof(*list));
+	int n = 0;
+	bool ok = true;
+
+	*passed = false;
+	for (int i = 0; i < w->n; i++)
+	{
+		if (w->list[i]->kind == STEP_DELETE && w->list[i]->unk == 0)
+			list[n++] = w->list[i];
+	}
+	if (n > 1)
+		ok = delete_along(x, list, n, passed, err);
+	if (ok && n > 1 && !*passed)
+	{
+		qsort(list, (size_t) n, sizeof(*list), compare_steps);
+		ok = delete_along(x, list, n, passed, err);
+	}
+	free(list);
+	return ok;
 }
 
 /* The pending changes of keys of the table that has the first; all or 0. */
