@@ -372,7 +372,8 @@ sub seed
 	diag $said;
 	return if !($ENV{MERGE_SHRINK} // 1);
 	my $small = shrink($history, $check);
-	($check, $said) = try_history($small, $check);
+	# where it was killed is not the same each time
+	(undef, $said) = try_history($small, $check);
 	diag "cut down, $check->{role}, ways @{ $check->{ways} }:\nsource:\n" . ddl($history->{late}, $history->{fk}, '') . $identities . "target:\n$check->{ddl}";
 	diag join "\n-- merge --\n", map { join "\n", map { @$_ > 1 ? join("\n", 'begin;', map({ "$_;" } @$_), 'commit;') : "$_->[0];" } @$_ } @{ $small->{parts} };
 	diag $said // 'and now it passes';

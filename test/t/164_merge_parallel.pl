@@ -224,6 +224,17 @@ for my $who (qw(merger postgres))
 	is(psql('select format($$%s|%s$$, v, w) from later'), '3|4', "$who: it is there");
 }
 
+# ---- a table that no merge has seen, and that a foreign key joins ----
+fresh('merger');
+psql('alter table child alter constraint child_v_fkey deferrable');
+entry(map { [ $_, 'i', 1, 1 ] } qw(a b c bag parent));
+merged('without the child');
+psql('alter table parent add foreign key (v) references child deferrable not valid');
+entry([ 'parent', 'i', 2, 3 ], [ 'child', 'i', 3, 2 ], [ 'a', 'i', 2, 2 ], [ 'b', 'i', 2, 2 ]);
+like(merged('the child comes'), qr/2 groups of tables were committed one by one/, 'a and b are groups, the joined ones are none');
+is(psql(q(select format('%s %s', (select string_agg(t::text, '') from parent t), (select string_agg(t::text, '') from child t)))),
+	'(1,1)(2,3) (3,2)', 'rows that refer to each other are there');
+
 # ---- the position moved under a group ----
 fresh('merger');
 changes(1);

@@ -118,6 +118,28 @@ is_clean(MergeCx *cx, bool *out, Err *err)
 	return true;
 }
 
+/*
+ * The table of the target where its rows go.  One that no merge has seen may be
+ * there all the same, with foreign keys of its user's.
+ */
+static void
+add_place(const Bring *b, const PlanTable *t, Buf *name)
+{
+	const PlanKnown *k = t->known;
+	char *schema;
+	char *table;
+
+	if (k && k->target_table)
+	{
+		sql_add_qualified(name, k->target_schema, k->target_table);
+		return;
+	}
+	map_target(b->cx->opt->map, t->schema, t->table, &schema, &table);
+	sql_add_qualified(name, schema, table);
+	free(schema);
+	free(table);
+}
+
 /* OIDs of the plan's tables at the target, 0 where there is none. */
 static bool
 read_oids(const Bring *b, uint32_t *oids, Err *err)
@@ -132,12 +154,10 @@ read_oids(const Bring *b, uint32_t *oids, Err *err)
 	buf_byte(&names, '{');
 	for (int i = 0; i < p->ntables; i++)
 	{
-		const PlanKnown *k = p->tables[i].known;
 		Buf name;
 
 		buf_init(&name, SQL_MAX);
-		if (k && k->target_table)
-			sql_add_qualified(&name, k->target_schema, k->target_table);
+		add_place(b, &p->tables[i], &name);
 		sql_add_array_item(&names, buf_cstr(&name), i == 0);
 		buf_done(&name);
 	}
@@ -145,8 +165,7 @@ read_oids(const Bring *b, uint32_t *oids, Err *err)
 	values[0] = buf_cstr(&names);
 	ok = !names.overflow || err_set(err, ERR_LIMIT, 0, "too many tables");
 	ok = ok && sql_params(b->cx, "look for the tables of the merge",
-						  "SELECT coalesce(CASE WHEN n <> ''"
-						  " THEN to_regclass(n) END, 0)::oid"
+						  "SELECT coalesce(to_regclass(n), 0)::oid"
 						  " FROM unnest($1::text[]) WITH ORDINALITY AS u (n, i)"
 						  " ORDER BY i",
 						  1, values, &res, err);
