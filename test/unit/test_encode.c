@@ -947,6 +947,41 @@ test_full_batches_wait(void **state)
 	lab_done(&l);
 }
 
+/*
+ * Under the smallest limit, most of which may be reserved, what is open and too
+ * little to be handed on leaves room for a row: nobody ships here, so that
+ * waiting for room would never end.
+ */
+static void
+test_small_limit(void **state)
+{
+	static char value[60000];
+	Lab l;
+
+	(void) state;
+	lab_init(&l);
+	memset(value, 'x', sizeof(value));
+	budget_done(&l.pipe.budget);
+	budget_init(&l.pipe.budget, 8 << 20);
+	budget_reserve(&l.pipe.budget, 7 << 20);
+	assert_int_equal(l.pipe.budget.limit, 2 << 20);
+	relation(&l, 1, "t");
+	begin(&l, 3000, HOUR);
+	for (uint64_t i = 1; i <= 8; i++)
+	{
+		/* what an eighth row finds is nearly what is left open */
+		assert_true(budget_used(&l.pipe.budget) < l.pipe.budget.limit / 4);
+		insert(&l, 1, i, value, sizeof(value));
+		flush(&l);
+	}
+	commit(&l, 3000);
+	flush(&l);
+	stop(&l);
+	assert_int_equal(l.err.kind, ERR_NONE);
+	budget_reserve(&l.pipe.budget, -(7 << 20));
+	lab_done(&l);
+}
+
 /* An hour is closed by an entry that covers the position asked for. */
 static void
 test_close_hour(void **state)
@@ -1163,6 +1198,7 @@ main(void)
 		cmocka_unit_test(test_nothing),
 		cmocka_unit_test(test_large_transaction),
 		cmocka_unit_test(test_full_batches_wait),
+		cmocka_unit_test(test_small_limit),
 		cmocka_unit_test(test_close_hour),
 		cmocka_unit_test(test_late_row),
 		cmocka_unit_test(test_load_done),

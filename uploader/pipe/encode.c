@@ -277,7 +277,9 @@ ship_early(Encoder *e, Batch *b)
  * So much may be in use when another row is added: a quarter of the limit is
  * for events, as far as they are not there yet, and a bit for what comes in
  * one piece: a batch that grows, and one that each of two shippers takes on,
- * with its lines and the copy that goes to a putter.
+ * with its lines and the copy that goes to a putter.  It is more than a quarter
+ * of the limit, of which make_room() hands on no more batches: or what is open
+ * would wait for itself.
  */
 static int64_t
 room_for_row(Pipe *p)
@@ -285,8 +287,8 @@ room_for_row(Pipe *p)
 	int64_t limit = p->budget.limit;
 	int64_t pieces = 6 * (int64_t) BATCH_BYTES;
 
-	if (pieces > limit / 2) /* or nothing would move any more */
-		pieces = limit / 2;
+	if (pieces > limit / 4)
+		pieces = limit / 4;
 	return limit / 16 * 11 - pieces + atomic_load(&p->queued_bytes);
 }
 
