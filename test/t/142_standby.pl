@@ -71,7 +71,7 @@ my $a = $first->start('--standby');
 ok(poll(sub { $a->errors =~ /event=streaming / }, 60), 'a standby whose slot is free begins')
   or diag $a->errors;
 my $writers = start_writers($source, 'work', 100);
-# it says that it streams before the server has given it the slot
+# the server tells of it a moment later
 my $pid;
 ok(poll(sub { $pid = holder() }, 60), 'and has it');
 

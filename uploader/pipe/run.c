@@ -355,6 +355,10 @@ stream(Pipe *p, Connections *c, Run *run, Err *err)
 	silence_begin(&run->silence, c->silence_ms, mark_now(p), &r.silence,
 				  clock_mono_ms());
 	enter(run, SESSION_STREAMS);
+	/* not before: from here on a stop ends run with 0 */
+	log_info("streaming", "slot", p->options->slot, "lsn",
+			 log_lsn(p->start->end), "entry", log_int(p->start->seq), "writer",
+			 p->writer, NULL);
 	start_threads(p, &threads);
 	tell_certificates(c);
 	notify_status("%s: durable up to " LSN_FMT ", entry %" PRId64,

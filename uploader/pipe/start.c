@@ -440,9 +440,6 @@ start_session(Pipe *p, Store *store, Connections *c, Err *err)
 	if (start(p, store, c, err))
 	{
 		FAULT_POINT("session_begun");
-		log_info("streaming", "slot", p->options->slot, "lsn",
-				 log_lsn(p->start->end), "entry", log_int(p->start->seq),
-				 "writer", p->writer, NULL);
 		return true;
 	}
 	connections_close(c); /* p->start stays: it tells how the log stood */
