@@ -7,22 +7,8 @@ set -eu
 cd "$(dirname "$0")/../.."
 
 helm=$1
-work=$(mktemp -d "${TMPDIR:-/var/tmp}/cdc_s3_helm.XXXXXX")
-trap 'rm -rf "$work"' EXIT
-n=0
-ok()
-{
-	local name=$1
-	n=$((n + 1))
-	shift
-	if "$@" >"$work/out" 2>&1; then
-		echo "ok $n - chart: $name"
-	else
-		sed 's/^/# /' "$work/out"
-		echo "not ok $n - chart: $name"
-	fi
-}
-not() { ! "$@"; }
+tap=chart
+. test/deploy/tap.sh
 rendered()
 {
 	"$helm" template shop deploy/helm/cdc-s3 --namespace cdc "$@" >"$work/all.yaml"

@@ -6,23 +6,9 @@
 set -eu
 cd "$(dirname "$0")/../.."
 
-work=$(mktemp -d "${TMPDIR:-/var/tmp}/cdc_s3_sbom.XXXXXX")
-trap 'rm -rf "$work"' EXIT
+tap=sbom
+. test/deploy/tap.sh
 python=$(sh test/deps-deploy.sh --path)
-n=0
-ok()
-{
-	local name=$1
-	n=$((n + 1))
-	shift
-	if "$@" >"$work/out" 2>&1; then
-		echo "ok $n - sbom: $name"
-	else
-		sed 's/^/# /' "$work/out"
-		echo "not ok $n - sbom: $name"
-	fi
-}
-not() { ! "$@"; }
 valid()
 {
 	"$python" -c 'import sys

@@ -8,22 +8,8 @@ set -eu
 cd "$(dirname "$0")/../.."
 
 tofu=$1
-work=$(mktemp -d "${TMPDIR:-/var/tmp}/cdc_s3_tofu.XXXXXX")
-trap 'rm -rf "$work"' EXIT
-n=0
-ok()
-{
-	local name=$1
-	n=$((n + 1))
-	shift
-	if "$@" >"$work/out" 2>&1; then
-		echo "ok $n - tofu: $name"
-	else
-		sed 's/^/# /' "$work/out"
-		echo "not ok $n - tofu: $name"
-	fi
-}
-not() { ! "$@"; }
+tap=tofu
+. test/deploy/tap.sh
 
 # Variables and locals alone, with the policies as outputs: nothing of a provider.
 mkdir -p "$work/deploy/terraform"
