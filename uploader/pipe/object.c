@@ -109,6 +109,15 @@ tell_waiting(Pipe *p, const Object *o, int n)
 		waiting_object(&p->waiting, o->place.list->seq, o->output, n);
 }
 
+/* What it takes up by itself; told before anybody else knows of it. */
+static int64_t
+own_bytes(const Object *o)
+{
+	return (int64_t) (sizeof(*o) + sizeof(EntryObject) + 2 * strlen(o->key) +
+					  strlen(o->table->schema) + strlen(o->table->name) +
+					  strlen(o->table->hash));
+}
+
 Object *
 object_new(Pipe *p, const ObjectPlace *place, Table *t, int64_t folder)
 {
@@ -125,6 +134,7 @@ object_new(Pipe *p, const ObjectPlace *place, Table *t, int64_t folder)
 	if (p->layouts[o->output].n > 0)
 		layouts_use(&p->layouts[o->output], folder);
 	list(p, o);
+	o->own_bytes = own_bytes(o);
 	++*o->place.outstanding;
 	p->unstarted++;
 	o->next = p->alive;
@@ -164,14 +174,12 @@ object_started(Pipe *p, Object *o)
 /*
  * Thousands of small ones on their way to the store are memory too.  One that
  * is closed goes by itself, so that who waits for room does not wait for it
- * in vain.
+ * in vain.  Its key is not looked at here: the shippers name it anew.
  */
 static void
 charge_closed(Pipe *p, Object *o)
 {
-	o->charged = (int64_t) (sizeof(*o) + sizeof(EntryObject) +
-							2 * strlen(o->key) + strlen(o->table->schema) +
-							strlen(o->table->name) + strlen(o->table->hash));
+	o->charged = o->own_bytes;
 	budget_charge(&p->budget, o->charged);
 }
 

@@ -73,7 +73,7 @@ struct Object
 	const Format *format; /* of its output, or its folder's layout */
 	const FormatTable *table_form;
 	Compression compression;
-	char *key;
+	char *key; /* the shipper's, who names it anew; by others under Pipe.lock */
 	int output; /* number: 0 is the main one */
 	ObjectPlace place;
 	int index;        /* in the list of its place */
@@ -82,7 +82,8 @@ struct Object
 	/* the maker's */
 	int64_t change_bytes; /* so far */
 	bool in_row;          /* the last batch ended in the middle of a row */
-	int64_t charged;      /* for the object itself, from its close on */
+	int64_t own_bytes;    /* what the object itself takes up */
+	int64_t charged;      /* these, from its close on */
 	Object *next_open;
 
 	/* guarded by Pipe.lock */
